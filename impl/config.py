@@ -92,7 +92,7 @@ class GPT2Config:
             raise ConfigError(f"model_type is {model_type!r}, not 'gpt2'")
         for name, fixed in _FIXED_OPTIONS.items():
             if values.get(name, fixed) != fixed:
-                raise ConfigError(f"{name}={values[name]!r} is not supported; GPT-2 has {fixed!r}")
+                raise ConfigError(f"{name} is {values[name]!r}; only {fixed!r} is supported")
         required = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
         if missing := [name for name in required if name not in values]:
             raise ConfigError(f"config has no {', '.join(missing)}")

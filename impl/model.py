@@ -106,8 +106,8 @@ class GPT2Model(Module[[Tensor], Tensor]):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         length = input_ids.shape[-1]
-        positions = F.arange(0, length, dtype=DType.int64, device=input_ids.device)  # [S]
-        x = self.wte(input_ids) + self.wpe(positions)  # [B, S, D]
+        positions = F.arange(0, length, dtype=DType.int64, device=input_ids.device).unsqueeze(0)
+        x = self.wte(input_ids) + self.wpe(positions)  # [B, S, D] + [1, S, D]
         for block in self.h:
             x = block(x)
         return self.ln_f(x)

@@ -1,0 +1,135 @@
+"""Devices, and a GPT-2 compiled for one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from max.driver import CPU, Accelerator, Buffer, Device, accelerator_count
+from max.dtype import DType
+from max.experimental import functional as F
+from max.experimental.tensor import default_device, default_dtype
+from max.graph import TensorType
+
+from impl.model import GPT2LMHeadModel
+from impl.weights import from_hugging_face
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from impl.config import GPT2Config
+
+    Array = npt.NDArray[Any]
+
+NO_ACCELERATOR = "MAX finds no accelerator on this machine"
+
+
+class InputError(ValueError):
+    """Token ids that the model cannot take, told in one sentence."""
+
+
+class DeviceError(RuntimeError):
+    """A device that this machine has not, told in one sentence."""
+
+
+def device_names() -> list[str]:
+    """The devices of this machine: `cpu`, then `gpu` (or `gpu:0`, `gpu:1`, ... if several)."""
+    count = accelerator_count()
+    gpus = ["gpu"] if count == 1 else [f"gpu:{index}" for index in range(count)]
+    return ["cpu", *gpus]
+
+
+def open_device(name: str) -> Device:
+    """The MAX device called `cpu`, `gpu` or `gpu:N`.
+
+    Raises:
+        DeviceError: for an unknown name, or a device that is not there.
+    """
+    kind, _, index = name.partition(":")
+    if name == "cpu":
+        return CPU()
+    if kind != "gpu" or (index and not index.isdecimal()):
+        raise DeviceError(f"unknown device {name!r}; choose cpu, gpu or gpu:N")
+    if int(index or 0) >= accelerator_count():
+        raise DeviceError(f"{name}: {NO_ACCELERATOR}")
+    return Accelerator(int(index or 0))
+
+
+def build(config: GPT2Config, device: Device, dtype: DType = DType.float32) -> GPT2LMHeadModel:
+    """The model's tree of modules, without values: nothing is computed and no memory is taken."""
+    with default_device(device), default_dtype(dtype), F.lazy():
+        model: GPT2LMHeadModel = GPT2LMHeadModel(config).to(device)
+    return model
+
+
+def input_type(device: Device) -> TensorType:
+    """Token ids: int64, symbolic batch and length, so that one program serves every shape."""
+    return TensorType(DType.int64, ["batch", "sequence"], device=device)
+
+
+def check_ids(config: GPT2Config, ids: Array) -> Array:
+    """Return `ids` as contiguous int64 `[batch, sequence]`, or say what is wrong with them.
+
+    MAX reads ids in [-vocab_size, -1] from the end of the table without a word.
+
+    Raises:
+        InputError: for a wrong rank or dtype, no token, too many tokens, or an id out of range.
+    """
+    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
+        raise InputError(
+            f"token ids must be integers of shape [batch, sequence], "
+            f"not {ids.dtype} of shape {list(ids.shape)}"
+        )
+    if ids.size == 0:
+        raise InputError("the prompt is empty: the model needs at least one token")
+    if ids.shape[1] > config.n_positions:
+        raise InputError(
+            f"{ids.shape[1]} tokens are more than the model's {config.n_positions} positions"
+        )
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= config.vocab_size:
+        wrong = low if low < 0 else high
+        raise InputError(
+            f"token id {wrong} is outside the vocabulary, 0 to {config.vocab_size - 1}"
+        )
+    return np.ascontiguousarray(ids, dtype=np.int64)
+
+
+class CompiledGPT2:
+    """A GPT-2 compiled by MAX: token ids in, logits out, both numpy on the host.
+
+    Compiling takes about a minute the first time and seconds once MAX's cache holds the program.
+    """
+
+    def __init__(self, config: GPT2Config, state: Mapping[str, Array], device: str = "cpu") -> None:
+        """Compile for `device` with the weights of a Hugging Face state dict.
+
+        Raises:
+            DeviceError: if the device is not there.
+            impl.weights.WeightsError: if the weights do not fit the configuration.
+        """
+        self.config = config
+        self.device = open_device(device)
+        # MAX reads the weights where they are: this object keeps them alive and unchanged.
+        self._weights = from_hugging_face(config, state)
+        model = build(config, self.device)
+        self._run = model.compile(input_type(self.device), weights=self._weights)
+
+    def __call__(self, ids: Array) -> Array:
+        """Logits of every position.
+
+        Args:
+            ids: integers `[batch, sequence]`.
+
+        Returns:
+            float32 `[batch, sequence, vocab_size]`, the caller's own copy.
+
+        Raises:
+            InputError: see `check_ids`.
+        """
+        tokens = Buffer.from_numpy(check_ids(self.config, ids)).to(self.device)
+        (logits,) = self._run.execute_raw(tokens)
+        result: Array = logits.to_numpy()
+        return result.copy()

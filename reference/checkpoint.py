@@ -1,0 +1,117 @@
+"""A checkpoint: a configuration and its weights, as numpy, under Hugging Face's names.
+
+This module imports neither torch nor max; `reference.load` makes checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from impl.config import GPT2Config
+
+    Array = npt.NDArray[Any]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used, told in one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A GPT-2's configuration and weights.
+
+    Attributes:
+        name: how the user asked for it.
+        config: the sizes, under Hugging Face's names.
+        weights: float32 arrays by Hugging Face parameter name (`transformer.h.0.ln_1.weight`);
+            linear weights are laid out as Conv1D, `[in, out]`; a tied head has no
+            `lm_head.weight`.
+        regime: what was done to the weights, one of `reference.regimes.REGIMES`.
+        folder: where the tokenizer's files lie, if there are any.
+    """
+
+    name: str
+    config: GPT2Config
+    weights: Mapping[str, Array]
+    regime: str = "given"
+    folder: Path | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of every name, shape and value, independent of the file format."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            array = np.ascontiguousarray(self.weights[name])
+            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def parameter_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+    """Every parameter of a GPT-2 by Hugging Face name, with its shape (Conv1D: `[in, out]`)."""
+    d, inner = config.n_embd, config.inner_dim
+    shapes: dict[str, tuple[int, ...]] = {
+        "transformer.wte.weight": (config.vocab_size, d),
+        "transformer.wpe.weight": (config.n_positions, d),
+    }
+    block: dict[str, tuple[int, ...]] = {
+        "ln_1.weight": (d,),
+        "ln_1.bias": (d,),
+        "attn.c_attn.weight": (d, 3 * d),
+        "attn.c_attn.bias": (3 * d,),
+        "attn.c_proj.weight": (d, d),
+        "attn.c_proj.bias": (d,),
+        "ln_2.weight": (d,),
+        "ln_2.bias": (d,),
+        "mlp.c_fc.weight": (d, inner),
+        "mlp.c_fc.bias": (inner,),
+        "mlp.c_proj.weight": (inner, d),
+        "mlp.c_proj.bias": (d,),
+    }
+    for layer in range(config.n_layer):
+        shapes |= {f"transformer.h.{layer}.{name}": shape for name, shape in block.items()}
+    shapes |= {"transformer.ln_f.weight": (d,), "transformer.ln_f.bias": (d,)}
+    if not config.tie_word_embeddings:
+        shapes["lm_head.weight"] = (config.vocab_size, d)
+    return shapes
+
+
+def check_weights(config: GPT2Config, weights: Mapping[str, Array]) -> None:
+    """Check that `weights` are exactly the parameters of `config`: names, shapes, dtype, finite.
+
+    Raises:
+        CheckpointError: names the first few offenders.
+    """
+    shapes = parameter_shapes(config)
+    if missing := sorted(shapes.keys() - weights.keys()):
+        raise CheckpointError(f"the checkpoint has no weight {listing(missing)}")
+    if extra := sorted(weights.keys() - shapes.keys()):
+        raise CheckpointError(f"the checkpoint has weights that GPT-2 has not: {listing(extra)}")
+    for name, shape in shapes.items():
+        array = weights[name]
+        if array.shape != shape:
+            raise CheckpointError(
+                f"{name} has shape {list(array.shape)}; the configuration asks for {list(shape)}"
+            )
+        if array.dtype != np.float32:
+            raise CheckpointError(f"{name} has dtype {array.dtype}, not float32")
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{name} holds NaN or infinity")
+
+
+def listing(names: Iterable[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

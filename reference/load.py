@@ -1,0 +1,183 @@
+"""Checkpoints as a user asks for them, by one string.
+
+- `tiny`: the trained model that this repository ships (`reference/tiny`)
+- `random:PRESET`, `random:PRESET:REGIME`: seeded random weights in a published shape
+- a folder: `config.json` and `model.safetensors`, or shards with their index
+- anything else is an id on the Hugging Face hub, with a revision if one is given
+
+Neither torch nor max is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from impl.config import PRESETS, ConfigError, GPT2Config
+from reference.checkpoint import Checkpoint, CheckpointError, check_weights, listing
+from reference.regimes import initial_weights, with_regime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference.checkpoint import Array
+
+TINY_FOLDER = Path(__file__).parent / "tiny"
+
+# Buffers that old checkpoints carry beside their weights: the causal mask and its fill value.
+_BUFFER_SUFFIXES = (".attn.bias", ".attn.masked_bias")
+_DOWNLOADED = ("config.json", "tokenizer*", "vocab.json", "merges.txt", "*.safetensors*")
+
+
+def load(name: str, *, revision: str | None = None, seed: int = 0) -> Checkpoint:
+    """Load the checkpoint that a user asks for by `name`.
+
+    Args:
+        name: `tiny`, `random:PRESET[:REGIME]`, a local folder or a hub id.
+        revision: a branch, tag or commit on the hub.
+        seed: draws the weights of `random:` checkpoints.
+
+    Raises:
+        CheckpointError: in one sentence, whatever is wrong with the name, the files or the weights.
+    """
+    if name.startswith("random:"):
+        return _random_checkpoint(name, seed)
+    folder = TINY_FOLDER if name == "tiny" else Path(name).expanduser()
+    if not folder.is_dir():
+        if folder.exists():
+            raise CheckpointError(f"{name} is a file; give the folder that holds config.json")
+        folder = _download(name, revision)
+    return _load_folder(name, folder)
+
+
+def _random_checkpoint(name: str, seed: int) -> Checkpoint:
+    """`random:PRESET[:REGIME]`; the regime is `perturbed` unless another is given."""
+    _, preset, *rest = name.split(":")
+    if preset not in PRESETS or len(rest) > 1:
+        raise CheckpointError(
+            f"{name!r} is not random:PRESET[:REGIME]; presets are {', '.join(PRESETS)}"
+        )
+    config = PRESETS[preset]
+    start = Checkpoint(name=name, config=config, weights=initial_weights(config, seed))
+    return with_regime(start, rest[0] if rest else "perturbed", seed=seed)
+
+
+def _download(name: str, revision: str | None) -> Path:
+    """Fetch a repository from the hub, or find it in the local cache (`HF_HUB_OFFLINE=1`)."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    asked = f"{name}@{revision}" if revision else name
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_DOWNLOADED)))
+    except HFValidationError as error:
+        raise CheckpointError(f"{name!r} is neither a folder nor a hub id") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        if isinstance(error, HfHubHTTPError):
+            raise CheckpointError(f"the hub has no model {asked} that you may read") from error
+        raise CheckpointError(
+            f"{asked} is no folder here, and the Hugging Face hub cannot be reached; "
+            "`tiny` works without a network"
+        ) from error
+
+
+def _load_folder(name: str, folder: Path) -> Checkpoint:
+    """Read config.json and the weights, and check that they fit each other."""
+    config = _read_config(name, folder)
+    raw: dict[str, Array] = {}
+    for file in _weight_files(name, folder):
+        for key, array in _read_safetensors(file).items():
+            if key in raw:
+                raise CheckpointError(f"{name}: weight {key} is in more than one file")
+            raw[key] = array
+    weights = _canonical(config, raw)
+    try:
+        check_weights(config, weights)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from None
+    return Checkpoint(name=name, config=config, weights=weights, folder=folder)
+
+
+def _read_config(name: str, folder: Path) -> GPT2Config:
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{name}: no config.json in {folder}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name}: config.json cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{name}: config.json is no JSON object")
+    try:
+        return GPT2Config.from_dict(values)
+    except ConfigError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+
+
+def _weight_files(name: str, folder: Path) -> list[Path]:
+    """`model.safetensors`, or the shards that the index names."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if not index.is_file():
+        raise CheckpointError(f"{name}: no model.safetensors in {folder}")
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{name}: {index.name} cannot be read: {error!r}") from error
+    if missing := [shard for shard in shards if not (folder / shard).is_file()]:
+        raise CheckpointError(f"{name}: shard {listing(missing)} is missing")
+    return [folder / shard for shard in shards]
+
+
+def _read_safetensors(file: Path) -> dict[str, Array]:
+    """Every tensor of the file, widened to float32.
+
+    The safetensors library checks the header and the offsets; bfloat16, which numpy lacks, is
+    widened here by moving its 16 bits into the upper half of a float32.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        entries = deserialize(file.read_bytes())  # type: ignore[no-untyped-call]
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file.name} is damaged or cut off: {error}") from error
+    return {key: _to_float32(key, entry) for key, entry in entries}
+
+
+def _to_float32(name: str, entry: Mapping[str, Any]) -> Array:
+    data, shape = entry["data"], tuple(entry["shape"])
+    match entry["dtype"]:
+        case "F32":
+            array = np.frombuffer(data, "<f4").astype(np.float32)
+        case "F16":
+            array = np.frombuffer(data, "<f2").astype(np.float32)
+        case "BF16":
+            array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+        case _ if name.endswith(_BUFFER_SUFFIXES):
+            return np.zeros(0, np.float32)  # a mask buffer, which is skipped
+        case other:
+            raise CheckpointError(f"{name} has dtype {other}; weights are F32, F16 or BF16")
+    return array.reshape(shape)
+
+
+def _canonical(config: GPT2Config, raw: Mapping[str, Array]) -> dict[str, Array]:
+    """Drop mask buffers and a tied head's copy; add the `transformer.` that old files leave out."""
+    weights: dict[str, Array] = {}
+    for key, array in raw.items():
+        if key.endswith(_BUFFER_SUFFIXES):
+            continue
+        full = key if key.startswith(("transformer.", "lm_head.")) else f"transformer.{key}"
+        if full in weights:
+            raise CheckpointError(f"weight {full} occurs twice, once without `transformer.`")
+        weights[full] = array
+    if config.tie_word_embeddings and "lm_head.weight" in weights:
+        head = weights.pop("lm_head.weight")
+        wte = weights.get("transformer.wte.weight")
+        if wte is not None and not np.array_equal(head, wte):
+            raise CheckpointError(
+                "lm_head.weight differs from transformer.wte.weight, which the configuration ties"
+            )
+    return weights
