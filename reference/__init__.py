@@ -1,0 +1,1 @@
+"""Ground truth: checkpoints, Hugging Face in two precisions, and a NumPy float64 oracle."""

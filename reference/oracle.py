@@ -1,0 +1,191 @@
+"""A GPT-2 in NumPy, in float64, written to be read: the judge of every numerical doubt.
+
+It shares no code with Hugging Face or with MAX, and it doubles as the explanation of each layer.
+`path` is where a part lies in the model; `call` lets a tap look at what goes in and out of a part.
+Shapes stand behind the lines: B batch, S sequence, D n_embd, H heads, K features of a head.
+
+Every elementary computation (`matmul`, `layer_norm`, `softmax`, `gelu`, ...) is a method, so that
+another order of evaluation, or a deliberate fault, is a subclass that overrides one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reference.trace import INPUT, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from reference.checkpoint import Checkpoint
+    from reference.trace import Array, Trace
+
+
+class Oracle:
+    """GPT-2 on the weights of a checkpoint.
+
+    Args:
+        checkpoint: configuration and weights.
+        dtype: what everything is computed in; float64 for the oracle itself.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, dtype: npt.DTypeLike = np.float64) -> None:
+        self.config = checkpoint.config
+        self.dtype = np.dtype(dtype)
+        self.weights: Mapping[str, Array] = {
+            name: array.astype(self.dtype) for name, array in checkpoint.weights.items()
+        }
+        self.tap: Callable[[str, Array], Array] = Recorder()
+
+    def trace(self, ids: Array, given: Mapping[str, Array] | None = None) -> Trace:
+        """Run on token ids and return every tap.
+
+        Args:
+            ids: int64 `[batch, sequence]`.
+            given: activations by tap; each replaces what the module there computed.
+
+        Returns:
+            The trace; its last tap, `lm_head`, holds the logits `[batch, sequence, vocab_size]`.
+        """
+        recorder = Recorder(given)
+        self.tap = recorder
+        self.language_model(ids)
+        return recorder.finish()
+
+    def call(self, path: str, part: Callable[[Array, str], Array], x: Array) -> Array:
+        """Compute one part of the model under the eyes of the taps."""
+        return self.tap(path, part(self.tap(path + INPUT, x), path))
+
+    # ---- the model, from the outside in -------------------------------------------------------
+
+    def language_model(self, ids: Array) -> Array:
+        """Token ids `[B, S]` to logits `[B, S, vocab_size]`."""
+        hidden = self.call("transformer", self.transformer, ids)
+        return self.call("lm_head", self.head, hidden)
+
+    def transformer(self, ids: Array, path: str) -> Array:
+        """Embed tokens and positions, apply each block in turn, normalise: `[B, S, D]`."""
+        positions = self.positions(ids)
+        tokens = self.call(f"{path}.wte", self.embedding, ids)
+        places = self.call(f"{path}.wpe", self.embedding, positions)
+        x = self.add(tokens, places)
+        for layer in range(self.config.n_layer):
+            x = self.call(f"{path}.h.{layer}", self.block, x)
+        return self.call(f"{path}.ln_f", self.layer_norm, x)
+
+    def positions(self, ids: Array) -> Array:
+        """0, 1, 2, ... for every token: `[1, S]`."""
+        return np.arange(ids.shape[-1])[None]
+
+    def block(self, x: Array, path: str) -> Array:
+        """Attention mixes positions, the MLP works on each one; both add to the residual stream."""
+        normalised = self.call(f"{path}.ln_1", self.layer_norm, x)
+        x = self.add(x, self.call(f"{path}.attn", self.attention, normalised))
+        normalised = self.call(f"{path}.ln_2", self.layer_norm, x)
+        return self.add(x, self.call(f"{path}.mlp", self.mlp, normalised))
+
+    def attention(self, x: Array, path: str) -> Array:
+        """Every position takes a weighted mean of the values at and before it."""
+        fused = self.call(f"{path}.c_attn", self.linear, x)  # [B, S, 3D]: query, key, value
+        mixed = self.attend(fused, path)  # [B, S, D]
+        return self.call(f"{path}.c_proj", self.linear, mixed)
+
+    def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - faults look at the layer
+        """softmax(query key^T / sqrt(K) + mask) value, by head: `[B, S, 3D]` to `[B, S, D]`."""
+        query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))  # [B, H, S, K]
+        scale = self.dtype.type(1 / math.sqrt(self.config.head_dim))
+        scores = self.matmul(query, key.swapaxes(-1, -2)) * scale  # [B, H, S, S]
+        probabilities = self.softmax(self.masked(scores))
+        return self.merge_heads(self.matmul(probabilities, value))
+
+    def masked(self, scores: Array) -> Array:
+        """Scores of keys that lie ahead of their query become -inf, so that they weigh nothing."""
+        length = scores.shape[-1]
+        ahead = np.triu(np.ones((length, length), bool), k=1)
+        return np.where(ahead, self.dtype.type(-np.inf), scores)
+
+    def split_heads(self, x: Array) -> Array:
+        """`[B, S, D]` to `[B, H, S, K]`."""
+        batch, length, _ = x.shape
+        heads = x.reshape(batch, length, self.config.n_head, self.config.head_dim)
+        return heads.transpose(0, 2, 1, 3)
+
+    def merge_heads(self, x: Array) -> Array:
+        """`[B, H, S, K]` to `[B, S, D]`."""
+        batch, _, length, _ = x.shape
+        return x.transpose(0, 2, 1, 3).reshape(batch, length, self.config.n_embd)
+
+    def mlp(self, x: Array, path: str) -> Array:
+        """Widen, bend, narrow."""
+        wide = self.call(f"{path}.c_fc", self.linear, x)  # [B, S, 4D]
+        bent = self.call(f"{path}.act", self.activation, wide)
+        return self.call(f"{path}.c_proj", self.linear, bent)
+
+    # ---- parts that hold weights --------------------------------------------------------------
+
+    def embedding(self, indices: Array, path: str) -> Array:
+        """One row of the table for each index."""
+        return self.weights[f"{path}.weight"][indices]
+
+    def linear(self, x: Array, path: str) -> Array:
+        """X W + b, with W laid out `[in, out]` as in the checkpoint (Conv1D)."""
+        return self.matmul(x, self.weights[f"{path}.weight"]) + self.weights[f"{path}.bias"]
+
+    def layer_norm(self, x: Array, path: str) -> Array:
+        """(x - mean) / sqrt(variance + epsilon), then scaled and shifted for each feature."""
+        return self.normalise(x) * self.weights[f"{path}.weight"] + self.weights[f"{path}.bias"]
+
+    def activation(self, x: Array, path: str) -> Array:  # noqa: ARG002 - faults look at the layer
+        """GELU in its tanh form."""
+        return self.gelu(x)
+
+    def head(self, x: Array, path: str) -> Array:  # noqa: ARG002 - one signature for every part
+        """The score of each token is the product with its embedding, where the head is tied."""
+        name = "transformer.wte.weight" if self.config.tie_word_embeddings else "lm_head.weight"
+        return self.matmul(x, self.weights[name].T)
+
+    # ---- arithmetic: what another order of evaluation overrides --------------------------------
+
+    def add(self, x: Array, y: Array) -> Array:
+        """Sum of two activations: embeddings, and every residual connection."""
+        return x + y
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Matrix product over the last two axes."""
+        product: Array = a @ b
+        return product
+
+    def normalise(self, x: Array) -> Array:
+        """Mean 0 and variance 1 over the last axis; the variance divides by D, not D - 1."""
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = (centred**2).mean(axis=-1, keepdims=True)
+        return centred / np.sqrt(variance + self.dtype.type(self.config.layer_norm_epsilon))
+
+    def softmax(self, scores: Array) -> Array:
+        """exp(s) / sum exp(s) over the last axis, less the maximum, so that nothing overflows."""
+        weights: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return weights / weights.sum(axis=-1, keepdims=True)
+
+    def gelu(self, x: Array) -> Array:
+        """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016."""
+        slope = self.dtype.type(math.sqrt(2 / math.pi))
+        inner = slope * (x + self.dtype.type(0.044715) * x * x * x)
+        return self.dtype.type(0.5) * x * (1 + self.tanh(inner))
+
+    def tanh(self, x: Array) -> Array:
+        """The hyperbolic tangent."""
+        result: Array = np.tanh(x)
+        return result
+
+
+def cross_entropy(logits: Array, targets: Array) -> Array:
+    """-log softmax(logits)[target], in nats, for each position; computed in float64."""
+    wide: npt.NDArray[Any] = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=-1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=-1))
+    return log_sum - np.take_along_axis(shifted, targets[..., None], axis=-1)[..., 0]
