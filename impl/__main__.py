@@ -1,0 +1,267 @@
+"""The command line: `python -m impl generate "Once upon a time"`, `python -m impl info`.
+
+Text goes to stdout, everything else to stderr. Exit codes: 0, 2 with one sentence where something
+that was asked for cannot be done, 130 after Ctrl-C, 141 where the reader closed the pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import asdict
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from impl.generate import Tally
+    from impl.next_token import NextToken
+    from impl.sampling import Sampler
+    from impl.tokenizer import Tokenizer
+    from reference.checkpoint import Checkpoint
+
+    Array = npt.NDArray[Any]
+
+T = TypeVar("T")
+
+CANNOT_RUN, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two as a shell counts signals
+COMPILING = "compiling for {}: about a minute the first time, seconds from then on"
+
+# Errors that are sentences for the user. Looked up in the modules that are loaded by then, so that
+# `--help` and early mistakes do not wait for MAX.
+_TOLD = (
+    ("impl.config", "ConfigError"),
+    ("impl.runtime", "DeviceError"),
+    ("impl.runtime", "InputError"),
+    ("impl.sampling", "SamplingError"),
+    ("impl.tokenizer", "TokenizerError"),
+    ("impl.weights", "WeightsError"),
+    ("reference.checkpoint", "CheckpointError"),
+)
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together, told in one sentence."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2."""
+        self.exit(CANNOT_RUN, f"{self.prog}: {message}; see --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except _told_errors() as error:
+        print(f"impl: {error}", file=sys.stderr)
+        return CANNOT_RUN
+
+
+def _told_errors() -> tuple[type[Exception], ...]:
+    loaded = sys.modules
+    return UsageError, *(getattr(loaded[name], error) for name, error in _TOLD if name in loaded)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    """Continue a prompt, once everything that was asked for is known to be possible."""
+    sampler, given = _sampler(arguments), _given(arguments)
+    import numpy as np
+
+    from impl.generate import check_prompt
+    from impl.runtime import open_device
+    from reference.load import load
+
+    open_device(arguments.device)
+    checkpoint = load(arguments.model, revision=arguments.revision)
+    tokenizer = _tokenizer(checkpoint) if isinstance(given, str) else None
+    ids = tokenizer.encode(given) if tokenizer and isinstance(given, str) else given
+    prompt = check_prompt(checkpoint.config, np.array([ids]), arguments.max_new_tokens)
+    _continue(_compiled(checkpoint, arguments), prompt, tokenizer, sampler, arguments)
+    return 0
+
+
+def _sampler(arguments: argparse.Namespace) -> Sampler:
+    """With a seed that can be told, so that every run can be repeated."""
+    from impl.sampling import Sampler
+
+    seed = int.from_bytes(os.urandom(4)) if arguments.seed is None else arguments.seed
+    temperature = 0.0 if arguments.greedy else arguments.temperature
+    return Sampler(temperature, arguments.top_k, arguments.top_p, seed)
+
+
+def _given(arguments: argparse.Namespace) -> str | list[int]:
+    """The prompt: a text, or the numbers of `--ids`."""
+    if (arguments.prompt is None) == (arguments.ids is None):
+        raise UsageError("give either a prompt or --ids")
+    if arguments.ids is None:
+        text = _standard_input() if arguments.prompt == "-" else str(arguments.prompt)
+        if not text:
+            raise UsageError("the prompt is empty: the model needs at least one token")
+        return text
+    if arguments.stop:
+        raise UsageError("--stop looks for text, and --ids gives none")
+    try:
+        return [int(number) for number in arguments.ids.split(",")]
+    except ValueError:
+        raise UsageError(f"--ids takes numbers as in 1,2,3, not {arguments.ids!r}") from None
+
+
+def _standard_input() -> str:
+    """All of stdin, without the newline that ends its last line."""
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"stdin is not UTF-8 at byte {error.start}") from None
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    from impl.tokenizer import Tokenizer
+
+    if checkpoint.folder is None:
+        raise UsageError(f"{checkpoint.name} has no tokenizer: give token ids, as in --ids 1,2,3")
+    return Tokenizer.load(checkpoint.folder, model_vocab_size=checkpoint.config.vocab_size)
+
+
+def _compiled(checkpoint: Checkpoint, arguments: argparse.Namespace) -> NextToken:
+    from impl.next_token import WholeSequence
+
+    if arguments.stats:
+        print(COMPILING.format(arguments.device), file=sys.stderr, flush=True)
+    return _interruptible(
+        lambda: WholeSequence(checkpoint.config, checkpoint.weights, arguments.device)
+    )
+
+
+def _interruptible(work: Callable[[], T]) -> T:
+    """Do `work` in a thread: MAX compiles in native code, during which Python hears no Ctrl-C."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)  # a normal end would wait for the compiler
+
+
+def _continue(
+    model: NextToken,
+    prompt: Array,
+    tokenizer: Tokenizer | None,
+    sampler: Sampler,
+    arguments: argparse.Namespace,
+) -> None:
+    """Print the prompt, its continuation, and what it took."""
+    from impl.generate import Tally, generate, text_pieces
+
+    eos = tokenizer.eos_token_id if tokenizer else None
+    steps = generate(
+        model,
+        prompt,
+        max_new_tokens=arguments.max_new_tokens,
+        sampler=sampler,
+        stop_tokens=() if eos is None else (eos,),
+    )
+    tally, start_s = Tally(), time.perf_counter()
+    if tokenizer:
+        begin = tokenizer.decode(prompt[0].tolist())
+        pieces = text_pieces(tally.watch(steps), tokenizer, arguments.stop)
+    else:
+        begin = ",".join(map(str, prompt[0]))
+        pieces = (f",{step.tokens[0]}" for step in tally.watch(steps))
+    _write(chain([begin], pieces), stream=arguments.stream)
+    if arguments.stats:
+        print(_summary(tally, time.perf_counter() - start_s, arguments, sampler), file=sys.stderr)
+
+
+def _write(pieces: Iterable[str], *, stream: bool) -> None:
+    """Print the pieces as they come, or all of them in the end."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for terminals that cannot show every character
+    for piece in pieces if stream else ["".join(pieces)]:
+        print(piece, end="", flush=stream)
+    print(flush=True)
+
+
+def _summary(
+    tally: Tally, duration_s: float, arguments: argparse.Namespace, sampler: Sampler
+) -> str:
+    seed = f", seed {sampler.seed}" if sampler.temperature else ", greedy"
+    return (
+        f"{tally.tokens} tokens in {duration_s:.2f} s, {tally.tokens / duration_s:.1f} tokens/s "
+        f"on {arguments.device}{seed}; ended because {tally.finish or 'a stop text came'}"
+    )
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    """Tell what a checkpoint is, and the devices that MAX finds."""
+    from impl.runtime import device_names
+    from reference.load import load
+
+    checkpoint = load(arguments.model, revision=arguments.revision)
+    lines = {"model": checkpoint.name, **asdict(checkpoint.config)}
+    lines["n_inner"] = checkpoint.config.inner_dim
+    lines["parameters"] = checkpoint.config.parameter_count
+    lines["weight_bytes"] = sum(array.nbytes for array in checkpoint.weights.values())
+    lines |= {"sha256": checkpoint.sha256, "devices": ", ".join(device_names())}
+    for name, value in lines.items():
+        print(f"{name:<20} {value}")
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m impl", description="GPT-2 in MAX.")
+    commands = parser.add_subparsers(required=True, metavar="{generate,info}")
+    model = Parser(add_help=False)
+    model.add_argument("--model", default="tiny", help="tiny, random:PRESET, a folder or a hub id")
+    model.add_argument("--revision", help="branch, tag or commit on the hub")
+    generate = commands.add_parser("generate", parents=[model], help="continue a text")
+    _add_generate(generate.add_argument)
+    generate.set_defaults(run=_generate)
+    info = commands.add_parser("info", parents=[model], help="sizes, hash and devices")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _add_generate(add: Callable[..., object]) -> None:
+    switch = argparse.BooleanOptionalAction
+    add("prompt", nargs="?", metavar="PROMPT", help="the beginning of the text; - reads stdin")
+    add("--ids", metavar="1,2,3", help="token ids in place of a text; ids are printed")
+    add("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+    add("--max-new-tokens", type=int, default=40, help="default: %(default)s")
+    add("--temperature", type=float, default=0.8, help="0 is greedy (default: %(default)s)")
+    add("--top-k", type=int, default=0, help="0 keeps all tokens (default: %(default)s)")
+    add("--top-p", type=float, default=0.95, help="1 keeps all tokens (default: %(default)s)")
+    add("--greedy", action="store_true", help="always the best token: temperature 0")
+    add("--seed", type=int, help="of the random draws; drawn and told if not given")
+    add("--stop", action="append", default=[], metavar="TEXT", help="end before this text")
+    add("--stream", action=switch, default=True, help="print each token as it comes")
+    add("--stats", action=switch, default=True, help="notes and speed on stderr")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
