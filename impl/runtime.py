@@ -15,7 +15,7 @@ from impl.model import GPT2LMHeadModel
 from impl.weights import from_hugging_face
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -41,27 +41,44 @@ def device_names() -> list[str]:
     return ["cpu", *gpus]
 
 
+def check_device(name: str) -> None:
+    """Raise DeviceError for an unknown name, or a device that is not there."""
+    kind, colon, index = name.partition(":")
+    if name == "cpu":
+        return
+    if kind != "gpu" or (colon and not index.isdecimal()):
+        raise DeviceError(f"unknown device {name!r}; choose cpu, gpu or gpu:N")
+    if int(index or 0) >= accelerator_count():
+        found = f"this machine has {', '.join(device_names())}" if accelerator_count() else ""
+        raise DeviceError(f"{name}: {found or NO_ACCELERATOR}")
+
+
 def open_device(name: str) -> Device:
     """The MAX device called `cpu`, `gpu` or `gpu:N`.
 
     Raises:
-        DeviceError: for an unknown name, or a device that is not there.
+        DeviceError: see `check_device`.
     """
-    kind, _, index = name.partition(":")
-    if name == "cpu":
-        return CPU()
-    if kind != "gpu" or (index and not index.isdecimal()):
-        raise DeviceError(f"unknown device {name!r}; choose cpu, gpu or gpu:N")
-    if int(index or 0) >= accelerator_count():
-        raise DeviceError(f"{name}: {NO_ACCELERATOR}")
-    return Accelerator(int(index or 0))
+    check_device(name)
+    return CPU() if name == "cpu" else Accelerator(int(name.partition(":")[2] or 0))
 
 
-def build(config: GPT2Config, device: Device, dtype: DType = DType.float32) -> GPT2LMHeadModel:
-    """The model's tree of modules, without values: nothing is computed and no memory is taken."""
+def build(
+    config: GPT2Config,
+    device: Device,
+    dtype: DType = DType.float32,
+    factory: Callable[[GPT2Config], Any] | None = None,
+) -> Any:
+    """The model's tree of modules, without values: nothing is computed and no memory is taken.
+
+    Args:
+        config: the model's sizes.
+        device: where its parameters belong.
+        dtype: of its parameters.
+        factory: makes another model than `GPT2LMHeadModel` from the configuration.
+    """
     with default_device(device), default_dtype(dtype), F.lazy():
-        model: GPT2LMHeadModel = GPT2LMHeadModel(config).to(device)
-    return model
+        return (factory or GPT2LMHeadModel)(config).to(device)
 
 
 def input_type(device: Device) -> TensorType:

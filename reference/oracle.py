@@ -40,6 +40,7 @@ class Oracle:
         self.weights: Mapping[str, Array] = {
             name: array.astype(self.dtype) for name, array in checkpoint.weights.items()
         }
+        self.number: Callable[[float], Any] = self.dtype.type
         self.tap: Callable[[str, Array], Array] = Recorder()
 
     def trace(self, ids: Array, given: Mapping[str, Array] | None = None) -> Trace:
@@ -98,7 +99,7 @@ class Oracle:
     def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - faults look at the layer
         """softmax(query key^T / sqrt(K) + mask) value, by head: `[B, S, 3D]` to `[B, S, D]`."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))  # [B, H, S, K]
-        scale = self.dtype.type(1 / math.sqrt(self.config.head_dim))
+        scale = self.number(1 / math.sqrt(self.config.head_dim))
         scores = self.matmul(query, key.swapaxes(-1, -2)) * scale  # [B, H, S, S]
         probabilities = self.softmax(self.masked(scores))
         return self.merge_heads(self.matmul(probabilities, value))
@@ -107,7 +108,7 @@ class Oracle:
         """Scores of keys that lie ahead of their query become -inf, so that they weigh nothing."""
         length = scores.shape[-1]
         ahead = np.triu(np.ones((length, length), bool), k=1)
-        return np.where(ahead, self.dtype.type(-np.inf), scores)
+        return np.where(ahead, self.number(-np.inf), scores)
 
     def split_heads(self, x: Array) -> Array:
         """`[B, S, D]` to `[B, H, S, K]`."""
@@ -156,15 +157,16 @@ class Oracle:
         return x + y
 
     def matmul(self, a: Array, b: Array) -> Array:
-        """Matrix product over the last two axes."""
-        product: Array = a @ b
-        return product
+        """Matrix product over the last two axes; a single one where `b` is one matrix."""
+        if b.ndim == 2:
+            return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
+        return a @ b
 
     def normalise(self, x: Array) -> Array:
         """Mean 0 and variance 1 over the last axis; the variance divides by D, not D - 1."""
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = (centred**2).mean(axis=-1, keepdims=True)
-        return centred / np.sqrt(variance + self.dtype.type(self.config.layer_norm_epsilon))
+        return centred / np.sqrt(variance + self.number(self.config.layer_norm_epsilon))
 
     def softmax(self, scores: Array) -> Array:
         """exp(s) / sum exp(s) over the last axis, less the maximum, so that nothing overflows."""
@@ -173,9 +175,9 @@ class Oracle:
 
     def gelu(self, x: Array) -> Array:
         """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016."""
-        slope = self.dtype.type(math.sqrt(2 / math.pi))
-        inner = slope * (x + self.dtype.type(0.044715) * x * x * x)
-        return self.dtype.type(0.5) * x * (1 + self.tanh(inner))
+        slope = self.number(math.sqrt(2 / math.pi))
+        inner = slope * (x + self.number(0.044715) * x * x * x)
+        return self.number(0.5) * x * (1 + self.tanh(inner))
 
     def tanh(self, x: Array) -> Array:
         """The hyperbolic tangent."""

@@ -44,13 +44,12 @@ class Pairwise(Oracle):
         if size <= 16:
             return super().matmul(a, b)
         half = size // 2
-        return self.matmul(a[..., :half], b[..., :half, :]) + self.matmul(
-            a[..., half:], b[..., half:, :]
-        )
+        first = self.matmul(a[..., :half], b[..., :half, :])
+        return first + self.matmul(a[..., half:], b[..., half:, :])
 
     def softmax(self, scores: Array) -> Array:
         """2^(s log2 e), as kernels with a fast exp2 have it."""
-        shifted = (scores - scores.max(axis=-1, keepdims=True)) * self.dtype.type(math.log2(math.e))
+        shifted = (scores - scores.max(axis=-1, keepdims=True)) * self.number(math.log2(math.e))
         weights: Array = np.exp2(shifted)
         return weights * (1 / weights.sum(axis=-1, keepdims=True))
 
@@ -92,7 +91,7 @@ class Sequential(Oracle):
         """Variance as mean(x^2) - mean(x)^2: one pass over the features, and some cancellation."""
         mean = x.mean(axis=-1, keepdims=True)
         variance = (x * x).mean(axis=-1, keepdims=True) - mean * mean
-        epsilon = self.dtype.type(self.config.layer_norm_epsilon)
+        epsilon = self.number(self.config.layer_norm_epsilon)
         return (x - mean) * (1 / np.sqrt(variance + epsilon))
 
 
@@ -104,9 +103,9 @@ class Reversed(Sequential):
         return range(size - 1, -1, -1)
 
     def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - the oracle's signature
-        """Scale the queries first, and divide by the sum of the weights last, as fused kernels do."""
+        """Scale the queries first and divide by the weights' sum last, as fused kernels do."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))
-        query = query * self.dtype.type(1 / math.sqrt(self.config.head_dim))
+        query = query * self.number(1 / math.sqrt(self.config.head_dim))
         scores = self.masked(self.matmul(query, key.swapaxes(-1, -2)))
         weights: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return self.merge_heads(self.matmul(weights, value) / weights.sum(axis=-1, keepdims=True))

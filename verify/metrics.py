@@ -70,7 +70,7 @@ def errors(found: Array, truth: Array, dtype: npt.DTypeLike) -> Errors:
 
 
 def _ratio(part: float, whole: float) -> float:
-    """part / whole, where nothing over nothing is 0."""
+    """Part / whole, where nothing over nothing is 0."""
     if whole:
         return part / whole
     return 0.0 if part == 0 else float("inf") if part > 0 else part

@@ -1,0 +1,240 @@
+"""`python -m verify`: is the MAX model the same model as PyTorch's?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.environment import collect
+from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
+from reports.tables import render
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from impl.runtime import DeviceError, check_device, device_names
+from impl.tokenizer import TokenizerError
+from impl.weights import WeightsError
+from reference.checkpoint import CheckpointError
+from reference.load import load
+from reference.regimes import REGIMES
+from verify.cases import shapes
+from verify.display import WIDTH, show
+from verify.factory import CandidateError, load_factory
+from verify.run import DEFAULT_REGIMES, Plan, report, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from impl.config import GPT2Config
+    from verify.rule import Check
+    from verify.run import Outcome
+
+EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 1, "ERROR": 2}
+INTERRUPTED = 130
+"""What shells report for a program that Ctrl-C ended."""
+
+KNOWN_ERRORS = (
+    CandidateError, CheckpointError, DeviceError, RecordsError, TokenizerError, WeightsError,
+)  # fmt: skip
+
+
+class UsageError(ValueError):
+    """An option that cannot be carried out, told in one sentence."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
+    options = _parser().parse_args(argv)
+    try:
+        plan = _plan(options)
+        return _run(plan, options, ["python", "-m", "verify", *argv])
+    except (UsageError, *KNOWN_ERRORS) as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m verify",
+        description="Compare a GPT-2 in MAX with PyTorch / Hugging Face, layer by layer.",
+    )
+    add = parser.add_argument
+    add(
+        "--model",
+        default="tiny",
+        help="tiny (default), random:PRESET[:REGIME], a folder, or a hub id",
+    )
+    add("--revision", help="branch, tag or commit on the hub")
+    add(
+        "--candidate",
+        metavar="FILE.py:NAME",
+        help="what makes another model than impl's from the configuration",
+    )
+    add("--device", default="all", help="cpu, gpu, gpu:N or all (default)")
+    add("--dtype", default="float32", choices=["float32"])
+    add("--lengths", type=_sizes, metavar="N,N", help="sequence lengths")
+    add("--batch", type=_sizes, metavar="N,N", help="batch sizes")
+    add(
+        "--regimes",
+        type=_names,
+        metavar="R,R",
+        help=f"states of the weights: {', '.join(REGIMES)}",
+    )
+    add("--seed", type=int, default=0)
+    add("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
+    add("--out", type=Path, metavar="DIR", help="folder for records and tables")
+    return parser
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 1,8,33") from None
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{min(sizes)} is not a positive number")
+    return sizes
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in REGIMES]:
+        raise argparse.ArgumentTypeError(
+            f"unknown {unknown[0]!r}; choose from {', '.join(REGIMES)}"
+        )
+    return names
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    """Turn options into a plan, or say what is wrong with them, before anything is written."""
+    if options.seed < 0:
+        raise UsageError(f"--seed must not be negative, but is {options.seed}")
+    if options.json and not options.json.parent.is_dir():
+        raise UsageError(f"--json: there is no folder {options.json.parent}")
+    devices = _devices(options.device)
+    factory = load_factory(options.candidate) if options.candidate else None
+    checkpoint = load(options.model, revision=options.revision, seed=options.seed)
+    _check_lengths(checkpoint.config, options.lengths)
+    random = checkpoint.name.startswith("random:")
+    return Plan(
+        checkpoint=checkpoint,
+        devices=devices,
+        regimes=options.regimes or (("given", "stress") if random else DEFAULT_REGIMES),
+        sizes=shapes(checkpoint.config, options.lengths, options.batch),
+        seed=options.seed,
+        dtype=options.dtype,
+        factory=factory,
+    )
+
+
+def _devices(asked: str) -> list[str]:
+    if asked == "all":
+        return device_names()
+    check_device(asked)
+    return [asked]
+
+
+def _check_lengths(config: GPT2Config, lengths: Sequence[int] | None) -> None:
+    longest = max(lengths or [0])
+    if longest > config.n_positions:
+        raise UsageError(
+            f"--lengths: {longest} tokens are more than the model's {config.n_positions} positions"
+        )
+
+
+def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int:
+    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+    environment = collect(
+        weights_sha256=plan.checkpoint.sha256,
+        accelerator=next((name for name in plan.devices if name != "cpu"), None),
+        extra={"model": plan.checkpoint.name, "candidate": options.candidate or "impl"},
+    )
+    writer = RunWriter("verify", command=command, environment=environment, out=options.out)
+    with writer:
+        try:
+            outcome = _verify_with_progress(plan, writer, console)
+        except KeyboardInterrupt:
+            print(
+                f"verify: interrupted; the finished checks are in {writer.folder}", file=sys.stderr
+            )
+            return INTERRUPTED
+        writer.finish(
+            {
+                "verdict": outcome.verdict,
+                "devices": list(plan.devices),
+                "dtypes": [plan.dtype],
+                "first_divergence": report(outcome, {}, SCHEMA_VERSION)["first_divergence"],
+                "coverage": outcome.coverage(),
+                "observer_effect": outcome.observer_effect,
+                "order": outcome.order,
+            }
+        )
+    show(console, outcome)
+    render(writer.folder)
+    console.print(f"Records and tables: {_relative(writer.folder)}")
+    if options.json:
+        _write_json(options.json, report(outcome, environment, SCHEMA_VERSION))
+    return EXIT[outcome.verdict]
+
+
+def _verify_with_progress(plan: Plan, writer: RunWriter, console: Console) -> Outcome:
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    task = progress.add_task("starting", total=plan.case_count)
+    seen: set[str] = set()
+
+    def emit(check: Check) -> None:
+        writer.write({"record": "check", **_context(plan, check), **check.record()})
+        if check.mode == "logits":
+            seen.add(check.case)
+            progress.update(task, completed=len(seen))
+
+    live: AbstractContextManager[Any] = progress if console.is_terminal else nullcontext()
+    with live:
+        return verify(plan, emit, _status(progress, task, console))
+
+
+def _status(progress: Progress, task: Any, console: Console) -> Callable[[str], None]:
+    """Say what goes on: in the progress bar or, where there is none, the long parts only."""
+
+    def status(text: str) -> None:
+        progress.update(task, description=text)
+        if not console.is_terminal and "compiling" in text:
+            console.print(text)
+
+    return status
+
+
+def _context(plan: Plan, check: Check) -> dict[str, Any]:
+    """What a record tells of its case, beside the check itself."""
+    device, _, rest = check.case.partition("-")
+    on_gpu = device.startswith("gpu")
+    shape = check.shape or ()
+    return {
+        "model": plan.checkpoint.name,
+        "regime": (rest if on_gpu else check.case).partition("-")[0],
+        "device": device if on_gpu else "cpu",
+        "seed": plan.seed,
+        "batch": shape[0] if shape else None,
+        "length": shape[1] if len(shape) > 1 else None,
+    }
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write all of it or nothing."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"--json: {path} cannot be written: {error.strerror}") from error
+
+
+def _relative(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,0 +1,196 @@
+"""What a person sees of a run in the terminal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from reference.trace import INPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from verify.rule import Check
+    from verify.run import Outcome
+
+WIDTH = 100
+STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
+_SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}
+
+
+def worst(checks: Iterable[Check]) -> Check:
+    """The check with the gravest verdict, then with the largest share of the allowed error."""
+    return max(checks, key=lambda c: (_SEVERITY[c.verdict], c.used is None, _finite(c.used)))
+
+
+def _finite(used: float | None) -> float:
+    return float("inf") if used is None or used != used else used
+
+
+def layer_table(outcome: Outcome) -> Table:
+    """One row for each computed tap: the worst of all cases, in isolation and running free."""
+    grouped: dict[str, dict[str, list[Check]]] = defaultdict(lambda: defaultdict(list))
+    for check in outcome.checks:
+        if check.mode in ("isolated", "free"):
+            grouped[check.tap][check.mode].append(check)
+    table = Table(width=WIDTH, pad_edge=False, header_style="bold", row_styles=("", "dim"))
+    table.add_column("tap", no_wrap=True, min_width=22)
+    for name in ("worst shape", "error", "PyTorch", "used", "free run", "verdict"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for tap in outcome.order:
+        modes = grouped.get(tap)
+        if modes and (_computed(modes) or _failed(modes)):
+            table.add_row(*_layer_row(tap, modes))
+    return table
+
+
+def _computed(modes: dict[str, list[Check]]) -> bool:
+    """Whether the candidate computes something here, rather than passing a value on."""
+    return any(check.envelope_rms for check in modes["isolated"])
+
+
+def _failed(modes: dict[str, list[Check]]) -> bool:
+    return any(check.verdict != "PASS" for checks in modes.values() for check in checks)
+
+
+def _layer_row(tap: str, modes: dict[str, list[Check]]) -> list[str | Text]:
+    isolated = worst(modes["isolated"])
+    free = worst(modes["free"]) if modes["free"] else None
+    gravest = worst([isolated, *([free] if free else [])])
+    return [
+        short_name(tap),
+        "x".join(map(str, isolated.shape or ())),
+        number(isolated.rms),
+        number(isolated.torch_rms),
+        percent(isolated.used),
+        percent(free.used) if free else "",
+        Text(gravest.verdict, STYLES.get(gravest.verdict, "yellow")),
+    ]
+
+
+def short_name(tap: str) -> str:
+    """`transformer.h.0.attn.c_proj:input` as `h.0.attn.c_proj <-`."""
+    return tap.removeprefix("transformer.").replace(INPUT, " <-")
+
+
+def number(value: float | None) -> str:
+    """Three digits, or a dash where there is nothing."""
+    return "-" if value is None else f"{value:.2e}"
+
+
+def percent(value: float | None) -> str:
+    """A share in percent; shares beyond 10 in powers of ten."""
+    if value is None:
+        return "-"
+    return f"{value:.0%}" if value < 10 else f"{value:.0e}x"
+
+
+def summary_table(outcome: Outcome) -> Table:
+    """One row for each kind of check."""
+    grouped: dict[str, list[Check]] = defaultdict(list)
+    for check in outcome.checks:
+        grouped[check.mode].append(check)
+    table = Table(width=WIDTH, pad_edge=False, header_style="bold")
+    table.add_column("check", no_wrap=True)
+    table.add_column("passed", justify="right", no_wrap=True)
+    table.add_column("used", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("what was seen", overflow="fold")
+    for mode, checks in grouped.items():
+        gravest = worst(checks)
+        passed = sum(check.verdict == "PASS" for check in checks)
+        table.add_row(
+            MODES.get(mode, mode),
+            f"{passed}/{len(checks)}",
+            percent(max((_finite(c.used) for c in checks if c.used is not None), default=None)),
+            Text(gravest.verdict, STYLES.get(gravest.verdict, "yellow")),
+            _seen(mode, checks, gravest),
+        )
+    return table
+
+
+MODES = {
+    "device": "device",
+    "parameters": "weights as loaded",
+    "oracle": "float64 x 2",
+    "coverage": "coverage",
+    "isolated": "each stage alone",
+    "free": "running free",
+    "plain": "graph that ships",
+    "observer": "effect of tapping",
+    "logits": "logits",
+    "perplexity": "perplexity",
+    "greedy": "greedy tokens",
+}
+"""What each kind of check is called in the summary."""
+
+
+def _seen(mode: str, checks: list[Check], gravest: Check) -> str:
+    """One telling figure for each kind of check, or what went wrong."""
+    if gravest.message:
+        where = " ".join(filter(None, (short_name(gravest.tap), gravest.case)))
+        return f"{where}: {gravest.message}"
+    details = gravest.details or {}
+    match mode:
+        case "observer":
+            return f"largest change of a logit: {max(c.max_abs or 0.0 for c in checks):.1e}"
+        case "oracle":
+            return f"NumPy and Hugging Face differ by {gravest.relative:.1e} at most"
+        case "parameters":
+            return f"{details['parameters']} parameters, read back bit for bit"
+        case "logits":
+            return _logits_seen(checks)
+        case "perplexity":
+            return (
+                f"{details['perplexity']:.6f}; oracle {details['oracle_perplexity']:.6f}, "
+                f"PyTorch {details['torch_perplexity']:.6f}"
+            )
+        case "greedy":
+            equal = details["rows"] - details["parted"]
+            each = f"{details['new_tokens']} tokens each"
+            return f"{equal} of {details['rows']} continuations equal, {each}"
+        case "isolated" | "free" | "plain":
+            ratios = [c.ratio for c in checks if c.ratio is not None]
+            return f"error over PyTorch's: {max(ratios):.2f} at most" if ratios else ""
+    return ""
+
+
+def _logits_seen(checks: list[Check]) -> str:
+    details = [check.details for check in checks if check.details]
+    kl = max(d["kl_max"] for d in details)
+    flips = sum(d["top1_flips"] for d in details)
+    positions = sum(d["positions"] for d in details)
+    return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
+
+
+def show(console: Console, outcome: Outcome) -> None:
+    """Print the layer table, the summary, the coverage and the verdict."""
+    console.print(layer_table(outcome))
+    console.print(
+        "error, PyTorch: rms distance to float64, worst case. used: share of the allowed error. "
+        "<-: what the module is given.",
+        style="dim",
+    )
+    console.print(summary_table(outcome))
+    console.print(coverage_line(outcome))
+    divergence = outcome.first_divergence
+    if divergence:
+        console.print(Text(f"First divergence: {divergence.message}", "bold red"))
+    verdict = outcome.verdict
+    console.print(Text(f"Verdict: {verdict}", STYLES.get(verdict, "bold yellow")))
+
+
+def coverage_line(outcome: Outcome) -> str:
+    """How many of the reference's places were compared, in a sentence."""
+    coverage = outcome.coverage()
+    by_reason: dict[str, int] = defaultdict(int)
+    for excuse in coverage["excused"]:
+        by_reason[excuse["reason"]] += 1
+    excused = "; ".join(f"{count} excused: {reason}" for reason, count in by_reason.items())
+    line = f"Coverage: {coverage['compared']} of {coverage['expected']} places compared"
+    return f"{line}; {excused}" if excused else line

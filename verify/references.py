@@ -1,0 +1,125 @@
+"""What a candidate is compared with: one case's truth, PyTorch's figures, and the envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from reference.huggingface import HuggingFaceReference
+from reference.oracle import Oracle
+from reference.trace import INPUT
+from verify import envelope
+from verify.arithmetic import evaluations
+from verify.metrics import rms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference.checkpoint import Checkpoint
+    from reference.trace import Array, Trace
+    from verify.cases import Case
+    from verify.rule import Envelope
+
+ORACLE_TOLERANCE = 1e-12
+"""Relative difference, at each tap's own scale, up to which two float64 models are the same."""
+
+EXCUSED = {
+    "drop": "dropout is the identity in eval mode",
+    "resid_dropout": "dropout is the identity in eval mode",
+    "dropout": "dropout is the identity in eval mode",
+    "attn_dropout": "dropout is the identity in eval mode",
+}
+"""Modules of Hugging Face's GPT-2 that a candidate need not have, by name, with the reason."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """All that one case's checks need.
+
+    Attributes:
+        given: activations of PyTorch in float32, by tap: what the stages are fed with.
+        isolated: float64 truth of each stage, fed with `given`.
+        free: float64 truth of the free run.
+        torch_isolated, torch_free: PyTorch's float32 traces.
+        isolated_envelope, free_envelope: by tap.
+    """
+
+    given: Trace
+    isolated: Trace
+    free: Trace
+    torch_isolated: Trace
+    torch_free: Trace
+    isolated_envelope: Mapping[str, Envelope]
+    free_envelope: Mapping[str, Envelope]
+
+    @property
+    def free_taps(self) -> list[str]:
+        """Taps worth comparing in a free run: outputs, and inputs that are computed on the way."""
+        return [
+            tap
+            for tap in self.free
+            if not tap.endswith(INPUT) or self.isolated_envelope[tap].rms > 0
+        ]
+
+
+class References:
+    """The reference and the oracle for one state of the weights."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.oracle = Oracle(checkpoint)
+        self.torch = HuggingFaceReference(checkpoint)
+        self._evaluations = evaluations(checkpoint)
+
+    def expectation(self, case: Case, given_taps: list[str]) -> Expectation:
+        """Compute everything that the case is compared with.
+
+        Args:
+            case: the input.
+            given_taps: where the candidate's stages are cut, that is, its modules' outputs.
+        """
+        torch_free = self.torch.trace(case.ids)
+        given = {tap: torch_free[tap] for tap in given_taps}
+        sample = envelope.sample(case.ids, given, case.seed)
+        isolated = self.oracle.trace(sample.ids, sample.given)
+        free = self.oracle.trace(sample.ids)
+        torch_isolated = self.torch.trace(sample.ids, sample.given)
+        others = [model.trace(sample.ids, sample.given) for model in self._evaluations]
+        stages = envelope.isolated(sample, isolated, [torch_isolated, *others])
+        return Expectation(
+            given=given,
+            isolated=sample.original(isolated),
+            free=sample.original(free),
+            torch_isolated=sample.original(torch_isolated),
+            torch_free=torch_free,
+            isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
+            free_envelope=envelope.free(self.oracle, sample, free, stages, case.seed),
+        )
+
+    def oracle_disagreement(self, ids: Array) -> tuple[str, float]:
+        """The tap at which Hugging Face in float64 is farthest from the oracle, and how far.
+
+        Returns:
+            The tap, and its largest difference over its rms. Above `ORACLE_TOLERANCE` one of the
+            two is wrong.
+        """
+        truth = self.oracle.trace(ids)
+        other = HuggingFaceReference(self.checkpoint, torch.float64).trace(ids)
+        distances = {
+            tap: float(np.abs(other[tap] - array).max()) / (rms(array.astype(float)) or 1.0)
+            for tap, array in truth.items()
+        }
+        worst = max(distances, key=lambda tap: distances[tap])
+        return worst, distances[worst]
+
+    def expected_taps(self, ids: Array) -> dict[str, str]:
+        """Every tap that the reference has, with the reason where a candidate need not have it."""
+        trace = self.torch.trace(ids)
+        return {tap: EXCUSED.get(_module_name(tap), "") for tap in trace}
+
+
+def _module_name(tap: str) -> str:
+    return tap.removesuffix(INPUT).rsplit(".", 1)[-1]

@@ -1,0 +1,296 @@
+"""One run of the verification, from a checkpoint to an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
+from impl.weights import from_hugging_face
+from reference.regimes import with_regime
+from reference.trace import INPUT
+from verify.candidate import Candidate
+from verify.cases import Case, random_cases, shapes
+from verify.checks import check_case, perplexity_check
+from verify.references import ORACLE_TOLERANCE, References
+from verify.rule import Check, Verdict
+from verify.text import greedy_check, held_out_ids, text_case
+
+if TYPE_CHECKING:
+    from reference.checkpoint import Checkpoint
+    from reference.trace import Array
+    from verify.candidate import BoundCandidate
+
+DEFAULT_REGIMES = ("given", "perturbed", "stress")
+
+Factory = Callable[[Any], Any]
+"""Makes a candidate: called with the configuration, returns a MAX module tree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to verify.
+
+    Attributes:
+        checkpoint: configuration and weights, as given.
+        devices: names of the devices to run on.
+        regimes: states of the weights (`reference.regimes`).
+        sizes: (batch, length) of the random cases.
+        seed: draws token ids, regimes and envelopes.
+        dtype: the precision that the candidate declares.
+        factory: makes the candidate; None for the model of `impl`.
+    """
+
+    checkpoint: Checkpoint
+    devices: Sequence[str] = ("cpu",)
+    regimes: Sequence[str] = DEFAULT_REGIMES
+    sizes: Sequence[tuple[int, int]] | None = None
+    seed: int = 0
+    dtype: str = "float32"
+    factory: Factory | None = None
+
+    @property
+    def case_count(self) -> int:
+        """How many cases will run, text included, to tell how far a run has come."""
+        texts = self.checkpoint.folder is not None and "given" in self.regimes
+        return len(self.devices) * (len(self.regimes) * len(self._sizes()) + texts)
+
+    def _sizes(self) -> Sequence[tuple[int, int]]:
+        return shapes(self.checkpoint.config, None, None) if self.sizes is None else self.sizes
+
+    def cases(self, regime: str, device: str) -> list[Case]:
+        """The random cases of one regime on one device."""
+        config = self.checkpoint.config
+        return random_cases(config, regime, self._sizes(), seed=self.seed, device=device)
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first stage, in the order of execution, that is wrong."""
+
+    case: str
+    tap: str
+    message: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run found; it grows while the run goes on.
+
+    Attributes:
+        checks: every check, in the order in which it was made.
+        order: taps in the order of execution.
+        expected: every tap of the reference, with the reason where it is excused.
+        unknown: taps of the candidate that the reference has not.
+    """
+
+    checks: list[Check] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    expected: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL before ERROR before UNDERPOWERED before PASS; ERROR if nothing was judged."""
+        found = {check.verdict for check in self.checks}
+        for verdict in ("FAIL", "ERROR", "UNDERPOWERED"):
+            if verdict in found:
+                return verdict
+        return "PASS" if "PASS" in found else "ERROR"
+
+    @property
+    def first_divergence(self) -> Divergence | None:
+        """The earliest stage that fails in isolation; if none does, the earliest failure."""
+        failed = [check for check in self.checks if check.verdict == "FAIL"]
+        if not failed:
+            return None
+        place = {tap: index for index, tap in enumerate(self.order)}
+        first = min(
+            failed,
+            key=lambda check: (check.mode != "isolated", place.get(check.tap, len(place))),
+        )
+        return Divergence(first.case, first.tap, f"{_place(first)}: {first.message}")
+
+    @property
+    def observer_effect(self) -> float | None:
+        """Largest difference that tapping made to a logit."""
+        return max((c.max_abs or 0.0 for c in self.checks if c.mode == "observer"), default=None)
+
+    def coverage(self) -> dict[str, Any]:
+        """How many of the reference's taps were compared, and why the others were not."""
+        compared = {check.tap for check in self.checks if check.mode == "isolated"}
+        excused = [{"tap": tap, "reason": why} for tap, why in self.expected.items() if why]
+        return {"expected": len(self.expected), "compared": len(compared), "excused": excused}
+
+
+def _place(check: Check) -> str:
+    """Where a check lies, in words."""
+    name = check.tap.removeprefix("transformer.").removesuffix(INPUT)
+    what = f"what {name} is given" if check.tap.endswith(INPUT) else name
+    return f"{what} ({check.mode}, {check.case})"
+
+
+def verify(
+    plan: Plan,
+    emit: Callable[[Check], None],
+    status: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Run a plan.
+
+    Args:
+        plan: what to verify.
+        emit: called with every check as soon as it is made, so that nothing is lost on the way.
+        status: called with a few words whenever a new part begins.
+
+    Raises:
+        impl.weights.WeightsError, impl.runtime.DeviceError: before anything is compared.
+    """
+    outcome = Outcome()
+
+    def add(check: Check) -> None:
+        outcome.checks.append(check)
+        emit(check)
+
+    if len(device_names()) == 1 and list(plan.devices) == ["cpu"]:
+        add(_skip("gpu", NO_ACCELERATOR))
+    for device in plan.devices:
+        status(f"{device}: compiling the model (about a minute, seconds from then on)")
+        candidate = _candidate(plan, device)
+        for regime in plan.regimes:
+            for check in _check_regime(plan, candidate, regime, device, outcome, status):
+                add(check)
+    return outcome
+
+
+def _skip(case: str, reason: str) -> Check:
+    return Check(case=case, mode="device", tap="", verdict="SKIP", message=reason)
+
+
+def _candidate(plan: Plan, device: str) -> Candidate:
+    opened = open_device(device)
+    return Candidate(build(plan.checkpoint.config, opened, factory=plan.factory), opened)
+
+
+def _check_regime(
+    plan: Plan,
+    candidate: Candidate,
+    regime: str,
+    device: str,
+    outcome: Outcome,
+    status: Callable[[str], None],
+) -> Iterator[Check]:
+    """Every check on one state of the weights."""
+    checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
+    weights = from_hugging_face(checkpoint.config, checkpoint.weights)
+    bound = candidate.bind(weights)
+    references = References(checkpoint)
+    prefix = "" if device == "cpu" else f"{device}-"
+    yield _parameters_check(f"{prefix}{regime}", bound, weights)
+    cases = plan.cases(regime, device)
+    status(f"{device}, {regime}: two float64 models against each other")
+    yield _oracle_check(f"{prefix}{regime}", references, min(cases, key=_distance_to_nine).ids)
+    if not outcome.expected:
+        yield from _coverage_checks(outcome, candidate, references, cases[0].ids)
+    for case in cases:
+        status(case.name)
+        yield from check_case(
+            case, bound, references.expectation(case, candidate.given_taps), plan.dtype
+        )
+    text = held_out_ids(checkpoint) if regime == "given" else None
+    if text is not None:
+        yield from _check_text(plan, bound, references, text, device, status)
+    elif regime == "given":
+        yield _skip(f"{prefix}text", "the checkpoint has no tokenizer")
+
+
+def _distance_to_nine(case: Case) -> int:
+    """Nine tokens are enough to compare the two float64 models, and cost little."""
+    return abs(case.ids.size - 9)
+
+
+def _check_text(
+    plan: Plan,
+    bound: BoundCandidate,
+    references: References,
+    text: Array,
+    device: str,
+    status: Callable[[str], None],
+) -> Iterator[Check]:
+    case = text_case(references.checkpoint, text, seed=plan.seed, device=device)
+    status(case.name)
+    expected = references.expectation(case, bound.program.given_taps)
+    yield from check_case(case, bound, expected, plan.dtype)
+    yield perplexity_check(case, bound.logits(case.ids), expected, plan.dtype)
+    yield greedy_check(bound, references, text, device, plan.dtype)
+
+
+def _parameters_check(case: str, bound: BoundCandidate, weights: dict[str, Array]) -> Check:
+    """Every parameter, read back from the compiled program, is the one that was loaded."""
+    held = bound.parameters()
+    names = sorted(held.keys() ^ weights.keys())
+    changed = [
+        name
+        for name in held.keys() & weights.keys()
+        if not np.array_equal(held[name], weights[name])
+    ]
+    wrong = names + sorted(changed)
+    return Check(
+        case=case,
+        mode="parameters",
+        tap="",
+        verdict="FAIL" if wrong else "PASS",
+        message=f"not as loaded: {', '.join(wrong[:3])}" if wrong else "",
+        details={"parameters": len(held), "wrong": len(wrong)},
+    )
+
+
+def _oracle_check(case: str, references: References, ids: Array) -> Check:
+    """The NumPy oracle and Hugging Face in float64 are one model; otherwise nobody can judge."""
+    tap, distance = references.oracle_disagreement(ids)
+    agreed = distance <= ORACLE_TOLERANCE
+    return Check(
+        case=case,
+        mode="oracle",
+        tap=tap,
+        verdict="PASS" if agreed else "ERROR",
+        dtype="float64",
+        relative=distance,
+        message="" if agreed else f"the two float64 models differ by {distance:.1e} at {tap}",
+    )
+
+
+def _coverage_checks(
+    outcome: Outcome, candidate: Candidate, references: References, ids: Array
+) -> Iterator[Check]:
+    """Every tap of one side has its counterpart, or is excused by name."""
+    outcome.expected = references.expected_taps(ids)
+    outcome.order = list(references.oracle.trace(ids))
+    missing = [
+        t for t, why in outcome.expected.items() if not why and t not in candidate.forced_taps
+    ]
+    outcome.unknown = [tap for tap in candidate.forced_taps if tap not in outcome.expected]
+    for tap in missing:
+        yield _coverage_failure(tap, "the candidate has no such place")
+    for tap in outcome.unknown:
+        yield _coverage_failure(tap, "the reference has no such place")
+
+
+def _coverage_failure(tap: str, message: str) -> Check:
+    return Check(case="coverage", mode="coverage", tap=tap, verdict="FAIL", message=message)
+
+
+def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -> dict[str, Any]:
+    """The outcome as `--json` writes it."""
+    divergence = outcome.first_divergence
+    return {
+        "schema_version": schema_version,
+        "verdict": outcome.verdict,
+        "first_divergence": asdict(divergence) if divergence else None,
+        "coverage": outcome.coverage(),
+        "observer_effect": {"max_abs": outcome.observer_effect},
+        "checks": [check.record() for check in outcome.checks],
+        "environment": environment,
+    }
