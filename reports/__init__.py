@@ -1,0 +1,1 @@
+"""Saved records, and the tables made from them. Imports neither max nor torch."""

@@ -1,0 +1,186 @@
+"""Records as pandas frames, and as the CSV and Markdown files that lie beside them.
+
+`render` needs a run's folder alone, so that tables can be made again at any time. Columns that a
+record has not are left empty: records of older versions and of other kinds do no harm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.markdown import bench_markdown, missing, verify_markdown
+from reports.records import RecordsError, Run, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+CHECK_COLUMNS = (
+    "case", "model", "regime", "batch", "length", "seed", "device", "dtype", "mode", "tap", "layer",
+    "shape", "max_abs", "rms", "relative", "ulp", "cosine", "torch_max_abs", "torch_rms",
+    "envelope_max", "envelope_rms", "ratio", "used", "verdict", "message",
+)  # fmt: skip
+ROW_COLUMNS = (
+    "workload", "arm", "device", "dtype", "batch", "n_prompt", "n_gen", "n_depth", "logits_policy",
+    "kv_cache", "threads", "status", "median_s", "ci_lo_s", "ci_hi_s", "tok_s", "peak_rss_mib",
+    "load_s", "compile_s", "first_call_s", "samples", "verified", "invalid_reasons",
+)  # fmt: skip
+EFFECT_COLUMNS = ("workload", "device", "arm", "versus", "ratio", "ci_lo", "ci_hi", "quads")
+SAMPLE_COLUMNS = (
+    "workload", "arm", "device", "block", "quad", "position", "call", "time_ns",
+    "nonvoluntary_switches", "cpu_pressure_us", "others_cpu_s",
+)  # fmt: skip
+
+_SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}
+_UNKNOWN_SEVERITY = 3
+_BY_TAP = ("isolated", "free")
+"""The modes of checks that belong to a place in the model."""
+
+
+def checks_frame(run: Run) -> pd.DataFrame:
+    """One row for each check of a verification."""
+    return _frame(run.of("check"), CHECK_COLUMNS)
+
+
+def rows_frame(run: Run) -> pd.DataFrame:
+    """One row for each arm and workload of a benchmark."""
+    return _frame(run.of("row"), ROW_COLUMNS)
+
+
+def effects_frame(run: Run) -> pd.DataFrame:
+    """One row for each pair of arms and workload of a benchmark."""
+    return _frame(run.of("effect"), EFFECT_COLUMNS)
+
+
+def samples_frame(run: Run) -> pd.DataFrame:
+    """One row for each timing of a benchmark."""
+    return _frame(run.of("sample"), SAMPLE_COLUMNS)
+
+
+def render(folder: Path) -> list[Path]:
+    """Write a run's tables into its own folder, and return the files.
+
+    Raises:
+        RecordsError: if the records cannot be read, or the tables cannot be written.
+    """
+    run = read_run(folder)
+    match run.kind:
+        case "verify":
+            checks = checks_frame(run)
+            files = {"checks.csv": _csv(checks), "checks.md": _verification(run, checks)}
+        case "bench":
+            rows = rows_frame(run)
+            files = {
+                "bench.csv": _csv(rows),
+                "bench.md": bench_markdown(run, rows, effects_frame(run)),
+            }
+        case other:
+            raise RecordsError(f"{folder} holds a run of an unknown kind, {other!r}")
+    return [_write(folder / name, text) for name, text in files.items()]
+
+
+def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+    """One row for each tap and device, the worst of all cases.
+
+    Args:
+        checks: as `checks_frame` returns them.
+        order: taps in the order of execution; others follow in the order of their first check.
+
+    Returns:
+        `tap`, `device`, `case`, `shape`, `error` and `pytorch` (rms, of the worst isolated case),
+        `used` (share of the allowed error, isolated), `used_free` (running free), `verdict` (the
+        gravest of all).
+    """
+    taps = checks[checks["mode"].isin(_BY_TAP)]
+    rows = [_layer(group) for _, group in taps.groupby(["tap", "device"], sort=False, dropna=False)]
+    place = {tap: index for index, tap in enumerate(order)}
+    rows.sort(key=lambda row: place.get(row["tap"], len(place)))
+    columns = (
+        "tap", "device", "case", "shape", "error", "pytorch", "used", "used_free", "verdict",
+    )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def modes_frame(checks: pd.DataFrame) -> pd.DataFrame:
+    """One row for each kind of check: how many there are, how many passed, and the gravest."""
+    rows = []
+    for mode, group in checks.groupby("mode", sort=False, dropna=False):
+        gravest = _worst(group)
+        rows.append(
+            {
+                "check": mode,
+                "passed": int((group["verdict"] == "PASS").sum()),
+                "of": len(group),
+                "used": _used(gravest),
+                "verdict": gravest["verdict"],
+                "message": gravest["message"],
+            }
+        )
+    return pd.DataFrame(rows, columns=["check", "passed", "of", "used", "verdict", "message"])
+
+
+def _layer(group: pd.DataFrame) -> dict[str, Any]:
+    isolated = group[group["mode"] == "isolated"]
+    free = group[group["mode"] == "free"]
+    shown = _worst(isolated if len(isolated) else free)
+    return {
+        "tap": shown["tap"],
+        "device": shown["device"],
+        "case": shown["case"],
+        "shape": shown["shape"],
+        "error": shown["rms"],
+        "pytorch": shown["torch_rms"],
+        "used": _used(shown) if len(isolated) else None,
+        "used_free": _used(_worst(free)) if len(free) else None,
+        "verdict": _worst(group)["verdict"],
+    }
+
+
+def _worst(group: pd.DataFrame) -> pd.Series[Any]:
+    """The row with the gravest verdict, then with the largest share of the allowed error."""
+    severity = group["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY)
+    gravest = group[severity == severity.max()]
+    used = gravest["used"].map(_sortable)
+    return gravest.iloc[int(used.to_numpy().argmax())]
+
+
+def _sortable(used: Any) -> float:
+    """NaN was measured, and is worse than any number; nothing measured is better than any."""
+    if missing(used):
+        return -1.0
+    value = float(used)
+    return float("inf") if value != value else value
+
+
+def _used(row: pd.Series[Any]) -> Any:
+    return None if missing(row["used"]) else row["used"]
+
+
+def _frame(records: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """A frame with the known columns first, and whatever else the records hold behind them."""
+    known = {"record": None} | dict.fromkeys(columns)
+    others = [key for record in records for key in record if key not in known]
+    return pd.DataFrame(records, columns=[*columns, *dict.fromkeys(others)], dtype=object)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _verification(run: Run, checks: pd.DataFrame) -> str:
+    layers = layers_frame(checks, (run.end or {}).get("order") or ())
+    return verify_markdown(run, checks, layers, modes_frame(checks))
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write all of a file or nothing."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
+    return path

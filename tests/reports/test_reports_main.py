@@ -1,0 +1,54 @@
+"""`python -m reports` renders saved runs, and tells what it cannot read."""
+
+import pytest
+
+import reports.__main__
+from reports.__main__ import main
+from reports.records import RunWriter
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
+    return tmp_path
+
+
+def make_run(root, kind):
+    with RunWriter(kind, command=[], environment={}, root=root) as writer:
+        writer.finish({})
+    return writer.folder
+
+
+def test_the_newest_run_of_each_kind_is_rendered_by_default(root, capsys):
+    make_run(root, "bench")
+    folders = [make_run(root, "bench"), make_run(root, "verify")]
+    assert main([]) == 0
+    printed = capsys.readouterr().out.split()
+    names = ("bench.csv", "bench.md"), ("checks.csv", "checks.md")
+    assert printed == [
+        str((folder / name).resolve())
+        for folder, files in zip(folders, names, strict=True)
+        for name in files
+    ]
+
+
+def test_a_named_run_is_rendered(root):
+    folder = make_run(root, "bench")
+    assert main([str(folder)]) == 0
+    assert (folder / "bench.md").is_file()
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("arguments", [[], ["no/such/folder"]])
+def test_what_is_not_there_is_one_sentence(capsys, arguments):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("reports: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_an_unknown_option_is_one_sentence(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--nonsense"])
+    assert capsys.readouterr().err.count("\n") == 1

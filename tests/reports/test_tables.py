@@ -1,0 +1,137 @@
+"""Tables show the worst case of every place, and say so where there is nothing to show."""
+
+import pandas as pd
+import pytest
+
+from reports.records import RecordsError, RunWriter, read_run
+from reports.tables import checks_frame, layers_frame, render, rows_frame
+
+
+def run_of(tmp_path, kind, records, summary=None):
+    with RunWriter(kind, command=[], environment={"model": "tiny"}, root=tmp_path) as writer:
+        for record in records:
+            writer.write(record)
+        if summary is not None:
+            writer.finish(summary)
+    return writer.folder
+
+
+def check(tap, *, used=0.1, verdict="PASS", mode="isolated", **rest):
+    base = {
+        "record": "check", "case": "c", "mode": mode, "tap": tap, "device": "cpu", "shape": [1, 8],
+        "rms": 1e-7, "torch_rms": 2e-7, "used": used, "verdict": verdict, "message": "",
+    }  # fmt: skip
+    return base | rest
+
+
+def layers(tmp_path, records, order=()):
+    return layers_frame(checks_frame(read_run(run_of(tmp_path, "verify", records))), order)
+
+
+def test_a_tap_has_one_row_with_its_worst_case(tmp_path):
+    table = layers(tmp_path, [check("a", used=0.2, rms=1.0), check("a", used=0.7, rms=2.0)])
+    assert table[["tap", "error", "used"]].to_numpy().tolist() == [["a", 2.0, 0.7]]
+
+
+def test_a_failure_is_worse_than_any_share_of_the_allowed_error(tmp_path):
+    records = [check("a", used=0.9), check("a", used=0.1, verdict="FAIL")]
+    assert layers(tmp_path, records)["used"].tolist() == [0.1]
+
+
+def test_a_measured_nan_is_the_worst_of_all(tmp_path):
+    records = [check("a", used=9.0, verdict="FAIL"), check("a", used=float("nan"), verdict="FAIL")]
+    assert layers(tmp_path, records)["used"].tolist() == ["nan"]
+
+
+def test_a_failure_that_shows_only_when_running_free_is_in_the_verdict(tmp_path):
+    records = [check("a"), check("a", mode="free", verdict="FAIL", used=4.0)]
+    table = layers(tmp_path, records)
+    assert table["verdict"].tolist() == ["FAIL"]
+    assert table["used"].tolist() == [0.1]
+    assert table["used_free"].tolist() == [4.0]
+
+
+def test_taps_stand_in_the_order_of_execution(tmp_path):
+    records = [check("b"), check("unknown"), check("a")]
+    assert layers(tmp_path, records, ["a", "b"])["tap"].tolist() == ["a", "b", "unknown"]
+
+
+def test_devices_are_not_mixed(tmp_path):
+    records = [check("a"), check("a", device="gpu", verdict="FAIL")]
+    assert layers(tmp_path, records)["verdict"].tolist() == ["PASS", "FAIL"]
+
+
+def test_a_verification_is_rendered_by_layer(tmp_path):
+    records = [check("a", used=0.25), check("lm_head", mode="plain", message="x | y")]
+    folder = run_of(tmp_path, "verify", records, {"verdict": "PASS", "order": ["a"]})
+    files = render(folder)
+    assert [file.name for file in files] == ["checks.csv", "checks.md"]
+    text = files[1].read_text()
+    assert "- verdict: PASS" in text
+    assert "| a     | 1x8     | 1.00e-07 | 2.00e-07  | 25%    | -      | PASS      |" in text
+    assert r"x \| y" in text
+    assert len(pd.read_csv(files[0])) == 2
+    assert render(folder) == files
+
+
+def test_a_run_without_checks_says_so(tmp_path):
+    files = render(run_of(tmp_path, "verify", []))
+    assert "No checks were recorded" in files[1].read_text()
+    assert "interrupted" in files[1].read_text()
+
+
+def test_a_run_that_skipped_everything_says_so_and_why(tmp_path):
+    records = [check("", mode="device", verdict="SKIP", used=None, message="no accelerator here")]
+    text = render(run_of(tmp_path, "verify", records, {"verdict": "ERROR"}))[1].read_text()
+    assert "Every check was skipped" in text
+    assert "- no accelerator here" in text
+
+
+def test_records_of_other_versions_do_no_harm(tmp_path):
+    records = [{"record": "check", "verdict": "PASS", "novelty": 1}, {"record": "other"}]
+    folder = run_of(tmp_path, "verify", records, {})
+    assert "novelty" in pd.read_csv(render(folder)[0]).columns
+
+
+ROW = {
+    "record": "row", "workload": "pp32", "arm": "max", "device": "cpu", "status": "VALID",
+    "median_s": 0.0125, "ci_lo_s": 0.012, "ci_hi_s": 0.013, "tok_s": 2560.0, "peak_rss_mib": 100.5,
+    "threads": 2, "invalid_reasons": [],
+}  # fmt: skip
+
+
+def test_a_benchmark_is_rendered_by_workload_and_arm(tmp_path):
+    invalid = ROW | {
+        "arm": "torch", "status": "INVALID", "median_s": None, "ci_lo_s": None, "ci_hi_s": None,
+        "tok_s": None, "invalid_reasons": ["one", "two"],
+    }  # fmt: skip
+    effect = {"record": "effect", "workload": "pp32", "arm": "max", "versus": "torch", "ratio": 0.5}
+    csv, markdown = render(run_of(tmp_path, "bench", [ROW, invalid, effect], {}))
+    text = markdown.read_text()
+    assert "12.5" in text
+    assert "12 to 13" in text
+    assert "one; two" in text
+    assert "0.5" in text.partition("Time of one arm")[2]
+    assert pd.read_csv(csv)["tok_s"].isna().tolist() == [False, True]
+
+
+def test_a_benchmark_without_rows_says_so(tmp_path):
+    text = render(run_of(tmp_path, "bench", [{"record": "sample"}]))[1].read_text()
+    assert "No rows were recorded (1 samples were)" in text
+
+
+def test_a_benchmark_that_skipped_everything_says_so(tmp_path):
+    skip = {"record": "row", "status": "SKIP", "invalid_reasons": ["no accelerator here"]}
+    text = render(run_of(tmp_path, "bench", [skip], {}))[1].read_text()
+    assert "nothing was measured" in text
+    assert "no accelerator here" in text
+
+
+def test_columns_come_in_a_fixed_order_even_without_records(tmp_path):
+    frame = rows_frame(read_run(run_of(tmp_path, "bench", [])))
+    assert frame.columns[:3].tolist() == ["workload", "arm", "device"]
+
+
+def test_an_unknown_kind_of_run_is_said(tmp_path):
+    with pytest.raises(RecordsError, match="unknown kind"):
+        render(run_of(tmp_path, "other", []))
