@@ -59,7 +59,8 @@ One block of four paragraphs in twenty is held out: {training_tokens:,} tokens t
 
 Losses are means over windows of {config.n_positions} tokens that do not overlap and start without
 context. Each text begins with `<|endoftext|>`, and every token after the first is predicted once.
-Bits per byte divides by the text's bytes in UTF-8. `loss.csv` and `loss.png` show the way.
+Bits per byte divides by the text's bytes in UTF-8. In `loss.csv` and `loss.png` the validation loss
+is over the first {evaluation_tokens:,} validation tokens, which are easier than the whole.
 
 ## How it was made
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 EVALUATIONS = 24  # rows of loss.csv
-EVALUATION_TOKENS = 16_384  # of the validation split, on the way; the last row reads all of it
+EVALUATION_TOKENS = 16_384  # the beginning of the validation split, for loss.csv
 WEIGHT_DECAY, BETAS, MAX_GRADIENT_NORM = 0.1, (0.9, 0.99), 1.0
 WARM_UP = 0.02  # share of the run
 REPEATS = "The same command on the same machine with these versions gives the same bytes."
@@ -156,10 +156,7 @@ def update(model: Any, optimizer: torch.optim.Optimizer, batch: torch.Tensor, ra
 def fit(
     model: Any, training: torch.Tensor, validation: torch.Tensor, settings: Settings
 ) -> list[Point]:
-    """Train the model in place, and return the losses on the way.
-
-    The last row's validation loss is over the whole split, the others' over its beginning.
-    """
+    """Train the model in place, and return the losses on the way and at the end."""
     optimizer = make_optimizer(model)
     batches = random_windows(training, model.config.n_positions, settings)
     points: list[Point] = []
@@ -168,7 +165,7 @@ def fit(
         task, started = progress.add_task("", total=1.0), time.monotonic()
         for step, done in schedule(settings):
             if done * EVALUATIONS >= len(points) + 1:
-                points.append(_point(model, step - 1, losses, validation[:EVALUATION_TOKENS]))
+                points.append(_point(model, step - 1, losses, validation))
                 report = f"validation loss {points[-1].validation_loss:.3f}"
                 progress.console.print(f"{progress.tasks[0].description}, {report}")
                 losses = []
@@ -182,7 +179,8 @@ def fit(
 
 
 def _point(model: Any, step: int, losses: Sequence[float], validation: torch.Tensor) -> Point:
-    return Point(step, sum(losses) / len(losses), mean_loss(model, validation))
+    part = validation[:EVALUATION_TOKENS]
+    return Point(step, sum(losses) / len(losses), mean_loss(model, part))
 
 
 def train(text: Corpus, config: GPT2Config, settings: Settings, folder: Path, command: str) -> None:
@@ -211,7 +209,8 @@ def train(text: Corpus, config: GPT2Config, settings: Settings, folder: Path, co
         "validation_tokens": len(validation_ids),
         "wall_min": (time.monotonic() - started) / 60.0,
     }
-    run |= quality("validation", points[-1].validation_loss, validation_ids, "".join(validation))
+    loss = mean_loss(model, validation_ids)
+    run |= quality("validation", loss, validation_ids, "".join(validation))
     held_out_ids = corpus.encode(bpe, [held_out])
     run |= quality("heldout", mean_loss(model, held_out_ids), held_out_ids, held_out)
     with staged(folder) as partial:
@@ -260,6 +259,7 @@ def recipe(model: Any, settings: Settings, points: Sequence[Point]) -> dict[str,
         "weight_decay": WEIGHT_DECAY,
         "warm_up": WARM_UP,
         "max_gradient_norm": MAX_GRADIENT_NORM,
+        "evaluation_tokens": EVALUATION_TOKENS,
     }
 
 
