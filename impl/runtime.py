@@ -78,7 +78,11 @@ def build(
         factory: makes another model than `GPT2LMHeadModel` from the configuration.
     """
     with default_device(device), default_dtype(dtype), F.lazy():
-        return (factory or GPT2LMHeadModel)(config).to(device)
+        model = (factory or GPT2LMHeadModel)(config)
+    # Its parameters were made on `device`. `model.to(device)` would make them anew one by one, and
+    # a tied head would be a second parameter, with the table copied to an accelerator twice.
+    model.device = device
+    return model
 
 
 def input_type(device: Device) -> TensorType:
