@@ -87,10 +87,10 @@ def _generate(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from impl.generate import check_prompt
-    from impl.runtime import open_device
+    from impl.runtime import check_device
     from reference.load import load
 
-    open_device(arguments.device)
+    check_device(arguments.device)
     checkpoint = load(arguments.model, revision=arguments.revision)
     tokenizer = _tokenizer(checkpoint) if isinstance(given, str) else None
     ids = tokenizer.encode(given) if tokenizer and isinstance(given, str) else given

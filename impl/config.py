@@ -108,4 +108,4 @@ PRESETS: dict[str, GPT2Config] = {
     "gpt2-large": GPT2Config(n_embd=1280, n_layer=36, n_head=20),
     "gpt2-xl": GPT2Config(n_embd=1600, n_layer=48, n_head=25),
 }
-"""The published sizes (as in their `config.json` on the hub), and the embedded tiny checkpoint's."""
+"""The published sizes (as in their `config.json` on the hub), and the shipped tiny checkpoint's."""

@@ -137,7 +137,7 @@ def _steps(
     for taken in range(1, count + 1):
         tokens = np.where(live, sampler(model.logits(ids)), ids[:, -1])
         ids = np.concatenate([ids, tokens[:, None]], axis=1)  # [batch, length + taken]
-        going = live & ~np.isin(tokens, stops)
+        going = ~np.isin(tokens, stops)  # a row that ended repeats its stop token
         at_limit = limit if taken == count else None
         finished = tuple(at_limit if row else Finish.STOPPED for row in going)
         yield Step(tokens, live, finished)

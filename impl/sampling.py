@@ -86,7 +86,7 @@ class Sampler:
             best: Array = logits.argmax(axis=-1, keepdims=True) == np.arange(logits.shape[1])
             return best.astype(np.float64)
         scores = _scaled(logits, self.temperature)
-        return _top_p(_softmax(_top_k(scores, self.top_k)), self.top_p)
+        return _top_p(_top_k(scores, self.top_k), self.top_p)
 
 
 def _checked(logits: Array) -> Array:
@@ -120,11 +120,12 @@ def _softmax(scores: Array) -> Array:
     return probabilities
 
 
-def _top_p(probabilities: Array, p: float) -> Array:
-    """Keep tokens from the best on, until their sum reaches `p`; of equals, the lower id first."""
+def _top_p(scores: Array, p: float) -> Array:
+    """Keep tokens from the best on, until their probability reaches `p`; of equals, lower ids."""
+    probabilities = _softmax(scores)
     if p == 1:
         return probabilities
-    order = np.argsort(-probabilities, axis=-1, kind="stable")
+    order = np.argsort(-scores, axis=-1, kind="stable")  # scores may differ where exp() rounds
     ranked = np.take_along_axis(probabilities, order, axis=-1)
     before = ranked.cumsum(axis=-1) - ranked  # the probability of all better tokens
     before[:, 0] = 0.0  # the best token always stays
