@@ -25,6 +25,9 @@ BATCHES = (1, 2, 5)
 BATCHED_LENGTHS = (9, 33)
 """Lengths that are also run with more than one row; an odd and a just-too-long one."""
 
+REGIME_SIZES = ((1, 2), (1, 33), (2, 33), (1, 128))
+"""Sizes for every regime but the first: sizes are for the kernels, regimes for the weights."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -61,28 +64,31 @@ def default_lengths(config: GPT2Config) -> list[int]:
     return sorted({length for length in (*edges, *ends) if 1 <= length <= config.n_positions})
 
 
-def shapes(
-    config: GPT2Config, lengths: Sequence[int] | None, batches: Sequence[int] | None
-) -> list[tuple[int, int]]:
-    """(batch, length) of every case.
-
-    What a user names is crossed; by default every length has one row, and larger batches are run
-    at `BATCHED_LENGTHS` only.
-    """
-    if lengths is not None or batches is not None:
-        return [
-            (batch, length)
-            for batch in batches or (1,)
-            for length in lengths or default_lengths(config)
-        ]
+def default_shapes(config: GPT2Config) -> list[tuple[int, int]]:
+    """(batch, length) of the first regime's cases: each length alone, then a few in batches."""
     single = [(1, length) for length in default_lengths(config)]
-    several = [
+    if config.parameter_count > LARGE_PARAMETERS:
+        return single
+    lengths = [length for length in BATCHED_LENGTHS if length <= config.n_positions]
+    return single + [(batch, length) for batch in BATCHES[1:] for length in lengths]
+
+
+def chosen_shapes(
+    config: GPT2Config, lengths: Sequence[int] | None, batches: Sequence[int] | None
+) -> list[tuple[int, int]] | None:
+    """(batch, length) of what a user names, crossed; None where nothing is named."""
+    if lengths is None and batches is None:
+        return None
+    return [
         (batch, length)
-        for batch in BATCHES[1:]
-        for length in BATCHED_LENGTHS
-        if length <= config.n_positions and config.parameter_count <= LARGE_PARAMETERS
+        for batch in batches or (1,)
+        for length in lengths or default_lengths(config)
     ]
-    return single + several
+
+
+def regime_shapes(config: GPT2Config) -> list[tuple[int, int]]:
+    """(batch, length) of the cases of every regime but the first."""
+    return [(batch, min(length, config.n_positions)) for batch, length in REGIME_SIZES]
 
 
 def random_cases(

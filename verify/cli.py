@@ -9,9 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.environment import collect
-from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
-from reports.tables import render
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -21,7 +18,10 @@ from impl.weights import WeightsError
 from reference.checkpoint import CheckpointError
 from reference.load import load
 from reference.regimes import REGIMES
-from verify.cases import shapes
+from reports.environment import collect
+from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
+from reports.tables import render
+from verify.cases import chosen_shapes
 from verify.display import WIDTH, show
 from verify.factory import CandidateError, load_factory
 from verify.run import DEFAULT_REGIMES, Plan, report, verify
@@ -124,7 +124,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         checkpoint=checkpoint,
         devices=devices,
         regimes=options.regimes or (("given", "stress") if random else DEFAULT_REGIMES),
-        sizes=shapes(checkpoint.config, options.lengths, options.batch),
+        sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
         seed=options.seed,
         dtype=options.dtype,
         factory=factory,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from verify.run import Outcome
 
 WIDTH = 100
+LEGEND = """\
+error, PyTorch's: rms distance to float64 of each stage alone, in its worst case. used: share of
+the allowed error. free run: the same behind all earlier stages. <- is what the module is given."""
 STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
 _SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}
 
@@ -40,36 +43,35 @@ def layer_table(outcome: Outcome) -> Table:
             grouped[check.tap][check.mode].append(check)
     table = Table(width=WIDTH, pad_edge=False, header_style="bold", row_styles=("", "dim"))
     table.add_column("tap", no_wrap=True, min_width=22)
-    for name in ("worst shape", "error", "PyTorch", "used", "free run", "verdict"):
+    for name in ("worst shape", "error", "PyTorch's", "used", "free run", "verdict"):
         table.add_column(name, justify="right", no_wrap=True)
     for tap in outcome.order:
-        modes = grouped.get(tap)
-        if modes and (_computed(modes) or _failed(modes)):
+        modes = grouped[tap]
+        if modes["isolated"] and (_computed(modes) or _failed(modes)):
             table.add_row(*_layer_row(tap, modes))
     return table
 
 
 def _computed(modes: dict[str, list[Check]]) -> bool:
-    """Whether the candidate computes something here, rather than passing a value on."""
+    """Whether something is computed here, rather than passed on."""
     return any(check.envelope_rms for check in modes["isolated"])
 
 
 def _failed(modes: dict[str, list[Check]]) -> bool:
-    return any(check.verdict != "PASS" for checks in modes.values() for check in checks)
+    return any(check.verdict != "PASS" for check in modes["isolated"])
 
 
 def _layer_row(tap: str, modes: dict[str, list[Check]]) -> list[str | Text]:
     isolated = worst(modes["isolated"])
     free = worst(modes["free"]) if modes["free"] else None
-    gravest = worst([isolated, *([free] if free else [])])
     return [
         short_name(tap),
         "x".join(map(str, isolated.shape or ())),
         number(isolated.rms),
         number(isolated.torch_rms),
         percent(isolated.used),
-        percent(free.used) if free else "",
-        Text(gravest.verdict, STYLES.get(gravest.verdict, "yellow")),
+        Text(percent(free.used), "" if free.verdict == "PASS" else "red") if free else "",
+        Text(isolated.verdict, STYLES.get(isolated.verdict, "yellow")),
     ]
 
 
@@ -84,10 +86,12 @@ def number(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share in percent; shares beyond 10 in powers of ten."""
+    """A share in percent; from 10 times on as a multiple."""
     if value is None:
         return "-"
-    return f"{value:.0%}" if value < 10 else f"{value:.0e}x"
+    if value < 10:
+        return f"{value:.0%}"
+    return f"{value:,.0f}x" if value < 1e6 else f"{value:.0e}x"
 
 
 def summary_table(outcome: Outcome) -> Table:
@@ -171,11 +175,7 @@ def _logits_seen(checks: list[Check]) -> str:
 def show(console: Console, outcome: Outcome) -> None:
     """Print the layer table, the summary, the coverage and the verdict."""
     console.print(layer_table(outcome))
-    console.print(
-        "error, PyTorch: rms distance to float64, worst case. used: share of the allowed error. "
-        "<-: what the module is given.",
-        style="dim",
-    )
+    console.print(LEGEND, style="dim")
     console.print(summary_table(outcome))
     console.print(coverage_line(outcome))
     divergence = outcome.first_divergence

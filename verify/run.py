@@ -13,7 +13,7 @@ from impl.weights import from_hugging_face
 from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.candidate import Candidate
-from verify.cases import Case, random_cases, shapes
+from verify.cases import Case, default_shapes, random_cases, regime_shapes
 from verify.checks import check_case, perplexity_check
 from verify.references import ORACLE_TOLERANCE, References
 from verify.rule import Check, Verdict
@@ -38,7 +38,7 @@ class Plan:
         checkpoint: configuration and weights, as given.
         devices: names of the devices to run on.
         regimes: states of the weights (`reference.regimes`).
-        sizes: (batch, length) of the random cases.
+        sizes: (batch, length) of the random cases of every regime; None for the default ones.
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
         factory: makes the candidate; None for the model of `impl`.
@@ -56,15 +56,21 @@ class Plan:
     def case_count(self) -> int:
         """How many cases will run, text included, to tell how far a run has come."""
         texts = self.checkpoint.folder is not None and "given" in self.regimes
-        return len(self.devices) * (len(self.regimes) * len(self._sizes()) + texts)
+        sizes = sum(len(self.sizes_of(regime)) for regime in self.regimes)
+        return len(self.devices) * (sizes + texts)
 
-    def _sizes(self) -> Sequence[tuple[int, int]]:
-        return shapes(self.checkpoint.config, None, None) if self.sizes is None else self.sizes
+    def sizes_of(self, regime: str) -> Sequence[tuple[int, int]]:
+        """(batch, length) of the random cases of one regime."""
+        if self.sizes is not None:
+            return self.sizes
+        config = self.checkpoint.config
+        return default_shapes(config) if regime == self.regimes[0] else regime_shapes(config)
 
     def cases(self, regime: str, device: str) -> list[Case]:
         """The random cases of one regime on one device."""
-        config = self.checkpoint.config
-        return random_cases(config, regime, self._sizes(), seed=self.seed, device=device)
+        return random_cases(
+            self.checkpoint.config, regime, self.sizes_of(regime), seed=self.seed, device=device
+        )
 
 
 @dataclass(frozen=True, slots=True)

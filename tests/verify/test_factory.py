@@ -1,0 +1,37 @@
+import pytest
+
+from impl.config import PRESETS
+from impl.runtime import build, open_device
+from verify.factory import CandidateError, load_factory
+
+
+def test_a_factory_is_found_in_a_file(tmp_path):
+    (tmp_path / "mine.py").write_text("def make(config):\n    return config\n")
+    assert load_factory(f"{tmp_path}/mine.py:make")("x") == "x"
+
+
+def test_a_factory_is_found_in_a_module():
+    factory = load_factory("impl.model:GPT2LMHeadModel")
+    assert build(PRESETS["tiny"], open_device("cpu"), factory=factory).lm_head is not None
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("model.py", "is not FILE.py:NAME"),
+        (":name", "is not FILE.py:NAME"),
+        ("nowhere.py:Model", "there is no file nowhere.py"),
+        ("no_such_package.model:Model", "cannot be imported: ModuleNotFoundError"),
+        ("impl.config:Nothing", "has no Nothing"),
+        ("impl.config:PRESETS", "neither a class nor a function"),
+    ],
+)
+def test_what_cannot_be_found_is_told_in_a_sentence(reference, message):
+    with pytest.raises(CandidateError, match=message):
+        load_factory(reference)
+
+
+def test_a_file_that_fails_to_import_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    with pytest.raises(CandidateError, match=r"broken.py cannot be imported: ZeroDivisionError"):
+        load_factory(f"{tmp_path}/broken.py:Model")
