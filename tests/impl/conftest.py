@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -10,6 +11,10 @@ from impl.runtime import CompiledGPT2
 from impl.tokenizer import Tokenizer
 from reference.huggingface import load_model
 from reference.load import TINY_FOLDER, load
+
+# A busy machine fails no test: an example may take as long as it takes.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Characters of one to four bytes, of which byte-level BPE makes several tokens.
 TEXTS = ["In the beginning God created the heaven and the earth.", "Zoë, naïve; 漢字 and 🎉"]
