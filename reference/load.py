@@ -45,12 +45,8 @@ def load(name: str, *, revision: str | None = None, seed: int = 0) -> Checkpoint
     """
     if name.startswith("random:"):
         return _random_checkpoint(name, seed)
-    folder = TINY_FOLDER if name == "tiny" else Path(name).expanduser()
-    if not folder.is_dir():
-        if folder.exists():
-            raise CheckpointError(f"{name} is a file; give the folder that holds config.json")
-        folder = _download(name, revision)
-    return _load_folder(name, folder)
+    folder = TINY_FOLDER if name == "tiny" else _local_folder(name)
+    return _load_folder(name, folder or _download(name, revision))
 
 
 def _random_checkpoint(name: str, seed: int) -> Checkpoint:
@@ -65,8 +61,23 @@ def _random_checkpoint(name: str, seed: int) -> Checkpoint:
     return with_regime(start, rest[0] if rest else "perturbed", seed=seed)
 
 
+def _local_folder(name: str) -> Path | None:
+    """The folder of that name, or None where there is nothing of that name."""
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return folder
+        exists = folder.exists()
+    except (OSError, RuntimeError) as error:  # too long, not permitted, or no such user's `~`
+        raise CheckpointError(f"{name!r} is no folder that can be read: {error}") from error
+    if exists:
+        raise CheckpointError(f"{name} is a file; give the folder that holds config.json")
+    return None
+
+
 def _download(name: str, revision: str | None) -> Path:
     """Fetch a repository from the hub, or find it in the local cache (`HF_HUB_OFFLINE=1`)."""
+    from httpx import HTTPError, InvalidURL
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -75,13 +86,15 @@ def _download(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_DOWNLOADED)))
     except HFValidationError as error:
         raise CheckpointError(f"{name!r} is neither a folder nor a hub id") from error
-    except (LocalEntryNotFoundError, OSError) as error:
-        if isinstance(error, HfHubHTTPError):
+    except (LocalEntryNotFoundError, HTTPError, InvalidURL, ConnectionError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403, 404):
             raise CheckpointError(f"the hub has no model {asked} that you may read") from error
         raise CheckpointError(
             f"{asked} is no folder here, and the Hugging Face hub cannot be reached; "
             "`tiny` works without a network"
         ) from error
+    except OSError as error:
+        raise CheckpointError(f"{asked} cannot be stored in the local cache: {error}") from error
 
 
 def _load_folder(name: str, folder: Path) -> Checkpoint:
@@ -102,18 +115,23 @@ def _load_folder(name: str, folder: Path) -> Checkpoint:
 
 
 def _read_config(name: str, folder: Path) -> GPT2Config:
+    if not (folder / "config.json").exists():
+        raise CheckpointError(f"{name}: no config.json in {folder}")
     try:
-        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{name}: no config.json in {folder}") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name}: config.json cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{name}: config.json is no JSON object")
-    try:
-        return GPT2Config.from_dict(values)
+        return GPT2Config.from_dict(_read_object(name, folder / "config.json"))
     except ConfigError as error:
         raise CheckpointError(f"{name}: {error}") from error
+
+
+def _read_object(name: str, file: Path) -> dict[str, Any]:
+    """The JSON object that a file holds."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{name}: {file.name} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{name}: {file.name} is no JSON object")
+    return values
 
 
 def _weight_files(name: str, folder: Path) -> list[Path]:
@@ -123,11 +141,12 @@ def _weight_files(name: str, folder: Path) -> list[Path]:
         return [single]
     if not index.is_file():
         raise CheckpointError(f"{name}: no model.safetensors in {folder}")
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{name}: {index.name} cannot be read: {error!r}") from error
-    if missing := [shard for shard in shards if not (folder / shard).is_file()]:
+    shard_of = _read_object(name, index).get("weight_map")
+    if not isinstance(shard_of, dict) or not all(isinstance(s, str) for s in shard_of.values()):
+        raise CheckpointError(f"{name}: {index.name} has no weight_map from weights to files")
+    shards = sorted(set(shard_of.values()))
+    present = {file.name for file in folder.iterdir()}  # so a shard lies in this very folder
+    if missing := [shard for shard in shards if shard not in present]:
         raise CheckpointError(f"{name}: shard {listing(missing)} is missing")
     return [folder / shard for shard in shards]
 

@@ -39,7 +39,7 @@ def with_regime(checkpoint: Checkpoint, regime: str, *, seed: int = 0) -> Checkp
 
     Args:
         checkpoint: what to change; it stays as it is.
-        regime: `given` (unchanged), `init` (Hugging Face's initialisation drawn anew),
+        regime: `given` (unchanged), `init` (GPT-2's initialisation drawn anew),
             `perturbed` (every parameter moved, biases and LayerNorm included) or
             `stress` (queries and keys scaled up, so that masks matter).
         seed: draws what is random.
@@ -60,7 +60,7 @@ def with_regime(checkpoint: Checkpoint, regime: str, *, seed: int = 0) -> Checkp
 
 
 def initial_weights(config: GPT2Config, seed: int) -> dict[str, Array]:
-    """Hugging Face's initialisation: N(0, 0.02), residual projections divided by sqrt(2 layers)."""
+    """GPT-2's initialisation: N(0, 0.02), residual projections divided by sqrt(2 layers)."""
     rng = np.random.default_rng([seed, 1])
     weights: dict[str, Array] = {}
     for name, shape in parameter_shapes(config).items():
