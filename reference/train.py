@@ -7,8 +7,9 @@ changes nothing. This program makes a checkpoint in which every parameter was tr
     perplexity = exp(loss)
     bits per byte = loss / ln 2 * predicted tokens / bytes of text
 
-With `--steps` alone, the same machine, package versions, seed and thread count give the same bytes.
-With `--minutes` the schedule follows the clock, and two runs differ.
+With `--steps` alone, the same machine, package versions, seed and thread count give the same
+weights and tokenizer, byte for byte. With `--minutes` the schedule follows the clock, and two runs
+differ.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ EVALUATIONS = 24  # rows of loss.csv
 EVALUATION_TOKENS = 16_384  # the beginning of the validation split, for loss.csv
 WEIGHT_DECAY, BETAS, MAX_GRADIENT_NORM = 0.1, (0.9, 0.99), 1.0
 WARM_UP = 0.02  # share of the run
-REPEATS = "The same command on the same machine with these versions gives the same bytes."
+REPEATS = (
+    "The same command on the same machine with these versions gives the same weights, to the bit."
+)
 FOLLOWED_THE_CLOCK = "The schedule followed the clock, so that a second run differs."
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 

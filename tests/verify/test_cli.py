@@ -16,9 +16,11 @@ FAULTY = "tests/verify/candidates/gelu_erf.py:model"
 
 
 def _verify(*arguments):
+    # Importing max sets PYTHONEXECUTABLE behind os.environ's back, and a child that inherits it
+    # takes another interpreter's site-packages; os.environ itself is clean.
     return subprocess.run(
         [sys.executable, "-m", "verify", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -116,7 +118,7 @@ def test_ctrl_c_leaves_the_finished_checks_readable(tmp_path):
     out = tmp_path / "run"
     running = subprocess.Popen(
         [sys.executable, "-m", "verify", "--lengths", "1,2,3,4,5,6,7,8,256", "--out", str(out)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     records = out / "records.jsonl"
     deadline = time.monotonic() + 300
