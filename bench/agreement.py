@@ -1,0 +1,92 @@
+"""Do an arm's timed outputs agree with PyTorch's in float32, on the same inputs?
+
+This is a sanity bound for outputs that were timed; whether the model is the same, to the last
+rounding, is settled by `python -m verify`.
+
+    logits:  max |found - expected| <= 1e-3 * max |expected|
+    tokens:  the reference's own logit of each chosen token is below its best by no more than
+             2e-3 * max |expected|, on the tokens chosen so far
+
+Two float32 evaluations of GPT-2 differ by 1e-6 to 1e-5 of the largest logit; a missing mask, bias
+or weight, or rows that were mixed up, by more than a tenth of it. The bound lies between the two.
+A tie of two tokens may be decided either way, each side being wrong by the bound; hence the 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+RELATIVE_BOUND = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far an output is from the reference's.
+
+    Attributes:
+        agreed: whether `difference <= allowed`, and shapes and ids are right.
+        difference: in logits; None where the outputs could not be compared.
+        allowed: in logits.
+        message: what is wrong, empty where they agree.
+    """
+
+    agreed: bool
+    difference: float | None
+    allowed: float | None
+    message: str
+
+
+def compare_logits(found: Array, expected: Array) -> Agreement:
+    """Compare logits `[batch, sequence, vocab_size]`."""
+    if found.shape != expected.shape:
+        return _unlike(f"logits of shape {list(found.shape)}, expected {list(expected.shape)}")
+    if not np.isfinite(found).all():
+        return _unlike("logits that are not finite")
+    difference = float(np.abs(found.astype(np.float64) - expected).max())
+    return _judge(difference, RELATIVE_BOUND * float(np.abs(expected).max()), "logits differ")
+
+
+def compare_tokens(tokens: Array, n_gen: int, expected: Array) -> Agreement:
+    """Compare greedy tokens `[batch, n_gen]` with logits `[batch, n_gen, vocab_size]`.
+
+    Args:
+        tokens: what the arm generated.
+        n_gen: how many tokens were asked for.
+        expected: the reference's logits at the places where each token was chosen, computed on the
+            prompt and these very tokens.
+    """
+    if problem := tokens_problem(tokens, (len(expected), n_gen), expected.shape[-1]):
+        return _unlike(problem)
+    chosen = np.take_along_axis(expected, tokens[..., None], axis=-1)[..., 0]
+    shortfall = float((expected.max(axis=-1) - chosen).max())
+    allowed = 2 * RELATIVE_BOUND * float(np.abs(expected).max())
+    return _judge(shortfall, allowed, "a token was chosen whose logit is below the best")
+
+
+def tokens_problem(tokens: Array, shape: tuple[int, int], vocab_size: int) -> str:
+    """Why these cannot be generated tokens, or nothing."""
+    if tokens.shape != shape:
+        return f"{list(tokens.shape)} new tokens, expected {list(shape)}"
+    if not np.issubdtype(tokens.dtype, np.integer):
+        return f"new tokens of dtype {tokens.dtype}"
+    if tokens.min() < 0 or tokens.max() >= vocab_size:
+        return "new tokens outside the vocabulary"
+    return ""
+
+
+def _unlike(message: str) -> Agreement:
+    return Agreement(False, None, None, message)
+
+
+def _judge(difference: float, allowed: float, what: str) -> Agreement:
+    agreed = difference <= allowed  # accepts, so that NaN does not
+    message = "" if agreed else f"{what} by {difference:.2e}, {allowed:.2e} is allowed"
+    return Agreement(agreed, difference, allowed, message)

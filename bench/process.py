@@ -1,0 +1,160 @@
+"""The parent's end of a worker process."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+LIMIT_S = 1800.0
+"""A worker that says nothing for so long hangs: compiling the largest GPT-2 takes minutes."""
+
+STOP_S = 5.0
+"""How long a worker may take to end by itself once its stdin is closed."""
+
+
+class WorkerError(RuntimeError):
+    """A worker that failed or died, told in one sentence."""
+
+
+class WorkerUnavailable(WorkerError):  # noqa: N818 - as ArmUnavailable, a reason and no error
+    """A worker that says that it cannot run here."""
+
+
+class Worker:
+    """A worker process, stopped (SIGSTOP) while it has nothing to do.
+
+    Blocking on a read is not enough: MAX's idle threads were seen to take 14% of a CPU, in which
+    the arm whose turn it is would be disturbed. The worker has a process group of its own, so that
+    Ctrl-C reaches the parent alone; should the parent die, the kernel ends a stopped worker, and a
+    busy one finds its stdin closed.
+
+    Args:
+        arguments: behind `python -m bench.worker`.
+        log: takes whatever the worker prints.
+    """
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.worker", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                process_group=0,
+                bufsize=0,
+            )
+        self._buffer = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the worker end by itself; after an error or Ctrl-C it may be busy, so end it."""
+        if kind is not None:
+            self.kill()
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and wait for the answer.
+
+        Raises:
+            WorkerError: if the worker reports a failure, dies or hangs.
+        """
+        assert self._process.stdin is not None
+        self._signal(signal.SIGCONT)
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        except OSError:
+            raise WorkerError(self._epitaph()) from None
+        return self.receive()
+
+    def receive(self, limit_s: float = LIMIT_S) -> dict[str, Any]:
+        """Wait for a line; raises as `ask`."""
+        reply: dict[str, Any] = json.loads(self._line(time.monotonic() + limit_s, limit_s))
+        self._signal(signal.SIGSTOP)
+        if "unavailable" in reply:
+            raise WorkerUnavailable(reply["unavailable"])
+        if "error" in reply:
+            raise WorkerError(reply["error"])
+        return reply
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the worker has used so far."""
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
+
+    def close(self) -> None:
+        """End the worker: by closing its stdin, or by force where that does not help."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._signal(signal.SIGCONT)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process.stdout.close()
+
+    def kill(self) -> None:
+        """End the worker and whatever it started, at once."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            os.killpg(self.pid, number)
+
+    def _line(self, deadline: float, limit_s: float) -> bytes:
+        assert self._process.stdout is not None
+        while b"\n" not in self._buffer:
+            left_s = max(0.0, deadline - time.monotonic())
+            if not select.select([self._process.stdout], [], [], left_s)[0]:
+                self.kill()
+                raise WorkerError(f"the worker said nothing for {limit_s:.0f} s and was ended")
+            chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not chunk:
+                raise WorkerError(self._epitaph())
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _epitaph(self) -> str:
+        """How the worker died, with the last line that it printed."""
+        self._signal(signal.SIGCONT)
+        try:
+            code = self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            return "the worker closed its pipe"
+        if code < 0:
+            return f"the worker was killed by {_signal_name(-code)}"
+        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"the worker ended with exit code {code}" + (f": {last}" if last else "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,101 @@
+"""Was this very model verified? A speed counts only for a model that is right.
+
+A verification is a finished run of `python -m verify` of impl's own model whose environment has the
+same weights, the same code of `impl/` and the same MAX, on the same device and in the same dtype.
+Of all such runs the newest decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.records import RECORDS, RecordsError, read_header, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from reports.records import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What has to have been verified.
+
+    Attributes:
+        command: the verification that is asked for where there is none.
+    """
+
+    command: str
+    weights_sha256: str
+    impl_sha256: str
+    max_version: str | None
+    device: str
+    dtype: str
+
+
+def why_unverified(subject: Subject, root: Path) -> str:
+    """The reason why the subject's speed does not count, or nothing if it passed.
+
+    Args:
+        subject: the model, code, device and dtype.
+        root: the folder that holds `runs/` and `latest/`.
+    """
+    finished = [run for run in _runs(root, subject) if run.end is not None]
+    matching = [run for run in finished if _covers(run, subject) and _same_code(run, subject)]
+    if not matching:
+        return f"{_nearest(finished, subject)}: run `{subject.command}` first"
+    newest = max(matching, key=lambda run: str(run.header.get("started_utc")))
+    verdict = (newest.end or {}).get("verdict")
+    if verdict == "PASS":
+        return ""
+    return f"verification {newest.header.get('run_id')} ended with {verdict}, not PASS"
+
+
+def _runs(root: Path, subject: Subject) -> Iterator[Run]:
+    """Every readable verification of these weights and impl's own model, each once."""
+    folders = {path.parent.resolve() for path in root.glob(f"runs/*/{RECORDS}")}
+    folders |= {path.parent.resolve() for path in root.glob(f"latest/verify/{RECORDS}")}
+    for folder in folders:
+        try:
+            header = read_header(folder)
+            if header.get("kind") == "verify" and _same_model(header, subject):
+                yield read_run(folder)
+        except RecordsError:
+            continue  # a damaged run verifies nothing
+
+
+def _same_model(header: Mapping[str, Any], subject: Subject) -> bool:
+    environment = header.get("environment") or {}
+    return (
+        environment.get("weights_sha256") == subject.weights_sha256
+        and environment.get("candidate", "impl") == "impl"
+    )
+
+
+def _same_code(run: Run, subject: Subject) -> bool:
+    environment = run.header["environment"]
+    return (
+        environment.get("impl_sha256") == subject.impl_sha256
+        and (environment.get("versions") or {}).get("max") == subject.max_version
+    )
+
+
+def _covers(run: Run, subject: Subject) -> bool:
+    """Whether the run judged the weights as they are, on the subject's device and in its dtype."""
+    end = run.end or {}
+    judged = [check for check in run.of("check") if check.get("verdict") != "SKIP"]
+    given = [check for check in judged if check.get("regime", "given") == "given"]
+    devices = end.get("devices") or [check.get("device") for check in given]
+    dtypes = end.get("dtypes") or [check.get("dtype") for check in given]
+    return bool(given) and subject.device in devices and subject.dtype in dtypes
+
+
+def _nearest(finished: list[Run], subject: Subject) -> str:
+    """What comes closest to a verification, where there is none."""
+    if any(_covers(run, subject) for run in finished):
+        return "impl/ or MAX has changed since the model was verified"
+    if finished:
+        return f"these weights were not verified on {subject.device} in {subject.dtype}"
+    return "these weights were never verified"
