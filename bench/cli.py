@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.arms import labels_of, spec_of
-from bench.display import WIDTH, show
+from bench.display import WIDTH, pressure_note, show
 from bench.options import CANNOT_RUN, make_parser
 from bench.plan import Plan
 from bench.process import Worker, WorkerError
-from bench.rows import DTYPE, make_effects, make_rows, skip_row
+from bench.rows import DTYPE, make_effects, make_rows, pressure_pct, skip_row
 from bench.run import measure
 from bench.validity import Subject, why_unverified
 from bench.workloads import workloads
@@ -143,10 +143,18 @@ def _run(plan: Plan, skipped: str, options: argparse.Namespace, command: Sequenc
         effects = make_effects(contestants, rows)
         for record in (*rows, *effects):
             writer.write(record)
+        pressure = pressure_pct(contestants)
         if not interrupted:
-            writer.finish({"rows": len(rows), "statuses": _statuses(rows)})
-    show(console, rows, effects)
+            writer.finish(
+                {"rows": len(rows), "statuses": _statuses(rows), "cpu_pressure_pct": pressure}
+            )
     render(writer.folder)
+    if interrupted and not any(contestant.samples for contestant in contestants):
+        print("bench: interrupted before anything was measured", file=sys.stderr)
+        return INTERRUPTED
+    show(console, rows, effects)
+    if note := pressure_note(pressure):
+        console.print(note, style="yellow", highlight=False)
     console.print(f"Records and tables: {_relative(writer.folder)}", highlight=False)
     if interrupted:
         print("bench: interrupted; the table shows what was measured", file=sys.stderr)

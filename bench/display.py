@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WIDTH = 100
 STYLES = {"VALID": "green", "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
 
+DISTURBED_PCT = 20.0
+"""Above this share of CPU pressure a person is told; a quiet machine shows a few percent."""
+
 LEGEND = (
     "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass, all logits; tg: greedy "
     "tokens, the prompt's pass included."
@@ -40,16 +43,21 @@ def speed_table(rows: Sequence[Mapping[str, Any]], effects: Sequence[Mapping[str
     """One row for each workload, arm and device."""
     ratios = {(e["workload"], e["device"], e["arm"]): e for e in effects}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
-    table.add_column("workload", no_wrap=True)
-    table.add_column("arm", no_wrap=True)
-    table.add_column("device", no_wrap=True)
-    for name in ("median", "tokens/s", "ratio", "peak RSS"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
+    for name in ("workload", "arm", "device"):
+        table.add_column(name, min_width=_widest(name, rows))
+    table.add_column("median", justify="right")  # these two wrap where they are too wide
+    table.add_column("tokens/s", justify="right", min_width=8)
+    table.add_column("ratio", justify="right")
+    table.add_column("peak RSS", justify="right", min_width=10)
+    table.add_column("status", min_width=7)
     for row in rows:
         key = row["workload"], row["device"], row["arm"]
         table.add_row(*_cells(row, ratios.get(key)))
     return table
+
+
+def _widest(column: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    return max((len(row[column] or "") for row in rows), default=0)
 
 
 def phase_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -76,6 +84,16 @@ def reason_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         f"{status} {arm} on {device}" + (f" ({', '.join(names)})" if names else "") + f": {reason}"
         for (status, arm, device, reason), names in grouped.items()
     ]
+
+
+def pressure_note(pressure_pct: float | None) -> str:
+    """A warning where other work took CPUs away while arms were timed, else nothing."""
+    if pressure_pct is None or pressure_pct < DISTURBED_PCT:
+        return ""
+    return (
+        f"Some task waited for a CPU during {min(pressure_pct, 100):.0f}% of the timed turns: "
+        "other work was running, the intervals are wide and the ratios may shift."
+    )
 
 
 def _cells(row: Mapping[str, Any], effect: Mapping[str, Any] | None) -> list[str | Text]:

@@ -56,7 +56,7 @@ class Match:
             done = quad / wanted if wanted else used_s / budget_s
             self._status(f"quad {quad + 1}" + (f" of {wanted}" if wanted else ""), done)
             next_s = used_s / quad if quad else 0.0
-            over = quad >= wanted if wanted else used_s + next_s > budget_s
+            over = quad >= wanted if wanted else quad > 0 and used_s + next_s > budget_s
             if over or not self._alive():
                 return
             yield quad

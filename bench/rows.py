@@ -69,6 +69,21 @@ def make_effects(
     return effects
 
 
+def pressure_pct(contestants: Sequence[Contestant]) -> float | None:
+    """Share of the timed turns in which some task of the machine waited for a CPU, in percent.
+
+    None where the kernel does not count it, or nothing was timed.
+    """
+    waited_us, timed_ns = 0, 0
+    for sample in (s for c in contestants for group in c.samples.values() for s in group):
+        timed_ns += sample["time_ns"]
+        if sample["call"] == 0:  # counted once for all calls of a turn
+            if sample["cpu_pressure_us"] is None:
+                return None
+            waited_us += sample["cpu_pressure_us"]
+    return 100 * waited_us * 1e3 / timed_ns if timed_ns else None
+
+
 def _row(
     contestant: Contestant, workload: Workload, threads: int, unverified: Mapping[str, str]
 ) -> dict[str, Any]:

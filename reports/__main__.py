@@ -39,13 +39,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def newest_runs(root: Path) -> list[Path]:
-    """The newest run of each kind.
+    """The newest run of each kind; one whose folder was deleted since is left out.
 
     Raises:
         RecordsError: if there is none.
     """
     latest = root / "latest"
-    runs = sorted(link.resolve() for link in latest.iterdir()) if latest.is_dir() else []
+    links = sorted(latest.iterdir()) if latest.is_dir() else []
+    runs = [link.resolve() for link in links if link.is_dir()]
     if not runs:
         raise RecordsError(
             "there are no runs yet: `python -m verify` or `python -m bench` make one"

@@ -1,5 +1,7 @@
 """`python -m reports` renders saved runs, and tells what it cannot read."""
 
+import shutil
+
 import pytest
 
 import reports.__main__
@@ -30,6 +32,13 @@ def test_the_newest_run_of_each_kind_is_rendered_by_default(root, capsys):
         for folder, files in zip(folders, names, strict=True)
         for name in files
     ]
+
+
+def test_a_run_whose_folder_was_deleted_is_left_out(root, capsys):
+    deleted, kept = make_run(root, "bench"), make_run(root, "verify")
+    shutil.rmtree(deleted)
+    assert main([]) == 0
+    assert str(kept.resolve()) in capsys.readouterr().out
 
 
 def test_a_named_run_is_rendered(root):

@@ -1,0 +1,46 @@
+"""Arms are known by name, and nothing of them is imported until they run."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.arms import ARMS, BASELINE, labels_of, spec_of
+
+PROGRAM = """
+import sys
+import bench.cli, bench.run, bench.worker
+print(*(name for name in ("max", "torch", "transformers") if name in sys.modules))
+"""
+
+
+def test_the_parent_loads_neither_max_nor_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_a_worker_loads_the_standard_library_alone_before_its_cpus_are_set():
+    program = "import sys, bench.worker; print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_an_arm_that_runs_twice_has_two_labels_and_one_spec():
+    assert labels_of(["torch", "max", "torch"]) == ["torch", "max", "torch#2"]
+    assert spec_of("torch#2") is ARMS["torch"]
+
+
+def test_the_max_model_is_what_has_to_be_verified_and_the_baseline_is_not():
+    assert ARMS["max"].candidate
+    assert not ARMS[BASELINE].candidate
+
+
+@pytest.mark.parametrize("spec", ARMS.values())
+def test_adapters_are_named_by_module_and_class(spec):
+    module, _, name = spec.adapter.partition(":")
+    assert module.startswith("bench.arms.")
+    assert name.isidentifier()

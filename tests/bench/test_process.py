@@ -1,0 +1,129 @@
+"""A worker answers, and whatever happens to it is told in a sentence."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from bench import process
+from bench.process import Worker, WorkerError, WorkerUnavailable
+
+ECHO = """
+import json, sys
+print(json.dumps({"ready": True}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    exec(request.get("do", ""))
+    print(json.dumps({"echo": request}), flush=True)
+"""
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start a Python program in the worker's place."""
+    package = tmp_path / "bench"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    workers = []
+
+    def begin(program=ECHO):
+        (package / "worker.py").write_text(program)
+        workers.append(Worker([], tmp_path / "log"))
+        return workers[-1]
+
+    yield begin
+    for worker in workers:
+        worker.kill()
+        worker.close()
+
+
+def becomes_stopped(worker):
+    """Whether it is stopped soon: the signal takes a moment to arrive."""
+    state = psutil.Process(worker.pid)
+    deadline = time.monotonic() + 10
+    while state.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return state.status() == psutil.STATUS_STOPPED
+
+
+def test_a_worker_says_that_it_is_ready_and_answers(start):
+    worker = start()
+    assert worker.receive() == {"ready": True}
+    assert worker.ask({"x": 1}) == {"echo": {"x": 1}}
+    assert worker.ask({"x": 2}) == {"echo": {"x": 2}}
+
+
+def test_an_idle_worker_is_stopped_and_goes_on_when_it_is_asked(start):
+    worker = start()
+    worker.receive()
+    assert becomes_stopped(worker)
+    worker.ask({})
+    assert becomes_stopped(worker)
+
+
+def test_closing_ends_a_stopped_worker(start):
+    worker = start()
+    worker.receive()
+    worker.close()
+    assert not psutil.pid_exists(worker.pid)
+
+
+def test_ctrl_c_does_not_reach_a_worker(start):
+    worker = start()
+    assert os.getpgid(worker.pid) != os.getpgid(0)
+
+
+def test_a_failure_is_told_and_the_worker_goes_on(start):
+    worker = start(ECHO.replace('{"echo": request}', '{"error": "no"} if request else {"ok": 1}'))
+    worker.receive()
+    with pytest.raises(WorkerError, match="no"):
+        worker.ask({"x": 1})
+    assert worker.ask({}) == {"ok": 1}
+
+
+def test_a_worker_that_cannot_run_here_is_told_apart(start):
+    worker = start('print(\'{"unavailable": "no GPU"}\', flush=True)')
+    with pytest.raises(WorkerUnavailable, match="no GPU"):
+        worker.receive()
+
+
+def test_a_killed_worker_is_told_by_its_signal(start):
+    worker = start()
+    worker.receive()
+    with pytest.raises(WorkerError, match="killed by SIGKILL"):
+        worker.ask({"do": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"})
+    with pytest.raises(WorkerError, match="killed by SIGKILL"):
+        worker.ask({})
+
+
+def test_a_worker_that_is_killed_while_it_is_idle_is_told(start):
+    worker = start()
+    worker.receive()
+    os.kill(worker.pid, signal.SIGTERM)
+    with pytest.raises(WorkerError, match="killed by SIGTERM"):
+        worker.ask({})
+
+
+def test_a_worker_that_ends_tells_its_code_and_last_words(start):
+    worker = start("import sys; print('first', file=sys.stderr); sys.exit('out of memory')")
+    with pytest.raises(WorkerError, match="exit code 1: out of memory"):
+        worker.receive()
+
+
+def test_a_worker_that_hangs_is_ended(start):
+    worker = start("import time; time.sleep(600)")
+    with pytest.raises(WorkerError, match="said nothing"):
+        worker.receive(limit_s=0.3)
+    assert not psutil.pid_exists(worker.pid)
+
+
+def test_after_an_error_a_busy_worker_is_ended_at_once(start, monkeypatch):
+    monkeypatch.setattr(process, "STOP_S", 60.0)
+    worker = start("import time; time.sleep(600)")
+    with pytest.raises(KeyboardInterrupt), worker:
+        raise KeyboardInterrupt
+    assert not psutil.pid_exists(worker.pid)

@@ -1,0 +1,88 @@
+"""The referee accepts what PyTorch computes, and refuses a model that is wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from bench.arms.torch_eager import TorchEager
+from bench.referee import Referee
+from bench.workloads import Workload, prompt_ids
+from reference.load import load
+
+PP8, TG4 = Workload(batch=2, n_prompt=8), Workload(batch=2, n_gen=6, n_depth=8)
+THREADS = torch.get_num_threads()
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return load("random:tiny")
+
+
+@pytest.fixture(scope="module")
+def referee(checkpoint):
+    return Referee(checkpoint, THREADS)
+
+
+@pytest.fixture(scope="module")
+def arm(checkpoint):
+    return TorchEager(checkpoint, "cpu", THREADS)
+
+
+def ids_of(workload):
+    return prompt_ids(workload, 1024, 0, 0)
+
+
+def changed(checkpoint, name, change):
+    """The same checkpoint with one weight changed."""
+    weights = dict(checkpoint.weights)
+    weights[name] = change(weights[name]).astype(np.float32)
+    return dataclasses.replace(checkpoint, weights=weights)
+
+
+def test_the_torch_arm_agrees(referee, arm):
+    assert referee.check(PP8, ids_of(PP8), arm.forward(ids_of(PP8))).agreed
+    assert referee.check(TG4, ids_of(TG4), arm.generate(ids_of(TG4), 6)).agreed
+
+
+def test_generation_with_a_cache_gives_the_tokens_of_whole_passes(arm):
+    ids = ids_of(TG4)
+    for _ in range(6):
+        ids = np.concatenate([ids, arm.forward(ids)[:, -1:].argmax(-1)], axis=1)
+    assert np.array_equal(arm.generate(ids_of(TG4), 6), ids[:, 8:])
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("transformer.h.3.ln_1.bias", np.zeros_like),
+        ("transformer.h.5.mlp.c_proj.weight", lambda array: 1.01 * array),
+        ("transformer.wpe.weight", lambda array: np.roll(array, 1, axis=0)),
+    ],
+)
+def test_a_model_with_one_wrong_weight_does_not_agree(referee, checkpoint, name, change):
+    wrong = TorchEager(changed(checkpoint, name, change), "cpu", THREADS)
+    agreement = referee.check(PP8, ids_of(PP8), wrong.forward(ids_of(PP8)))
+    assert not agreement.agreed
+    assert agreement.difference > agreement.allowed
+
+
+def test_tokens_of_another_input_do_not_agree(referee, arm):
+    tokens = arm.generate(ids_of(TG4)[::-1].copy(), 6)
+    assert not referee.check(TG4, ids_of(TG4), tokens).agreed
+
+
+def test_what_cannot_be_tokens_does_not_agree(referee):
+    agreement = referee.check(TG4, ids_of(TG4), np.full((2, 6), 5000))
+    assert not agreement.agreed
+    assert "outside the vocabulary" in agreement.message
+
+
+def test_a_gpu_that_is_not_there_is_a_reason_and_no_crash(checkpoint):
+    from bench.arms import ArmUnavailable
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    with pytest.raises(ArmUnavailable, match="finds no gpu"):
+        TorchEager(checkpoint, "gpu", THREADS)

@@ -1,0 +1,114 @@
+"""A speed counts only for the very model, code, device and dtype that were verified."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.validity import Subject, why_unverified
+from reports.records import RECORDS, RunWriter
+
+SUBJECT = Subject(
+    command="python -m verify --model tiny",
+    weights_sha256="w",
+    impl_sha256="i",
+    max_version="26.7.0",
+    device="cpu",
+    dtype="float32",
+)
+ENVIRONMENT = {
+    "weights_sha256": "w", "impl_sha256": "i", "versions": {"max": "26.7.0"}, "candidate": "impl",
+}  # fmt: skip
+CHECK = {
+    "record": "check", "verdict": "PASS", "device": "cpu", "dtype": "float32", "regime": "given",
+}  # fmt: skip
+
+
+def verified(root, *, environment=None, checks=(CHECK,), end=None, finish=True, **options):
+    summary = {"verdict": "PASS", "devices": ["cpu"], "dtypes": ["float32"]} if end is None else end
+    whole = ENVIRONMENT | (environment or {})
+    with RunWriter("verify", command=[], environment=whole, root=root, **options) as writer:
+        for check in checks:
+            writer.write(check)
+        if finish:
+            writer.finish(summary)
+    return writer.folder
+
+
+def test_a_verified_model_counts(tmp_path):
+    verified(tmp_path)
+    assert why_unverified(SUBJECT, tmp_path) == ""
+
+
+def test_without_any_verification_the_reason_says_what_to_run(tmp_path):
+    reason = why_unverified(SUBJECT, tmp_path)
+    assert reason == "these weights were never verified: run `python -m verify --model tiny` first"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"weights_sha256": "x"}, "never verified"),
+        ({"impl_sha256": "x"}, "has changed"),
+        ({"max_version": "27.0.0"}, "has changed"),
+        ({"device": "gpu"}, "not verified on gpu"),
+        ({"dtype": "bfloat16"}, "not verified on cpu in bfloat16"),
+    ],
+)
+def test_another_subject_does_not_count(tmp_path, change, reason):
+    verified(tmp_path)
+    assert reason in why_unverified(replace(SUBJECT, **change), tmp_path)
+
+
+@pytest.mark.parametrize("verdict", ["FAIL", "ERROR", "UNDERPOWERED", None])
+def test_only_pass_counts(tmp_path, verdict):
+    folder = verified(tmp_path, end={"verdict": verdict, "devices": ["cpu"], "dtypes": ["float32"]})
+    assert why_unverified(SUBJECT, tmp_path) == (
+        f"verification {folder.name} ended with {verdict}, not PASS"
+    )
+
+
+def test_a_verification_of_another_candidate_says_nothing_of_impl(tmp_path):
+    verified(tmp_path, environment={"candidate": "mine.py:Model"})
+    assert "never verified" in why_unverified(SUBJECT, tmp_path)
+
+
+def test_an_interrupted_verification_does_not_count(tmp_path):
+    verified(tmp_path, finish=False)
+    assert "never verified" in why_unverified(SUBJECT, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "checks", [(), ({**CHECK, "verdict": "SKIP"},), ({**CHECK, "regime": "stress"},)]
+)
+def test_a_verification_that_judged_other_weights_or_nothing_does_not_count(tmp_path, checks):
+    verified(tmp_path, checks=checks)
+    assert "not verified on cpu" in why_unverified(SUBJECT, tmp_path)
+
+
+def test_device_and_dtype_are_taken_from_the_checks_where_the_end_has_none(tmp_path):
+    verified(tmp_path, end={"verdict": "PASS"})
+    assert why_unverified(SUBJECT, tmp_path) == ""
+    assert why_unverified(replace(SUBJECT, device="gpu"), tmp_path) != ""
+
+
+def test_the_newest_of_several_decides(tmp_path):
+    first = verified(tmp_path, out=tmp_path / "runs" / "z")
+    records = first / RECORDS
+    text = records.read_text().replace('"started_utc": "2', '"started_utc": "1')
+    records.write_text(text)
+    verified(tmp_path, end={"verdict": "FAIL", "devices": ["cpu"], "dtypes": ["float32"]})
+    assert "ended with FAIL" in why_unverified(SUBJECT, tmp_path)
+
+
+def test_the_newest_run_counts_wherever_it_was_written(tmp_path):
+    verified(tmp_path / "root", out=tmp_path / "elsewhere")
+    assert why_unverified(SUBJECT, tmp_path / "root") == ""
+
+
+def test_damaged_runs_and_other_kinds_are_passed_over(tmp_path):
+    (tmp_path / "runs" / "damaged").mkdir(parents=True)
+    (tmp_path / "runs" / "damaged" / RECORDS).write_text("{")
+    with RunWriter("bench", command=[], environment=ENVIRONMENT, root=tmp_path) as writer:
+        writer.write(CHECK)
+        writer.finish({"verdict": "PASS"})
+    assert "never verified" in why_unverified(SUBJECT, tmp_path)
