@@ -3,13 +3,14 @@
 This is a sanity bound for outputs that were timed; whether the model is the same, to the last
 rounding, is settled by `python -m verify`.
 
-    logits:  max |found - expected| <= 1e-3 * max |expected|
+    logits:  max |found - expected| <= 1e-4 * max |expected|
     tokens:  the reference's own logit of each chosen token is below its best by no more than
-             2e-3 * max |expected|, on the tokens chosen so far
+             2e-4 * max |expected|, on the tokens chosen so far
 
-Two float32 evaluations of GPT-2 differ by 1e-6 to 1e-5 of the largest logit; a missing mask, bias
-or weight, or rows that were mixed up, by more than a tenth of it. The bound lies between the two.
-A tie of two tokens may be decided either way, each side being wrong by the bound; hence the 2.
+Seen on the tiny model: MAX and PyTorch in float32 differ by 1e-6 of the largest logit; scaling one
+weight matrix of the last block by 1.01 makes 5e-4, and what people get wrong (masks, biases, rows
+mixed up) far more. The bound lies between. A tie of two tokens may be decided either way, each side
+being wrong by the bound; hence the 2.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-RELATIVE_BOUND = 1e-3
+RELATIVE_BOUND = 1e-4
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Single layers of MAX and PyTorch under pytest-benchmark: `pytest bench --benchmark-only`.
+"""Single layers of MAX and PyTorch under pytest-benchmark: `pytest bench --benchmark-enable`.
 
 For looking at one layer while working on it. All layers run in one process and one after the other,
 so that these figures say nothing about which side is faster: `python -m bench` does. Each output is
