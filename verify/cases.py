@@ -29,6 +29,16 @@ REGIME_SIZES = ((1, 2), (1, 33), (2, 33), (1, 128))
 """Sizes for every regime but the first: sizes are for the kernels, regimes for the weights."""
 
 
+PROBE = "probe"
+"""Labels a case whose activations are made telling (`verify.probe`); it has no free run."""
+
+PROBE_SIZE = (2, 33)
+"""Enough positions for every mask fault, and a second row for faults that mix rows up."""
+
+WIDE_SIZE = (10, 3)
+"""A batch beyond nine rows, at which kernels have been seen to go wrong."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One input for one state of the weights on one device.
@@ -36,7 +46,7 @@ class Case:
     Attributes:
         regime: what was done to the weights (`reference.regimes`).
         ids: int64 token ids `[batch, sequence]`.
-        label: where the ids come from, `random` or `text`.
+        label: what it is, `random`, `text` or `probe`.
         seed: drew the ids and draws the envelope's samples.
         device: `cpu`, `gpu` or `gpu:N`.
     """
@@ -70,7 +80,8 @@ def default_shapes(config: GPT2Config) -> list[tuple[int, int]]:
     if config.parameter_count > LARGE_PARAMETERS:
         return single
     lengths = [length for length in BATCHED_LENGTHS if length <= config.n_positions]
-    return single + [(batch, length) for batch in BATCHES[1:] for length in lengths]
+    several = [(batch, length) for batch in BATCHES[1:] for length in lengths]
+    return [*single, *several, WIDE_SIZE] if config.n_positions >= WIDE_SIZE[1] else single
 
 
 def chosen_shapes(
@@ -99,6 +110,13 @@ def random_cases(
         Case(regime=regime, ids=_random_ids(config, *size, seed), seed=seed, device=device)
         for size in sizes
     ]
+
+
+def probe_case(config: GPT2Config, regime: str, *, seed: int, device: str) -> Case:
+    """The probe of one regime."""
+    batch, length = PROBE_SIZE
+    ids = _random_ids(config, batch, min(length, config.n_positions), seed)
+    return Case(regime=regime, ids=ids, label=PROBE, seed=seed, device=device)
 
 
 def _random_ids(config: GPT2Config, batch: int, length: int, seed: int) -> Array:

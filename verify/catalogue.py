@@ -7,6 +7,7 @@ as in `reference.oracle`: B batch, S sequence, D n_embd, H heads, K features of 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,6 @@ from verify.faults import Fault
 from verify.precision import to_bf16, to_fp16, to_tf32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reference.oracle import Oracle
     from reference.trace import Array
 
@@ -38,10 +37,19 @@ CATALOGUE: list[Fault] = []
 """Every fault, in the order of the model's stages."""
 
 
-def _fault(id: str, tap: str, method: str, within: str, **fields: Any) -> Any:  # noqa: A002
+Replacement = Callable[..., Any]
+
+
+def _fault(
+    id: str,  # noqa: A002 - the field's name
+    tap: str,
+    method: str,
+    within: str,
+    **fields: Any,
+) -> Callable[[Replacement], Replacement]:
     """Register the decorated function as a fault's replacement."""
 
-    def register(replace: Callable[..., Any]) -> Callable[..., Any]:
+    def register(replace: Replacement) -> Replacement:
         fault = Fault(id=id, tap=tap, method=method, within=within, replace=replace, **fields)
         CATALOGUE.append(fault)
         return replace

@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"states of the weights: {', '.join(REGIMES)}",
     )
     add("--seed", type=int, default=0)
+    add("--power", action="store_true", help="show every planted fault and how it was told")
     add("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
     add("--out", type=Path, metavar="DIR", help="folder for records and tables")
     return parser
@@ -162,6 +163,8 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
                 f"verify: interrupted; the finished checks are in {writer.folder}", file=sys.stderr
             )
             return INTERRUPTED
+        for record in outcome.power.records():
+            writer.write(record)
         writer.finish(
             {
                 "verdict": outcome.verdict,
@@ -170,10 +173,11 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
                 "first_divergence": report(outcome, {}, SCHEMA_VERSION)["first_divergence"],
                 "coverage": outcome.coverage(),
                 "observer_effect": outcome.observer_effect,
+                "power": outcome.power.report(),
                 "order": outcome.order,
             }
         )
-    show(console, outcome)
+    show(console, outcome, power=options.power)
     render(writer.folder)
     console.print(f"Records and tables: {_relative(writer.folder)}")
     if options.json:
@@ -191,7 +195,7 @@ def _verify_with_progress(plan: Plan, writer: RunWriter, console: Console) -> Ou
 
     def emit(check: Check) -> None:
         writer.write({"record": "check", **_context(plan, check), **check.record()})
-        if check.mode == "logits":
+        if check.mode == "isolated" and check.case not in seen:
             seen.add(check.case)
             progress.update(task, completed=len(seen))
 

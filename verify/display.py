@@ -23,6 +23,7 @@ LEGEND = """\
 error, PyTorch's: rms distance to float64 of each stage alone, in its worst case. used: share of
 the allowed error. free run: the same behind all earlier stages. <- is what the module is given."""
 STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
+"""Colours of verdicts; UNDERPOWERED is yellow too."""
 _SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}
 
 
@@ -113,7 +114,7 @@ def summary_table(outcome: Outcome) -> Table:
             f"{passed}/{len(checks)}",
             percent(max((_finite(c.used) for c in checks if c.used is not None), default=None)),
             Text(gravest.verdict, STYLES.get(gravest.verdict, "yellow")),
-            _seen(mode, checks, gravest),
+            Text(_seen(mode, checks, gravest)),
         )
     return table
 
@@ -130,6 +131,9 @@ MODES = {
     "logits": "logits",
     "perplexity": "perplexity",
     "greedy": "greedy tokens",
+    "control": "spoilt results",
+    "power": "planted faults",
+    "metamorphic": "invariances",
 }
 """What each kind of check is called in the summary."""
 
@@ -158,6 +162,10 @@ def _seen(mode: str, checks: list[Check], gravest: Check) -> str:
             equal = details["rows"] - details["parted"]
             each = f"{details['new_tokens']} tokens each"
             return f"{equal} of {details['rows']} continuations equal, {each}"
+        case "control":
+            return f"{len(checks)} times a result was spoilt, and rejected at every place"
+        case "power":
+            return _power_seen(checks)
         case "isolated" | "free" | "plain":
             ratios = [c.ratio for c in checks if c.ratio is not None]
             return f"error over PyTorch's: {max(ratios):.2f} at most" if ratios else ""
@@ -172,8 +180,47 @@ def _logits_seen(checks: list[Check]) -> str:
     return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
 
 
-def show(console: Console, outcome: Outcome) -> None:
-    """Print the layer table, the summary, the coverage and the verdict."""
+def _power_seen(checks: list[Check]) -> str:
+    """The weakest margin, and how many faults could not be shown."""
+    judged = [check for check in checks if check.verdict != "SKIP"]
+    weakest = min(judged, key=lambda check: _margin(check))
+    skipped = len(checks) - len(judged)
+    rest = f"; {skipped} not applicable" if skipped else ""
+    return f"weakest margin {_margin(weakest):.1f} ({weakest.case}){rest}"
+
+
+def _margin(check: Check) -> float:
+    return float((check.details or {}).get("margin", 0.0))
+
+
+def power_table(outcome: Outcome) -> Table:
+    """One row for each fault: was it caught, blamed on the right place, and by what margin."""
+    table = Table(width=WIDTH, pad_edge=False, header_style="bold", row_styles=("", "dim"))
+    table.add_column("planted fault", no_wrap=True)
+    table.add_column("blamed on", no_wrap=True)
+    table.add_column("margin", justify="right", no_wrap=True)
+    table.add_column("told", no_wrap=True)
+    table.add_column("what is computed instead", overflow="fold")
+    for check in outcome.checks:
+        if check.mode == "power":
+            table.add_row(*_power_row(check))
+    return table
+
+
+def _power_row(check: Check) -> list[str | Text]:
+    verdict = Text(check.verdict, STYLES.get(check.verdict, "yellow"))
+    details = check.details
+    if not details:
+        return [check.case, "", "", verdict, Text(check.message)]
+    margin = _margin(check)
+    told = f"{margin:,.1f}" if margin < 1e6 else f"{margin:.0e}"
+    return [check.case, short_name(details["blamed"] or "-"), told, verdict, Text(details["found"])]
+
+
+def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
+    """Print the layer table, the summary, the coverage and the verdict; on request the faults."""
+    if power:
+        console.print(power_table(outcome))
     console.print(layer_table(outcome))
     console.print(LEGEND, style="dim")
     console.print(summary_table(outcome))
@@ -181,6 +228,8 @@ def show(console: Console, outcome: Outcome) -> None:
     divergence = outcome.first_divergence
     if divergence:
         console.print(Text(f"First divergence: {divergence.message}", "bold red"))
+        if divergence.diagnosis:
+            console.print(Text(f"Diagnosis: {divergence.diagnosis}", "bold red"))
     verdict = outcome.verdict
     console.print(Text(f"Verdict: {verdict}", STYLES.get(verdict, "bold yellow")))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from reference.oracle import Oracle
 from reference.trace import INPUT, Recorder
+from verify.metrics import rms, ulp_at
 from verify.rule import Judgement, judge
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 MARGIN = 2.0
 """Error over allowed that a fault has to reach; less means the rule only just notices it."""
+
+LEAST_ULP = 0.01
+"""A fault whose result is nowhere farther off than this, in units in the last place, is none here:
+the float64 computations themselves stay a million times below it."""
 
 Where = Literal["first", "middle"]
 
@@ -45,6 +50,7 @@ class Fault:
         seen_in: where this really happened, or `synthetic`.
         where: the block to plant it in.
         least_length, least_tokens, least_batch: inputs below these cannot show it.
+        full_length: only an input of n_positions tokens can show it.
     """
 
     id: str
@@ -214,9 +220,7 @@ def sight(
         for tap, found in trace.items():
             kind = dtype if np.issubdtype(found.dtype, np.floating) else found.dtype
             judgements[tap] = judge(found.astype(kind), truth[tap], envelopes[tap], dtype)
-        applicable = not np.array_equal(
-            trace[expected].astype(dtype), truth[expected].astype(dtype)
-        )
+        applicable = _differs(trace[expected], truth[expected], dtype)
     failed = [tap for tap, judgement in judgements.items() if judgement.verdict == "FAIL"]
     return Sighting(
         fault=fault.id,
@@ -225,6 +229,14 @@ def sight(
         margin=_margin(judgements[expected]),
         applicable=applicable,
     )
+
+
+def _differs(found: Array, truth: Array, dtype: npt.DTypeLike) -> bool:
+    """Whether a float64 result differs by anything that the dtype could ever show."""
+    if found.shape != truth.shape:
+        return True
+    least = LEAST_ULP * ulp_at(rms(truth.astype(float)), dtype)
+    return not bool((np.abs(found - truth) <= least).all())
 
 
 def _margin(judgement: Judgement) -> float:

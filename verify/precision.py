@@ -7,7 +7,7 @@ bfloat16 7, float16 10 with a narrower exponent.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 STORED_BITS = {"float32": 23, "tf32": 10, "float16": 10, "bfloat16": 7}
 """Bits of the significand that are stored (IEEE 754; NVIDIA's TF32; Google's bfloat16)."""
+
+NEAR_BITS = 1.5
+"""How near, in bits, an error has to be to a format's; TF32 and bfloat16 are 3 bits apart."""
 
 
 def to_fp16(x: Array) -> Array:
@@ -44,20 +47,26 @@ def _rounded(x: Array, stored: int) -> Array:
 
 
 def effective_bits(relative_error: float) -> float:
-    """Bits that are right: -log2 of the rms error over the rms of the result."""
-    return math.inf if relative_error == 0 else -math.log2(relative_error)
+    """Bits that are right: -log2 of the rms error over the rms of the result; 0 for NaN."""
+    if relative_error == 0:
+        return math.inf
+    return -math.log2(relative_error) if relative_error == relative_error else 0.0
 
 
 def precision_class(relative_error: float, envelope: float) -> str:
-    """What precision an error looks like: the name of the widest format that explains it.
+    """What precision an error looks like, by its size: `float32`, `tf32`, `bfloat16` or `none`.
+
+    An error doubles with each bit that is lost. Of the bits that a format lacks one does not show,
+    because float32's sums round about twice as much as its factors do.
 
     Args:
-        relative_error: rms error over the result's rms.
-        envelope: the same of a legitimate float32 evaluation; other formats' follow from it, since
-            an error shrinks by half with each bit.
+        relative_error: rms error over the result's rms; positive.
+        envelope: the same of a legitimate float32 evaluation.
     """
-    for name in ("float32", "tf32", "bfloat16"):
-        lost: Any = STORED_BITS["float32"] - STORED_BITS[name]
-        if relative_error <= 4 * envelope * 2.0**lost:
+    lost = math.log2(relative_error / envelope)
+    if lost <= NEAR_BITS:
+        return "float32"
+    for name in ("tf32", "bfloat16"):
+        if abs(lost - (STORED_BITS["float32"] - STORED_BITS[name] - 1)) <= NEAR_BITS:
             return name
     return "none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,10 @@ from reference.oracle import Oracle
 from reference.trace import INPUT
 from verify import envelope
 from verify.arithmetic import evaluations
+from verify.cases import PROBE, PROBE_SIZE
+from verify.controls import Alarms, correct_results
 from verify.metrics import rms
+from verify.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,18 +45,21 @@ class Expectation:
     Attributes:
         given: activations of PyTorch in float32, by tap: what the stages are fed with.
         isolated: float64 truth of each stage, fed with `given`.
-        free: float64 truth of the free run.
         torch_isolated, torch_free: PyTorch's float32 traces.
-        isolated_envelope, free_envelope: by tap.
+        isolated_envelope: by tap.
+        alarms: correct evaluations judged on the way, and how many the rule rejected.
+        free: float64 truth of the free run; empty for a probe, which has none.
+        free_envelope: by tap.
     """
 
     given: Trace
     isolated: Trace
-    free: Trace
     torch_isolated: Trace
     torch_free: Trace
     isolated_envelope: Mapping[str, Envelope]
-    free_envelope: Mapping[str, Envelope]
+    alarms: Alarms = field(default_factory=Alarms)
+    free: Trace = field(default_factory=dict)
+    free_envelope: Mapping[str, Envelope] = field(default_factory=dict)
 
     @property
     def free_taps(self) -> list[str]:
@@ -66,9 +72,15 @@ class Expectation:
 
 
 class References:
-    """The reference and the oracle for one state of the weights."""
+    """The reference and the oracle for one state of the weights.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    Args:
+        checkpoint: configuration and weights.
+        dtype: the candidate's precision, for which envelopes are measured.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, dtype: str = "float32") -> None:
+        self.dtype = dtype
         self.checkpoint = checkpoint
         self.oracle = Oracle(checkpoint)
         self.torch = HuggingFaceReference(checkpoint)
@@ -83,19 +95,29 @@ class References:
         """
         torch_free = self.torch.trace(case.ids)
         given = {tap: torch_free[tap] for tap in given_taps}
+        if case.label == PROBE:
+            given = probe(given, self.checkpoint.config)
         sample = envelope.sample(case.ids, given, case.seed)
         isolated = self.oracle.trace(sample.ids, sample.given)
-        free = self.oracle.trace(sample.ids)
         torch_isolated = self.torch.trace(sample.ids, sample.given)
         others = [model.trace(sample.ids, sample.given) for model in self._evaluations]
         stages = envelope.isolated(sample, isolated, [torch_isolated, *others])
-        return Expectation(
+        expectation = Expectation(
             given=given,
             isolated=sample.original(isolated),
-            free=sample.original(free),
             torch_isolated=sample.original(torch_isolated),
             torch_free=torch_free,
             isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
+        )
+        if case.ids.shape == PROBE_SIZE:
+            alarms = correct_results(sample, isolated, [torch_isolated, *others], self.dtype)
+            expectation = replace(expectation, alarms=alarms)
+        if case.label == PROBE:
+            return expectation
+        free = self.oracle.trace(sample.ids)
+        return replace(
+            expectation,
+            free=sample.original(free),
             free_envelope=envelope.free(self.oracle, sample, free, stages, case.seed),
         )
 

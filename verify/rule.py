@@ -11,12 +11,14 @@ Both comparisons accept rather than reject, so that NaN fails.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from verify.metrics import Errors, errors, rms, ulp_at
+from verify.precision import effective_bits
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -143,5 +145,6 @@ class Check:
     details: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
-        """The check as a record, without its kind."""
-        return asdict(self)
+        """The check as a record, without its kind; `bits` tells how many bits are right."""
+        bits = None if self.relative is None else effective_bits(self.relative)
+        return {**asdict(self), "bits": None if bits is None or math.isinf(bits) else bits}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,19 @@ from impl.weights import from_hugging_face
 from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.candidate import Candidate
-from verify.cases import Case, default_shapes, random_cases, regime_shapes
+from verify.cases import (
+    PROBE,
+    PROBE_SIZE,
+    Case,
+    default_shapes,
+    probe_case,
+    random_cases,
+    regime_shapes,
+)
 from verify.checks import check_case, perplexity_check
+from verify.controls import must_fail
+from verify.diagnosis import diagnose
+from verify.power import Power
 from verify.references import ORACLE_TOLERANCE, References
 from verify.rule import Check, Verdict
 from verify.text import greedy_check, held_out_ids, text_case
@@ -23,6 +34,9 @@ if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
     from verify.candidate import BoundCandidate
+
+POWER_TOKENS = (10, 300)
+"""Cases in which faults are planted: enough tokens to show them, and not so many that they cost."""
 
 DEFAULT_REGIMES = ("given", "perturbed", "stress")
 
@@ -56,7 +70,7 @@ class Plan:
     def case_count(self) -> int:
         """How many cases will run, text included, to tell how far a run has come."""
         texts = self.checkpoint.folder is not None and "given" in self.regimes
-        sizes = sum(len(self.sizes_of(regime)) for regime in self.regimes)
+        sizes = sum(len(self.sizes_of(regime)) + 1 for regime in self.regimes)
         return len(self.devices) * (sizes + texts)
 
     def sizes_of(self, regime: str) -> Sequence[tuple[int, int]]:
@@ -80,6 +94,7 @@ class Divergence:
     case: str
     tap: str
     message: str
+    diagnosis: str | None = None
 
 
 @dataclass(slots=True)
@@ -91,12 +106,14 @@ class Outcome:
         order: taps in the order of execution.
         expected: every tap of the reference, with the reason where it is excused.
         unknown: taps of the candidate that the reference has not.
+        power: what the run could have noticed.
     """
 
     checks: list[Check] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     expected: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    power: Power = field(default_factory=Power)
 
     @property
     def verdict(self) -> Verdict:
@@ -116,9 +133,14 @@ class Outcome:
         place = {tap: index for index, tap in enumerate(self.order)}
         first = min(
             failed,
-            key=lambda check: (check.mode != "isolated", place.get(check.tap, len(place))),
+            key=lambda check: (
+                check.mode != "isolated",
+                place.get(check.tap, len(place)),
+                "diagnosis" not in (check.details or {}),
+            ),
         )
-        return Divergence(first.case, first.tap, f"{_place(first)}: {first.message}")
+        diagnosis = (first.details or {}).get("diagnosis")
+        return Divergence(first.case, first.tap, f"{_place(first)}: {first.message}", diagnosis)
 
     @property
     def observer_effect(self) -> float | None:
@@ -168,6 +190,8 @@ def verify(
         for regime in plan.regimes:
             for check in _check_regime(plan, candidate, regime, device, outcome, status):
                 add(check)
+    for check in outcome.power.checks():
+        add(check)
     return outcome
 
 
@@ -192,7 +216,7 @@ def _check_regime(
     checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
     weights = from_hugging_face(checkpoint.config, checkpoint.weights)
     bound = candidate.bind(weights)
-    references = References(checkpoint)
+    references = References(checkpoint, plan.dtype)
     prefix = "" if device == "cpu" else f"{device}-"
     yield _parameters_check(f"{prefix}{regime}", bound, weights)
     cases = plan.cases(regime, device)
@@ -200,16 +224,35 @@ def _check_regime(
     yield _oracle_check(f"{prefix}{regime}", references, min(cases, key=_distance_to_nine).ids)
     if not outcome.expected:
         yield from _coverage_checks(outcome, candidate, references, cases[0].ids)
+    cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
     for case in cases:
         status(case.name)
-        yield from check_case(
-            case, bound, references.expectation(case, candidate.given_taps), plan.dtype
-        )
+        yield from _check_case(plan, case, bound, references, outcome)
     text = held_out_ids(checkpoint) if regime == "given" else None
     if text is not None:
         yield from _check_text(plan, bound, references, text, device, status)
     elif regime == "given":
         yield _skip(f"{prefix}text", "the checkpoint has no tokenizer")
+
+
+def _check_case(
+    plan: Plan, case: Case, bound: BoundCandidate, references: References, outcome: Outcome
+) -> Iterator[Check]:
+    """The checks of one case, a diagnosis of its first failure, and what the case could notice."""
+    expected = references.expectation(case, bound.program.given_taps)
+    checks = list(check_case(case, bound, expected, plan.dtype))
+    failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
+    if failed:
+        place = checks.index(failed[0])
+        found = bound.forced_trace(case.ids, expected.given)[failed[0].tap]
+        sentence = diagnose(failed[0].tap, found, case, references.oracle, expected, plan.dtype)
+        checks[place] = replace(failed[0], details={"diagnosis": sentence})
+    yield from checks
+    outcome.power.alarms += expected.alarms
+    if POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]:
+        outcome.power.look(case, references.oracle, expected, plan.dtype)
+    if case.ids.shape == PROBE_SIZE and case.label != PROBE:
+        yield from must_fail(case, expected, plan.dtype)
 
 
 def _distance_to_nine(case: Case) -> int:
@@ -297,6 +340,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
         "first_divergence": asdict(divergence) if divergence else None,
         "coverage": outcome.coverage(),
         "observer_effect": {"max_abs": outcome.observer_effect},
+        "power": outcome.power.report(),
         "checks": [check.record() for check in outcome.checks],
         "environment": environment,
     }

@@ -1,0 +1,131 @@
+"""Controls: results that the rule must reject, and results that it must accept.
+
+They are judged exactly as a candidate's results are, at every place where something is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verify import envelope
+from verify.precision import to_bf16, to_tf32
+from verify.rule import Check, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from reference.trace import Array
+    from verify.cases import Case
+    from verify.references import Expectation
+    from verify.rule import Envelope
+
+
+def _constant(x: Array) -> Array:
+    return np.full_like(x, x.mean())
+
+
+def _shuffled(x: Array) -> Array:
+    return np.roll(x, 1, axis=1)
+
+
+def _transposed(x: Array) -> Array:
+    return np.ascontiguousarray(x.swapaxes(-1, -2)).reshape(x.shape)
+
+
+def _stale(x: Array) -> Array:
+    """Another row's result, as a buffer that was not written again holds it."""
+    return np.ascontiguousarray(x[::-1])
+
+
+MUST_FAIL: dict[str, Callable[[Array], Array]] = {
+    "zeros": np.zeros_like,
+    "constant": _constant,
+    "shuffled tokens": _shuffled,
+    "transposed": _transposed,
+    "stale buffer": _stale,
+    "rounded to TF32": to_tf32,
+    "rounded to bfloat16": to_bf16,
+}
+"""Ways to spoil PyTorch's own result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """How many correct results were judged, and how many of them the rule rejected."""
+
+    runs: int = 0
+    false: int = 0
+
+    def __add__(self, other: Alarms) -> Alarms:
+        return Alarms(self.runs + other.runs, self.false + other.false)
+
+
+def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
+    """One check for each control: UNDERPOWERED where the rule accepts it at any computed place."""
+    results = {tap: expected.torch_isolated[tap] for tap in computed(expected)}
+    for name, spoil in MUST_FAIL.items():
+        missed = [
+            tap
+            for tap, result in results.items()
+            if _accepted(spoil(result), tap, expected, dtype)
+            and not np.array_equal(spoil(result), result)
+        ]
+        yield Check(
+            case=f"{case.name}-{name.replace(' ', '-')}",
+            mode="control",
+            tap=missed[0] if missed else "",
+            verdict="UNDERPOWERED" if missed else "PASS",
+            message=f"{name} would pass at {', '.join(missed[:3])}" if missed else "",
+            details={"places": len(results), "missed": len(missed)},
+        )
+
+
+def computed(expected: Expectation) -> list[str]:
+    """The places at which a case computes something, rather than passing it on."""
+    return [tap for tap, envelope in expected.isolated_envelope.items() if envelope.rms > 0]
+
+
+def _accepted(result: Array, tap: str, expected: Expectation, dtype: str) -> bool:
+    judgement = judge(result, expected.isolated[tap], expected.isolated_envelope[tap], dtype)
+    return judgement.verdict == "PASS"
+
+
+def correct_results(
+    sample: envelope.Sample,
+    truth: Mapping[str, Array],
+    evaluations: Sequence[Mapping[str, Array]],
+    dtype: str,
+) -> Alarms:
+    """Judge each evaluation by the envelope of the others: a correct order that it has not seen.
+
+    Args:
+        sample: what was evaluated.
+        truth: its forced trace by the float64 oracle.
+        evaluations: its forced traces in the candidate's precision; those with results left out
+            are not judged, only made use of.
+        dtype: the precision.
+    """
+    alarms = Alarms()
+    for index, trace in enumerate(evaluations):
+        others = [*evaluations[:index], *evaluations[index + 1 :]]
+        stages = envelope.isolated(sample, truth, others)
+        alarms += _count(trace, truth, {t: s.envelope for t, s in stages.items()}, dtype)
+    return alarms
+
+
+def _count(
+    trace: Mapping[str, Array],
+    truth: Mapping[str, Array],
+    envelopes: Mapping[str, Envelope],
+    dtype: str,
+) -> Alarms:
+    alarms = Alarms()
+    for tap in truth:
+        result = trace[tap]
+        if envelopes[tap].rms and np.isfinite(result).all():
+            verdict = judge(result, truth[tap], envelopes[tap], dtype).verdict
+            alarms += Alarms(1, int(verdict != "PASS"))
+    return alarms

@@ -1,0 +1,160 @@
+"""What a failing stage computes instead.
+
+The catalogue of faults is laid beside the candidate: each fault of the failing place is computed
+in float64 on the same input, and the one that the candidate agrees with, within a few envelopes,
+is the explanation. Where none fits, the shape of the error is described.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verify.catalogue import CATALOGUE
+from verify.checks import layer_of
+from verify.faults import Planted
+from verify.metrics import rms
+from verify.precision import precision_class
+from verify.rule import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reference.oracle import Oracle
+    from reference.trace import Array
+    from verify.cases import Case
+    from verify.faults import Fault
+    from verify.references import Expectation
+
+AGREES = 3.0
+"""Error over allowed, to a fault's float64 result, up to which a candidate computes that fault: the
+envelope is the correct stage's, and a faulty one may round a little worse."""
+
+
+def diagnose(
+    tap: str, found: Array, case: Case, oracle: Oracle, expected: Expectation, dtype: str
+) -> str:
+    """Say in a sentence what the candidate computes at `tap`.
+
+    Args:
+        tap: the first place that failed in isolation.
+        found: what the candidate computed there.
+        case: the input.
+        oracle: the float64 model.
+        expected: what the case is compared with.
+        dtype: the candidate's precision.
+    """
+    fault = matching_fault(tap, found, case, oracle, expected, dtype)
+    name = tap.removeprefix("transformer.").replace(":input", ", what it is given")
+    if fault is not None:
+        return f"{name}: found {fault.found}; GPT-2 has {fault.expected} [{fault.id}]"
+    return f"{name}: {describe(tap, found, expected, oracle.config.n_head)}"
+
+
+def matching_fault(
+    tap: str, found: Array, case: Case, oracle: Oracle, expected: Expectation, dtype: str
+) -> Fault | None:
+    """The fault whose float64 result the candidate agrees with best, if it agrees at all."""
+    layer = layer_of(tap)
+    closest: tuple[float, Fault] | None = None
+    for fault in _faults_at(tap):
+        with np.errstate(all="ignore"):
+            trace = Planted(oracle, fault, layer or 0).stage(
+                tap, case.ids, expected.isolated, expected.given
+            )
+        result = trace[tap]
+        if np.array_equal(result, expected.isolated[tap]) or not np.isfinite(result).all():
+            continue
+        used = judge(found, result, expected.isolated_envelope[tap], dtype).used
+        if used is not None and used <= AGREES and (closest is None or used < closest[0]):
+            closest = used, fault
+    return closest[1] if closest else None
+
+
+def _faults_at(tap: str) -> Iterator[Fault]:
+    """Faults that can be planted where the tap lies; ln_1's are ln_2's too."""
+    pattern = re.sub(r"\.h\.\d+", ".h.{layer}", tap)
+    return (fault for fault in CATALOGUE if fault.tap in (pattern, tap))
+
+
+def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
+    """What the error looks like, most telling feature first."""
+    truth = expected.isolated[tap]
+    if found.shape != truth.shape:
+        return f"its shape is {list(found.shape)}, not {list(truth.shape)}"
+    if not np.isfinite(found).all():
+        return f"{np.mean(~np.isfinite(found)):.0%} of its elements are NaN or infinite"
+    if not np.issubdtype(truth.dtype, np.floating):
+        return f"it is {found.ravel()[:4].tolist()}..., not {truth.ravel()[:4].tolist()}..."
+    error = found - truth
+    features = (
+        _as_a_whole(found, truth),
+        _by_head(error, n_head) if tap.endswith("attn.c_proj:input") else "",
+        _by_position(error),
+        _by_row(found, truth, error),
+        _as_a_precision(error, truth, expected.isolated_envelope[tap].rms),
+    )
+    return next((feature for feature in features if feature), _size(error, truth))
+
+
+def _as_a_whole(found: Array, truth: Array) -> str:
+    """All zeros, a constant, or the right result times a factor."""
+    if not found.any():
+        return "it is all zeros"
+    if np.ptp(found) == 0:
+        return f"every element is {found.flat[0]:.4g}"
+    factor = float(np.vdot(truth, found) / np.vdot(truth, truth))
+    rest = rms(found - factor * truth)
+    if abs(factor - 1) > 1e-5 and rest < 1e-3 * rms(found - truth):
+        return f"it is the right result times {factor:.6g}"
+    return ""
+
+
+def _by_row(found: Array, truth: Array, error: Array) -> str:
+    """Rows in another order, or only some rows wrong."""
+    wrong, right = found.reshape(-1, found.shape[-1]), truth.reshape(-1, truth.shape[-1])
+    scale = rms(truth)
+    by_row = np.sqrt((error.reshape(wrong.shape) ** 2).mean(axis=1))
+    bad = by_row > 1e-4 * scale
+    if len(right) > 1 and bad.any():
+        order = [int(np.abs(right - row).max(axis=1).argmin()) for row in wrong]
+        if rms(wrong - right[order]) < 1e-4 * scale:
+            return f"its rows are the right ones in another order: {order[:6]}..."
+    if bad.any() and not bad.all():
+        first, last = np.flatnonzero(bad)[[0, -1]]
+        whole = " and all rows between" if bad[first : last + 1].all() else ""
+        return f"{bad.sum()} of {len(bad)} rows are wrong, rows {first} to {last}{whole}"
+    return ""
+
+
+def _by_head(error: Array, n_head: int) -> str:
+    """Only some heads wrong."""
+    heads = np.sqrt((error.reshape(-1, n_head, error.shape[-1] // n_head) ** 2).mean(axis=(0, 2)))
+    bad = np.flatnonzero(heads > 0.05 * heads.max())
+    return f"only heads {bad.tolist()} of {n_head} are wrong" if 0 < len(bad) < n_head else ""
+
+
+def _by_position(error: Array) -> str:
+    """The error grows along the sequence."""
+    if error.ndim != 3 or error.shape[1] < 8:
+        return ""
+    by_position = np.sqrt((error**2).mean(axis=(0, 2)))
+    half = len(by_position) // 2
+    early, late = rms(by_position[:half]), rms(by_position[half:])
+    return f"its error grows along the sequence, {late / early:.1f} times from the first half to the second" if late > 3 * early > 0 else ""  # fmt: skip  # noqa: E501
+
+
+def _as_a_precision(error: Array, truth: Array, envelope: float) -> str:
+    """The size of the error is that of fewer bits."""
+    scale = rms(truth)
+    if not scale or not envelope:
+        return ""
+    name = precision_class(rms(error) / scale, envelope / scale)
+    return f"its error is as large as {name}'s" if name in ("tf32", "bfloat16") else ""
+
+
+def _size(error: Array, truth: Array) -> str:
+    scale = rms(truth)
+    return f"its error is {rms(error) / scale:.1%} of its size" if scale else "it is not zero"

@@ -1,0 +1,145 @@
+"""What a run could have noticed: every fault of the catalogue, judged like the candidate.
+
+A fault counts as told when the rule rejects it, the first place that fails is the one where it was
+planted, and the error there is at least `verify.faults.MARGIN` times what is allowed. An
+applicable fault that is not told in any case makes the run UNDERPOWERED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from verify.catalogue import CATALOGUE
+from verify.controls import Alarms
+from verify.faults import MARGIN, Planted, Sighting, sight
+from verify.rule import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reference.oracle import Oracle
+    from verify.cases import Case
+    from verify.faults import Fault
+    from verify.references import Expectation
+
+
+@dataclass(slots=True)
+class Power:
+    """What was seen of every fault so far.
+
+    Attributes:
+        seen: for each regime and fault, the sighting with the largest margin, and its case.
+        alarms: correct results judged, and rejected.
+    """
+
+    seen: dict[str, dict[str, tuple[Sighting, str]]] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
+
+    def look(self, case: Case, oracle: Oracle, expected: Expectation, dtype: str) -> None:
+        """Plant every fault that this regime has not told yet, where the case's shape allows it."""
+        seen = self.seen.setdefault(case.regime, {})
+        for fault in CATALOGUE:
+            known = seen.get(fault.id)
+            if (known and known[0].told) or not fault.fits(case.ids, oracle.config.n_positions):
+                continue
+            sighting = sight_in(fault, oracle, case, expected, dtype)
+            if known is None or _better(sighting, known[0]):
+                seen[fault.id] = (sighting, case.name)
+
+    def best(self, fault: Fault) -> tuple[Sighting, str] | None:
+        """The most telling sighting of a fault over all regimes; None where no case fits it."""
+        found = [seen[fault.id] for seen in self.seen.values() if fault.id in seen]
+        return max(found, key=lambda pair: _rank(pair[0]), default=None)
+
+    def checks(self) -> Iterator[Check]:
+        """One check for each fault."""
+        for fault in CATALOGUE:
+            yield _fault_check(fault, self.best(fault))
+
+    def report(self) -> dict[str, Any]:
+        """As `--json` writes it."""
+        faults = {}
+        for fault in CATALOGUE:
+            best = self.best(fault)
+            if best and best[0].applicable:
+                faults[fault.id] = summary(best[0])
+        return {
+            "faults": faults,
+            "false_alarms": self.alarms.false,
+            "runs": self.alarms.runs,
+        }
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One record for each regime and fault."""
+        for regime, seen in self.seen.items():
+            for sighting, case in seen.values():
+                yield {
+                    "record": "fault",
+                    "regime": regime,
+                    "case": case,
+                    **asdict(sighting),
+                    "caught": sighting.caught,
+                    "told": sighting.told,
+                }
+
+
+def sight_in(
+    fault: Fault, oracle: Oracle, case: Case, expected: Expectation, dtype: str
+) -> Sighting:
+    """Plant one fault and judge it on one case."""
+    layer = fault.layer(oracle.config.n_layer)
+    with np.errstate(all="ignore"):  # a fault may overflow: that is its point
+        trace = Planted(oracle, fault, layer).stage(
+            fault.blamed(layer), case.ids, expected.isolated, expected.given
+        )
+    return sight(fault, layer, trace, expected.isolated, expected.isolated_envelope, dtype)
+
+
+def summary(sighting: Sighting) -> dict[str, Any]:
+    """A sighting as `--json` writes it."""
+    return {
+        "caught": sighting.caught,
+        "blamed": sighting.blamed,
+        "expected_stage": sighting.expected,
+        "margin": sighting.margin if np.isfinite(sighting.margin) else "inf",
+    }
+
+
+def _rank(sighting: Sighting) -> tuple[bool, bool, float]:
+    return sighting.told, sighting.applicable, sighting.margin
+
+
+def _better(one: Sighting, other: Sighting) -> bool:
+    return _rank(one) > _rank(other)
+
+
+def _fault_check(fault: Fault, best: tuple[Sighting, str] | None) -> Check:
+    if best is None or not best[0].applicable:
+        why = "no case of this run can show it" if best is None else "it changes no value here"
+        return Check(case=fault.id, mode="power", tap="", verdict="SKIP", message=why)
+    sighting, case = best
+    return Check(
+        case=fault.id,
+        mode="power",
+        tap=sighting.expected,
+        verdict="PASS" if sighting.told else "UNDERPOWERED",
+        message="" if sighting.told else _why_not(sighting),
+        details={**summary(sighting), "in": case, "found": fault.found, "seen_in": fault.seen_in},
+    )
+
+
+def _why_not(sighting: Sighting) -> str:
+    if not sighting.caught:
+        return "the rule does not notice this fault"
+    if sighting.blamed != sighting.expected:
+        return f"this fault is blamed on {sighting.blamed}"
+    return f"this fault is noticed by a margin of {sighting.margin:.2f} only; {MARGIN:g} is asked"
+
+
+def faults_told(checks: Iterable[Check]) -> tuple[int, int]:
+    """How many applicable faults were told, of how many."""
+    judged = [check for check in checks if check.mode == "power" and check.verdict != "SKIP"]
+    return sum(check.verdict == "PASS" for check in judged), len(judged)
