@@ -92,8 +92,8 @@ def pressure_note(pressure_pct: float | None) -> str:
         return ""
     return (
         f"Some task waited for a CPU during {min(pressure_pct, 100):.0f}% of the timed turns: "
-        "other work was running. Intervals are wide and ratios shift, because the arms' thread pools "
-        "suffer unequally (seen: PyTorch far more). Repeat it on a quiet machine or with --threads 1."
+        "other work was running. Intervals are wide and ratios shift, because thread pools suffer "
+        "unequally (PyTorch's far more). Repeat it on a quiet machine, or with --threads 1."
     )
 
 
