@@ -130,10 +130,12 @@ class RunWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the file and let `latest/<kind>` point to this run, interrupted or not."""
+        """Close the file; let `latest/<kind>` point to a run in `root`, interrupted or not."""
         if self._file is not None:
             self._file.close()
             self._file = None
+        if self._out is not None:
+            return
         try:
             _replace_link(self._root / "latest" / self.kind, self.folder)
         except OSError as problem:
