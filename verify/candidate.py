@@ -77,6 +77,22 @@ def _watch_output(path: str, output: Any, watch: Watch) -> Any:
     return output
 
 
+def stage(
+    name: str, function: Callable[..., Any], types: list[Any], program: Program
+) -> StagedGraph[..., Any]:
+    """Trace a function over tensors into a graph of `program`.
+
+    Args:
+        name: the graph's name in the program.
+        function: takes one tensor for each type, returns a tensor or a list of them.
+        types: of the graph's inputs.
+        program: what the graph is compiled with.
+    """
+    graph = Graph(name, input_types=types, module=program)
+    flat, treedef = tree.flatten((tuple(types), {}), leaf=TensorType)
+    return StagedGraph(function, graph, [as_layout(t) for t in flat], treedef)
+
+
 class Candidate:
     """A MAX model compiled for verification; `bind` gives it weights.
 
@@ -94,10 +110,10 @@ class Candidate:
         self.parameter_names = [name for name, _ in self._model.parameters]
         program = Program()
         ids = input_type(device)
-        self._stage("plain", self._model.forward, [ids], program)
+        stage("plain", self._model.forward, [ids], program)
         self.taps = self._stage_tapped(ids, program)
         self.forced_taps = self._stage_forced(ids, program)
-        self._stage("weights", lambda: [w for _, w in self._model.parameters], [], program)
+        stage("weights", lambda: [w for _, w in self._model.parameters], [], program)
         self._session = InferenceSession(devices=[device])
         self._compiled = self._session.compile(program)
 
@@ -109,13 +125,6 @@ class Candidate:
         models = self._session.init_all(self._compiled, weights_registry=dict(weights))
         return BoundCandidate(self, models, dict(weights))
 
-    def _stage(
-        self, name: str, function: Any, types: list[Any], program: Program
-    ) -> StagedGraph[..., Any]:
-        graph = Graph(name, input_types=types, module=program)
-        flat, treedef = tree.flatten((tuple(types), {}), leaf=TensorType)
-        return StagedGraph(function, graph, [as_layout(t) for t in flat], treedef)
-
     def _stage_tapped(self, ids: TensorType, program: Program) -> list[str]:
         """Trace the tapped graph; remember each output's type for the forced graph."""
         seen: dict[str, Any] = {}
@@ -125,7 +134,7 @@ class Candidate:
                 logits = self._model.forward(input_ids)
             return [logits, *seen.values()]
 
-        self._stage("tapped", forward, [ids], program)
+        stage("tapped", forward, [ids], program)
         self._given_types = {
             tap: TensorType(value.dtype, value.shape, device=self.device)
             for tap, value in seen.items()
@@ -148,7 +157,7 @@ class Candidate:
                 self._model.forward(input_ids)
             return list(seen.values())
 
-        self._stage("forced", forward, [ids, *self._given_types.values()], program)
+        stage("forced", forward, [ids, *self._given_types.values()], program)
         return list(seen)
 
     @property

@@ -85,7 +85,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"states of the weights: {', '.join(REGIMES)}",
     )
     add("--seed", type=int, default=0)
-    add("--power", action="store_true", help="show every planted fault and how it was told")
+    add(
+        "--power",
+        action="store_true",
+        help="show every planted fault, and plant them in MAX graphs too",
+    )
     add("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
     add("--out", type=Path, metavar="DIR", help="folder for records and tables")
     return parser
@@ -129,6 +133,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         seed=options.seed,
         dtype=options.dtype,
         factory=factory,
+        max_faults=options.power,
     )
 
 

@@ -133,6 +133,7 @@ MODES = {
     "greedy": "greedy tokens",
     "control": "spoilt results",
     "power": "planted faults",
+    "max-power": "faults in MAX",
     "metamorphic": "invariances",
 }
 """What each kind of check is called in the summary."""
@@ -164,7 +165,7 @@ def _seen(mode: str, checks: list[Check], gravest: Check) -> str:
             return f"{equal} of {details['rows']} continuations equal, {each}"
         case "control":
             return f"{len(checks)} times a result was spoilt, and rejected at every place"
-        case "power":
+        case "power" | "max-power":
             return _power_seen(checks)
         case "isolated" | "free" | "plain":
             ratios = [c.ratio for c in checks if c.ratio is not None]
@@ -183,7 +184,7 @@ def _logits_seen(checks: list[Check]) -> str:
 def _power_seen(checks: list[Check]) -> str:
     """The weakest margin, and how many faults could not be shown."""
     judged = [check for check in checks if check.verdict != "SKIP"]
-    weakest = min(judged, key=lambda check: _margin(check))
+    weakest = min(judged, key=_margin, default=checks[0])
     skipped = len(checks) - len(judged)
     rest = f"; {skipped} not applicable" if skipped else ""
     return f"weakest margin {_margin(weakest):.1f} ({weakest.case}){rest}"
@@ -199,22 +200,35 @@ def power_table(outcome: Outcome) -> Table:
     table.add_column("planted fault", no_wrap=True)
     table.add_column("blamed on", no_wrap=True)
     table.add_column("margin", justify="right", no_wrap=True)
+    table.add_column("in MAX", justify="right", no_wrap=True)
     table.add_column("told", no_wrap=True)
     table.add_column("what is computed instead", overflow="fold")
     for check in outcome.checks:
         if check.mode == "power":
-            table.add_row(*_power_row(check))
+            in_max = next(
+                (c for c in outcome.checks if (c.mode, c.case) == ("max-power", check.case)), None
+            )
+            table.add_row(*_power_row(check, in_max))
     return table
 
 
-def _power_row(check: Check) -> list[str | Text]:
+def _power_row(check: Check, in_max: Check | None) -> list[str | Text]:
     verdict = Text(check.verdict, STYLES.get(check.verdict, "yellow"))
     details = check.details
     if not details:
-        return [check.case, "", "", verdict, Text(check.message)]
-    margin = _margin(check)
-    told = f"{margin:,.1f}" if margin < 1e6 else f"{margin:.0e}"
-    return [check.case, short_name(details["blamed"] or "-"), told, verdict, Text(details["found"])]
+        return [check.case, "", "", "", verdict, Text(check.message)]
+    return [
+        check.case,
+        short_name(details["blamed"] or "-"),
+        _multiple(_margin(check)),
+        _multiple(_margin(in_max)) if in_max else "",
+        verdict,
+        Text(details["found"]),
+    ]
+
+
+def _multiple(margin: float) -> str:
+    return f"{margin:,.0f}" if margin < 1e6 else f"{margin:.0e}"
 
 
 def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:

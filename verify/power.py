@@ -120,10 +120,21 @@ def _fault_check(fault: Fault, best: tuple[Sighting, str] | None) -> Check:
     if best is None or not best[0].applicable:
         why = "no case of this run can show it" if best is None else "it changes no value here"
         return Check(case=fault.id, mode="power", tap="", verdict="SKIP", message=why)
-    sighting, case = best
+    return fault_check(best[0], mode="power", case=best[1])
+
+
+def fault_check(sighting: Sighting, *, mode: str, case: str = "") -> Check:
+    """The check of one applicable fault: PASS if it was told, else UNDERPOWERED.
+
+    Args:
+        sighting: the most telling one.
+        mode: `power` for the oracle's variants, `max-power` for MAX graphs.
+        case: in which it was seen.
+    """
+    fault = next(fault for fault in CATALOGUE if fault.id == sighting.fault)
     return Check(
         case=fault.id,
-        mode="power",
+        mode=mode,
         tap=sighting.expected,
         verdict="PASS" if sighting.told else "UNDERPOWERED",
         message="" if sighting.told else _why_not(sighting),

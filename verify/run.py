@@ -25,6 +25,7 @@ from verify.cases import (
 from verify.checks import check_case, perplexity_check
 from verify.controls import must_fail
 from verify.diagnosis import diagnose
+from verify.max_faults import max_fault_checks
 from verify.power import Power
 from verify.references import ORACLE_TOLERANCE, References
 from verify.rule import Check, Verdict
@@ -56,6 +57,7 @@ class Plan:
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
         factory: makes the candidate; None for the model of `impl`.
+        max_faults: also plant faults in real MAX graphs (`verify.max_faults`).
     """
 
     checkpoint: Checkpoint
@@ -65,6 +67,7 @@ class Plan:
     seed: int = 0
     dtype: str = "float32"
     factory: Factory | None = None
+    max_faults: bool = False
 
     @property
     def case_count(self) -> int:
@@ -190,6 +193,10 @@ def verify(
         for regime in plan.regimes:
             for check in _check_regime(plan, candidate, regime, device, outcome, status):
                 add(check)
+    if plan.max_faults:
+        status("compiling faulty MAX graphs (minutes, seconds from then on)")
+        for check in max_fault_checks(plan.checkpoint, plan.regimes[0], plan.seed, plan.dtype):
+            add(check)
     for check in outcome.power.checks():
         add(check)
     return outcome
