@@ -1,4 +1,20 @@
-"""A GPT-2 with one fault, which is the compiler's: block 2 builds its mask by a comparison."""
+"""A GPT-2 that is right as written and wrong as compiled: block 2's mask is made by a comparison.
+
+MAX 26.7.0 on a CPU drops that mask when it fuses attention (`verify/max_bugs/where_mask.py`), and
+block 2 attends to every key. What was seen with the `tiny` sizes:
+
+- The plain, the tapped and the forced graph are wrong alike: taps are what modules take and return,
+  the mask is neither, and so looking at every module changes no logit (observer effect 0.0).
+- A single token is right; 2, 9, 33 and 256 are wrong. `given-1x9` in isolation: what
+  `h.2.attn.c_proj` is given is off by 1.5e6 times what is allowed. Perplexity 32.3, not 18.5.
+- Returning the mask beside the logits makes the logits right: a tap on the mask would hide it.
+- Wrong in the same way: positions of int32, a fill of -1e9, a mask of `[1, 1, S, S]`, the query
+  scaled in place of the scores, a product with 1 / sqrt(K) in place of the quotient, one mask
+  shared by two blocks, and all blocks masked so. None of these crashed the compiler.
+- `where(ahead, -inf, scores)`, without a sum, gave NaN, even for a single token.
+- What the fault changes needs no oracle to be seen: causality, token-0, prefix and right-padding of
+  `verify.metamorphic` fail; batch, permutation and repeatability hold.
+"""
 
 import math
 
