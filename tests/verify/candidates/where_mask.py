@@ -11,7 +11,7 @@ block 2 attends to every key. What was seen with the `tiny` sizes:
 - Wrong in the same way: positions of int32, a fill of -1e9, a mask of `[1, 1, S, S]`, the query
   scaled in place of the scores, a product with 1 / sqrt(K) in place of the quotient, one mask
   shared by two blocks, and all blocks masked so. None of these crashed the compiler.
-- `where(ahead, -inf, scores)`, without a sum, gave NaN, even for a single token.
+- `where(ahead, -inf, scores)`, without a sum, gave NaN everywhere, even for a single token.
 - What the fault changes needs no oracle to be seen: causality, token-0, prefix and right-padding of
   `verify.metamorphic` fail; batch, permutation and repeatability hold.
 """
