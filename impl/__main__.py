@@ -10,12 +10,12 @@ import argparse
 import io
 import os
 import sys
-import threading
 import time
-from concurrent.futures import Future
 from dataclasses import asdict
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from impl.interrupt import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
-
-T = TypeVar("T")
 
 CANNOT_RUN, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two as a shell counts signals
 COMPILING = "compiling for {}: about a minute the first time, seconds from then on"
@@ -146,24 +144,10 @@ def _compiled(checkpoint: Checkpoint, arguments: argparse.Namespace) -> NextToke
 
     if arguments.stats:
         print(COMPILING.format(arguments.device), file=sys.stderr, flush=True)
-    return _interruptible(
-        lambda: WholeSequence(checkpoint.config, checkpoint.weights, arguments.device)
-    )
-
-
-def _interruptible(work: Callable[[], T]) -> T:
-    """Do `work` in a thread: MAX compiles in native code, during which Python hears no Ctrl-C."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
     try:
-        return future.result()
+        return interruptible(
+            lambda: WholeSequence(checkpoint.config, checkpoint.weights, arguments.device)
+        )
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # a normal end would wait for the compiler
 

@@ -2,7 +2,8 @@
 
 Two correct programs differ, because floating-point sums depend on their order. Each class here is
 the oracle's model evaluated in another order that a correct kernel may use; together they span the
-envelope that a correct candidate has to stay within. None is tuned to any candidate.
+envelope that a correct candidate has to stay within. None is tuned to any candidate. Each way to
+compute something occurs in two orders at least, so that each order can be judged by the others.
 
 Orders that need a Python loop over K are evaluated on a sample of the rows of each product: a
 product's rows do not depend on each other. The rows left out hold NaN, which spreads to whatever is
@@ -35,8 +36,23 @@ class Blocked(Oracle):
     """What NumPy's BLAS does: sums in blocks of K, LayerNorm in two passes, softmax by exp."""
 
 
-class Pairwise(Oracle):
-    """K is halved until 16 are left, and the halves are added; exp2 softmax; tanh through exp."""
+class FastExponentials(Oracle):
+    """Softmax by exp2 and tanh through exp, as kernels for wide vector units have them."""
+
+    def softmax(self, scores: Array) -> Array:
+        """2^(s log2 e), multiplied by the reciprocal of its sum."""
+        shifted = (scores - scores.max(axis=-1, keepdims=True)) * self.number(math.log2(math.e))
+        weights: Array = np.exp2(shifted)
+        return weights * (1 / weights.sum(axis=-1, keepdims=True))
+
+    def tanh(self, x: Array) -> Array:
+        """1 - 2 / (exp(2x) + 1)."""
+        with np.errstate(over="ignore"):  # exp overflows to inf, whose reciprocal is the right 0
+            return 1 - 2 / (np.exp(2 * x) + 1)
+
+
+class Pairwise(FastExponentials):
+    """K is halved until 16 are left, and the halves are added."""
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Sum over the first half of K plus sum over the second half."""
@@ -46,17 +62,6 @@ class Pairwise(Oracle):
         half = size // 2
         first = self.matmul(a[..., :half], b[..., :half, :])
         return first + self.matmul(a[..., half:], b[..., half:, :])
-
-    def softmax(self, scores: Array) -> Array:
-        """2^(s log2 e), as kernels with a fast exp2 have it."""
-        shifted = (scores - scores.max(axis=-1, keepdims=True)) * self.number(math.log2(math.e))
-        weights: Array = np.exp2(shifted)
-        return weights * (1 / weights.sum(axis=-1, keepdims=True))
-
-    def tanh(self, x: Array) -> Array:
-        """1 - 2 / (exp(2x) + 1)."""
-        with np.errstate(over="ignore"):  # exp overflows to inf, whose reciprocal is the right 0
-            return 1 - 2 / (np.exp(2 * x) + 1)
 
 
 class Sequential(Oracle):
@@ -95,7 +100,7 @@ class Sequential(Oracle):
         return (x - mean) * (1 / np.sqrt(variance + epsilon))
 
 
-class Reversed(Sequential):
+class Reversed(FastExponentials, Sequential):
     """From the last product of a sum to the first; queries are scaled before they meet the keys."""
 
     def order(self, size: int) -> Iterable[int]:

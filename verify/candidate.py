@@ -32,6 +32,7 @@ from max.experimental.tensor import Tensor
 from max.graph import Graph, TensorType
 from max.graph import Module as Program
 
+from impl.interrupt import interruptible
 from impl.runtime import input_type
 from reference.trace import INPUT, TraceError
 
@@ -115,7 +116,7 @@ class Candidate:
         self.forced_taps = self._stage_forced(ids, program)
         stage("weights", lambda: [w for _, w in self._model.parameters], [], program)
         self._session = InferenceSession(devices=[device])
-        self._compiled = self._session.compile(program)
+        self._compiled = interruptible(lambda: self._session.compile(program))
 
     def bind(self, weights: Mapping[str, Array]) -> BoundCandidate:
         """Return the compiled program with these weights, by parameter name.

@@ -163,6 +163,8 @@ def _seen(mode: str, checks: list[Check], gravest: Check) -> str:
             equal = details["rows"] - details["parted"]
             each = f"{details['new_tokens']} tokens each"
             return f"{equal} of {details['rows']} continuations equal, {each}"
+        case "metamorphic":
+            return "causal, and independent of batch, row, length and history; edges refused"
         case "control":
             return f"{len(checks)} times a result was spoilt, and rejected at every place"
         case "power" | "max-power":

@@ -23,6 +23,7 @@ from max.experimental.tensor import Tensor, default_device
 from max.graph import Module as Program
 from max.graph import TensorType
 
+from impl.interrupt import interruptible
 from impl.model import GPT2Attention, GPT2Block, causal_mask
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
@@ -264,7 +265,7 @@ class FaultProgram:
             block.device = device
             self._taps[name] = self._stage(name, block, program)
         self._session = InferenceSession(devices=[device])
-        self._compiled = self._session.compile(program)
+        self._compiled = interruptible(lambda: self._session.compile(program))
 
     @property
     def path(self) -> str:

@@ -22,13 +22,14 @@ from verify.cases import (
     random_cases,
     regime_shapes,
 )
-from verify.checks import check_case, perplexity_check
+from verify.checks import LOGITS, check_case, perplexity_check
 from verify.controls import must_fail
 from verify.diagnosis import diagnose
 from verify.max_faults import max_fault_checks
+from verify.metamorphic import metamorphic_checks
 from verify.power import Power
 from verify.references import ORACLE_TOLERANCE, References
-from verify.rule import Check, Verdict
+from verify.rule import MAX_FACTOR, Check, Verdict
 from verify.text import greedy_check, held_out_ids, text_case
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Outcome:
         expected: every tap of the reference, with the reason where it is excused.
         unknown: taps of the candidate that the reference has not.
         power: what the run could have noticed.
+        largest_envelope: of a logit in a free run, over the cases of the regime at hand.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -117,6 +119,7 @@ class Outcome:
     expected: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     power: Power = field(default_factory=Power)
+    largest_envelope: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
@@ -231,10 +234,22 @@ def _check_regime(
     yield _oracle_check(f"{prefix}{regime}", references, min(cases, key=_distance_to_nine).ids)
     if not outcome.expected:
         yield from _coverage_checks(outcome, candidate, references, cases[0].ids)
+    outcome.largest_envelope = 0.0
     cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
     for case in cases:
         status(case.name)
         yield from _check_case(plan, case, bound, references, outcome)
+    status(f"{device}, {regime}: invariances")
+    yield from metamorphic_checks(
+        bound,
+        checkpoint.config,
+        regime=regime,
+        device=device,
+        seed=plan.seed,
+        # Two correct results may each stray by what the rule allows, to either side.
+        allowed=2 * MAX_FACTOR * outcome.largest_envelope,
+        dtype=plan.dtype,
+    )
     text = held_out_ids(checkpoint) if regime == "given" else None
     if text is not None:
         yield from _check_text(plan, bound, references, text, device, status)
@@ -258,8 +273,11 @@ def _check_case(
     outcome.power.alarms += expected.alarms
     if POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]:
         outcome.power.look(case, references.oracle, expected, plan.dtype)
-    if case.ids.shape == PROBE_SIZE and case.label != PROBE:
+    if case.label == PROBE:
+        return
+    if case.ids.shape == PROBE_SIZE:
         yield from must_fail(case, expected, plan.dtype)
+    outcome.largest_envelope = max(outcome.largest_envelope, expected.free_envelope[LOGITS].max)
 
 
 def _distance_to_nine(case: Case) -> int:

@@ -53,17 +53,27 @@ def test_the_output_fits_100_columns(correct):
 def test_json_has_the_documented_keys(correct):
     _, outcome, _ = correct
     assert set(outcome) == {
-        "schema_version", "verdict", "first_divergence", "coverage", "observer_effect",
+        "schema_version", "verdict", "first_divergence", "coverage", "observer_effect", "power",
         "checks", "environment",
     }  # fmt: skip
-    assert set(outcome["coverage"]) == {"expected", "compared", "excused"}
-    assert (
-        outcome["coverage"]["compared"] + len(outcome["coverage"]["excused"])
-        == (outcome["coverage"]["expected"])
-    )
+    coverage = outcome["coverage"]
+    assert coverage["compared"] + len(coverage["excused"]) == coverage["expected"]
     assert outcome["observer_effect"]["max_abs"] == 0
     keys = {"case", "mode", "tap", "shape", "dtype", "max_abs", "rms", "ratio", "used", "verdict"}
     assert all(keys <= check.keys() for check in outcome["checks"])
+
+
+@pytest.mark.compiles
+def test_every_run_tells_what_it_could_have_noticed(correct):
+    _, outcome, _ = correct
+    power = outcome["power"]
+    assert power["runs"] > 100
+    assert power["false_alarms"] == 0
+    assert len(power["faults"]) >= 45
+    for name, fault in power["faults"].items():
+        assert fault["caught"], name
+        assert fault["blamed"] == fault["expected_stage"], name
+        assert float(fault["margin"]) >= 2, name
 
 
 @pytest.mark.compiles
@@ -81,7 +91,8 @@ def test_a_machine_without_accelerator_says_so(correct):
     _, outcome, _ = correct
     if outcome["environment"]["accelerator"]:
         pytest.skip("this machine has an accelerator")
-    skipped = [check for check in outcome["checks"] if check["verdict"] == "SKIP"]
+    devices = [check for check in outcome["checks"] if check["mode"] == "device"]
+    skipped = [check for check in devices if check["case"] == "gpu"]
     assert [(check["case"], bool(check["message"])) for check in skipped] == [("gpu", True)]
 
 
@@ -106,11 +117,13 @@ def test_one_gelu_by_erf_fails_and_is_blamed_on_its_layer(tmp_path):
     outcome = json.loads(path.read_text())
     assert outcome["verdict"] == "FAIL"
     assert outcome["first_divergence"]["tap"] == "transformer.h.3.mlp.act"
+    assert "[gelu_erf]" in outcome["first_divergence"]["diagnosis"]
     alone = {
         c["tap"] for c in outcome["checks"] if c["mode"] == "isolated" and c["verdict"] == "FAIL"
     }
     assert alone == {"transformer.h.3.mlp.act"}
     assert "First divergence: h.3.mlp.act" in done.stdout
+    assert "0.5 x (1 + erf(x / sqrt(2)))" in done.stdout
 
 
 @pytest.mark.compiles
