@@ -20,6 +20,9 @@ STORED_BITS = {"float32": 23, "tf32": 10, "float16": 10, "bfloat16": 7}
 NEAR_BITS = 1.5
 """How near, in bits, an error has to be to a format's; TF32 and bfloat16 are 3 bits apart."""
 
+FLOAT32_SLACK = 4.0
+"""An error up to this many envelopes is float32's own."""
+
 
 def to_fp16(x: Array) -> Array:
     """Rounded to float16; beyond 65504 infinite."""
@@ -54,19 +57,20 @@ def effective_bits(relative_error: float) -> float:
 
 
 def precision_class(relative_error: float, envelope: float) -> str:
-    """What precision an error looks like, by its size: `float32`, `tf32`, `bfloat16` or `none`.
+    """What precision a stage's error looks like: `float32`, `tf32`, `bfloat16` or `none`.
 
-    An error doubles with each bit that is lost. Of the bits that a format lacks one does not show,
-    because float32's sums round about twice as much as its factors do.
+    Rounding a number to b stored bits changes it by up to 2^-(b+1) of itself. In a sum of
+    products with both factors rounded, errors and products add up alike, and about b + 1.5 bits of
+    the result are right, however long the sum; with one factor rounded, about b + 2.
 
     Args:
         relative_error: rms error over the result's rms; positive.
         envelope: the same of a legitimate float32 evaluation.
     """
-    lost = math.log2(relative_error / envelope)
-    if lost <= NEAR_BITS:
+    if relative_error <= FLOAT32_SLACK * envelope:
         return "float32"
+    bits = effective_bits(relative_error)
     for name in ("tf32", "bfloat16"):
-        if abs(lost - (STORED_BITS["float32"] - STORED_BITS[name] - 1)) <= NEAR_BITS:
+        if abs(bits - STORED_BITS[name] - 1.75) <= NEAR_BITS:
             return name
     return "none"
