@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reference.oracle import cross_entropy
-from verify.metrics import rms
+from verify.metrics import errors
 from verify.rule import MAX_FACTOR, Check, Envelope, judge
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def _check(
 ) -> Check:
     """Judge one array and put PyTorch's error beside it."""
     judgement = judge(found, truth, envelope, dtype)
-    torch_error = torch_found.astype(np.float64) - truth
-    torch_rms = rms(torch_error)
-    errors = judgement.errors
+    torch_errors = errors(torch_found, truth, torch_found.dtype)
+    own = asdict(judgement.errors) if judgement.errors else {}
+    comparable = bool(own and torch_errors.rms)
     return Check(
         case=case.name,
         mode=mode,
@@ -86,16 +87,11 @@ def _check(
         layer=layer_of(tap),
         shape=found.shape,
         dtype=str(found.dtype),
-        max_abs=errors.max_abs if errors else None,
-        rms=errors.rms if errors else None,
-        relative=errors.relative if errors else None,
-        ulp=errors.ulp if errors else None,
-        cosine=errors.cosine if errors else None,
-        torch_max_abs=float(np.abs(torch_error).max(initial=0.0)),
-        torch_rms=torch_rms,
+        **own,
+        **{f"torch_{name}": value for name, value in asdict(torch_errors).items()},
         envelope_max=envelope.max,
         envelope_rms=envelope.rms,
-        ratio=errors.rms / torch_rms if errors and torch_rms else None,
+        ratio=own["rms"] / torch_errors.rms if comparable else None,
         used=judgement.used,
         message=judgement.message,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -118,8 +119,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     """Turn options into a plan, or say what is wrong with them, before anything is written."""
     if options.seed < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
-    if options.json and not options.json.parent.is_dir():
-        raise UsageError(f"--json: there is no folder {options.json.parent}")
+    if options.json:
+        _check_json(options.json)
     devices = _devices(options.device)
     factory = load_factory(options.candidate) if options.candidate else None
     checkpoint = load(options.model, revision=options.revision, seed=options.seed)
@@ -135,6 +136,13 @@ def _plan(options: argparse.Namespace) -> Plan:
         factory=factory,
         max_faults=options.power,
     )
+
+
+def _check_json(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"--json: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--json: {path} cannot be written")
 
 
 def _devices(asked: str) -> list[str]:

@@ -137,6 +137,9 @@ class Check:
     cosine: float | None = None
     torch_max_abs: float | None = None
     torch_rms: float | None = None
+    torch_relative: float | None = None
+    torch_ulp: float | None = None
+    torch_cosine: float | None = None
     envelope_max: float | None = None
     envelope_rms: float | None = None
     ratio: float | None = None

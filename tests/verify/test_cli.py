@@ -157,6 +157,7 @@ def test_ctrl_c_leaves_the_finished_checks_readable(tmp_path):
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--seed", "-1"], "--seed must not be negative"),
         (["--json", "nowhere/outcome.json"], "there is no folder nowhere"),
+        (["--json", "verify"], "--json: verify cannot be written"),
         (["--candidate", "nowhere.py:Model"], "there is no file nowhere.py"),
         (["--candidate", "impl.config:PRESETS"], "neither a class nor a function"),
     ],
