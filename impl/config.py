@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,10 @@ class GPT2Config:
         epsilon = self.layer_norm_epsilon
         if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
             raise ConfigError(f"layer_norm_epsilon must lie between 0 and 1, not {epsilon!r}")
+        if not isinstance(self.tie_word_embeddings, bool):
+            raise ConfigError(
+                f"tie_word_embeddings must be true or false, not {self.tie_word_embeddings!r}"
+            )
         if self.activation_function not in ACTIVATIONS:
             raise ConfigError(
                 f"activation_function is {self.activation_function!r}; "
@@ -75,10 +80,7 @@ class GPT2Config:
     @property
     def parameter_count(self) -> int:
         """Number of weights, a tied head counted once."""
-        d, f = self.n_embd, self.inner_dim
-        block = (3 * d * d + 3 * d) + (d * d + d) + (2 * d * f + f + d) + 4 * d
-        head = 0 if self.tie_word_embeddings else self.vocab_size * d
-        return (self.vocab_size + self.n_positions) * d + self.n_layer * block + 2 * d + head
+        return sum(map(math.prod, parameter_shapes(self).values()))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPT2Config:
@@ -98,6 +100,35 @@ class GPT2Config:
             raise ConfigError(f"config has no {', '.join(missing)}")
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def parameter_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+    """Every parameter of a GPT-2 by Hugging Face name, with its shape (Conv1D: `[in, out]`)."""
+    d, inner = config.n_embd, config.inner_dim
+    shapes: dict[str, tuple[int, ...]] = {
+        "transformer.wte.weight": (config.vocab_size, d),
+        "transformer.wpe.weight": (config.n_positions, d),
+    }
+    block: dict[str, tuple[int, ...]] = {
+        "ln_1.weight": (d,),
+        "ln_1.bias": (d,),
+        "attn.c_attn.weight": (d, 3 * d),
+        "attn.c_attn.bias": (3 * d,),
+        "attn.c_proj.weight": (d, d),
+        "attn.c_proj.bias": (d,),
+        "ln_2.weight": (d,),
+        "ln_2.bias": (d,),
+        "mlp.c_fc.weight": (d, inner),
+        "mlp.c_fc.bias": (inner,),
+        "mlp.c_proj.weight": (inner, d),
+        "mlp.c_proj.bias": (d,),
+    }
+    for layer in range(config.n_layer):
+        shapes |= {f"transformer.h.{layer}.{name}": shape for name, shape in block.items()}
+    shapes |= {"transformer.ln_f.weight": (d,), "transformer.ln_f.bias": (d,)}
+    if not config.tie_word_embeddings:
+        shapes["lm_head.weight"] = (config.vocab_size, d)
+    return shapes
 
 
 PRESETS: dict[str, GPT2Config] = {

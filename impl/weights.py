@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impl.config import parameter_shapes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,31 +31,10 @@ class WeightsError(ValueError):
 
 def expected_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
     """Every weight of `impl.model.GPT2LMHeadModel` with its shape; a tied head is not listed."""
-    d, inner = config.n_embd, config.inner_dim
-    block: dict[str, tuple[int, ...]] = {
-        "ln_1.weight": (d,),
-        "ln_1.bias": (d,),
-        "attn.c_attn.weight": (3 * d, d),
-        "attn.c_attn.bias": (3 * d,),
-        "attn.c_proj.weight": (d, d),
-        "attn.c_proj.bias": (d,),
-        "ln_2.weight": (d,),
-        "ln_2.bias": (d,),
-        "mlp.c_fc.weight": (inner, d),
-        "mlp.c_fc.bias": (inner,),
-        "mlp.c_proj.weight": (d, inner),
-        "mlp.c_proj.bias": (d,),
+    return {
+        name: shape[::-1] if name.endswith(_CONV1D) else shape
+        for name, shape in parameter_shapes(config).items()
     }
-    shapes: dict[str, tuple[int, ...]] = {
-        "transformer.wte.weight": (config.vocab_size, d),
-        "transformer.wpe.weight": (config.n_positions, d),
-    }
-    for layer in range(config.n_layer):
-        shapes |= {f"transformer.h.{layer}.{name}": shape for name, shape in block.items()}
-    shapes |= {"transformer.ln_f.weight": (d,), "transformer.ln_f.bias": (d,)}
-    if not config.tie_word_embeddings:
-        shapes["lm_head.weight"] = (config.vocab_size, d)
-    return shapes
 
 
 def from_hugging_face(config: GPT2Config, state: Mapping[str, Array]) -> dict[str, Array]:

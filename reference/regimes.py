@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reference.checkpoint import Checkpoint, CheckpointError, parameter_shapes
+from impl.config import parameter_shapes
+from reference.checkpoint import Checkpoint, CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

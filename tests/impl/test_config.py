@@ -92,3 +92,8 @@ def test_from_dict_names_a_missing_size(name):
     rest = {key: value for key, value in SIZES.items() if key != name}
     with pytest.raises(ConfigError, match=f"config has no {name}"):
         GPT2Config.from_dict(rest)
+
+
+def test_tying_is_told_by_a_truth_value_only():
+    with pytest.raises(ConfigError, match="tie_word_embeddings must be true or false, not 'no'"):
+        GPT2Config(tie_word_embeddings="no")

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from impl.config import GPT2Config
+from impl.config import GPT2Config, parameter_shapes
 from impl.weights import WeightsError, expected_shapes, from_hugging_face
-from reference.checkpoint import parameter_shapes
 
 CONFIG = GPT2Config(vocab_size=7, n_positions=5, n_embd=6, n_layer=2, n_head=3)
 UNTIED = replace(CONFIG, tie_word_embeddings=False)

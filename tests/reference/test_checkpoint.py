@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from reference.checkpoint import CheckpointError, check_weights, listing, parameter_shapes
+from impl.config import parameter_shapes
+from reference.checkpoint import CheckpointError, check_weights, listing
 from reference.load import load
 
 BIAS = "transformer.h.1.mlp.c_fc.bias"
