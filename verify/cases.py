@@ -99,6 +99,8 @@ def chosen_shapes(
 
 def regime_shapes(config: GPT2Config) -> list[tuple[int, int]]:
     """(batch, length) of the cases of every regime but the first."""
+    if config.parameter_count > LARGE_PARAMETERS:
+        return [(PROBE_SIZE[0], min(PROBE_SIZE[1], config.n_positions))]
     return [(batch, min(length, config.n_positions)) for batch, length in REGIME_SIZES]
 
 

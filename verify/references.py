@@ -12,8 +12,8 @@ from reference.huggingface import HuggingFaceReference
 from reference.oracle import Oracle
 from reference.trace import INPUT
 from verify import envelope
-from verify.arithmetic import evaluations
-from verify.cases import PROBE, PROBE_SIZE
+from verify.arithmetic import Sequential, evaluations
+from verify.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE
 from verify.controls import Alarms, correct_results
 from verify.metrics import rms
 from verify.probe import probe
@@ -82,6 +82,8 @@ class References:
     def __init__(self, checkpoint: Checkpoint, dtype: str = "float32") -> None:
         self.dtype = dtype
         self.checkpoint = checkpoint
+        large = checkpoint.config.parameter_count > LARGE_PARAMETERS
+        self._least_copies = 1 if large else envelope.LEAST_COPIES
         self.oracle = Oracle(checkpoint)
         self.torch = HuggingFaceReference(checkpoint)
         self._evaluations = evaluations(checkpoint)
@@ -97,7 +99,7 @@ class References:
         given = {tap: torch_free[tap] for tap in given_taps}
         if case.label == PROBE:
             given = probe(given, self.checkpoint.config)
-        sample = envelope.sample(case.ids, given, case.seed)
+        sample = envelope.sample(case.ids, given, case.seed, self._least_copies)
         isolated = self.oracle.trace(sample.ids, sample.given)
         torch_isolated = self.torch.trace(sample.ids, sample.given)
         others = [model.trace(sample.ids, sample.given) for model in self._evaluations]
@@ -118,8 +120,15 @@ class References:
         return replace(
             expectation,
             free=sample.original(free),
-            free_envelope=envelope.free(self.oracle, sample, free, stages, case.seed),
+            free_envelope=envelope.free(
+                self.oracle, sample, free, stages, case.seed, self._free_runs(sample.ids)
+            ),
         )
+
+    def _free_runs(self, ids: Array) -> list[Trace]:
+        """Free runs of the evaluations that compute every row, and PyTorch's."""
+        complete = [model for model in self._evaluations if not isinstance(model, Sequential)]
+        return [self.torch.trace(ids), *(model.trace(ids) for model in complete)]
 
     def oracle_disagreement(self, ids: Array) -> tuple[str, float]:
         """The tap at which Hugging Face in float64 is farthest from the oracle, and how far.

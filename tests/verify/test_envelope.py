@@ -19,8 +19,10 @@ def _given(ids):
     return {tap: array for tap, array in trace.items() if not tap.endswith(":input")}
 
 
-@pytest.mark.parametrize(("batch", "length", "copies"), [(1, 1, 64), (2, 9, 4), (1, 64, 1)])
-def test_short_inputs_are_repeated_until_there_are_64_tokens(batch, length, copies):
+@pytest.mark.parametrize(
+    ("batch", "length", "copies"), [(1, 1, 64), (1, 9, 8), (2, 33, 4), (1, 256, 1)]
+)
+def test_short_inputs_are_repeated(batch, length, copies):
     sample = envelope.sample(_ids(batch, length), {}, seed=0)
     assert sample.copies == copies
     assert sample.ids.shape == (copies * batch, length)
