@@ -32,9 +32,9 @@ inputs under stress a correct evaluation was rejected in 7.5% of trials with 3, 
 LEAST_DRAWS = 3
 """Runs at least, however many copies there are."""
 
-STEADY = 1.5
-"""Where the largest rms deviation of the runs so far is nowhere more than this many times their
-median, no single number carries the error, and `LEAST_DRAWS` runs are enough."""
+ROW_SHARE = 0.25
+"""Where no token's row holds more than this share of the squared error anywhere, no single number
+carries it, and `LEAST_DRAWS` runs are enough."""
 
 SAMPLE_ROWS = 64
 """Tokens on which an envelope is measured at least."""
@@ -181,21 +181,27 @@ def free(
         for tap, array in truth.items()
     }
     drawn: dict[str, list[Envelope]] = {tap: [] for tap in truth}
+    spread = True
     for draw in range(max(LEAST_DRAWS, -(-DRAWS // sample.copies))):
-        if draw >= LEAST_DRAWS and all(map(_steady, drawn.values())):
+        if draw >= LEAST_DRAWS and spread:
             break
         noise = NoisyRecorder(stages, np.random.default_rng([seed, draw]))
         oracle.tap = noise
         oracle.language_model(sample.ids)
         for tap, found in noise.trace.items():
-            drawn[tap] += _by_copy(found - truth[tap], sample)
+            error = found - truth[tap]
+            drawn[tap] += _by_copy(error, sample)
+            spread = spread and _largest_row_share(error, sample) <= ROW_SHARE
     return {tap: _widest(strayed[tap] + drawn[tap]) for tap in truth}
 
 
-def _steady(deviations: Sequence[Envelope]) -> bool:
-    """Whether no deviation stands out, so that more of them would tell nothing new."""
-    sizes = [deviation.rms for deviation in deviations]
-    return max(sizes) <= STEADY * float(np.median(sizes))
+def _largest_row_share(error: Array, sample: Sample) -> float:
+    """The largest share that one token's row has in the squared error of its copy."""
+    if error.ndim < 3 or len(error) != len(sample.ids):
+        return 0.0
+    rows = (error**2).sum(axis=-1).reshape(sample.copies, -1)
+    totals = rows.sum(axis=1, keepdims=True)
+    return float(np.divide(rows, totals, out=np.zeros_like(rows), where=totals > 0).max())
 
 
 class NoisyRecorder(Recorder):
