@@ -44,7 +44,13 @@ def start(*arguments):
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=hear_ctrl_c,
     )
+
+
+def hear_ctrl_c():
+    """A shell starts background jobs, a CI's among them, deaf to Ctrl-C; the child is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def python(code):

@@ -25,7 +25,7 @@ def test_large_models_get_fewer_lengths():
 def test_every_default_length_has_one_row_and_batches_are_added():
     shapes = default_shapes(TINY)
     assert {length for batch, length in shapes if batch == 1} == set(default_lengths(TINY))
-    assert {batch for batch, _ in shapes} == {1, 2, 5}
+    assert {batch for batch, _ in shapes} == {1, 2, 5, 10}
 
 
 def test_what_a_user_names_is_crossed():
