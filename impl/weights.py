@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # attn.c_proj is square, so a forgotten transpose shows in no shape.
 _CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
-# Old checkpoints carry the causal mask and its fill value among the weights.
-_MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")
+MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")
+"""Ends of names that are no weights: old checkpoints carry the causal mask and its fill value."""
 
 
 class WeightsError(ValueError):
@@ -55,7 +55,7 @@ def from_hugging_face(config: GPT2Config, state: Mapping[str, Array]) -> dict[st
         WeightsError: for a missing or an unused key, a wrong shape, dtype or value.
     """
     shapes = expected_shapes(config)
-    rest = {name: array for name, array in state.items() if not name.endswith(_MASK_BUFFERS)}
+    rest = {name: array for name, array in state.items() if not name.endswith(MASK_BUFFERS)}
     head = rest.pop("lm_head.weight", None) if config.tie_word_embeddings else None
     weights: dict[str, Array] = {}
     for name, shape in shapes.items():

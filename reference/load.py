@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impl.config import PRESETS, ConfigError, GPT2Config
+from impl.weights import MASK_BUFFERS
 from reference.checkpoint import Checkpoint, CheckpointError, check_weights, listing
 from reference.regimes import initial_weights, with_regime
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
 
-# Buffers that old checkpoints carry beside their weights: the causal mask and its fill value.
-_BUFFER_SUFFIXES = (".attn.bias", ".attn.masked_bias")
 _DOWNLOADED = ("config.json", "tokenizer*", "vocab.json", "merges.txt", "*.safetensors*")
 
 
@@ -175,7 +174,7 @@ def _to_float32(name: str, entry: Mapping[str, Any]) -> Array:
             array = np.frombuffer(data, "<f2").astype(np.float32)
         case "BF16":
             array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-        case _ if name.endswith(_BUFFER_SUFFIXES):
+        case _ if name.endswith(MASK_BUFFERS):
             return np.zeros(0, np.float32)  # a mask buffer, which is skipped
         case other:
             raise CheckpointError(f"{name} has dtype {other}; weights are F32, F16 or BF16")
@@ -186,7 +185,7 @@ def _canonical(config: GPT2Config, raw: Mapping[str, Array]) -> dict[str, Array]
     """Drop mask buffers and a tied head's copy; add the `transformer.` that old files leave out."""
     weights: dict[str, Array] = {}
     for key, array in raw.items():
-        if key.endswith(_BUFFER_SUFFIXES):
+        if key.endswith(MASK_BUFFERS):
             continue
         full = key if key.startswith(("transformer.", "lm_head.")) else f"transformer.{key}"
         if full in weights:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from max import tree
 from max.driver import Buffer
-from max.dtype import DType
 from max.engine import InferenceSession
 from max.experimental.compilation import StagedGraph
 from max.experimental.nn import Module
@@ -209,7 +208,3 @@ class BoundCandidate:
         return [
             np.array(out.to_numpy(), copy=True) for out in self._models[graph].execute(*buffers)
         ]
-
-
-FLOAT_DTYPES = {"float32": DType.float32}
-"""The precisions that can be verified so far."""

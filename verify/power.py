@@ -18,7 +18,7 @@ from verify.faults import MARGIN, Planted, Sighting, sight
 from verify.rule import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from reference.oracle import Oracle
     from verify.cases import Case
@@ -148,9 +148,3 @@ def _why_not(sighting: Sighting) -> str:
     if sighting.blamed != sighting.expected:
         return f"this fault is blamed on {sighting.blamed}"
     return f"this fault is noticed by a margin of {sighting.margin:.2f} only; {MARGIN:g} is asked"
-
-
-def faults_told(checks: Iterable[Check]) -> tuple[int, int]:
-    """How many applicable faults were told, of how many."""
-    judged = [check for check in checks if check.mode == "power" and check.verdict != "SKIP"]
-    return sum(check.verdict == "PASS" for check in judged), len(judged)

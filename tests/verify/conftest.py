@@ -8,6 +8,8 @@ from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
 from verify.candidate import Candidate
+from verify.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
+from verify.references import References
 
 CANDIDATES = Path(__file__).parent / "candidates"
 
@@ -27,3 +29,19 @@ def candidate(checkpoint):
 @pytest.fixture(scope="session")
 def bound(candidate, checkpoint):
     return candidate.bind(from_hugging_face(checkpoint.config, checkpoint.weights))
+
+
+@pytest.fixture(scope="session")
+def references(checkpoint):
+    return References(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def cases(checkpoint, references):
+    """The inputs that between them can show every fault, with what they are compared with."""
+    config = checkpoint.config
+    sizes = [PROBE_SIZE, WIDE_SIZE, (1, config.n_positions)]
+    inputs = random_cases(config, "given", sizes, seed=0, device="cpu")
+    inputs.append(probe_case(config, "given", seed=0, device="cpu"))
+    taps = [tap for tap in references.oracle.trace(inputs[0].ids) if not tap.endswith(":input")]
+    return [(case, references.expectation(case, taps)) for case in inputs]

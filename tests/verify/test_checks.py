@@ -6,14 +6,9 @@ import torch
 
 from verify.cases import Case
 from verify.checks import check_case, kl_divergence, layer_of, logits_check, perplexity_check
-from verify.references import ORACLE_TOLERANCE, References
+from verify.references import ORACLE_TOLERANCE
 
 LOGITS = "lm_head"
-
-
-@pytest.fixture(scope="module")
-def references(checkpoint):
-    return References(checkpoint)
 
 
 @pytest.fixture(scope="module")

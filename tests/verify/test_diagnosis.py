@@ -1,28 +1,11 @@
 import numpy as np
 import pytest
 
-from verify.cases import probe_case, random_cases
 from verify.catalogue import CATALOGUE
 from verify.diagnosis import describe, diagnose
 from verify.faults import Planted
-from verify.references import References
 
 ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"
-
-
-@pytest.fixture(scope="module")
-def references(checkpoint):
-    return References(checkpoint)
-
-
-@pytest.fixture(scope="module")
-def cases(checkpoint, references):
-    config = checkpoint.config
-    sizes = [(2, 33), (10, 3), (1, config.n_positions)]
-    inputs = random_cases(config, "given", sizes, seed=0, device="cpu")
-    inputs.append(probe_case(config, "given", seed=0, device="cpu"))
-    taps = [tap for tap in references.oracle.trace(inputs[0].ids) if not tap.endswith(":input")]
-    return [(case, references.expectation(case, taps)) for case in inputs]
 
 
 @pytest.mark.parametrize("fault", CATALOGUE, ids=[fault.id for fault in CATALOGUE])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reference.regimes import with_regime
-from verify.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
+from verify.cases import random_cases
 from verify.catalogue import CATALOGUE
 from verify.controls import must_fail
 from verify.faults import MARGIN, Planted, sight
@@ -10,22 +10,6 @@ from verify.power import Power, sight_in
 from verify.references import References
 
 IDS = [fault.id for fault in CATALOGUE]
-
-
-@pytest.fixture(scope="module")
-def references(checkpoint):
-    return References(checkpoint)
-
-
-@pytest.fixture(scope="module")
-def cases(checkpoint, references):
-    """The inputs that between them can show every fault, with what they are compared with."""
-    config = checkpoint.config
-    sizes = [PROBE_SIZE, WIDE_SIZE, (1, config.n_positions)]
-    inputs = random_cases(config, "given", sizes, seed=0, device="cpu")
-    inputs.append(probe_case(config, "given", seed=0, device="cpu"))
-    taps = [tap for tap in references.oracle.trace(inputs[0].ids) if not tap.endswith(":input")]
-    return [(case, references.expectation(case, taps)) for case in inputs]
 
 
 def test_fault_ids_are_unique_and_each_says_what_it_is():
