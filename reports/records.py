@@ -29,7 +29,9 @@ Kind = Literal["verify", "bench"]
 # History of the format:
 # 1  first form: `run`, then `check` (verify) or `phase`, `sample`, `agreement`, `row`, `effect`
 #    (bench), then `end`.
-SCHEMA_VERSION = 1
+# 2  bench: `null`, `ceiling`, `memory`, `layer`, `scaling`; verdicts, latencies, clean blocks.
+# SCHEMA.md beside this file documents the records, and what each version changed.
+SCHEMA_VERSION = 2
 
 RECORDS = "records.jsonl"
 ROOT = Path(__file__).parent
