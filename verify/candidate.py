@@ -15,6 +15,7 @@ Extra outputs can change how the compiler fuses, so the plain graph is always ch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from max.driver import Buffer
 from max.engine import InferenceSession
 from max.experimental.compilation import StagedGraph
 from max.experimental.nn import Module
-from max.experimental.nn._weight_utils import _ExternalWeight, name_weights
+from max.experimental.nn._weight_utils import _ExternalWeight
 from max.experimental.sharding.types import as_layout
 from max.experimental.tensor import Tensor
 from max.graph import Graph, TensorType
@@ -50,14 +51,18 @@ def watching(paths: Mapping[int, str], watch: Watch) -> Iterator[None]:
 
     Args:
         paths: path of each module, by its `id`.
-        watch: sees the first tensor that a module takes, and the first that it returns.
+        watch: sees the first tensor that a module takes, and the first that it returns. A module's
+            second call has the tap `path#2`.
     """
     original = Module.__call__
+    calls: Counter[str] = Counter()
 
     def call(module: Any, *args: Any, **kwargs: Any) -> Any:
         path = paths.get(id(module))
         if path is None:
             return original(module, *args, **kwargs)
+        calls[path] += 1
+        path = path if calls[path] == 1 else f"{path}#{calls[path]}"
         if args and isinstance(args[0], Tensor):
             watch(path + INPUT, args[0])
         return _watch_output(path, original(module, *args, **kwargs), watch)
@@ -93,6 +98,101 @@ def stage(
     return StagedGraph(function, graph, [as_layout(t) for t in flat], treedef)
 
 
+def stage_tapped(
+    name: str,
+    function: Callable[..., Any],
+    types: list[TensorType],
+    paths: Mapping[int, str],
+    program: Program,
+    result: str | None = None,
+) -> dict[str, TensorType]:
+    """Trace a function, usually a module, with every tap on its way as a further output.
+
+    Args:
+        name: as in `stage`.
+        function: takes tensors, returns one.
+        types: as in `stage`.
+        paths: path of each module to be watched, by its `id`.
+        program: as in `stage`.
+        result: a tap for what the function itself returns, besides; None for none.
+
+    Returns:
+        The type of each tap, in the order of execution.
+    """
+    seen: dict[str, Any] = {}
+
+    def tapped(*tensors: Tensor) -> list[Tensor]:
+        with watching(paths, lambda tap, value: _keep(seen, tap, value)):
+            value = function(*tensors)
+        if result:
+            _keep(seen, result, value)
+        return [value, *seen.values()]
+
+    stage(name, tapped, types, program)
+    device = types[0].device
+    return {tap: TensorType(v.dtype, v.shape, device=device) for tap, v in seen.items()}
+
+
+def stage_forced(
+    name: str,
+    function: Callable[..., Any],
+    types: list[TensorType],
+    paths: Mapping[int, str],
+    given: Mapping[str, TensorType],
+    program: Program,
+    result: str | None = None,
+) -> list[str]:
+    """Trace a function with what modules return replaced by further inputs, one for each tap given.
+
+    Args:
+        name: as in `stage`.
+        function: as in `stage_tapped`.
+        types: as in `stage`.
+        paths: as in `stage_tapped`.
+        given: the taps to replace, with their types.
+        program: as in `stage`.
+        result: as in `stage_tapped`.
+
+    Returns:
+        The taps that the graph returns, in the order of execution.
+    """
+    seen: dict[str, Any] = {}
+
+    def forced(*tensors: Tensor) -> list[Tensor]:
+        substitutes = dict(zip(given, tensors[len(types) :], strict=True))
+
+        def watch(tap: str, value: Tensor) -> Tensor:
+            _keep(seen, tap, value)
+            return substitutes.get(tap, value)
+
+        with watching(paths, watch):
+            value = function(*tensors[: len(types)])
+        if result:
+            _keep(seen, result, value)
+        return list(seen.values())
+
+    stage(name, forced, [*types, *given.values()], program)
+    return list(seen)
+
+
+def modules_of(model: Any) -> Iterator[tuple[str, Module[..., Any]]]:
+    """Every module below `model` with its path, those in plain lists and dicts too."""
+    for key, child in _children(model):
+        if isinstance(child, Module):
+            yield key, child
+        for path, module in modules_of(child):
+            yield f"{key}.{path}", module
+
+
+def _children(owner: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(owner, list | tuple):
+        yield from ((str(index), child) for index, child in enumerate(owner))
+    elif isinstance(owner, dict):
+        yield from ((str(key), child) for key, child in owner.items())
+    if isinstance(owner, Module):
+        yield from vars(owner).items()
+
+
 class Candidate:
     """A MAX model compiled for verification; `bind` gives it weights.
 
@@ -100,70 +200,90 @@ class Candidate:
         model: the module tree; `forward(input_ids)` takes int64 `[batch, sequence]` and returns
             logits. Its parameters need no values.
         device: where it runs.
+        cut: tells for a tap whether the forced graph replaces what the module there returns;
+            None for every module.
+        result: a tap for what the model itself returns, for a model without a module that
+            returns it; None for a model that has one.
+        name: begins the names of its graphs and parameters in a program that it shares.
+        program: what its graphs are compiled with; None compiles them alone.
     """
 
-    def __init__(self, model: Module[..., Any], device: Device) -> None:
+    def __init__(
+        self,
+        model: Module[..., Any],
+        device: Device,
+        *,
+        cut: Callable[[str], bool] | None = None,
+        result: str | None = None,
+        name: str = "",
+        program: Program | None = None,
+    ) -> None:
         self.device = device
-        self._model = tree.map(_ExternalWeight.like, model, leaf=Tensor, shared=True)
-        name_weights(self._model)
-        self._paths = {id(module): path for path, module in self._model.descendants}
+        self.name = name
+        self._model = weightless(model, name)
+        paths = {id(module): path for path, module in modules_of(self._model)}
         self.parameter_names = [name for name, _ in self._model.parameters]
-        program = Program()
-        ids = input_type(device)
-        stage("plain", self._model.forward, [ids], program)
-        self.taps = self._stage_tapped(ids, program)
-        self.forced_taps = self._stage_forced(ids, program)
-        stage("weights", lambda: [w for _, w in self._model.parameters], [], program)
-        self._session = InferenceSession(devices=[device])
-        self._compiled = interruptible(lambda: self._session.compile(program))
+        shared = program
+        program = Program() if shared is None else shared
+        ids = [input_type(device)]
+        stage(f"{name}plain", self._model, ids, program)
+        seen = stage_tapped(f"{name}tapped", self._model, ids, paths, program, result)
+        self.taps = list(seen)
+        cut = cut or (lambda _: True)
+        self._given_types = {
+            tap: kind
+            for tap, kind in seen.items()
+            if not tap.endswith(INPUT) and tap != result and cut(tap)
+        }
+        self.forced_taps = stage_forced(
+            f"{name}forced", self._model, ids, paths, self._given_types, program, result
+        )
+        stage(f"{name}weights", lambda: [w for _, w in self._model.parameters], [], program)
+        if shared is None:
+            self._compiled = CompiledProgram(program, device)
 
     def bind(self, weights: Mapping[str, Array]) -> BoundCandidate:
         """Return the compiled program with these weights, by parameter name.
 
         MAX reads the arrays in place: they must neither change nor go away.
         """
-        models = self._session.init_all(self._compiled, weights_registry=dict(weights))
-        return BoundCandidate(self, models, dict(weights))
-
-    def _stage_tapped(self, ids: TensorType, program: Program) -> list[str]:
-        """Trace the tapped graph; remember each output's type for the forced graph."""
-        seen: dict[str, Any] = {}
-
-        def forward(input_ids: Tensor) -> list[Tensor]:
-            with watching(self._paths, lambda tap, value: _keep(seen, tap, value)):
-                logits = self._model.forward(input_ids)
-            return [logits, *seen.values()]
-
-        stage("tapped", forward, [ids], program)
-        self._given_types = {
-            tap: TensorType(value.dtype, value.shape, device=self.device)
-            for tap, value in seen.items()
-            if not tap.endswith(INPUT)
-        }
-        return list(seen)
-
-    def _stage_forced(self, ids: TensorType, program: Program) -> list[str]:
-        """Trace the forced graph: one further input for each module's output."""
-        seen: dict[str, Any] = {}
-
-        def forward(input_ids: Tensor, *given: Tensor) -> list[Tensor]:
-            substitutes = dict(zip(self._given_types, given, strict=True))
-
-            def watch(tap: str, value: Tensor) -> Tensor:
-                _keep(seen, tap, value)
-                return substitutes.get(tap, value)
-
-            with watching(self._paths, watch):
-                self._model.forward(input_ids)
-            return list(seen.values())
-
-        stage("forced", forward, [ids, *self._given_types.values()], program)
-        return list(seen)
+        return BoundCandidate(self, self._compiled.models(weights), dict(weights))
 
     @property
     def given_taps(self) -> list[str]:
         """The taps whose activations the forced graph takes."""
         return list(self._given_types)
+
+
+def weightless(model: Module[..., Any], name: str = "") -> Any:
+    """A copy of a module tree whose parameters are declarations, named by their paths.
+
+    Args:
+        model: the module tree; it stays as it is.
+        name: begins the name of every parameter.
+    """
+    copy = tree.map(_ExternalWeight.like, model, leaf=Tensor, shared=True)
+    for path, parameter in copy.parameters:
+        if parameter.name is None:
+            parameter.name = f"{name}{path}"
+    return copy
+
+
+class CompiledProgram:
+    """Graphs compiled together, to be given weights.
+
+    Args:
+        program: every graph has been staged into it.
+        device: where they run.
+    """
+
+    def __init__(self, program: Program, device: Device) -> None:
+        self._session = InferenceSession(devices=[device])
+        self._compiled = interruptible(lambda: self._session.compile(program))
+
+    def models(self, weights: Mapping[str, Array]) -> Mapping[str, Any]:
+        """Every graph by name, with these weights, which must neither change nor go away."""
+        return self._session.init_all(self._compiled, weights_registry=dict(weights))
 
 
 def _keep(seen: dict[str, Any], tap: str, value: Any) -> Any:
@@ -206,5 +326,6 @@ class BoundCandidate:
         device = self.program.device
         buffers = [Buffer.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
         return [
-            np.array(out.to_numpy(), copy=True) for out in self._models[graph].execute(*buffers)
+            np.array(out.to_numpy(), copy=True)
+            for out in self._models[f"{self.program.name}{graph}"].execute(*buffers)
         ]

@@ -12,24 +12,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from max import tree
 from max.driver import Buffer
 from max.dtype import DType
-from max.engine import InferenceSession
 from max.experimental import functional as F
 from max.experimental.nn import LayerNorm, Linear, Module
-from max.experimental.nn._weight_utils import _ExternalWeight, name_weights
 from max.experimental.tensor import Tensor, default_device
 from max.graph import Module as Program
 from max.graph import TensorType
 
-from impl.interrupt import interruptible
 from impl.model import GPT2Attention, GPT2Block, causal_mask
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from reference.regimes import with_regime
 from reference.trace import INPUT
-from verify.candidate import stage, watching
+from verify.candidate import (
+    CompiledProgram,
+    modules_of,
+    stage_forced,
+    stage_tapped,
+    weightless,
+)
 from verify.cases import PROBE_SIZE, probe_case, random_cases
 from verify.catalogue import CATALOGUE
 from verify.faults import Sighting, sight
@@ -264,8 +266,7 @@ class FaultProgram:
                 block = make(config)
             block.device = device
             self._taps[name] = self._stage(name, block, program)
-        self._session = InferenceSession(devices=[device])
-        self._compiled = interruptible(lambda: self._session.compile(program))
+        self._compiled = CompiledProgram(program, device)
 
     @property
     def path(self) -> str:
@@ -276,47 +277,16 @@ class FaultProgram:
         self, name: str, block: Module[..., Any], program: Program
     ) -> tuple[list[str], list[str]]:
         """Trace one block's forced graph; returns the taps it takes and the taps it gives."""
-        model = tree.map(_ExternalWeight.like, block, leaf=Tensor, shared=True)
-        name_weights(model)
-        paths = {id(part): f"{self.path}.{path}" for path, part in model.descendants}
+        model = weightless(block)
+        paths = {id(part): f"{self.path}.{path}" for path, part in modules_of(model)}
         paths[id(model)] = self.path
         shape = ["batch", "sequence", self.config.n_embd]
-        x_type = TensorType(DType.float32, shape, device=self.device)
-        types = self._types_of(model, paths, x_type)
-        seen: dict[str, Any] = {}
-
-        def forward(x: Tensor, *given: Tensor) -> list[Tensor]:
-            substitutes = dict(zip(types, given, strict=True))
-
-            def watch(tap: str, value: Tensor) -> Tensor:
-                seen[tap] = value
-                return substitutes.get(tap, value)
-
-            with watching(paths, watch):
-                model(x)
-            return list(seen.values())
-
-        stage(name, forward, [x_type, *types.values()], program)
-        return list(types), list(seen)
-
-    def _types_of(
-        self, model: Module[..., Any], paths: Mapping[int, str], x_type: TensorType
-    ) -> dict[str, TensorType]:
-        """The type of each part's result, found by tracing the block into a program of its own."""
-        found: dict[str, TensorType] = {}
-
-        def watch(tap: str, value: Tensor) -> Tensor:
-            if not tap.endswith(INPUT) and tap != self.path:
-                found[tap] = TensorType(value.dtype, value.shape, device=self.device)
-            return value
-
-        def forward(x: Tensor) -> Tensor:
-            with watching(paths, watch):
-                result: Tensor = model(x)
-            return result
-
-        stage("shapes", forward, [x_type], Program())
-        return found
+        types = [TensorType(DType.float32, shape, device=self.device)]
+        seen = stage_tapped("shapes", model, types, paths, Program())
+        given = {
+            tap: kind for tap, kind in seen.items() if not tap.endswith(INPUT) and tap != self.path
+        }
+        return list(given), stage_forced(name, model, types, paths, given, program)
 
     def traces(self, weights: Mapping[str, Array], expected: Expectation) -> dict[str, Trace]:
         """What each faulty block computes on a case's activations.
@@ -327,7 +297,7 @@ class FaultProgram:
         """
         prefix = f"{self.path}."
         own = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
-        models = self._session.init_all(self._compiled, weights_registry=own)
+        models = self._compiled.models(own)
         x = expected.isolated[self.path + INPUT].astype(np.float32)
         return {name: self._run(models[name], name, x, expected.given) for name in MAX_FAULTS}
 

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
+from max.dtype import DType
 from max.experimental.nn import Linear, Module
+from max.graph import Module as Program
+from max.graph import TensorType
 
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.oracle import Oracle
 from reference.regimes import with_regime
-from reference.trace import TraceError
-from verify.candidate import Candidate, watching
+from verify.candidate import modules_of, stage_tapped, watching, weightless
 
 pytestmark = pytest.mark.compiles
 
@@ -67,19 +69,20 @@ def test_other_weights_need_no_other_program(candidate, checkpoint, bound):
     assert not np.allclose(bound.logits(IDS), truth, atol=1e-4)
 
 
-def test_a_module_that_is_called_twice_is_refused(checkpoint):
+def test_a_second_call_of_a_module_is_a_place_of_its_own(checkpoint):
     class Twice(Module):
         def __init__(self, config):
             self.layer = Linear(config.n_embd, config.n_embd)
-            self.embedding = build(config, open_device("cpu")).transformer.wte
 
-        def forward(self, ids):
-            return self.layer(self.layer(self.embedding(ids)))
+        def forward(self, x):
+            return self.layer(self.layer(x))
 
     device = open_device("cpu")
-    model = build(checkpoint.config, device, factory=Twice)
-    with pytest.raises(TraceError, match="layer:input was computed twice"):
-        Candidate(model, device)
+    model = weightless(build(checkpoint.config, device, factory=Twice))
+    paths = {id(module): path for path, module in modules_of(model)}
+    types = [TensorType(DType.float32, ["rows", checkpoint.config.n_embd], device=device)]
+    seen = stage_tapped("twice", model, types, paths, Program(), "result")
+    assert list(seen) == ["layer:input", "layer", "layer#2:input", "layer#2", "result"]
 
 
 def test_watching_ends_with_its_context():
