@@ -191,6 +191,8 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
             }
         )
     show(console, outcome, power=options.power)
+    divergence = outcome.first_divergence
+    outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
     render(writer.folder)
     console.print(f"Records and tables: {_relative(writer.folder)}")
     if options.json:

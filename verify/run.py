@@ -12,6 +12,7 @@ from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from impl.weights import from_hugging_face
 from reference.regimes import with_regime
 from reference.trace import INPUT
+from verify.artefacts import Artefacts
 from verify.candidate import Candidate
 from verify.cases import (
     PROBE,
@@ -112,6 +113,7 @@ class Outcome:
         unknown: taps of the candidate that the reference has not.
         power: what the run could have noticed.
         largest_envelope: of a logit in a free run, over the cases of the regime at hand.
+        artefacts: arrays for the report.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -120,6 +122,7 @@ class Outcome:
     unknown: list[str] = field(default_factory=list)
     power: Power = field(default_factory=Power)
     largest_envelope: float = 0.0
+    artefacts: Artefacts = field(default_factory=Artefacts)
 
     @property
     def verdict(self) -> Verdict:
@@ -251,8 +254,10 @@ def _check_regime(
         dtype=plan.dtype,
     )
     text = held_out_ids(checkpoint) if regime == "given" else None
+    if regime == plan.regimes[0]:
+        outcome.artefacts.look_inside(bound, references, text, cases[0].ids, device)
     if text is not None:
-        yield from _check_text(plan, bound, references, text, device, status)
+        yield from _check_text(plan, bound, references, text, device, outcome, status)
     elif regime == "given":
         yield _skip(f"{prefix}text", "the checkpoint has no tokenizer")
 
@@ -270,6 +275,8 @@ def _check_case(
         sentence = diagnose(failed[0].tap, found, case, references.oracle, expected, plan.dtype)
         checks[place] = replace(failed[0], details={"diagnosis": sentence})
     yield from checks
+    whole = case.ids.shape == PROBE_SIZE and case.label != PROBE
+    outcome.artefacts.look(case, bound, expected, checks, tokens=whole)
     outcome.power.alarms += expected.alarms
     if POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]:
         outcome.power.look(case, references.oracle, expected, plan.dtype)
@@ -291,12 +298,15 @@ def _check_text(
     references: References,
     text: Array,
     device: str,
+    outcome: Outcome,
     status: Callable[[str], None],
 ) -> Iterator[Check]:
     case = text_case(references.checkpoint, text, seed=plan.seed, device=device)
     status(case.name)
     expected = references.expectation(case, bound.program.given_taps)
-    yield from check_case(case, bound, expected, plan.dtype)
+    checks = list(check_case(case, bound, expected, plan.dtype))
+    yield from checks
+    outcome.artefacts.look(case, bound, expected, checks, tokens=True)
     yield perplexity_check(case, bound.logits(case.ids), expected, plan.dtype)
     yield greedy_check(bound, references, text, device, plan.dtype)
 

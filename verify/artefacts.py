@@ -1,0 +1,265 @@
+"""Arrays that a report draws and that are no checks: saved beside the records, as one `.npz`.
+
+Keys are paths; `reports/SCHEMA.md` lists them. Everything is cut to what a page can show, so that
+the file stays small for a model of any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from impl.tokenizer import Tokenizer
+from reference.trace import INPUT
+from verify.checks import LOGITS, kl_divergence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from reference.checkpoint import Checkpoint
+    from reference.trace import Array, Trace
+    from verify.candidate import BoundCandidate
+    from verify.cases import Case
+    from verify.references import Expectation, References
+    from verify.rule import Check
+
+FILE = "artefacts.npz"
+
+TOKENS = 96
+"""Most tokens of one case whose errors are kept."""
+
+PROMPT, CONTINUED = 16, 12
+"""Tokens of text that the models are looked into at, and how many the reference goes on by."""
+
+ATTENTION_CELLS = 150_000
+"""Most attention weights that are kept, over all layers and heads; the text is cut to fit."""
+
+TOP = 5
+ROWS, COLUMNS = 3, 4
+"""Tokens and features that are kept on either side of the worst element."""
+
+
+@dataclass(slots=True)
+class Artefacts:
+    """Arrays by path; they grow while a run goes on.
+
+    Attributes:
+        arrays: what is kept so far.
+        shown: cases whose tokens' errors are kept whatever they are.
+    """
+
+    arrays: dict[str, Array] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
+
+    def look(
+        self,
+        case: Case,
+        candidate: BoundCandidate,
+        expected: Expectation,
+        checks: Sequence[Check],
+        *,
+        tokens: bool = False,
+    ) -> None:
+        """Keep what one case shows.
+
+        Args:
+            case: the input.
+            candidate: the model under test.
+            expected: what it was compared with.
+            checks: of this case.
+            tokens: keep each token's error too; a case that fails alone keeps it anyway.
+        """
+        failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
+        if tokens:
+            self.shown.add(case.name)
+        if tokens or failed:
+            forced = candidate.forced_trace(case.ids, expected.given)
+            self._keep_tokens(case, forced, expected.isolated, checks)
+            if failed:
+                self._keep_window(case, failed[0].tap, forced, expected)
+        if expected.free:
+            self._keep_logits(case, candidate.logits(case.ids), expected)
+
+    def look_inside(
+        self,
+        candidate: BoundCandidate,
+        references: References,
+        text: Array | None,
+        ids: Array,
+        device: str,
+    ) -> None:
+        """Keep attention, the residual stream and next-token probabilities, for both models.
+
+        Args:
+            candidate: the model under test.
+            references: PyTorch and the oracle.
+            text: token ids of a text; None where the checkpoint has no tokenizer.
+            ids: token ids to use where there is no text, `[batch, sequence]`.
+            device: names the arrays.
+        """
+        config = references.checkpoint.config
+        length = _shown_length(config.n_layer * config.n_head, config.n_positions)
+        prompt = (ids[0] if text is None else text)[: max(1, length - CONTINUED)][None]
+        row = _continued(references, prompt, length)
+        logits, trace = candidate.trace(row)
+        torch_trace = references.torch.trace(row)
+        truth = references.oracle.trace(row)[LOGITS]
+        found = _probabilities({"candidate": logits, "torch": torch_trace[LOGITS], "oracle": truth})
+        for name, one in (("candidate", trace), ("torch", torch_trace)):
+            found |= _residual(name, one, config.n_layer)
+            found |= _attention(name, one, config.n_layer, config.n_head)
+        text_of = _reader(references.checkpoint, text is not None)
+        found |= {"ids": row[0], "prompt": np.array(prompt.shape[1]), "tokens": text_of(row[0])}
+        found |= {
+            name.replace("_ids", "_tokens"): text_of(found[name])
+            for name in ("top_ids", "first_ids_candidate", "first_ids_torch")
+        }
+        self.arrays |= {f"{device}/inside/{name}": array for name, array in found.items()}
+
+    def save(self, folder: Path, divergence: str | None = None) -> None:
+        """Write the arrays; nothing where there are none.
+
+        Args:
+            folder: of the run.
+            divergence: the case of the first divergence; of other failing cases the tokens' errors
+                are left out.
+        """
+        kept = {
+            path: array
+            for path, array in self.arrays.items()
+            if "/tokens/" not in path or path.partition("/")[0] in {*self.shown, divergence}
+        }
+        if kept:
+            np.savez_compressed(folder / FILE, allow_pickle=False, **kept)
+
+    def _keep_tokens(
+        self, case: Case, forced: Trace, truth: Trace, checks: Sequence[Check]
+    ) -> None:
+        """`used` of each place, shared out over its tokens by their part of the error.
+
+        The root mean square of a place's row (over all tokens) is the place's own `used`.
+        """
+        rows: dict[str, Array] = {}
+        for check in checks:
+            if check.mode != "isolated" or check.used is None or check.rms is None:
+                continue
+            if check.rms and truth[check.tap].ndim == 3:
+                error = (forced[check.tap] - truth[check.tap]).reshape(
+                    -1, forced[check.tap].shape[-1]
+                )
+                by_token = np.sqrt((error**2).mean(axis=1)) / check.rms
+                rows[check.tap] = (check.used * by_token)[:TOKENS].astype(np.float32)
+        if rows:
+            self.arrays[f"{case.name}/tokens/taps"] = np.array(list(rows))
+            self.arrays[f"{case.name}/tokens/used"] = np.stack(list(rows.values()))
+            self.arrays[f"{case.name}/tokens/ids"] = case.ids.ravel()[:TOKENS]
+
+    def _keep_window(self, case: Case, tap: str, forced: Trace, expected: Expectation) -> None:
+        """What lies around the worst element of a place that fails."""
+        found, truth = forced[tap], expected.isolated[tap]
+        if found.shape != truth.shape or found.ndim != 3:
+            return
+        distance = np.nan_to_num(np.abs(found - truth), nan=np.inf, posinf=np.inf)
+        worst = np.unravel_index(int(distance.argmax()), distance.shape)
+        first = [max(0, int(worst[1]) - ROWS), max(0, int(worst[2]) - COLUMNS)]
+        part = np.s_[
+            worst[0], first[0] : int(worst[1]) + ROWS + 1, first[1] : int(worst[2]) + COLUMNS + 1
+        ]
+        path = f"{case.name}/window/{tap}"
+        self.arrays[f"{path}/worst"] = np.array(worst)
+        self.arrays[f"{path}/first"] = np.array(first)
+        for name, array in (
+            ("candidate", found), ("oracle", truth), ("torch", expected.torch_isolated[tap]),
+        ):  # fmt: skip
+            self.arrays[f"{path}/{name}"] = array[part].astype(np.float64)
+
+    def _keep_logits(self, case: Case, logits: Array, expected: Expectation) -> None:
+        """For each position: divergence from the oracle, its lead, and the error of the logits."""
+        truth, torch_logits = expected.free[LOGITS], expected.torch_free[LOGITS]
+        if logits.shape != truth.shape or not np.isfinite(logits).all():
+            return
+        second, first = np.partition(truth, -2, axis=-1)[..., -2:].reshape(-1, 2).T
+        flipped = truth.argmax(axis=-1) != logits.argmax(axis=-1)
+        path = f"{case.name}/logits"
+        self.arrays[f"{path}/kl_nats"] = _flat(kl_divergence(truth, logits))
+        self.arrays[f"{path}/torch_kl_nats"] = _flat(kl_divergence(truth, torch_logits))
+        self.arrays[f"{path}/lead"] = _flat(first - second)
+        self.arrays[f"{path}/error"] = _flat(np.abs(logits - truth).max(axis=-1))
+        self.arrays[f"{path}/flipped"] = flipped.ravel()
+
+
+def _flat(array: Array) -> Array:
+    return array.ravel().astype(np.float32)
+
+
+def _shown_length(heads: int, n_positions: int) -> int:
+    """How many tokens to look at: fewer for a model of many heads."""
+    return max(2, min(PROMPT + CONTINUED, n_positions, int((ATTENTION_CELLS / heads) ** 0.5)))
+
+
+def _continued(references: References, prompt: Array, length: int) -> Array:
+    """The prompt and the reference's greedy continuation, up to `length` tokens."""
+    row = prompt
+    while row.shape[1] < length:
+        following = references.torch.logits(row)[:, -1].argmax(axis=-1)
+        row = np.concatenate([row, following[:, None].astype(np.int64)], axis=1)
+    return row
+
+
+def _probabilities(logits: dict[str, Array]) -> Trace:
+    """Probabilities of the oracle's best tokens and of the next one, for each model `[S, TOP]`."""
+    truth = logits["oracle"][0]
+    count = min(TOP, truth.shape[-1])
+    best = np.argsort(-truth, axis=-1)[:, :count]
+    found: Trace = {"top_ids": best}
+    for name, values in logits.items():
+        wide = values[0].astype(np.float64)
+        weights = np.exp(wide - wide.max(axis=-1, keepdims=True))
+        shares = weights / weights.sum(axis=-1, keepdims=True)
+        found[f"top_{name}"] = np.take_along_axis(shares, best, axis=-1)
+        found[f"first_ids_{name}"] = wide.argmax(axis=-1)
+    return found
+
+
+def _residual(name: str, trace: Trace, layers: int) -> Trace:
+    """Root mean square of the residual stream, for each depth and token `[layers + 1, S]`."""
+    taps = [f"transformer.h.{layer}{INPUT}" for layer in range(layers)]
+    taps.append(f"transformer.ln_f{INPUT}")
+    if not all(tap in trace for tap in taps):
+        return {}
+    sizes = [np.sqrt((trace[tap][0].astype(np.float64) ** 2).mean(axis=-1)) for tap in taps]
+    return {f"residual_{name}": np.stack(sizes)}
+
+
+def _attention(name: str, trace: Trace, layers: int, heads: int) -> Trace:
+    """softmax(q k^T / sqrt(K)) below the diagonal, from c_attn `[layers, heads, S, S]`."""
+    taps = [f"transformer.h.{layer}.attn.c_attn" for layer in range(layers)]
+    if not all(tap in trace for tap in taps):
+        return {}
+    maps = [_attention_of(trace[tap][0].astype(np.float64), heads) for tap in taps]
+    return {f"attention_{name}": np.stack(maps).astype(np.float32)}
+
+
+def _attention_of(fused: Array, heads: int) -> Array:
+    query, key, _ = np.split(fused, 3, axis=-1)  # [S, D] each
+    query, key = (part.reshape(len(part), heads, -1).swapaxes(0, 1) for part in (query, key))
+    scores = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])  # [H, S, S]
+    scores = np.where(np.tri(scores.shape[-1], dtype=bool), scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    result: Array = weights / weights.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _reader(checkpoint: Checkpoint, readable: bool) -> Callable[[Array], Array]:
+    """Turns ids into what each stands for; into their numbers where there is no tokenizer."""
+    if not readable or checkpoint.folder is None:
+        return lambda ids: ids.astype(str)
+    tokenizer = Tokenizer.load(checkpoint.folder, model_vocab_size=checkpoint.config.vocab_size)
+
+    def texts(ids: Array) -> Array:
+        return np.array([tokenizer.decode([int(one)]) for one in ids.ravel()]).reshape(ids.shape)
+
+    return texts
