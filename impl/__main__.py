@@ -37,6 +37,7 @@ COMPILING = "compiling for {}: about a minute the first time, seconds from then 
 # `--help` and early mistakes do not wait for MAX.
 _TOLD = (
     ("impl.config", "ConfigError"),
+    ("impl.engine", "EngineError"),
     ("impl.runtime", "DeviceError"),
     ("impl.runtime", "InputError"),
     ("impl.sampling", "SamplingError"),
@@ -140,16 +141,28 @@ def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
 
 def _compiled(checkpoint: Checkpoint, arguments: argparse.Namespace) -> NextToken:
-    from impl.next_token import WholeSequence
-
     if arguments.stats:
         print(COMPILING.format(arguments.device), file=sys.stderr, flush=True)
+    build = _engine if arguments.cache else _whole_sequence
     try:
-        return interruptible(
-            lambda: WholeSequence(checkpoint.config, checkpoint.weights, arguments.device)
-        )
+        return build(checkpoint, arguments)
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # a normal end would wait for the compiler
+
+
+def _engine(checkpoint: Checkpoint, arguments: argparse.Namespace) -> NextToken:
+    from impl.engine import Engine
+
+    options = {"dtype": arguments.dtype, "kernels": arguments.kernels}
+    return Engine(checkpoint.config, checkpoint.weights, arguments.device, **options)
+
+
+def _whole_sequence(checkpoint: Checkpoint, arguments: argparse.Namespace) -> NextToken:
+    from impl.next_token import WholeSequence
+
+    return interruptible(
+        lambda: WholeSequence(checkpoint.config, checkpoint.weights, arguments.device)
+    )
 
 
 def _continue(
@@ -179,7 +192,9 @@ def _continue(
         pieces = (f",{step.tokens[0]}" for step in tally.watch(steps))
     _write(chain([begin], pieces), stream=arguments.stream)
     if arguments.stats:
-        print(_summary(tally, time.perf_counter() - start_s, arguments, sampler), file=sys.stderr)
+        duration_s = time.perf_counter() - start_s
+        print(_speeds(tally, prompt.shape[1], model), file=sys.stderr)
+        print(_summary(tally, duration_s, arguments, sampler), file=sys.stderr)
 
 
 def _write(pieces: Iterable[str], *, stream: bool) -> None:
@@ -199,6 +214,17 @@ def _summary(
         f"{tally.tokens} tokens in {duration_s:.2f} s, {tally.tokens / duration_s:.1f} tokens/s "
         f"on {arguments.device}{seed}; ended because {tally.finish or 'a stop text came'}"
     )
+
+
+def _speeds(tally: Tally, prompt_tokens: int, model: NextToken) -> str:
+    """Tokens per second, sampling included: until the first new token, and from there on."""
+    path = getattr(model, "kernel_path", "no cache")
+    if not tally.tokens:
+        return path
+    parts = [f"prefill {prompt_tokens} tokens, {prompt_tokens / tally.prefill_s:.1f} tokens/s"]
+    if rest := tally.tokens - 1:
+        parts.append(f"decode {rest} tokens, {rest / tally.decode_s:.1f} tokens/s")
+    return "; ".join([*parts, path])
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -236,6 +262,9 @@ def _add_generate(add: Callable[..., object]) -> None:
     add("prompt", nargs="?", metavar="PROMPT", help="the beginning of the text; - reads stdin")
     add("--ids", metavar="1,2,3", help="token ids in place of a text; ids are printed")
     add("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+    add("--dtype", default="float32", help="of weights and cache (default: %(default)s)")
+    add("--kernels", default="auto", help="auto, mojo or stock (default: %(default)s)")
+    add("--cache", action=switch, default=True, help="remember keys and values of past tokens")
     add("--max-new-tokens", type=int, default=40, help="default: %(default)s")
     add("--temperature", type=float, default=0.8, help="0 is greedy (default: %(default)s)")
     add("--top-k", type=int, default=0, help="0 keeps all tokens (default: %(default)s)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -48,17 +49,35 @@ class Step:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run of one row has come to."""
+    """What a run of one row has come to.
+
+    Attributes:
+        tokens: how many came.
+        finish: why no more came; None where nobody asked for more.
+        prefill_s: until the first token was there, in seconds.
+        decode_s: computing all others, in seconds; what is done with them is not counted.
+    """
 
     tokens: int = 0
     finish: Finish | None = None
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
 
     def watch(self, steps: Iterable[Step]) -> Iterator[Step]:
         """Hand the steps on, and count them."""
+        start_s = time.perf_counter()
         for step in steps:
-            self.tokens += 1
+            self._count(time.perf_counter() - start_s)
             self.finish = step.finished[0]
             yield step
+            start_s = time.perf_counter()
+
+    def _count(self, duration_s: float) -> None:
+        if self.tokens == 0:
+            self.prefill_s = duration_s
+        else:
+            self.decode_s += duration_s
+        self.tokens += 1
 
 
 def generate(

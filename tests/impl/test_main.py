@@ -85,8 +85,12 @@ def test_stdout_is_the_prompt_and_its_continuation_and_nothing_else(continuation
 
 @pytest.mark.compiles
 def test_stderr_warns_of_the_compilation_and_ends_with_the_speed(continuation):
-    note, speed = continuation.stderr.splitlines()
+    note, phases, speed = continuation.stderr.splitlines()
     assert note == "compiling for cpu: about a minute the first time, seconds from then on"
+    assert re.fullmatch(
+        r"prefill 11 tokens, [\d.]+ tokens/s; decode 29 tokens, [\d.]+ tokens/s; .*, float32",
+        phases,
+    )
     assert re.fullmatch(
         r"30 tokens in [\d.]+ s, [\d.]+ tokens/s on cpu, seed 1; "
         r"ended because the number of new tokens was reached",

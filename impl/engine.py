@@ -1,0 +1,212 @@
+"""GPT-2 with a KV cache: each token is computed once.
+
+A row of the batch holds `position` tokens. `prefill` appends any number of tokens to every row (a
+prompt, a further part of it, the next turn of a conversation), `decode` one. Rows may hold
+different numbers of tokens: row b's token i stands at position `position[b] + i`, in the cache
+slot of the same number, and sees the slots up to its own. What padding leaves in later slots is
+seen by nobody, and overwritten by the tokens that come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from impl.runtime import InputError, check_ids, open_device
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from impl.config import GPT2Config
+
+    Array = npt.NDArray[Any]
+
+DTYPES = ("float32",)
+KERNELS = ("auto", "mojo", "stock")
+
+
+class EngineError(ValueError):
+    """An engine that cannot be built as asked, told in one sentence."""
+
+
+class Program(Protocol):
+    """A compiled graph with its weights and its cache."""
+
+    path: str
+    weight_bytes: int
+    cache_bytes: int
+
+    def forward(self, ids: Array, past: Array, lengths: Array, *, every: bool) -> Array:
+        """Append tokens to the cache.
+
+        Args:
+            ids: int64 `[batch, sequence]`; in row b the first `lengths[b]` count.
+            past: int64 `[batch]`, how many tokens each row holds.
+            lengths: int64 `[batch]`, at least 1.
+            every: logits of every position, or of each row's last token.
+
+        Returns:
+            float32 `[batch, sequence, vocab_size]` or `[batch, vocab_size]`, the caller's own
+            copy. Logits of padding mean nothing.
+        """
+
+
+class Engine:
+    """A GPT-2 that remembers what it has read; also a `NextToken`.
+
+    Args:
+        config: the model's sizes.
+        state: float32 arrays by Hugging Face name; none is kept.
+        device: `cpu`, `gpu` or `gpu:N`.
+        batch: number of rows; memory for `n_positions` tokens of each is taken at once.
+        dtype: of the weights and the cache. Everything is accumulated in float32.
+        kernels: `mojo` for this repository's own CPU kernels, `stock` for MAX's operations, `auto`
+            for the first that runs here.
+
+    Attributes:
+        position: int64 `[batch]`, how many tokens each row holds.
+        kernel_path: one line that says what runs.
+
+    Raises:
+        EngineError: for a dtype, batch or kernels that are not there.
+        impl.runtime.DeviceError: if the device is not there.
+        impl.weights.WeightsError: if the weights do not fit the configuration.
+    """
+
+    def __init__(
+        self,
+        config: GPT2Config,
+        state: Mapping[str, Array],
+        device: str = "cpu",
+        *,
+        batch: int = 1,
+        dtype: str = "float32",
+        kernels: str = "auto",
+    ) -> None:
+        _check_choice("dtype", dtype, DTYPES)
+        _check_choice("kernels", kernels, KERNELS)
+        if batch < 1:
+            raise EngineError(f"batch must be at least 1, not {batch}")
+        from impl.stock import StockProgram
+
+        self.config, self.batch, self.dtype = config, batch, dtype
+        self._program: Program = StockProgram(config, state, open_device(device), batch)
+        self._tokens = np.zeros((batch, config.n_positions), np.int64)
+        self.position = np.zeros(batch, np.int64)
+
+    @property
+    def kernel_path(self) -> str:
+        """One line that says what runs."""
+        return f"{self._program.path}, {self.dtype}"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the weights; a tied head is held once."""
+        return self._program.weight_bytes
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of keys and values, for `n_positions` tokens of every row."""
+        return self._program.cache_bytes
+
+    def reset(self) -> None:
+        """Forget every token."""
+        self.position = np.zeros(self.batch, np.int64)
+
+    def prefill(
+        self,
+        ids: Array,
+        lengths: Array | None = None,
+        *,
+        logits: Literal["last", "all"] = "last",
+    ) -> Array:
+        """Append tokens to every row.
+
+        Args:
+            ids: integers `[batch, sequence]`.
+            lengths: `[batch]`, how many tokens at the beginning of each row count, where the rows
+                are padded on the right; all of them by default.
+            logits: of each row's last token, or of every position.
+
+        Returns:
+            float32 `[batch, vocab_size]` for `last`, `[batch, sequence, vocab_size]` for `all`
+            (0 behind a row's end); the caller's own copy.
+
+        Raises:
+            impl.runtime.InputError: for ids that the model cannot take, another number of rows,
+                lengths that do not fit, or more tokens than the context has room for. Nothing is
+                appended then.
+        """
+        _check_choice("logits", logits, ("last", "all"), InputError)
+        tokens = self._checked(ids)
+        counts = self._checked_lengths(tokens, lengths)
+        every = logits == "all"
+        result = self._program.forward(tokens, self.position, counts, every=every)
+        for row, (start, count) in enumerate(zip(self.position, counts, strict=True)):
+            self._tokens[row, start : start + count] = tokens[row, :count]
+            if every:
+                result[row, count:] = 0
+        self.position = self.position + counts
+        return result
+
+    def decode(self, tokens: Array) -> Array:
+        """Append one token to every row, and return the logits of the next.
+
+        Args:
+            tokens: integers `[batch]`.
+
+        Returns:
+            float32 `[batch, vocab_size]`, the caller's own copy.
+
+        Raises:
+            impl.runtime.InputError: see `prefill`.
+        """
+        return self.prefill(np.asarray(tokens).reshape(-1, 1))
+
+    def logits(self, ids: Array) -> Array:
+        """Scores of the token that follows each row; see `impl.next_token.NextToken.logits`.
+
+        Tokens that all rows hold already, from the beginning on, are not computed again.
+
+        Raises:
+            impl.runtime.InputError: see `impl.runtime.check_ids`; for another number of rows.
+        """
+        whole = check_ids(self.config, ids)
+        self._check_rows(whole)
+        length = min(whole.shape[1] - 1, int(self.position.min()))  # the last is computed anew
+        same = (whole[:, :length] == self._tokens[:, :length]).all(axis=0)
+        self.position = np.full(self.batch, length if same.all() else same.argmin(), np.int64)
+        return self.prefill(whole[:, self.position[0] :])
+
+    def _checked(self, ids: Array) -> Array:
+        tokens = check_ids(self.config, np.asarray(ids))
+        self._check_rows(tokens)
+        return tokens
+
+    def _check_rows(self, tokens: Array) -> None:
+        if len(tokens) != self.batch:
+            raise InputError(f"{len(tokens)} rows were given to an engine of {self.batch}")
+
+    def _checked_lengths(self, tokens: Array, lengths: Array | None) -> Array:
+        most = tokens.shape[1]
+        counts = np.full(self.batch, most) if lengths is None else np.asarray(lengths)
+        if counts.shape != (self.batch,) or not np.issubdtype(counts.dtype, np.integer):
+            raise InputError(f"lengths must be {self.batch} integers, one for each row")
+        if counts.min() < 1 or counts.max() > most:
+            raise InputError(f"each of lengths must lie between 1 and {most}, the width of ids")
+        if (end := int((self.position + counts).max())) > self.config.n_positions:
+            raise InputError(
+                f"the context is full: {end} tokens are more than the model's "
+                f"{self.config.n_positions} positions"
+            )
+        return counts.astype(np.int64)
+
+
+def _check_choice(
+    name: str, value: str, known: tuple[str, ...], error: type[Exception] = EngineError
+) -> None:
+    if value not in known:
+        raise error(f"{name} is {' or '.join(known)}, not {value!r}")

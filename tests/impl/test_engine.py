@@ -1,0 +1,195 @@
+"""The engine computes what the model without a cache computes, however the tokens come."""
+
+import numpy as np
+import pytest
+
+from impl.engine import Engine, EngineError
+from impl.runtime import InputError
+from impl.stock import future_mask
+
+BATCH = 3
+ROUNDING = 2e-6  # of logits of size 1: a few units in the last place of the sums behind them
+
+
+@pytest.fixture(scope="session", params=["stock"])
+def engine(request, checkpoint):
+    return Engine(checkpoint.config, checkpoint.weights, batch=BATCH, kernels=request.param)
+
+
+@pytest.fixture(scope="session")
+def ids(checkpoint):
+    shape = (BATCH, checkpoint.config.n_positions)
+    return np.random.default_rng(5).integers(0, checkpoint.config.vocab_size, shape)
+
+
+@pytest.fixture(scope="session")
+def expected(compiled, ids):
+    """Logits of every position, computed without a cache."""
+    return compiled(ids)
+
+
+@pytest.fixture
+def fresh(engine):
+    engine.reset()
+    return engine
+
+
+def close(logits, expected):
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=ROUNDING)
+
+
+compiles = pytest.mark.compiles
+
+
+@compiles
+@pytest.mark.parametrize("length", [1, 2, 31, 33, 128, 256])
+def test_prefill_gives_the_models_logits(fresh, ids, expected, length):
+    close(fresh.prefill(ids[:, :length], logits="all"), expected[:, :length])
+    fresh.reset()
+    close(fresh.prefill(ids[:, :length]), expected[:, length - 1])
+
+
+@compiles
+def test_decode_gives_the_models_logits_at_every_depth(fresh, ids, expected):
+    for depth in range(ids.shape[1]):
+        close(fresh.decode(ids[:, depth]), expected[:, depth])
+    assert fresh.position.tolist() == [ids.shape[1]] * BATCH
+
+
+@compiles
+@pytest.mark.parametrize("cuts", [[1, 2, 3], [1, 9, 40], [100, 101, 250], [31, 32, 33, 34]])
+def test_a_prompt_in_parts_is_the_whole_prompt(fresh, ids, expected, cuts):
+    for start, end in zip([0, *cuts], [*cuts, 256], strict=True):
+        close(fresh.prefill(ids[:, start:end], logits="all"), expected[:, start:end])
+
+
+@compiles
+def test_rows_of_different_lengths_go_on_each_at_its_own_position(fresh, ids, expected):
+    rows, lengths = np.arange(BATCH), np.array([5, 33, 17])
+    close(fresh.prefill(ids[:, :40], lengths), expected[rows, lengths - 1])
+    for _ in range(3):
+        close(fresh.decode(ids[rows, lengths]), expected[rows, lengths])
+        lengths = lengths + 1
+    assert fresh.position.tolist() == lengths.tolist()
+
+
+@compiles
+def test_a_conversation_of_unequal_turns_is_continued(fresh, ids, expected):
+    rows, held = np.arange(BATCH), np.zeros(BATCH, int)
+    for turns in ([7, 1, 30], [2, 40, 3], [50, 1, 1]):
+        lengths = np.array(turns)
+        part = np.stack([ids[row, held[row] : held[row] + 50] for row in rows])
+        logits = fresh.prefill(part, lengths, logits="all")
+        for row, length in enumerate(turns):
+            close(logits[row, :length], expected[row, held[row] : held[row] + length])
+            assert not logits[row, length:].any()
+        held = held + lengths
+
+
+@compiles
+def test_what_padding_left_behind_is_seen_by_nobody(fresh, ids):
+    lengths, other = np.array([2, 9, 4]), ids[:, :9].copy()
+    other[0, 2:], other[2, 4:] = 1, 2
+    one = fresh.prefill(ids[:, :9], lengths)
+    after = [fresh.decode(ids[:, 20 + step]) for step in range(8)]
+    fresh.reset()
+    assert np.array_equal(one, fresh.prefill(other, lengths))
+    assert all(
+        np.array_equal(after[step], fresh.decode(ids[:, 20 + step])) for step in range(len(after))
+    )
+
+
+@compiles
+def test_a_reset_engine_is_as_new(fresh, ids):
+    first = fresh.prefill(ids[:, :20])
+    fresh.reset()
+    fresh.prefill(ids[:, 30:90])
+    fresh.reset()
+    assert fresh.position.tolist() == [0] * BATCH
+    assert np.array_equal(first, fresh.prefill(ids[:, :20]))
+
+
+@compiles
+def test_a_full_context_is_refused_and_nothing_is_appended(fresh, ids, expected):
+    size = ids.shape[1]
+    fresh.prefill(ids[:, : size - 1])
+    with pytest.raises(InputError, match=f"context is full: {size + 1} tokens are more than"):
+        fresh.prefill(ids[:, :2])
+    close(fresh.decode(ids[:, -1]), expected[:, -1])
+    with pytest.raises(InputError, match="context is full"):
+        fresh.decode(ids[:, 0])
+
+
+@compiles
+def test_next_token_computes_only_what_is_new(fresh, ids, expected, monkeypatch):
+    widths = []
+    forward = fresh._program.forward
+
+    def watched(tokens, *arguments, **options):
+        widths.append(tokens.shape[1])
+        return forward(tokens, *arguments, **options)
+
+    monkeypatch.setattr(fresh._program, "forward", watched)
+    for length in (10, 11, 12, 12, 30, 5):
+        close(fresh.logits(ids[:, :length]), expected[:, length - 1])
+    assert widths == [10, 1, 1, 1, 18, 1]
+    other = ids[:, :20].copy()
+    other[1, 3] = (other[1, 3] + 1) % 100
+    fresh.logits(other)
+    fresh.logits(ids[:, :20])
+    assert widths[6:] == [17, 17]  # the first three tokens are the same
+
+
+@compiles
+@pytest.mark.parametrize(
+    ("prompt", "lengths", "message"),
+    [
+        (np.zeros((2, 4), int), None, "2 rows were given to an engine of 3"),
+        (np.zeros((3, 4), int), np.array([1, 2]), "lengths must be 3 integers"),
+        (np.zeros((3, 4), int), np.array([1.0, 2, 3]), "lengths must be 3 integers"),
+        (np.zeros((3, 4), int), np.array([1, 0, 4]), "between 1 and 4"),
+        (np.zeros((3, 4), int), np.array([1, 5, 4]), "between 1 and 4"),
+        (np.full((3, 4), -1), None, "token id -1 is outside the vocabulary"),
+        (np.zeros((3, 0), int), None, "the prompt is empty"),
+    ],
+)
+def test_what_cannot_be_appended_is_told(fresh, prompt, lengths, message):
+    with pytest.raises(InputError, match=message):
+        fresh.prefill(prompt, lengths)
+    assert fresh.position.tolist() == [0] * BATCH
+
+
+@compiles
+def test_logits_are_the_callers_own(fresh, ids):
+    first = fresh.prefill(ids[:, :3])
+    kept = first.copy()
+    fresh.decode(ids[:, 3])
+    assert np.array_equal(first, kept)
+
+
+@compiles
+def test_memory_is_told_with_a_tied_head_counted_once(checkpoint, engine):
+    config = checkpoint.config
+    cached = 2 * config.n_layer * BATCH * config.n_positions * config.n_embd * 4
+    assert engine.cache_bytes == cached
+    parameters = 4 * config.parameter_count
+    assert parameters <= engine.weight_bytes < 1.05 * parameters
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float8"}, "dtype is float32.*not 'float8'"),
+        ({"kernels": "cuda"}, "kernels is auto or mojo or stock, not 'cuda'"),
+        ({"batch": 0}, "batch must be at least 1, not 0"),
+    ],
+)
+def test_an_engine_that_cannot_be_built_is_told(checkpoint, options, message):
+    with pytest.raises(EngineError, match=message):
+        Engine(checkpoint.config, checkpoint.weights, **options)
+
+
+def test_a_mask_hides_what_lies_ahead():
+    later = -np.inf
+    assert np.array_equal(future_mask(2, 4), [[0, 0, 0, later], [0, 0, 0, 0]])
+    assert np.array_equal(future_mask(0, 1), [[0]])
