@@ -58,6 +58,20 @@ class Oracle:
         self.language_model(ids)
         return recorder.finish()
 
+    def part_trace(self, path: str, x: Array, given: Mapping[str, Array] | None = None) -> Trace:
+        """Run a block, or a block's attention or MLP, alone, and return its taps.
+
+        Args:
+            path: `transformer.h.3`, `transformer.h.3.attn` or `transformer.h.3.mlp`.
+            x: what the part is called with, `[batch, sequence, n_embd]`.
+            given: as in `trace`, for taps inside the part.
+        """
+        recorder = Recorder(given)
+        self.tap = recorder
+        inside = {"attn": self.attention, "mlp": self.mlp}
+        self.call(path, inside.get(path.rsplit(".", 1)[-1], self.block), x.astype(self.dtype))
+        return recorder.finish()
+
     def call(self, path: str, part: Callable[[Array, str], Array], x: Array) -> Array:
         """Compute one part of the model under the eyes of the taps."""
         return self.tap(path, part(self.tap(path + INPUT, x), path))

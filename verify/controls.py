@@ -6,7 +6,7 @@ They are judged exactly as a candidate's results are, at every place where somet
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from verify.cases import Case
     from verify.references import Expectation
     from verify.rule import Envelope
+
+T = TypeVar("T")
 
 
 def _constant(x: Array) -> Array:
@@ -97,6 +99,7 @@ def correct_results(
     sample: envelope.Sample,
     truth: Mapping[str, Array],
     evaluations: Sequence[Mapping[str, Array]],
+    further: Mapping[str, Sequence[Sequence[Envelope]]],
     dtype: str,
 ) -> Alarms:
     """Judge each evaluation by the envelope of the others: a correct order that it has not seen.
@@ -106,14 +109,20 @@ def correct_results(
         truth: its forced trace by the float64 oracle.
         evaluations: its forced traces in the candidate's precision; those with results left out
             are not judged, only made use of.
+        further: by tap, for each evaluation, extents drawn again.
         dtype: the precision.
     """
     alarms = Alarms()
     for index, trace in enumerate(evaluations):
-        others = [*evaluations[:index], *evaluations[index + 1 :]]
-        stages = envelope.isolated(sample, truth, others)
+        others = _without(evaluations, index)
+        again = {tap: _without(drawn, index) for tap, drawn in further.items()}
+        stages = envelope.isolated(sample, truth, others, again)
         alarms += _count(trace, truth, {t: s.envelope for t, s in stages.items()}, dtype)
     return alarms
+
+
+def _without(items: Sequence[T], index: int) -> list[T]:
+    return [*items[:index], *items[index + 1 :]]
 
 
 def _count(

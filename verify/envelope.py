@@ -119,7 +119,10 @@ class Stage:
 
 
 def isolated(
-    sample: Sample, truth: Mapping[str, Array], evaluations: Sequence[Mapping[str, Array]]
+    sample: Sample,
+    truth: Mapping[str, Array],
+    evaluations: Sequence[Mapping[str, Array]],
+    further: Mapping[str, Sequence[Sequence[Envelope]]] | None = None,
 ) -> dict[str, Stage]:
     """The worst error of each tap over forced traces of the same sample.
 
@@ -128,20 +131,28 @@ def isolated(
         truth: its forced trace by the float64 oracle.
         evaluations: its forced traces in the candidate's precision; elements that an evaluation
             left out are NaN and do not count.
+        further: by tap, for each evaluation, extents drawn again (`verify.redraws`).
     """
-    return {tap: _stage(sample, tap, array, evaluations) for tap, array in truth.items()}
+    further = further or {}
+    return {
+        tap: _stage(sample, array, [trace[tap] for trace in evaluations], further.get(tap, ()))
+        for tap, array in truth.items()
+    }
 
 
 def _stage(
-    sample: Sample, tap: str, truth: Array, evaluations: Sequence[Mapping[str, Array]]
+    sample: Sample,
+    truth: Array,
+    evaluations: Sequence[Array],
+    further: Sequence[Sequence[Envelope]],
 ) -> Stage:
-    found = [trace[tap].astype(np.float64) - truth for trace in evaluations]
-    envelopes = [_extent(error, sample) for error in found]
+    found = [result.astype(np.float64) - truth for result in evaluations]
+    envelopes = [_widest(extents(error, sample)) for error in found]
     worst = max(range(len(found)), key=lambda index: envelopes[index].rms)
     if not envelopes[worst].rms:
         return Stage()
-    widest = Envelope(envelopes[worst].rms, max(envelope.max for envelope in envelopes))
-    return Stage(widest, _filled(found[worst]))
+    again = [extent for drawn in further for extent in drawn]
+    return Stage(_widest([*envelopes, *again]), _filled(found[worst]))
 
 
 def _filled(error: Array) -> Array:
@@ -176,7 +187,7 @@ def free(
         tap: [
             part
             for trace in evaluations
-            for part in _by_copy(trace[tap].astype(np.float64) - array, sample)
+            for part in extents(trace[tap].astype(np.float64) - array, sample)
         ]
         for tap, array in truth.items()
     }
@@ -190,16 +201,21 @@ def free(
         oracle.language_model(sample.ids)
         for tap, found in noise.trace.items():
             error = found - truth[tap]
-            drawn[tap] += _by_copy(error, sample)
-            spread = spread and _largest_row_share(error, sample) <= ROW_SHARE
+            copies = sample.copies if len(error) == len(sample.ids) else 1
+            drawn[tap] += extents(error, sample)
+            spread = spread and row_share(error, copies) <= ROW_SHARE
     return {tap: _widest(strayed[tap] + drawn[tap]) for tap in truth}
 
 
-def _largest_row_share(error: Array, sample: Sample) -> float:
-    """The largest share that one token's row has in the squared error of its copy."""
-    if error.ndim < 3 or len(error) != len(sample.ids):
+def row_share(error: Array, copies: int = 1) -> float:
+    """The largest share that one token's row has in the squared error of its copy.
+
+    Rows that an evaluation left out do not count, nor does an array without rows of features.
+    """
+    if error.ndim < 3:
         return 0.0
-    rows = (error**2).sum(axis=-1).reshape(sample.copies, -1)
+    rows = (error**2).sum(axis=-1).reshape(copies, -1)
+    rows = np.where(np.isfinite(rows), rows, 0.0)
     totals = rows.sum(axis=1, keepdims=True)
     return float(np.divide(rows, totals, out=np.zeros_like(rows), where=totals > 0).max())
 
@@ -223,12 +239,7 @@ class NoisyRecorder(Recorder):
         return super().__call__(tap, value)
 
 
-def _extent(error: Array, sample: Sample) -> Envelope:
-    """Rms of the worst copy, and the largest magnitude of all, over the finite elements."""
-    return _widest(_by_copy(error, sample))
-
-
-def _by_copy(error: Array, sample: Sample) -> list[Envelope]:
+def extents(error: Array, sample: Sample) -> list[Envelope]:
     """Rms and largest magnitude of each copy's finite elements; copies without any are left out."""
     copies = sample.copies if len(error) == len(sample.ids) else 1
     squares = error.reshape(copies, -1) ** 2

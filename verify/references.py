@@ -17,9 +17,10 @@ from verify.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE
 from verify.controls import Alarms, correct_results
 from verify.metrics import rms
 from verify.probe import probe
+from verify.redraws import redraws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
@@ -88,13 +89,18 @@ class References:
         self.torch = HuggingFaceReference(checkpoint)
         self._evaluations = evaluations(checkpoint)
 
-    def expectation(self, case: Case, given_taps: list[str]) -> Expectation:
+    def expectation(
+        self, case: Case, given_taps: list[str], without: type[Oracle] | None = None
+    ) -> Expectation:
         """Compute everything that the case is compared with.
 
         Args:
             case: the input.
             given_taps: where the candidate's stages are cut, that is, its modules' outputs.
+            without: an evaluation order that the envelope shall not know, so that it can be judged
+                as a candidate is.
         """
+        models = [model for model in self._evaluations if type(model) is not without]
         torch_free = self.torch.trace(case.ids)
         given = {tap: torch_free[tap] for tap in given_taps}
         if case.label == PROBE:
@@ -102,8 +108,10 @@ class References:
         sample = envelope.sample(case.ids, given, case.seed, self._least_copies)
         isolated = self.oracle.trace(sample.ids, sample.given)
         torch_isolated = self.torch.trace(sample.ids, sample.given)
-        others = [model.trace(sample.ids, sample.given) for model in self._evaluations]
-        stages = envelope.isolated(sample, isolated, [torch_isolated, *others])
+        others = [model.trace(sample.ids, sample.given) for model in models]
+        evaluations = [torch_isolated, *others]
+        further = redraws(sample, isolated, evaluations, self.oracle, [None, *models], case.seed)
+        stages = envelope.isolated(sample, isolated, evaluations, further)
         expectation = Expectation(
             given=given,
             isolated=sample.original(isolated),
@@ -112,7 +120,7 @@ class References:
             isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
         )
         if case.ids.shape == PROBE_SIZE:
-            alarms = correct_results(sample, isolated, [torch_isolated, *others], self.dtype)
+            alarms = correct_results(sample, isolated, evaluations, further, self.dtype)
             expectation = replace(expectation, alarms=alarms)
         if case.label == PROBE:
             return expectation
@@ -121,13 +129,13 @@ class References:
             expectation,
             free=sample.original(free),
             free_envelope=envelope.free(
-                self.oracle, sample, free, stages, case.seed, self._free_runs(sample.ids)
+                self.oracle, sample, free, stages, case.seed, self._free_runs(sample.ids, models)
             ),
         )
 
-    def _free_runs(self, ids: Array) -> list[Trace]:
-        """Free runs of the evaluations that compute every row, and PyTorch's."""
-        complete = [model for model in self._evaluations if not isinstance(model, Sequential)]
+    def _free_runs(self, ids: Array, models: Sequence[Oracle]) -> list[Trace]:
+        """Free runs of the models that compute every row, and PyTorch's."""
+        complete = [model for model in models if not isinstance(model, Sequential)]
         return [self.torch.trace(ids), *(model.trace(ids) for model in complete)]
 
     def oracle_disagreement(self, ids: Array) -> tuple[str, float]:

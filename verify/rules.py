@@ -25,14 +25,12 @@ from reference.checkpoint import CheckpointError
 from reference.load import load
 from reference.regimes import with_regime
 from reference.trace import INPUT, Recorder
-from verify import envelope
 from verify.arithmetic import Blocked, Pairwise, evaluations
 from verify.cases import PROBE, PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.catalogue import CATALOGUE
 from verify.display import WIDTH
 from verify.faults import Planted
 from verify.power import sight_in
-from verify.probe import probe
 from verify.published import PUBLISHED
 from verify.references import References
 from verify.rule import judge
@@ -183,34 +181,18 @@ def run_name(model: Oracle, case: Case) -> str:
 
 def _ours(references: References, models: Sequence[Oracle], case: Case) -> Iterator[Alarm]:
     """This project's rule, by an envelope that leaves the judged evaluation out."""
-    given = _given(references, case)
-    sample = envelope.sample(case.ids, given, case.seed)
-    truth = references.oracle.trace(sample.ids, sample.given)
-    free_truth = references.oracle.trace(sample.ids) if case.label != PROBE else None
-    torch_trace = references.torch.trace(sample.ids, sample.given)
-    traces = [model.trace(sample.ids, sample.given) for model in models]
-    for model, trace in zip(models, traces, strict=True):
+    taps = output_taps(references.oracle, case.ids)
+    for model in models:
         if not isinstance(model, CORRECT):
             continue
-        others = [torch_trace, *(other for other in traces if other is not trace)]
-        stages = envelope.isolated(sample, truth, others)
-        rejected = first_failure(
-            sample.original(trace),
-            sample.original(truth),
-            {tap: stage.envelope for tap, stage in stages.items()},
-        )
-        if free_truth is not None and rejected is None:
-            bounds = envelope.free(references.oracle, sample, free_truth, stages, case.seed)
-            rejected = first_failure(model.trace(case.ids), sample.original(free_truth), bounds)
+        expected = references.expectation(case, taps, without=type(model))
+        found = model.trace(case.ids, expected.given)
+        rejected = first_failure(found, expected.isolated, expected.isolated_envelope)
+        if expected.free and rejected is None:
+            found = model.trace(case.ids)
+            rejected = first_failure(found, expected.free, expected.free_envelope)
             rejected = rejected and f"{rejected} (free)"
         yield Alarm(OURS, run_name(model, case), rejected)
-
-
-def _given(references: References, case: Case) -> dict[str, Array]:
-    """PyTorch's activations at every module's output, made telling for the probe."""
-    trace = references.torch.trace(case.ids)
-    given = {tap: trace[tap] for tap in output_taps(references.oracle, case.ids)}
-    return probe(given, references.checkpoint.config) if case.label == PROBE else given
 
 
 def first_failure(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.huggingface import HuggingFaceReference
+from reference.load import load
 from reference.oracle import Oracle, cross_entropy
 from reference.regimes import with_regime
 from reference.trace import INPUT
@@ -271,3 +272,13 @@ def test_cross_entropy_of_float32_logits_is_computed_in_float64():
 def test_cross_entropy_of_equal_logits_is_the_logarithm_of_their_number():
     result = cross_entropy(np.full((1, 1, 67), 1e300), np.array([[66]]))
     assert result.tolist() == [[pytest.approx(math.log(67), rel=1e-15)]]
+
+
+@pytest.mark.parametrize("path", ["transformer.h.1", "transformer.h.1.attn", "transformer.h.1.mlp"])
+def test_a_part_alone_computes_what_it_computes_inside_the_model(path):
+    oracle = Oracle(load("random:tiny"))
+    whole = oracle.trace(np.array([[5, 6, 7]]))
+    part = oracle.part_trace(path, whole[f"{path}:input"])
+    assert next(iter(part)) == f"{path}:input"
+    assert list(part)[-1] == path
+    assert all(np.array_equal(part[tap], whole[tap]) for tap in part)
