@@ -30,7 +30,7 @@ from reference.checkpoint import CheckpointError
 from reference.load import load
 from reports.environment import collect, default_threads
 from reports.records import ROOT, SCHEMA_VERSION, RecordsError, RunWriter
-from reports.tables import render
+from reports.render import render
 
 if TYPE_CHECKING:
     import argparse

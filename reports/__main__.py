@@ -1,4 +1,7 @@
-"""`python -m reports [RUN ...]`: make the tables again, from saved records alone."""
+"""`python -m reports`: pages and tables again, from saved records alone.
+
+Exit codes: 0, or 2 with one sentence where something cannot be read or written.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from reports.listing import BY, FORMATS, listing
 from reports.records import ROOT, RecordsError
-from reports.tables import render
+from reports.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,19 +27,47 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns 0, or 2 with one sentence where a run cannot be rendered."""
-    parser = Parser(prog="python -m reports", description="Render the tables of saved runs again.")
-    parser.add_argument(
-        "runs", nargs="*", type=Path, metavar="RUN", help="folders (default: reports/latest/*)"
-    )
+    """Run the command; returns 0, or 2 with one sentence where something goes wrong."""
+    commands = {"render": _render, "table": _table}
+    named = argv[0] if argv and argv[0] in commands else "render"
+    rest = argv[1:] if argv and argv[0] == named else argv
     try:
-        for folder in parser.parse_args(argv).runs or newest_runs(ROOT):
-            for file in render(folder):
-                print(file)
+        return commands[named](rest)
     except RecordsError as error:
         print(f"reports: {error}", file=sys.stderr)
         return 2
+
+
+def _render(argv: Sequence[str]) -> int:
+    parser = Parser(
+        prog="python -m reports",
+        description="Make the pages and tables of saved runs again, and the index over all runs.",
+        epilog="Further commands, each with a --help: table, index, compare, publish.",
+    )
+    _add_runs(parser)
+    parser.add_argument("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
+    options = parser.parse_args(argv)
+    for folder in options.runs or newest_runs(ROOT):
+        for file in render(folder, options.summary):
+            print(file)
     return 0
+
+
+def _table(argv: Sequence[str]) -> int:
+    parser = Parser(prog="python -m reports table", description="Print a table of saved runs.")
+    _add_runs(parser)
+    parser.add_argument("--by", choices=BY, default="layer", help="what has a row (layer)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="how it is printed")
+    options = parser.parse_args(argv)
+    runs = options.runs or newest_runs(ROOT)
+    print(listing(runs, options.by, options.format), end="")
+    return 0
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="folders (default: reports/latest/*)"
+    )
 
 
 def newest_runs(root: Path) -> list[Path]:

@@ -33,14 +33,15 @@ def verify_markdown(
             [*parts, f"Every check was skipped, so nothing is verified.\n\n{reasons}\n"]
         )
     if len(layers):
-        parts += ["## By layer\n", _layer_table(layers), ""]
+        parts += ["## By layer\n", layer_table(layers), ""]
         parts += [LEGEND, ""]
     kinds = modes.assign(used=modes["used"].map(_percent))
-    parts += ["## By kind of check\n", _markdown(kinds), ""]
+    parts += ["## By kind of check\n", markdown_table(kinds), ""]
     return "\n".join(parts)
 
 
-def _layer_table(layers: pd.DataFrame) -> str:
+def layer_table(layers: pd.DataFrame, style: str = "pipe") -> str:
+    """One row for each place; `style` is one of tabulate's, `pipe` for Markdown."""
     shown = pd.DataFrame(
         {
             "tap": layers["tap"],
@@ -53,7 +54,8 @@ def _layer_table(layers: pd.DataFrame) -> str:
             "verdict": layers["verdict"],
         }
     )
-    return _markdown(shown if len(set(layers["device"])) > 1 else shown.drop(columns="device"))
+    one_device = len(set(layers["device"])) <= 1
+    return markdown_table(shown.drop(columns="device") if one_device else shown, style)
 
 
 def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
@@ -64,10 +66,10 @@ def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
         return "\n".join([*parts, f"No rows were recorded ({samples} samples were).\n"])
     if (rows["status"] == "SKIP").all():
         parts.append("Everything was skipped, so nothing was measured.\n")
-    parts += [_markdown(_bench_table(rows)), ""]
+    parts += [markdown_table(_bench_table(rows)), ""]
     if len(effects):
         ratios = effects.drop(columns="record", errors="ignore").map(_short)
-        parts += ["## Time of one arm over another's\n", _markdown(ratios), ""]
+        parts += ["## Time of one arm over another's\n", markdown_table(ratios), ""]
     return "\n".join(parts)
 
 
@@ -102,9 +104,11 @@ def _title(run: Run, what: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _markdown(frame: pd.DataFrame) -> str:
-    text = frame.map(lambda value: _text(value).replace("|", "\\|").replace("\n", " "))
-    table: str = text.to_markdown(index=False, disable_numparse=True)
+def markdown_table(frame: pd.DataFrame, style: str = "pipe") -> str:
+    """A frame as text; `style` is one of tabulate's, `pipe` for Markdown."""
+    bar = "\\|" if style == "pipe" else "|"
+    text = frame.map(lambda value: _text(value).replace("|", bar).replace("\n", " "))
+    table: str = text.to_markdown(index=False, disable_numparse=True, tablefmt=style)
     return table
 
 

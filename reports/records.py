@@ -65,6 +65,12 @@ class Run:
         """`verify` or `bench`."""
         return str(self.header.get("kind"))
 
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What it ran on, as `reports.environment.collect` describes it; empty if unknown."""
+        found = self.header.get("environment")
+        return found if isinstance(found, dict) else {}
+
     def of(self, record: str) -> list[dict[str, Any]]:
         """The records of one kind."""
         return [values for values in self.records if values.get("record") == record]

@@ -1,7 +1,7 @@
-"""Records as pandas frames, and as the CSV and Markdown files that lie beside them.
+"""Records as pandas frames.
 
-`render` needs a run's folder alone, so that tables can be made again at any time. Columns that a
-record has not are left empty: records of older versions and of other kinds do no harm.
+Columns that a record has not are left empty: records of older versions and of other kinds do no
+harm.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.markdown import bench_markdown, missing, verify_markdown
-from reports.records import RecordsError, Run, read_run
+from reports.markdown import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from reports.records import Run
 
 CHECK_COLUMNS = (
     "case", "model", "regime", "batch", "length", "seed", "device", "dtype", "mode", "tap", "layer",
@@ -59,26 +59,9 @@ def samples_frame(run: Run) -> pd.DataFrame:
     return _frame(run.of("sample"), SAMPLE_COLUMNS)
 
 
-def render(folder: Path) -> list[Path]:
-    """Write a run's tables into its own folder, and return the files.
-
-    Raises:
-        RecordsError: if the records cannot be read, or the tables cannot be written.
-    """
-    run = read_run(folder)
-    match run.kind:
-        case "verify":
-            checks = checks_frame(run)
-            files = {"checks.csv": _csv(checks), "checks.md": _verification(run, checks)}
-        case "bench":
-            rows = rows_frame(run)
-            files = {
-                "bench.csv": _csv(rows),
-                "bench.md": bench_markdown(run, rows, effects_frame(run)),
-            }
-        case other:
-            raise RecordsError(f"{folder} holds a run of an unknown kind, {other!r}")
-    return [_write(folder / name, text) for name, text in files.items()]
+def frame_of(run: Run, kind: str) -> pd.DataFrame:
+    """One row for each record of a kind, with the columns that the records have."""
+    return _frame(run.of(kind), ())
 
 
 def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
@@ -91,7 +74,7 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
     Returns:
         `tap`, `device`, `case`, `shape`, `error` and `pytorch` (rms, of the worst isolated case),
         `used` (share of the allowed error, isolated), `used_free` (running free), `verdict` (the
-        gravest of all).
+        gravest of all), `verdict_alone`, `verdict_free`.
     """
     taps = checks[checks["mode"].isin(_BY_TAP)]
     rows = [_layer(group) for _, group in taps.groupby(["tap", "device"], sort=False, dropna=False)]
@@ -99,6 +82,7 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
     rows.sort(key=lambda row: place.get(row["tap"], len(place)))
     columns = (
         "tap", "device", "case", "shape", "error", "pytorch", "used", "used_free", "verdict",
+        "verdict_alone", "verdict_free",
     )  # fmt: skip
     return pd.DataFrame(rows, columns=list(columns))
 
@@ -107,7 +91,7 @@ def modes_frame(checks: pd.DataFrame) -> pd.DataFrame:
     """One row for each kind of check: how many there are, how many passed, and the gravest."""
     rows = []
     for mode, group in checks.groupby("mode", sort=False, dropna=False):
-        gravest = _worst(group)
+        gravest = worst(group)
         rows.append(
             {
                 "check": mode,
@@ -124,7 +108,7 @@ def modes_frame(checks: pd.DataFrame) -> pd.DataFrame:
 def _layer(group: pd.DataFrame) -> dict[str, Any]:
     isolated = group[group["mode"] == "isolated"]
     free = group[group["mode"] == "free"]
-    shown = _worst(isolated if len(isolated) else free)
+    shown = worst(isolated if len(isolated) else free)
     return {
         "tap": shown["tap"],
         "device": shown["device"],
@@ -133,17 +117,27 @@ def _layer(group: pd.DataFrame) -> dict[str, Any]:
         "error": shown["rms"],
         "pytorch": shown["torch_rms"],
         "used": _used(shown) if len(isolated) else None,
-        "used_free": _used(_worst(free)) if len(free) else None,
-        "verdict": _worst(group)["verdict"],
+        "used_free": _used(worst(free)) if len(free) else None,
+        "verdict": worst(group)["verdict"],
+        "verdict_alone": worst(isolated)["verdict"] if len(isolated) else None,
+        "verdict_free": worst(free)["verdict"] if len(free) else None,
     }
 
 
-def _worst(group: pd.DataFrame) -> pd.Series[Any]:
+def worst(group: pd.DataFrame) -> pd.Series[Any]:
     """The row with the gravest verdict, then with the largest share of the allowed error."""
     severity = group["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY)
     gravest = group[severity == severity.max()]
     used = gravest["used"].map(_sortable)
     return gravest.iloc[int(used.to_numpy().argmax())]
+
+
+def gravest_first(checks: pd.DataFrame) -> pd.DataFrame:
+    """The checks by verdict, then by their share of the allowed error, largest first."""
+    severity = checks["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY).astype(float)
+    keys = pd.DataFrame({"severity": severity, "used": checks["used"].map(_sortable).astype(float)})
+    order = keys.sort_values(["severity", "used"], ascending=False, kind="stable").index
+    return checks.loc[order]
 
 
 def _sortable(used: Any) -> float:
@@ -163,24 +157,3 @@ def _frame(records: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFram
     known = {"record": None} | dict.fromkeys(columns)
     others = [key for record in records for key in record if key not in known]
     return pd.DataFrame(records, columns=[*columns, *dict.fromkeys(others)], dtype=object)
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    text: str = frame.to_csv(index=False, lineterminator="\n")
-    return text
-
-
-def _verification(run: Run, checks: pd.DataFrame) -> str:
-    layers = layers_frame(checks, (run.end or {}).get("order") or ())
-    return verify_markdown(run, checks, layers, modes_frame(checks))
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write all of a file or nothing."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
-    return path

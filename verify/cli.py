@@ -21,7 +21,7 @@ from reference.load import load
 from reference.regimes import REGIMES
 from reports.environment import collect
 from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
-from reports.tables import render
+from reports.render import render
 from verify.cases import chosen_shapes
 from verify.display import WIDTH, show
 from verify.factory import CandidateError, load_factory

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reference.trace import INPUT
+from reports.kinds import MODES, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,82 +115,9 @@ def summary_table(outcome: Outcome) -> Table:
             f"{passed}/{len(checks)}",
             percent(max((_finite(c.used) for c in checks if c.used is not None), default=None)),
             Text(gravest.verdict, STYLES.get(gravest.verdict, "yellow")),
-            Text(_seen(mode, checks, gravest)),
+            Text(seen(mode, [check.record() for check in checks], gravest.record())),
         )
     return table
-
-
-MODES = {
-    "device": "device",
-    "parameters": "weights as loaded",
-    "oracle": "float64 x 2",
-    "coverage": "coverage",
-    "isolated": "each stage alone",
-    "free": "running free",
-    "plain": "graph that ships",
-    "observer": "effect of tapping",
-    "logits": "logits",
-    "perplexity": "perplexity",
-    "greedy": "greedy tokens",
-    "control": "spoilt results",
-    "power": "planted faults",
-    "max-power": "faults in MAX",
-    "metamorphic": "invariances",
-}
-"""What each kind of check is called in the summary."""
-
-
-def _seen(mode: str, checks: list[Check], gravest: Check) -> str:
-    """One telling figure for each kind of check, or what went wrong."""
-    if gravest.message:
-        where = " ".join(filter(None, (short_name(gravest.tap), gravest.case)))
-        return f"{where}: {gravest.message}"
-    details = gravest.details or {}
-    match mode:
-        case "observer":
-            return f"largest change of a logit: {max(c.max_abs or 0.0 for c in checks):.1e}"
-        case "oracle":
-            return f"NumPy and Hugging Face differ by {gravest.relative:.1e} at most"
-        case "parameters":
-            return f"{details['parameters']} parameters, read back bit for bit"
-        case "logits":
-            return _logits_seen(checks)
-        case "perplexity":
-            return (
-                f"{details['perplexity']:.6f}; oracle {details['oracle_perplexity']:.6f}, "
-                f"PyTorch {details['torch_perplexity']:.6f}"
-            )
-        case "greedy":
-            equal = details["rows"] - details["parted"]
-            each = f"{details['new_tokens']} tokens each"
-            return f"{equal} of {details['rows']} continuations equal, {each}"
-        case "metamorphic":
-            return "causal, and independent of batch, row, length and history; edges refused"
-        case "control":
-            return f"{len(checks)} times a result was spoilt, and rejected at every place"
-        case "power" | "max-power":
-            return _power_seen(checks)
-        case "isolated" | "free" | "plain":
-            ratios = [c.ratio for c in checks if c.ratio is not None]
-            return f"error over PyTorch's: {max(ratios):.2f} at most" if ratios else ""
-    return ""
-
-
-def _logits_seen(checks: list[Check]) -> str:
-    details = [check.details for check in checks if check.details]
-    kl = max(d["kl_max"] for d in details)
-    flips = sum(d["top1_flips"] for d in details)
-    positions = sum(d["positions"] for d in details)
-    return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
-
-
-def _power_seen(checks: list[Check]) -> str:
-    """The weakest margin, and how many faults could not be shown."""
-    judged = [check for check in checks if check.verdict != "SKIP"]
-    weakest = min(judged, key=_margin, default=checks[0])
-    skipped = len(checks) - len(judged)
-    rest = f"; {skipped} not applicable" if skipped else ""
-    return f"weakest margin {_margin(weakest):.1f} ({weakest.case}){rest}"
 
 
 def _margin(check: Check) -> float:

@@ -26,7 +26,10 @@ def test_the_newest_run_of_each_kind_is_rendered_by_default(root, capsys):
     folders = [make_run(root, "bench"), make_run(root, "verify")]
     assert main([]) == 0
     printed = capsys.readouterr().out.split()
-    names = ("bench.csv", "bench.md"), ("checks.csv", "checks.md")
+    names = [
+        ["report.html", f"{name}.md", f"{name}.csv", f"{name}.parquet", "junit.xml"]
+        for name in ("bench", "checks")
+    ]
     assert printed == [
         str((folder / name).resolve())
         for folder, files in zip(folders, names, strict=True)

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from reports.records import RecordsError, RunWriter, read_run
-from reports.tables import checks_frame, layers_frame, render, rows_frame
+from reports.render import render
+from reports.tables import checks_frame, layers_frame, rows_frame
 
 
 def run_of(tmp_path, kind, records, summary=None):
@@ -65,12 +66,14 @@ def test_a_verification_is_rendered_by_layer(tmp_path):
     records = [check("a", used=0.25), check("lm_head", mode="plain", message="x | y")]
     folder = run_of(tmp_path, "verify", records, {"verdict": "PASS", "order": ["a"]})
     files = render(folder)
-    assert [file.name for file in files] == ["checks.csv", "checks.md"]
+    assert [file.name for file in files] == [
+        "report.html", "checks.md", "checks.csv", "checks.parquet", "junit.xml",
+    ]  # fmt: skip
     text = files[1].read_text()
     assert "- verdict: PASS" in text
     assert "| a     | 1x8     | 1.00e-07 | 2.00e-07  | 25%    | -      | PASS      |" in text
     assert r"x \| y" in text
-    assert len(pd.read_csv(files[0])) == 2
+    assert len(pd.read_csv(files[2])) == 2
     assert render(folder) == files
 
 
@@ -90,7 +93,7 @@ def test_a_run_that_skipped_everything_says_so_and_why(tmp_path):
 def test_records_of_other_versions_do_no_harm(tmp_path):
     records = [{"record": "check", "verdict": "PASS", "novelty": 1}, {"record": "other"}]
     folder = run_of(tmp_path, "verify", records, {})
-    assert "novelty" in pd.read_csv(render(folder)[0]).columns
+    assert "novelty" in pd.read_csv(render(folder)[2]).columns
 
 
 ROW = {
@@ -106,13 +109,18 @@ def test_a_benchmark_is_rendered_by_workload_and_arm(tmp_path):
         "tok_s": None, "invalid_reasons": ["one", "two"],
     }  # fmt: skip
     effect = {"record": "effect", "workload": "pp32", "arm": "max", "versus": "torch", "ratio": 0.5}
-    csv, markdown = render(run_of(tmp_path, "bench", [ROW, invalid, effect], {}))
-    text = markdown.read_text()
+    folder = run_of(tmp_path, "bench", [ROW, invalid, effect], {})
+    names = [file.name for file in render(folder)]
+    assert names == [
+        "report.html", "bench.md", "bench.csv", "bench.parquet", "effects.csv", "effects.parquet",
+        "junit.xml",
+    ]  # fmt: skip
+    text = (folder / "bench.md").read_text()
     assert "12.5" in text
     assert "12 to 13" in text
     assert "one; two" in text
     assert "0.5" in text.partition("Time of one arm")[2]
-    assert pd.read_csv(csv)["tok_s"].isna().tolist() == [False, True]
+    assert pd.read_csv(folder / "bench.csv")["tok_s"].isna().tolist() == [False, True]
 
 
 def test_a_benchmark_without_rows_says_so(tmp_path):
