@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+    from max.driver import Device
 
     from impl.config import GPT2Config
 
@@ -90,10 +91,8 @@ class Engine:
         _check_choice("kernels", kernels, KERNELS)
         if batch < 1:
             raise EngineError(f"batch must be at least 1, not {batch}")
-        from impl.stock import StockProgram
-
         self.config, self.batch, self.dtype = config, batch, dtype
-        self._program: Program = StockProgram(config, state, open_device(device), batch)
+        self._program = _program(config, state, open_device(device), batch, kernels)
         self._tokens = np.zeros((batch, config.n_positions), np.int64)
         self.position = np.zeros(batch, np.int64)
 
@@ -203,6 +202,28 @@ class Engine:
                 f"{self.config.n_positions} positions"
             )
         return counts.astype(np.int64)
+
+
+def _program(
+    config: GPT2Config, state: Mapping[str, Array], device: Device, batch: int, kernels: str
+) -> Program:
+    """The fastest program that runs here, or the one that is asked for."""
+    from impl.precompile import KernelError, check_device
+    from impl.stock import StockProgram
+
+    if kernels == "stock":
+        return StockProgram(config, state, device, batch)
+    try:
+        check_device(device.is_host, required=kernels == "mojo")
+        from impl.mojo import MojoProgram
+
+        return MojoProgram(config, state, device, batch)
+    except KernelError as error:
+        if kernels == "mojo":
+            raise EngineError(str(error)) from error
+        program = StockProgram(config, state, device, batch)
+        program.path = f"{program.path} ({error})"
+        return program
 
 
 def _check_choice(

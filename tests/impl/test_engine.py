@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
+from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
 from impl.runtime import InputError
 from impl.stock import future_mask
+from reference.checkpoint import Checkpoint
+from reference.oracle import Oracle
 
 BATCH = 3
 ROUNDING = 2e-6  # of logits of size 1: a few units in the last place of the sums behind them
 
 
-@pytest.fixture(scope="session", params=["stock"])
+@pytest.fixture(scope="session", params=["stock", "mojo"])
 def engine(request, checkpoint):
     return Engine(checkpoint.config, checkpoint.weights, batch=BATCH, kernels=request.param)
 
@@ -193,3 +196,57 @@ def test_a_mask_hides_what_lies_ahead():
     later = -np.inf
     assert np.array_equal(future_mask(2, 4), [[0, 0, 0, later], [0, 0, 0, 0]])
     assert np.array_equal(future_mask(0, 1), [[0]])
+
+
+@pytest.fixture(scope="session")
+def mojo(checkpoint):
+    return Engine(checkpoint.config, checkpoint.weights, batch=BATCH, kernels="mojo")
+
+
+@compiles
+def test_mojo_logits_are_the_same_bit_for_bit_however_the_tokens_come(mojo, ids):
+    """Each sum is one chain in the order of the depth, whatever stands beside it."""
+    mojo.reset()
+    whole = mojo.prefill(ids, logits="all")
+    mojo.reset()
+    parts = [
+        mojo.prefill(part, logits="all") for part in np.split(ids[:, :200], [1, 9, 73], axis=1)
+    ]
+    assert np.array_equal(np.concatenate(parts, axis=1), whole[:, :200])
+    for depth in range(200, 256):
+        assert np.array_equal(mojo.decode(ids[:, depth]), whole[:, depth])
+
+
+@compiles
+def test_mojo_rows_do_not_depend_on_the_rows_beside_them(checkpoint, mojo, ids):
+    alone = Engine(checkpoint.config, checkpoint.weights, kernels="mojo")
+    mojo.reset()
+    together = mojo.prefill(ids[:, :40], np.array([40, 3, 21]), logits="all")
+    after = mojo.decode(ids[:, 50])
+    for row, length in enumerate((40, 3, 21)):
+        alone.reset()
+        logits = alone.prefill(ids[row : row + 1, :length], logits="all")
+        assert np.array_equal(logits[0], together[row, :length])
+        assert np.array_equal(alone.decode(ids[row, 50:51])[0], after[row])
+
+
+@compiles
+def test_mojo_kernels_take_sizes_that_fill_no_vector():
+    """Width, heads, context and vocabulary are no multiple of anything; the head is its own."""
+    odd = {"vocab_size": 77, "n_positions": 45, "n_embd": 42, "n_head": 6, "n_inner": 51}
+    config = GPT2Config(**odd, n_layer=2, tie_word_embeddings=False)
+    rng = np.random.default_rng(1)
+    state = {
+        name: rng.normal(0, 0.3, shape).astype(np.float32)
+        for name, shape in parameter_shapes(config).items()
+    }
+    tokens = rng.integers(0, 77, (2, 45))
+    engine = Engine(config, state, batch=2, kernels="mojo")
+    whole = engine.prefill(tokens, logits="all")
+    oracle = Oracle(Checkpoint(name="odd", config=config, weights=state))
+    exact = oracle.language_model(tokens)
+    np.testing.assert_allclose(whole, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+    engine.reset()
+    engine.prefill(tokens[:, :20])
+    for depth in range(20, 45):
+        assert np.array_equal(engine.decode(tokens[:, depth]), whole[:, depth])

@@ -1,0 +1,58 @@
+"""The innermost loop of everything: a tile of rows times a panel of columns.
+
+A panel holds the weights of 16 V neighbouring columns, [depth, 16 V], so that it is read once from
+beginning to end. Each sum is one chain of fused multiply-adds over the depth, in the order of the
+depth: it does not depend on how many rows, columns or threads there are, so that a token's result
+is the same bit for bit alone, in a batch, in a prompt and in decode.
+"""
+
+comptime W = 16
+"""Floats in a vector: one cache line, and one register of AVX-512."""
+
+comptime F32 = SIMD[DType.float32, W]
+comptime Floats = Pointer[Float32, MutUntrackedOrigin]
+
+
+struct Tile[R: Int, V: Int](Copyable, Movable):
+    """Sums of R rows and V vectors of columns, held in registers."""
+
+    var sums: Array[F32, Self.R * Self.V]
+
+    @always_inline
+    def __init__(out self):
+        self.sums = Array[F32, Self.R * Self.V](fill=F32(0))
+
+    @always_inline
+    def load(mut self, c: Floats, stride: Int):
+        """Go on with sums stored before."""
+        comptime for i in range(Self.R):
+            comptime for v in range(Self.V):
+                self.sums[i * Self.V + v] = c.unsafe_load[width=W](i * stride + v * W)
+
+    @always_inline
+    def store(self, c: Floats, stride: Int):
+        comptime for i in range(Self.R):
+            comptime for v in range(Self.V):
+                c.unsafe_store(i * stride + v * W, self.sums[i * Self.V + v])
+
+    @always_inline
+    def multiply[
+        dtype: DType
+    ](
+        mut self,
+        a: Floats,
+        a_row: Int,
+        a_step: Int,
+        b: Pointer[Scalar[dtype], MutUntrackedOrigin],
+        b_step: Int,
+        depth: Int,
+    ):
+        """Add a x b; row i of a is a[i a_row + k a_step], row k of b begins at b[k b_step]."""
+        for k in range(depth):
+            var columns = Array[F32, Self.V](fill=F32(0))
+            comptime for v in range(Self.V):
+                columns[v] = b.unsafe_load[width=W](k * b_step + v * W).cast[DType.float32]()
+            comptime for i in range(Self.R):
+                var x = F32(a.unsafe_load(i * a_row + k * a_step))
+                comptime for v in range(Self.V):
+                    self.sums[i * Self.V + v] = x.fma(columns[v], self.sums[i * Self.V + v])

@@ -1,0 +1,208 @@
+"""The engine's graph of this repository's own Mojo kernels, for the CPU.
+
+Five operations a layer: LayerNorm + query, key, value; attention over the cache; projection +
+residual; LayerNorm + MLP's first layer + GELU; second layer + residual. Weights are packed once
+when they are loaded, and a tied head is the embedding's own memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from max.driver import Buffer
+from max.dtype import DType
+from max.engine import InferenceSession
+from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
+from max.graph import Module as Program
+
+from impl.interrupt import interruptible
+from impl.packing import aligned, panels
+from impl.precompile import KernelError, kernel_library
+from impl.weights import from_hugging_face
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from max.driver import Device
+
+    from impl.config import GPT2Config
+
+    Array = npt.NDArray[Any]
+
+NAME = "Mojo kernels"
+CPU = DeviceRef.CPU()
+VECTOR = 16
+SLOTS = 32  # positions of a panel of keys, as in impl/kernels/attention.mojo
+
+
+class MojoProgram:
+    """A compiled engine of Mojo kernels, with its weights and its cache.
+
+    Attributes:
+        path: what runs, in a few words.
+        weight_bytes: held by the weights, a tied head once.
+        cache_bytes: held by keys and values.
+
+    Raises:
+        impl.precompile.KernelError: where the kernels do not build.
+    """
+
+    def __init__(
+        self, config: GPT2Config, state: Mapping[str, Array], device: Device, batch: int
+    ) -> None:
+        # MAX reads the weights where they are: this object keeps them alive and unchanged.
+        self._weights = packed(config, from_hugging_face(config, state))
+        session = InferenceSession(devices=[device])
+        library = kernel_library()
+        program = trace(config, self._weights, library)
+        try:
+            compiled = interruptible(lambda: session.compile(program, custom_extensions=[library]))
+        except Exception as error:  # MAX raises its own types for what the compiler refuses
+            raise KernelError(f"MAX does not compile the kernels: {error}") from error
+        self._model = session.init_all(compiled, weights_registry=self._weights)["engine"]
+        self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
+        self._buffers = [Buffer.from_numpy(array) for array in self._cache]
+        self.path = NAME
+        self.weight_bytes = sum(array.nbytes for array in self._weights.values())
+        self.cache_bytes = sum(array.nbytes for array in self._cache)
+
+    def forward(self, ids: Array, past: Array, lengths: Array, *, every: bool) -> Array:
+        """Append tokens to the cache; see `impl.engine.Program.forward`."""
+        batch, length = ids.shape
+        asked = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
+        inputs = [Buffer.from_numpy(np.ascontiguousarray(array)) for array in (ids, past, asked)]
+        (logits,) = self._model.execute(*inputs, *self._buffers)
+        result: Array = logits.to_numpy().copy()
+        return result.reshape(batch, length, -1) if every else result
+
+
+def cache_shapes(config: GPT2Config, batch: int | str) -> list[tuple[Any, ...]]:
+    """Keys and values of each layer in turn."""
+    slots = -(-config.n_positions // SLOTS)
+    keys = (batch, config.n_head, slots, config.head_dim, SLOTS)
+    values = (batch, config.n_head, slots * SLOTS, _head_vectors(config) * VECTOR)
+    return [keys, values] * config.n_layer
+
+
+def _head_vectors(config: GPT2Config) -> int:
+    return -(-config.head_dim // VECTOR)
+
+
+def packed(config: GPT2Config, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """The model's weights in the kernels' layout, by the same names.
+
+    Args:
+        config: the model's sizes.
+        weights: float32, as `impl.weights.from_hugging_face` lays them out.
+    """
+    tied = config.tie_word_embeddings
+    laid_out: dict[str, Array] = {}
+    for name, array in weights.items():
+        if tied and name == "lm_head.weight":
+            continue
+        if array.ndim == 2 and not name.endswith("wpe.weight"):
+            laid_out[name] = panels(array)
+        else:
+            laid_out[name] = aligned(array.shape, array.dtype)
+            laid_out[name][:] = array
+    laid_out["no_bias"] = aligned((config.vocab_size,), np.float32)
+    return laid_out
+
+
+def trace(config: GPT2Config, weights: Mapping[str, Array], library: Path) -> Program:
+    """Token ids `[batch, sequence]` to the logits of the states that are asked for."""
+    program = Program()
+    types = _input_types(config)
+    with Graph("engine", input_types=types, custom_extensions=[library], module=program) as traced:
+        ids, past, asked, *caches = traced.inputs
+        layers = _Layers(config, traced, weights, past)
+        x = layers.embed(ids)
+        for layer in range(config.n_layer):
+            name, cache = f"transformer.h.{layer}.", caches[2 * layer : 2 * layer + 2]
+            mixed = layers.attention(
+                layers.norm_linear(name + "ln_1", name + "attn.c_attn", x), cache
+            )
+            x = layers.linear_add(name + "attn.c_proj", mixed, x)
+            wide = layers.norm_linear(name + "ln_2", name + "mlp.c_fc", x, gelu=True)
+            x = layers.linear_add(name + "mlp.c_proj", wide, x)
+        traced.output(layers.head(ops.gather(x, asked.tensor, 0)))
+    return program
+
+
+def _input_types(config: GPT2Config) -> list[TensorType | BufferType]:
+    return [
+        TensorType(DType.int64, ["batch", "sequence"], device=CPU),  # ids
+        TensorType(DType.int64, ["batch"], device=CPU),  # how many tokens each row holds
+        TensorType(DType.int64, ["asked"], device=CPU),  # states whose logits are wanted
+        *[
+            BufferType(DType.float32, list(shape), device=CPU)
+            for shape in cache_shapes(config, "batch")
+        ],
+    ]
+
+
+class _Layers:
+    """The operations of one graph, over the weights by name."""
+
+    def __init__(
+        self, config: GPT2Config, traced: Graph, weights: Mapping[str, Array], past: Any
+    ) -> None:
+        self._config, self._past = config, past
+        self._weights = {
+            name: traced.add_weight(
+                Weight(name, DType.from_numpy(array.dtype), list(array.shape), CPU)
+            )
+            for name, array in weights.items()
+        }
+        self._eps = _constant([config.layer_norm_epsilon], DType.float32)
+        self._no_scale = _constant([1.0], DType.float32)
+
+    def embed(self, ids: Any) -> Any:
+        config, w = self._config, self._weights
+        batch, length = ids.tensor.shape
+        values = [
+            *(ids, self._past, w["transformer.wte.weight"], self._no_scale),
+            *(w["transformer.wpe.weight"], _constant([config.vocab_size], DType.int64)),
+        ]
+        return self._op("engine_embedding", values, [batch * length, config.n_embd])
+
+    def norm_linear(self, norm: str, linear: str, x: Any, *, gelu: bool = False) -> Any:
+        bias = self._weights[linear + ".bias"]
+        return self._norm_linear(norm, linear, x, bias, gelu=gelu)
+
+    def head(self, x: Any) -> Any:
+        """Logits of states `[rows, D]`."""
+        name = "transformer.wte" if self._config.tie_word_embeddings else "lm_head"
+        return self._norm_linear("transformer.ln_f", name, x, self._weights["no_bias"], gelu=False)
+
+    def _norm_linear(self, norm: str, linear: str, x: Any, bias: Any, *, gelu: bool) -> Any:
+        w = self._weights
+        values = [
+            *(x, w[norm + ".weight"], w[norm + ".bias"], self._eps),
+            *(w[linear + ".weight"], self._no_scale, bias),
+        ]
+        shape = [x.shape[0], bias.shape[0]]
+        return self._op("engine_norm_linear", values, shape, {"gelu": gelu})
+
+    def linear_add(self, linear: str, x: Any, added: Any) -> Any:
+        w = self._weights
+        values = [x, w[linear + ".weight"], self._no_scale, w[linear + ".bias"], added]
+        return self._op("engine_linear_add", values, added.shape)
+
+    def attention(self, qkv: Any, cache: list[Any]) -> Any:
+        values = [qkv, *(entry.buffer for entry in cache), self._past]
+        shape = TensorType(DType.float32, [qkv.shape[0], self._config.n_embd], device=CPU)
+        parameters = {"head_vectors": _head_vectors(self._config)}
+        return ops.inplace_custom("engine_attention", CPU, values, [shape], parameters)[0].tensor
+
+    @staticmethod
+    def _op(name: str, values: list[Any], shape: Any, parameters: Any = None) -> Any:
+        kind = TensorType(DType.float32, shape, device=CPU)
+        return ops.custom(name, CPU, values, [kind], parameters)[0].tensor
+
+
+def _constant(values: list[Any], dtype: DType) -> Any:
+    return ops.constant(np.array(values, dtype.to_numpy()), dtype, device=CPU)

@@ -1,0 +1,88 @@
+"""The Mojo kernels, built once for each version of MAX and of their source.
+
+Building takes a second or two. The result is kept in MAX's own cache folder under a name that
+holds the version of MAX and a hash of the source, so that neither can be old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+SOURCE = Path(__file__).parent / "kernels"
+
+
+class KernelError(RuntimeError):
+    """Kernels that cannot be built here, told in one sentence."""
+
+
+def check_device(is_host: bool, *, required: bool = False) -> None:
+    """Raise KernelError where the kernels cannot run, or do not pay.
+
+    Args:
+        is_host: whether the device is the CPU.
+        required: run them also on a CPU whose registers they were not laid out for.
+    """
+    if not is_host:
+        raise KernelError("the Mojo kernels are for a CPU")
+    if not required and not _has_avx512():
+        raise KernelError("the Mojo kernels are laid out for AVX-512, which this CPU has not")
+
+
+def _has_avx512() -> bool:
+    try:
+        return "avx512f" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+def kernel_library() -> Path:
+    """The built package of kernels, from the cache where it is there.
+
+    Raises:
+        KernelError: where the Mojo compiler is missing or refuses the source, or the cache folder
+            cannot be written.
+    """
+    name = f"engine_kernels_{_fingerprint()}.mojoc"
+    library = _cache_folder() / name
+    if library.is_file():
+        return library
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        # The compiler writes the file's name into it, and other processes may build the same.
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            _build(Path(folder) / name)
+            (Path(folder) / name).replace(library)
+    except OSError as error:
+        raise KernelError(f"the kernels cannot be kept in {library.parent}: {error}") from None
+    return library
+
+
+def _build(to: Path) -> None:
+    from mojo.run import subprocess_run_mojo
+
+    arguments = ["precompile", str(SOURCE), "-o", str(to)]
+    try:
+        done = subprocess_run_mojo(arguments, capture_output=True, text=True)
+    except RuntimeError as error:
+        raise KernelError(f"the Mojo compiler does not start: {error}") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error:" in line]
+        raise KernelError(f"the kernels do not build: {(lines or ['no reason was given'])[0]}")
+
+
+def _fingerprint() -> str:
+    """Of MAX and of the source."""
+    digest = hashlib.sha256()
+    for file in sorted(SOURCE.glob("*.mojo")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return f"{version('max').replace('.', '_')}_{digest.hexdigest()[:16]}"
+
+
+def _cache_folder() -> Path:
+    """Where MAX keeps what it compiled."""
+    derived = os.environ.get("MODULAR_DERIVED_PATH")
+    return (Path(derived) if derived else Path.home() / ".cache" / "modular") / "engine_kernels"

@@ -1,0 +1,82 @@
+"""The kernels are built once for each source, and what cannot be built is told."""
+
+import numpy as np
+import pytest
+
+from impl import precompile
+from impl.engine import Engine, EngineError
+from impl.packing import aligned, panels
+from impl.precompile import KernelError, check_device, kernel_library
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """A package of kernels to spoil, and an empty cache."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "__init__.mojo").write_text("def one() -> Int:\n    return 1\n")
+    monkeypatch.setattr(precompile, "SOURCE", folder)
+    monkeypatch.setenv("MODULAR_DERIVED_PATH", str(tmp_path / "cache"))
+    return folder / "__init__.mojo"
+
+
+def test_a_library_is_built_once_for_each_source(source, tmp_path):
+    first = kernel_library()
+    built = first.stat().st_mtime_ns
+    assert first.is_relative_to(tmp_path / "cache")
+    assert (kernel_library(), first.stat().st_mtime_ns) == (first, built)
+    source.write_text("def two() -> Int:\n    return 2\n")
+    assert kernel_library() != first
+    assert [file.suffix for file in first.parent.iterdir()] == [".mojoc"] * 2
+
+
+def test_the_compilers_reason_is_told_and_nothing_is_kept(source, tmp_path):
+    source.write_text("def one() -> Int:\n    return nothing\n")
+    with pytest.raises(KernelError, match=r"do not build: .*unknown declaration 'nothing'"):
+        kernel_library()
+    assert not list((tmp_path / "cache").rglob("*.mojoc"))
+
+
+def test_a_cache_that_cannot_be_written_is_told(source, tmp_path):
+    (tmp_path / "cache").write_text("a file, where a folder is needed")
+    with pytest.raises(KernelError, match="cannot be kept in"):
+        kernel_library()
+
+
+@pytest.mark.compiles
+def test_without_kernels_the_engine_says_so_or_takes_stock_operations(
+    checkpoint, monkeypatch, tmp_path
+):
+    (tmp_path / "__init__.mojo").write_text("nonsense")
+    monkeypatch.setattr(precompile, "SOURCE", tmp_path)
+    with pytest.raises(EngineError, match="the kernels do not build"):
+        Engine(checkpoint.config, checkpoint.weights, kernels="mojo")
+    engine = Engine(checkpoint.config, checkpoint.weights)
+    assert engine.kernel_path.startswith("stock MAX operations (the kernels do not build: ")
+    assert engine.decode(np.array([1])).shape == (1, checkpoint.config.vocab_size)
+
+
+def test_kernels_run_where_they_fit(monkeypatch):
+    with pytest.raises(KernelError, match="are for a CPU"):
+        check_device(is_host=False)
+    monkeypatch.setattr(precompile, "_has_avx512", lambda: False)
+    with pytest.raises(KernelError, match="AVX-512, which this CPU has not"):
+        check_device(is_host=True)
+    check_device(is_host=True, required=True)
+
+
+@pytest.mark.parametrize("outputs", [1, 31, 32, 33, 70])
+def test_panels_hold_32_outputs_side_by_side_and_zeros_behind_the_last(outputs):
+    weight = np.arange(outputs * 5, dtype=np.float32).reshape(outputs, 5) + 1
+    packed = panels(weight)
+    assert packed.shape == (-(-outputs // 32), 5, 32)
+    flat = packed.transpose(0, 2, 1).reshape(-1, 5)
+    assert np.array_equal(flat[:outputs], weight)
+    assert not flat[outputs:].any()
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+def test_memory_begins_at_a_cache_line(size):
+    array = aligned((size,), np.float32)
+    assert array.ctypes.data % 64 == 0
+    assert not array.any()
