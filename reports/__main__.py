@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from reports.compare import compare_page
+from reports.files import write
+from reports.index import write_index
 from reports.listing import BY, FORMATS, listing
-from reports.records import ROOT, RecordsError
+from reports.records import ROOT, RecordsError, read_run
 from reports.render import render
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 2 with one sentence where something goes wrong."""
-    commands = {"render": _render, "table": _table}
+    commands = {"render": _render, "table": _table, "index": _index, "compare": _compare}
     named = argv[0] if argv and argv[0] in commands else "render"
     rest = argv[1:] if argv and argv[0] == named else argv
     try:
@@ -50,6 +53,8 @@ def _render(argv: Sequence[str]) -> int:
     for folder in options.runs or newest_runs(ROOT):
         for file in render(folder, options.summary):
             print(file)
+    if not options.runs:
+        print(write_index(ROOT))
     return 0
 
 
@@ -61,6 +66,29 @@ def _table(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     runs = options.runs or newest_runs(ROOT)
     print(listing(runs, options.by, options.format), end="")
+    return 0
+
+
+def _index(argv: Sequence[str]) -> int:
+    parser = Parser(prog="python -m reports index", description="Write the page over all runs.")
+    parser.parse_args(argv)
+    print(write_index(ROOT))
+    return 0
+
+
+def _compare(argv: Sequence[str]) -> int:
+    parser = Parser(
+        prog="python -m reports compare", description="Write a page with two runs side by side."
+    )
+    parser.add_argument("one", type=Path, metavar="RUN", help="the folder of the first run")
+    parser.add_argument("other", type=Path, metavar="RUN", help="the folder of the second")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: compare-ONE.html in the second's folder"
+    )
+    options = parser.parse_args(argv)
+    page = compare_page(read_run(options.one), read_run(options.other))
+    first = options.one.resolve().name
+    print(write(options.out or options.other / f"compare-{first}.html", page))
     return 0
 
 

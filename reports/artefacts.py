@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 FILE = "artefacts.npz"
+_DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def read_artefacts(folder: Path) -> Artefacts:
     if not path.is_file():
         return Artefacts(problem=f"This run saved no {FILE}.")
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return Artefacts({name: saved[name] for name in saved.files})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error):  # type: ignore[attr-defined]
+    except (OSError, ValueError, LookupError, EOFError, TypeError, *_DAMAGED):
         return Artefacts(problem=f"{FILE} is damaged, so the figures made from it are missing.")

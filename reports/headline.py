@@ -206,7 +206,8 @@ def _devices(run: Run) -> str:
     if isinstance(recorded, list) and recorded:
         dtypes = ", ".join(map(str, (run.end or {}).get("dtypes") or []))
         return " ".join(filter(None, (", ".join(map(str, recorded)), dtypes)))
-    found = dict.fromkeys(r["device"] for r in run.records if r.get("device"))
+    ran = (r for r in run.records if r.get("device") and r.get("status") != "SKIP")
+    found = dict.fromkeys(r["device"] for r in ran)
     return ", ".join(map(str, found)) or str(run.environment.get("accelerator") or "cpu")
 
 
@@ -255,9 +256,3 @@ def interval(low: Any, high: Any) -> str:
     if figure(low) is None or figure(high) is None:
         return ""
     return f"{figure(low):.3f} to {figure(high):.3f}"
-
-
-__all__ = [
-    "Fact", "Headline", "duration_s", "interval", "moment_of", "multiple", "run_facts",
-    "run_warnings", "verify_headline",
-]  # fmt: skip

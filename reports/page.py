@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from reports import inside, numbers, parity
-from reports.artefacts import read_artefacts
+from reports.artefacts import FILE, Artefacts, read_artefacts
 from reports.headline import verify_headline
 from reports.kinds import MODES, seen
 from reports.places import computing_taps, place_map
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from reports.records import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of records and arrays that are not of the documented kind."""
 
 MOST_ROWS = 1000
 """Checks that a page lists: the gravest first. The tables beside it hold all of them."""
@@ -78,18 +81,31 @@ def _parity(
     run: Run, checks: pd.DataFrame, taps: list[str], divergence: Mapping[str, Any]
 ) -> dict[str, Any]:
     artefacts = read_artefacts(run.folder)
+    try:
+        drawn = _from_artefacts(artefacts, divergence)
+    except MISFITS as error:
+        kind = f"{type(error).__name__}: {error}"
+        artefacts = Artefacts(problem=f"{FILE} has arrays that do not fit ({kind}).")
+        drawn = _from_artefacts(artefacts, divergence)
     return {
-        "window": parity.window(artefacts, divergence),
+        **drawn,
         "errors": parity.errors_by_place(checks, taps),
         "growth": parity.growth(checks, taps),
-        "tokens": parity.token_heat(artefacts, divergence),
-        "kl": parity.divergences(artefacts),
-        "leads": parity.leads(artefacts),
         "artefacts_problem": artefacts.problem,
-        "insides": inside.insides(artefacts),
         "attention_aid": inside.ATTENTION_AID,
         "steps_aid": inside.STEPS_AID,
         "coverage": coverage_line((run.end or {}).get("coverage") or {}),
+    }
+
+
+def _from_artefacts(artefacts: Artefacts, divergence: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that are made from saved arrays."""
+    return {
+        "window": parity.window(artefacts, divergence),
+        "tokens": parity.token_heat(artefacts, divergence),
+        "kl": parity.divergences(artefacts),
+        "leads": parity.leads(artefacts),
+        "insides": inside.insides(artefacts),
     }
 
 
@@ -180,7 +196,7 @@ def _environment() -> Environment:
     )
     for function in (
         numbers.scientific, numbers.percent, numbers.multiple, numbers.short, numbers.seconds,
-        numbers.shape, numbers.short_tap,
+        numbers.shape, numbers.short_tap, numbers.ratio,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
     environment.filters["formatted"] = lambda value, form: environment.filters[form](value)

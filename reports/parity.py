@@ -26,6 +26,9 @@ ROUNDOFF = 2.0**-24
 EXACT_KL = 1e-16
 """Divergences at or below are drawn as this; in float64 they are rounding."""
 
+LARGEST_KL = 1e3
+"""Divergences that are infinite or not a number are drawn as this."""
+
 MOST_POSITIONS = 2000
 """Positions in the scatter of leads; beyond, those nearest to a flip are shown."""
 
@@ -234,7 +237,11 @@ def divergences(artefacts: Artefacts) -> chart.Chart | None:
     if not found["candidate"].size:
         return None
     decades = {
-        key: np.log10(np.maximum(np.nan_to_num(values.astype(float), nan=1e3), EXACT_KL))
+        key: np.log10(
+            np.maximum(
+                np.nan_to_num(values.astype(float), nan=LARGEST_KL, posinf=LARGEST_KL), EXACT_KL
+            )
+        )
         for key, values in found.items()
     }
     low = math.log10(EXACT_KL)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from reports.bench_page import bench_page
+from reports.files import JUNIT, PAGE, append, write
 from reports.junit import junit
 from reports.markdown import bench_markdown, verify_markdown
-from reports.page import verify_page
+from reports.page import MISFITS, verify_page
 from reports.records import RecordsError, Run, read_run
 from reports.summary import summary
 from reports.tables import (
@@ -29,12 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAGE, JUNIT = "report.html", "junit.xml"
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Set by GitHub Actions to the file that a step's summary is appended to."""
-
-_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What comes of records whose values are not of the documented kind."""
 
 
 def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
@@ -57,7 +54,7 @@ def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
     named = os.environ.get(STEP_SUMMARY)
     for path in dict.fromkeys([extra_summary, Path(named) if named else None]):
         if path is not None:
-            _append(path, text)
+            append(path, text)
     return files
 
 
@@ -67,7 +64,7 @@ def _guarded(make: Callable[[], T], run: Run) -> T:
         return make()
     except RecordsError:
         raise
-    except _MISFITS as error:
+    except MISFITS as error:
         raise RecordsError(
             f"{run.folder} has records that do not fit format {run.header['schema_version']}: "
             f"{type(error).__name__}: {error}"
@@ -78,17 +75,17 @@ def _render_verify(run: Run) -> list[Path]:
     checks = checks_frame(run)
     layers = layers_frame(checks, (run.end or {}).get("order") or ())
     text = verify_markdown(run, checks, layers, modes_frame(checks))
-    files = [_write(run.folder / "checks.md", text), *_tables(run, {"check": checks})]
-    files.append(_write(run.folder / JUNIT, junit(run, checks)))
-    return [_write(run.folder / PAGE, verify_page(run, checks)), *files]
+    files = [write(run.folder / "checks.md", text), *_tables(run, {"check": checks})]
+    files.append(write(run.folder / JUNIT, junit(run, checks)))
+    return [write(run.folder / PAGE, verify_page(run, checks)), *files]
 
 
 def _render_bench(run: Run) -> list[Path]:
     rows, effects = rows_frame(run), effects_frame(run)
-    files = [_write(run.folder / "bench.md", bench_markdown(run, rows, effects))]
+    files = [write(run.folder / "bench.md", bench_markdown(run, rows, effects))]
     files += _tables(run, {"row": rows, "effect": effects})
-    files.append(_write(run.folder / JUNIT, junit(run)))
-    return [_write(run.folder / PAGE, bench_page(run)), *files]
+    files.append(write(run.folder / JUNIT, junit(run)))
+    return [write(run.folder / PAGE, bench_page(run)), *files]
 
 
 def _tables(run: Run, frames: dict[str, pd.DataFrame]) -> list[Path]:
@@ -101,22 +98,3 @@ def _tables(run: Run, frames: dict[str, pd.DataFrame]) -> list[Path]:
             run.folder, NAMES[kind], frames[kind] if kind in frames else frame_of(run, kind)
         )
     ]
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write all of a file or nothing."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
-    return path
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be written: {error.strerror}") from error

@@ -31,9 +31,12 @@ def test_the_newest_run_of_each_kind_is_rendered_by_default(root, capsys):
         for name in ("bench", "checks")
     ]
     assert printed == [
-        str((folder / name).resolve())
-        for folder, files in zip(folders, names, strict=True)
-        for name in files
+        *(
+            str((folder / name).resolve())
+            for folder, files in zip(folders, names, strict=True)
+            for name in files
+        ),
+        str(root / "index.html"),
     ]
 
 

@@ -1,0 +1,247 @@
+"""Runs of every kind, written as the real ones are, small enough to be made in milliseconds."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reports.records import RunWriter
+
+DATA = Path(__file__).parent / "data"
+
+ENVIRONMENT = {
+    "model": "tiny", "candidate": "impl", "weights_sha256": "0123456789abcdef" * 4,
+    "impl_sha256": "fedcba9876543210" * 4, "commit": "1234567890abcdef", "dirty": False,
+    "versions": {"max": "26.7.0", "torch": "2.13.0", "transformers": "5.12.1"},
+    "cpu": "A CPU", "threads": 2, "system": "Linux", "accelerator": None,
+}  # fmt: skip
+
+INSIDE = ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.act", "mlp.c_proj")
+LAYERS = 3
+TAPS = [
+    "transformer.wte",
+    *(
+        f"transformer.h.{layer}{name}"
+        for layer in range(LAYERS)
+        for name in (*(f".{part}" for part in INSIDE), "")
+    ),
+    "transformer.ln_f",
+    "lm_head",
+]
+BROKEN = "transformer.h.1.mlp.act"
+CASES = ("given-1x9", "given-2x33", "stress-1x9")
+
+
+def check(tap, mode="isolated", case="given-1x9", **rest):
+    batch, length = map(int, case.rpartition("-")[2].split("x"))
+    return {
+        "record": "check", "model": "tiny", "regime": case.partition("-")[0], "device": "cpu",
+        "seed": 0, "batch": batch, "length": length, "case": case, "mode": mode, "tap": tap,
+        "verdict": "PASS", "layer": None, "shape": [batch, length, 8], "dtype": "float32",
+        "max_abs": 3e-7, "rms": 1e-7, "relative": 1e-7, "ulp": 1.5, "cosine": 1.0,
+        "torch_max_abs": 3e-7, "torch_rms": 9e-8, "torch_relative": 9e-8, "torch_ulp": 1.4,
+        "torch_cosine": 1.0, "envelope_max": 4e-7, "envelope_rms": 1.2e-7, "ratio": 1.1,
+        "used": 0.4, "message": "", "details": None, "bits": 23.0,
+    } | rest  # fmt: skip
+
+
+def fault(name, tap, margin, regime="given", told=True):
+    return {
+        "record": "fault", "regime": regime, "case": f"{regime}-2x33", "fault": name,
+        "expected": tap, "blamed": tap if told else None, "margin": margin, "applicable": True,
+        "caught": told, "told": told,
+    }  # fmt: skip
+
+
+def power(name, tap, margin):
+    return check(
+        tap, mode="power", shape=None, used=None, rms=None, batch=None, length=None
+    ) | {
+        "case": name, "regime": name,
+        "details": {
+            "caught": True, "blamed": tap, "expected_stage": tap, "margin": margin,
+            "in": "given-2x33", "found": "0.5 x (1 + erf(x / sqrt(2)))", "seen_in": "a bug",
+        },
+    }  # fmt: skip
+
+
+def verification(*, failing=False):
+    """Records and the end of a verification of three layers; if failing, `BROKEN` is wrong."""
+    wrong = {"verdict": "FAIL", "rms": 2e-4, "relative": 2e-4, "max_abs": 9e-4, "used": 1500.0,
+             "ratio": 2200.0, "message": "the error is 1.5e+03 times what is allowed"}  # fmt: skip
+    behind = TAPS[TAPS.index(BROKEN) :]
+    records = [
+        {"record": "check", "case": "gpu", "mode": "device", "tap": "", "verdict": "SKIP",
+         "device": "gpu", "message": "no accelerator here"},
+    ]  # fmt: skip
+    for case in CASES:
+        for mode in ("isolated", "free"):
+            bad = {BROKEN, *(behind if mode == "free" else ())} if failing else set()
+            records += [check(tap, mode, case, **(wrong if tap in bad else {})) for tap in TAPS]
+        details = {"kl_mean": 1e-12, "kl_p95": 2e-12, "kl_max": 3e-12, "torch_kl_mean": 1e-12,
+                   "top1_flips": 0, "top1_flips_excused": 0, "top5_agreement": 1.0,
+                   "positions": 9}  # fmt: skip
+        records.append(check("lm_head", "logits", case, used=None, rms=None, details=details))
+    records.append(power("gelu_erf", BROKEN, 1600.0))
+    records.append(power("ln_eps", "transformer.h.1.ln_1", 2200.0))
+    records.append(fault("gelu_erf", BROKEN, 1600.0))
+    records.append(fault("ln_eps", "transformer.h.1.ln_1", 2200.0, "stress"))
+    divergence = {
+        "case": "given-1x9", "tap": BROKEN,
+        "message": "h.1.mlp.act (isolated, given-1x9): the error is 1.5e+03 times what is allowed",
+        "diagnosis": "h.1.mlp.act: found 0.5 x (1 + erf(x / sqrt(2))); GPT-2 has its tanh form",
+    }  # fmt: skip
+    end = {
+        "verdict": "FAIL" if failing else "PASS", "devices": ["cpu"], "dtypes": ["float32"],
+        "first_divergence": divergence if failing else None, "order": TAPS,
+        "coverage": {"expected": 30, "compared": 27, "excused": []},
+    }  # fmt: skip
+    return records, end
+
+
+def artefacts(*, failing=False):
+    """The arrays of such a run."""
+    rng = np.random.default_rng(0)
+    tokens, heads = 6, 2
+    attention = np.tril(np.ones((LAYERS, heads, tokens, tokens)))
+    attention /= attention.sum(axis=-1, keepdims=True)
+    top = np.sort(rng.dirichlet(np.ones(9), tokens)[:, :5])[:, ::-1]
+    words = np.array(["And", " it", " came", " to", " pass", "\n<b>"])
+    arrays = {
+        "given-2x33/tokens/taps": np.array(TAPS),
+        "given-2x33/tokens/used": rng.uniform(0.1, 0.6, (len(TAPS), 66)).astype(np.float32),
+        "given-2x33/tokens/ids": np.arange(66),
+        "cpu/inside/ids": np.arange(tokens), "cpu/inside/prompt": np.array(4),
+        "cpu/inside/tokens": words, "cpu/inside/top_tokens": np.tile(words[:5], (tokens, 1)),
+    }  # fmt: skip
+    for name, noise in (("candidate", 1e-7), ("torch", 0.0)):
+        arrays[f"cpu/inside/attention_{name}"] = (attention + noise).astype(np.float32)
+        arrays[f"cpu/inside/residual_{name}"] = np.cumsum(
+            np.ones((LAYERS + 1, tokens)) + noise, axis=0
+        )
+        arrays[f"cpu/inside/first_tokens_{name}"] = words
+    for name in ("candidate", "torch", "oracle"):
+        arrays[f"cpu/inside/top_{name}"] = top
+    for case, positions in (("given-1x9", 9), ("given-2x33", 66)):
+        for name, scale in (("kl_nats", 1e-12), ("torch_kl_nats", 1e-12), ("lead", 1.0),
+                            ("error", 1e-5)):  # fmt: skip
+            arrays[f"{case}/logits/{name}"] = rng.uniform(0.1, 2, positions) * scale
+        arrays[f"{case}/logits/flipped"] = np.zeros(positions, bool)
+    if failing:
+        path = f"given-1x9/window/{BROKEN}"
+        truth = rng.normal(size=(5, 9))
+        arrays[f"{path}/worst"], arrays[f"{path}/first"] = np.array([0, 4, 7]), np.array([2, 3])
+        arrays[f"{path}/oracle"], arrays[f"{path}/torch"] = truth, truth + 1e-8
+        arrays[f"{path}/candidate"] = truth + np.eye(5, 9, 2) * 1e-3
+    return arrays
+
+
+def benchmark():
+    """Records and the end of a benchmark of format 2, with every kind of record."""
+    rng = np.random.default_rng(0)
+    place = {"model": "tiny", "device": "cpu", "dtype": "float32", "threads": 2}
+    speeds = {("pp32", "max"): 2e-3, ("pp32", "torch"): 3e-3, ("pp128", "max"): 8e-3,
+              ("pp128", "torch"): 9e-3, ("tg8 @ d32", "max"): 9e-3,
+              ("tg8 @ d32", "torch"): 8e-3}  # fmt: skip
+    records = []
+    for number, ((workload, arm), median) in enumerate(speeds.items()):
+        here = place | {"workload": workload, "arm": arm}
+        prompt = int(workload[2:]) if workload.startswith("pp") else 0
+        records.append(
+            here | {
+                "record": "row", "batch": 1, "n_prompt": prompt, "n_gen": 0 if prompt else 8,
+                "n_depth": 0 if prompt else 32, "status": "VALID", "verified": True,
+                "invalid_reasons": [], "median_s": median, "ci_lo_s": median * 0.98,
+                "ci_hi_s": median * 1.03, "tok_s": 1 / median, "flops": 3e8 + number,
+                "bytes": 5e6, "roofline_pct": 40.0, "bound": "compute", "mfu": 0.4,
+                "peak_rss_mib": 400.0 + number,
+            }
+        )  # fmt: skip
+        records += [
+                here | {
+                    "record": "sample", "block": block, "quad": block // 2, "position": 0,
+                    "call": 0, "start_ns": 1e9 + 1e7 * (20 * number + block),
+                    "time_ns": int(median * 1e9 * rng.normal(1, 0.02)), "clean": block % 7 != 3,
+                    "psi_us": 120, "switches": 3, "steal_us": 0, "steps_ns": [1, 2],
+                }
+            for block in range(20)
+        ]  # fmt: skip
+        records.append(here | {"record": "memory", "phase": None, "peak_rss_mib": 400 + number})
+    for workload in ("pp32", "pp128", "tg8 @ d32"):
+        ratio = speeds[workload, "max"] / speeds[workload, "torch"]
+        records.append(
+            place | {
+                "record": "effect", "workload": workload, "arm": "max", "versus": "torch",
+                "ratio": ratio, "ci_lo": ratio * 0.97, "ci_hi": ratio * 1.03, "quads": 10,
+                "margin": 1.02, "verdict": "FASTER" if ratio < 1 else "SLOWER",
+            }
+        )  # fmt: skip
+        records.append(
+            place | {"record": "null", "workload": workload, "arm": "torch", "versus": "torch#2",
+                     "ratio": 1.001, "ci_lo": 0.99, "ci_hi": 1.01, "margin": 1.02}
+        )  # fmt: skip
+    for name, unit, value in (("read", "GB/s", 30.0), ("gemm", "GFLOP/s", 190.0)):
+        records.append(
+            place | {"record": "ceiling", "arm": None, "workload": None, "ceiling": name,
+                     "unit": unit, "value": value, "median": value * 0.95, "what": "a buffer"}
+        )  # fmt: skip
+    for arm in ("max", "torch"):
+        records.append(place | {"record": "phase", "arm": arm, "phase": "load", "seconds": 0.5})
+        records.append(
+            place | {"record": "scaling", "arm": arm, "workloads": 3, "overhead_s": 1e-4,
+                     "step_s": 2e-4, "gflop_s": 150.0, "gb_s": None, "median_error_pct": 3.0,
+                     "worst_error_pct": 9.0, "points": [
+                         {"workload": "pp32", "median_s": 2e-3, "fitted_s": 2.1e-3},
+                         {"workload": "pp128", "median_s": 8e-3, "fitted_s": 7.9e-3}]}
+        )  # fmt: skip
+        records.append(
+            place | {"record": "layer", "arm": arm, "tap": BROKEN, "batch": 1, "length": 32,
+                     "median_s": 1e-4, "max_error": 1e-7, "allowed": 3e-7}
+        )  # fmt: skip
+    skip = {"record": "row", "workload": None, "arm": "max", "device": "gpu", "status": "SKIP",
+            "invalid_reasons": ["no accelerator here"]}  # fmt: skip
+    return [*records, skip], {"rows": 7, "statuses": {"VALID": 6, "SKIP": 1}}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Writes a run and returns its folder: `make_run(kind, records, end)`."""
+
+    def make(kind, records=(), end=None, *, root=tmp_path, arrays=None, **environment):
+        with RunWriter(
+            kind, command=["python", "-m", kind], environment=ENVIRONMENT | environment, root=root
+        ) as writer:
+            for record in records:
+                writer.write(record)
+            if end is not None:
+                writer.finish(end)
+        if arrays:
+            np.savez_compressed(writer.folder / "artefacts.npz", **arrays)
+        return writer.folder
+
+    return make
+
+
+@pytest.fixture
+def passing(make_run):
+    return make_run("verify", *verification(), arrays=artefacts())
+
+
+@pytest.fixture
+def failing(make_run):
+    return make_run("verify", *verification(failing=True), arrays=artefacts(failing=True))
+
+
+@pytest.fixture
+def benched(make_run):
+    return make_run("bench", *benchmark())
+
+
+@pytest.fixture(params=["verify", "bench"])
+def version_1(request, tmp_path):
+    """A real run of format 1, shortened."""
+    folder = tmp_path / "runs" / f"version-1-{request.param}"
+    folder.mkdir(parents=True)
+    shutil.copy(DATA / f"version-1-{request.param}.jsonl", folder / "records.jsonl")
+    return folder
