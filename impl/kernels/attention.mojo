@@ -7,12 +7,11 @@ belongs to padding, and is not stored.
 """
 
 from std.math import ceildiv, exp, sqrt
-from std.memory import alloc
 from std.utils.numerics import neg_inf
 
 from max.algorithm import sync_parallelize
 
-from .tile import F32, Floats, Tile, W
+from .tile import F32, Floats, Tile, W, floats
 
 comptime SLOTS = 2 * W
 """Positions of a panel of keys."""
@@ -24,7 +23,7 @@ comptime Integers = Pointer[Int64, MutUntrackedOrigin]
 struct Attention[V: Int](Copyable, Movable):
     """One layer's attention; V vectors hold the features of a head."""
 
-    comptime ROWS = min(14, 28 // Self.V)
+    comptime ROWS = max(1, min(14, 28 // Self.V))
     comptime WIDTH = Self.V * W
 
     var qkv: Floats  # [batch, length, 3, heads, size]
@@ -50,7 +49,7 @@ struct Attention[V: Int](Copyable, Movable):
             var pair, tile = divmod(t, tiles)
             if tiles == 1:
                 self.store(pair // self.heads, pair % self.heads)
-            self.mix(pair // self.heads, pair % self.heads, tile, tiles)
+            self.mix(pair // self.heads, pair % self.heads, tile)
 
         if tiles > 1:
             sync_parallelize(store, pairs)
@@ -75,42 +74,53 @@ struct Attention[V: Int](Copyable, Movable):
                 keys.unsafe_store((panel * self.size + k) * SLOTS + lane, key.unsafe_load(k))
                 values.unsafe_store((past + i) * Self.WIDTH + k, value.unsafe_load(k))
 
-    def mix(self, row: Int, head: Int, t: Int, tiles: Int):
-        """Queries of tile t."""
-        var first, last = t * self.length // tiles, (t + 1) * self.length // tiles
-        comptime for r in range(1, Self.ROWS + 1):
-            if last - first == r:
-                self.mix_tile[r](row, head, first)
+    def mix(self, row: Int, head: Int, t: Int):
+        """Queries of tile t, in parts that a tile is compiled for."""
+        var first, last = t * Self.ROWS, min((t + 1) * Self.ROWS, self.length)
+        while first < last:
+            var rows = largest[Self.ROWS](last - first)
+            self.mix_rows(row, head, first, rows)
+            first += rows
 
-    @always_inline
-    def mix_tile[R: Int](self, row: Int, head: Int, first: Int):
-        """R queries from `first` on: scores, softmax, and the mixture of values."""
+    def mix_rows(self, row: Int, head: Int, first: Int, rows: Int):
+        """Scores, softmax, and the mixture of values, for queries from `first` on."""
         var past = Int(self.past.unsafe_load(row)) + first
-        var seen = min(past + R, self.slots)  # by the last of them
+        var seen = min(past + rows, self.slots)  # by the last of them
         var panels = ceildiv(seen, SLOTS)
         var stride = panels * SLOTS + W  # rows apart by a power of 2 would share a cache set
-        var scores = Floats(unsafe_from_address=Int(alloc[Float32](R * stride, alignment=64)))
+        var scores, mixed = floats(rows * stride), floats(rows * Self.WIDTH)
         var pair = row * self.heads + head
         var keys = self.keys.unsafe_offset(pair * self.slots * self.size)
-        var query = self.new(row, first, 0, head)
-        for panel in range(panels):
-            var sums = Tile[R, 2]()
-            var key = keys.unsafe_offset(panel * self.size * SLOTS)
-            sums.multiply(query, 3 * self.heads * self.size, 1, key, SLOTS, self.size)
-            sums.store(scores.unsafe_offset(panel * SLOTS), stride)
-        var mixed = Tile[R, Self.V]()
-        var inverse = Array[Float32, R](fill=Float32(0))
-        comptime for i in range(R):
-            var sees = min(past + i + 1, self.slots)
-            inverse[i] = self.softmax(scores.unsafe_offset(i * stride), sees, panels * SLOTS)
         var values = self.values.unsafe_offset(pair * self.slots * Self.WIDTH)
-        mixed.multiply(scores, stride, 1, values, Self.WIDTH, seen)
-        self.finish(mixed, inverse, (row * self.length + first) * self.heads + head)
+        comptime for r in [1, 2, 4, Self.ROWS]:
+            if rows == r:
+                self.score[r](self.new(row, first, 0, head), keys, scores, panels, stride)
+        for i in range(rows):
+            var sees = min(past + i + 1, self.slots)
+            self.softmax(scores.unsafe_offset(i * stride), sees, panels * SLOTS)
+        comptime for r in [1, 2, 4, Self.ROWS]:
+            if rows == r:
+                var tile = Tile[r, Self.V]()
+                tile.multiply(scores, stride, 1, values, Self.WIDTH, seen)
+                tile.store(mixed, Self.WIDTH)
+        for i in range(rows):
+            var place = (row * self.length + first + i) * self.heads + head
+            for k in range(self.size):
+                self.y.unsafe_store(place * self.size + k, mixed.unsafe_load(i * Self.WIDTH + k))
         scores.unsafe_free()
+        mixed.unsafe_free()
 
     @always_inline
-    def softmax(self, scores: Floats, sees: Int, count: Int) -> Float32:
-        """Replace scores by their exponentials, 0 behind `sees`; return 1 / their sum."""
+    def score[R: Int](self, query: Floats, keys: Floats, scores: Floats, panels: Int, stride: Int):
+        """Products of R queries with the keys of all panels."""
+        for panel in range(panels):
+            var tile = Tile[R, 2]()
+            var key = keys.unsafe_offset(panel * self.size * SLOTS)
+            tile.multiply(query, 3 * self.heads * self.size, 1, key, SLOTS, self.size)
+            tile.store(scores.unsafe_offset(panel * SLOTS), stride)
+
+    def softmax(self, scores: Floats, sees: Int, count: Int):
+        """Of the first `sees` scores, divided by the root of a head's size; 0 behind them."""
         var scale = 1 / sqrt(Float32(self.size))
         for slot in range(sees, count):
             scores.unsafe_store(slot, neg_inf[DType.float32]())
@@ -123,16 +133,11 @@ struct Attention[V: Int](Copyable, Movable):
             var weight = exp(scores.unsafe_load[width=W](slot) * scale - highest)
             scores.unsafe_store(slot, weight)
             total += weight
-        return 1 / total.reduce_add()
+        var inverse = 1 / total.reduce_add()
+        for slot in range(0, count, W):
+            scores.unsafe_store(slot, scores.unsafe_load[width=W](slot) * inverse)
 
-    @always_inline
-    def finish[R: Int](self, mixed: Tile[R, Self.V], inverse: Array[Float32, R], place: Int):
-        comptime for i in range(R):
-            var y = self.y.unsafe_offset((place + i * self.heads) * self.size)
-            comptime for v in range(Self.V):
-                var value = mixed.sums[i * Self.V + v] * inverse[i]
-                if (v + 1) * W <= self.size:
-                    y.unsafe_store(v * W, value)
-                else:
-                    for lane in range(self.size - v * W):
-                        y.unsafe_store(v * W + lane, value[lane])
+
+def largest[ROWS: Int](rows: Int) -> Int:
+    """The largest number of queries up to `rows` that a tile is compiled for."""
+    return ROWS if rows >= ROWS else 4 if rows >= 4 else 2 if rows >= 2 else 1

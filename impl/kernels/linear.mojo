@@ -6,13 +6,12 @@ stream is the cost, and prefill, where the multiply-adds are.
 """
 
 from std.math import ceildiv, tanh
-from std.memory import alloc
 
 from max.algorithm import sync_parallelize
 from std.sys.info import num_physical_cores
 
 from .rows import normalise, pack
-from .tile import F32, Floats, Tile, W
+from .tile import Floats, Tile, W, floats
 
 comptime V = 2
 comptime PANEL = V * W
@@ -20,6 +19,9 @@ comptime PANEL = V * W
 
 comptime ROWS = 14
 """Rows of the largest tile: 28 sums, two vectors of weights and one of x fill 31 registers."""
+
+comptime HEIGHTS = [1, 2, 4, 6, 8, 11, ROWS]
+"""Rows that tiles are compiled for; a last tile of fewer is filled up with zeros."""
 
 comptime BLOCK = 12 * ROWS
 """Rows whose packed activations are kept at once, near the cores."""
@@ -47,8 +49,7 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
 
     def run(self):
         """Compute all rows, a block of them at a time."""
-        var count = min(self.rows, BLOCK)
-        var packed = Floats(unsafe_from_address=Int(alloc[Float32](count * self.depth, alignment=64)))
+        var packed = floats(ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth)
         for start in range(0, self.rows, BLOCK):
             self.run_block(start, min(BLOCK, self.rows - start), packed)
         packed.unsafe_free()
@@ -56,11 +57,13 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     def run_block(self, start: Int, count: Int, packed: Floats):
         """Rows `start` to `start + count`: lay them out, then multiply."""
         var tiles = ceildiv(count, ROWS)
+
+        def lay_out(t: Int) {imm}:
+            self.pack_tile(start, count, t, packed)
+
         if tiles == 1:
-            self.pack_tile(start, count, 0, 1, packed)
+            lay_out(0)
         else:
-            def lay_out(t: Int) {imm}:
-                self.pack_tile(start, count, t, tiles, packed)
             sync_parallelize(lay_out, tiles)
         var panels = ceildiv(self.columns, PANEL)
         var tasks = num_physical_cores() * TASKS_PER_CORE
@@ -69,58 +72,62 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
 
         def multiply(t: Int) {imm}:
             var i, j = divmod(t, across)
+            var sums = floats(ROWS * PANEL)
             for panel in range(j * panels // across, (j + 1) * panels // across):
                 for tile in range(i * tiles // down, (i + 1) * tiles // down):
-                    self.tile(start, count, tile, tiles, panel, packed)
+                    self.tile(start, count, tile, panel, packed, sums)
+            sums.unsafe_free()
+
         sync_parallelize(multiply, across * down)
 
-    @always_inline
-    def pack_tile(self, start: Int, count: Int, t: Int, tiles: Int, packed: Floats):
+    def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""
-        var first, last = t * count // tiles, (t + 1) * count // tiles
-        var to = packed.unsafe_offset(first * self.depth)
-        var x = self.x.unsafe_offset((start + first) * self.depth)
-        var rows = x
+        var rows = min(ROWS, count - t * ROWS)
+        var to = packed.unsafe_offset(t * ROWS * self.depth)
+        var x = self.x.unsafe_offset((start + t * ROWS) * self.depth)
         comptime if Self.norm:
-            rows = Floats(unsafe_from_address=Int(alloc[Float32](ROWS * self.depth, alignment=64)))
-            for i in range(last - first):
+            var normed = floats(rows * self.depth)
+            for i in range(rows):
                 var offset = i * self.depth
                 normalise(
-                    x.unsafe_offset(offset), self.gamma, self.beta, self.eps, self.depth,
-                    rows.unsafe_offset(offset),
+                    x.unsafe_offset(offset),
+                    self.gamma,
+                    self.beta,
+                    self.eps,
+                    self.depth,
+                    normed.unsafe_offset(offset),
                 )
-        comptime for r in range(1, ROWS + 1):
-            if last - first == r:
-                pack[r](rows, self.depth, self.depth, to)
-        comptime if Self.norm:
-            rows.unsafe_free()
+            pack(normed, rows, height(rows), self.depth, to)
+            normed.unsafe_free()
+        else:
+            pack(x, rows, height(rows), self.depth, to)
 
     @always_inline
-    def tile(self, start: Int, count: Int, t: Int, tiles: Int, panel: Int, packed: Floats):
+    def tile(self, start: Int, count: Int, t: Int, panel: Int, packed: Floats, sums: Floats):
         """Rows of tile t times one panel."""
-        var first, last = t * count // tiles, (t + 1) * count // tiles
-        var a = packed.unsafe_offset(first * self.depth)
-        comptime for r in range(1, ROWS + 1):
-            if last - first == r:
-                var sums = Tile[r, V]()
-                var w = self.w.unsafe_offset(panel * self.depth * PANEL)
-                sums.multiply(a, 1, r, w, PANEL, self.depth)
-                self.finish(sums, start + first, panel * PANEL)
+        var rows = min(ROWS, count - t * ROWS)
+        var a = packed.unsafe_offset(t * ROWS * self.depth)
+        var w = self.w.unsafe_offset(panel * self.depth * PANEL)
+        comptime for r in HEIGHTS:
+            if height(rows) == r:
+                var tile = Tile[r, V]()
+                tile.multiply(a, 1, r, w, PANEL, self.depth)
+                tile.store(sums, PANEL)
+        for i in range(rows):
+            self.finish(sums.unsafe_offset(i * PANEL), start + t * ROWS + i, panel * PANEL)
 
     @always_inline
-    def finish[R: Int](self, sums: Tile[R, V], row: Int, column: Int):
-        """Scale, bias, GELU and residual, and the way to memory."""
-        comptime for i in range(R):
-            comptime for v in range(V):
-                var at = column + v * W
-                if at + W <= self.columns:
-                    self.finish_at[W](sums.sums[i * V + v], row + i, at)
-                else:
-                    for lane in range(max(0, self.columns - at)):
-                        self.finish_at[1](sums.sums[i * V + v][lane], row + i, at + lane)
+    def finish(self, sums: Floats, row: Int, column: Int):
+        """One row of a tile on its way to memory; the last panel may be cut anywhere."""
+        var count = min(PANEL, self.columns - column)
+        for at in range(0, count // W * W, W):
+            self.finish_at[W](sums.unsafe_load[width=W](at), row, column + at)
+        for at in range(count // W * W, count):
+            self.finish_at[1](sums.unsafe_load(at), row, column + at)
 
     @always_inline
     def finish_at[width: Int](self, sum: SIMD[DType.float32, width], row: Int, column: Int):
+        """Scale, bias, GELU and residual."""
         var value = sum
         comptime if Self.dtype.is_integral():
             value *= self.scale.unsafe_load[width=width](column)
@@ -131,6 +138,15 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         comptime if Self.residual:
             value = self.added.unsafe_load[width=width](at) + value
         self.y.unsafe_store(at, value)
+
+
+@always_inline
+def height(rows: Int) -> Int:
+    """The smallest tile that takes so many rows."""
+    comptime for r in HEIGHTS:
+        if rows <= r:
+            return r
+    return ROWS
 
 
 @always_inline

@@ -32,7 +32,7 @@ def check_weights(w: Weights, depth: Int, columns: Int, scales: Int) raises:
         check(scales == columns, "engine: 8-bit weights need one scale for each output")
 
 
-def floats(address: Int) -> Floats:
+def at(address: Int) -> Floats:
     return Floats(unsafe_from_address=address)
 
 
@@ -61,15 +61,15 @@ struct NormLinear:
         check(eps.dim_size(0) == 1, "engine_norm_linear: eps is one number")
         check_weights(w, depth, columns, scale.dim_size(0))
         Linear[w.dtype, True, gelu, False](
-            floats(Int(x.unsafe_ptr())),
-            floats(Int(gamma.unsafe_ptr())),
-            floats(Int(beta.unsafe_ptr())),
+            at(Int(x.unsafe_ptr())),
+            at(Int(gamma.unsafe_ptr())),
+            at(Int(beta.unsafe_ptr())),
             eps.unsafe_ptr().unsafe_load(0),
             {unsafe_from_address = Int(w.unsafe_ptr())},
-            floats(Int(scale.unsafe_ptr())),
-            floats(Int(bias.unsafe_ptr())),
-            floats(Int(x.unsafe_ptr())),
-            floats(Int(y.unsafe_ptr())),
+            at(Int(scale.unsafe_ptr())),
+            at(Int(bias.unsafe_ptr())),
+            at(Int(x.unsafe_ptr())),
+            at(Int(y.unsafe_ptr())),
             rows,
             depth,
             columns,
@@ -90,17 +90,17 @@ struct LinearAdd:
         check(added.dim_size(0) == rows, "engine_linear_add: added has other rows than x")
         check(added.dim_size(1) == columns, "engine_linear_add: added does not fit y")
         check_weights(w, depth, columns, scale.dim_size(0))
-        var unused = floats(Int(bias.unsafe_ptr()))
+        var unused = at(Int(bias.unsafe_ptr()))
         Linear[w.dtype, False, False, True](
-            floats(Int(x.unsafe_ptr())),
+            at(Int(x.unsafe_ptr())),
             unused,
             unused,
             Float32(0),
             {unsafe_from_address = Int(w.unsafe_ptr())},
-            floats(Int(scale.unsafe_ptr())),
-            floats(Int(bias.unsafe_ptr())),
-            floats(Int(added.unsafe_ptr())),
-            floats(Int(y.unsafe_ptr())),
+            at(Int(scale.unsafe_ptr())),
+            at(Int(bias.unsafe_ptr())),
+            at(Int(added.unsafe_ptr())),
+            at(Int(y.unsafe_ptr())),
             rows,
             depth,
             columns,
@@ -137,11 +137,11 @@ struct CachedAttention:
         for row in range(batch):
             check(0 <= Int(past.unsafe_ptr().unsafe_load(row)) < slots, "engine_attention: past")
         Attention[head_vectors](
-            floats(Int(qkv.unsafe_ptr())),
-            floats(Int(keys.unsafe_ptr())),
-            floats(Int(values.unsafe_ptr())),
+            at(Int(qkv.unsafe_ptr())),
+            at(Int(keys.unsafe_ptr())),
+            at(Int(values.unsafe_ptr())),
             {unsafe_from_address = Int(past.unsafe_ptr())},
-            floats(Int(y.unsafe_ptr())),
+            at(Int(y.unsafe_ptr())),
             batch,
             rows // batch,
             heads,
@@ -179,9 +179,9 @@ struct Embed:
             {unsafe_from_address = Int(ids.unsafe_ptr())},
             {unsafe_from_address = Int(past.unsafe_ptr())},
             {unsafe_from_address = Int(wte.unsafe_ptr())},
-            floats(Int(scale.unsafe_ptr())),
-            floats(Int(wpe.unsafe_ptr())),
-            floats(Int(x.unsafe_ptr())),
+            at(Int(scale.unsafe_ptr())),
+            at(Int(wpe.unsafe_ptr())),
+            at(Int(x.unsafe_ptr())),
             batch,
             length,
             wpe.dim_size(0),

@@ -32,8 +32,11 @@ def normalise(x: Floats, gamma: Floats, beta: Floats, eps: Float32, size: Int, y
         y.unsafe_store(k, d * gamma.unsafe_load(k) + beta.unsafe_load(k))
 
 
-def pack[R: Int](x: Floats, stride: Int, depth: Int, packed: Floats):
-    """R rows, `stride` apart, as [depth, R]: the order in which a tile reads them."""
-    for k in range(depth):
-        comptime for i in range(R):
-            packed.unsafe_store(k * R + i, x.unsafe_load(i * stride + k))
+def pack(x: Floats, rows: Int, height: Int, depth: Int, packed: Floats):
+    """Rows as [depth, height], the order in which a tile reads them; zeros behind the last."""
+    for i in range(rows):
+        for k in range(depth):
+            packed.unsafe_store(k * height + i, x.unsafe_load(i * depth + k))
+    for i in range(rows, height):
+        for k in range(depth):
+            packed.unsafe_store(k * height + i, Float32(0))

@@ -6,11 +6,18 @@ depth: it does not depend on how many rows, columns or threads there are, so tha
 is the same bit for bit alone, in a batch, in a prompt and in decode.
 """
 
+from std.memory import alloc
+
 comptime W = 16
 """Floats in a vector: one cache line, and one register of AVX-512."""
 
 comptime F32 = SIMD[DType.float32, W]
 comptime Floats = Pointer[Float32, MutUntrackedOrigin]
+
+
+def floats(count: Int) -> Floats:
+    """Scratch memory, to be freed by the caller."""
+    return Floats(unsafe_from_address=Int(alloc[Float32](count, alignment=64)))
 
 
 struct Tile[R: Int, V: Int](Copyable, Movable):
