@@ -9,6 +9,15 @@ from pathlib import Path
 
 PRESSURE = Path("/proc/pressure/cpu")
 STATUS = Path("/proc/self/status")
+STAT = Path("/proc/stat")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
+
+CLEAN_PRESSURE = 0.02
+"""Most of a clean block's time in which some task may have waited for a CPU."""
+CLEAN_SWITCHES_PER_S = 10.0
+"""Most non-voluntary switches of a clean block in a second; one is always allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,40 +25,61 @@ class Counters:
     """Running totals.
 
     Attributes:
-        nonvoluntary_switches: how often a thread of this process was pushed off its CPU.
+        switches: how often a thread of this process was pushed off its CPU, every thread counted.
             `/proc/self/status` would tell the main thread's alone.
-        cpu_pressure_us: time in which some task of the machine waited for a CPU, in
-            microseconds; None where the kernel does not count it.
+        psi_us: time in which some task of the machine waited for a CPU, in microseconds; None
+            where the kernel does not count it.
+        steal_us: CPU time that the hypervisor gave to others, in microseconds, in steps of a
+            clock tick; None where the kernel does not count it.
     """
 
-    nonvoluntary_switches: int
-    cpu_pressure_us: int | None
+    switches: int
+    psi_us: int | None
+    steal_us: int | None = None
 
     def since(self, start: Counters) -> Counters:
         """What was added after `start`."""
-        pressure = (
-            None
-            if self.cpu_pressure_us is None or start.cpu_pressure_us is None
-            else self.cpu_pressure_us - start.cpu_pressure_us
+        return Counters(
+            self.switches - start.switches,
+            _difference(self.psi_us, start.psi_us),
+            _difference(self.steal_us, start.steal_us),
         )
-        switches = self.nonvoluntary_switches - start.nonvoluntary_switches
-        return Counters(switches, pressure)
+
+    def clean(self, wall_s: float) -> bool:
+        """Whether a block of that length with these additions was undisturbed."""
+        return (
+            (self.psi_us or 0) <= CLEAN_PRESSURE * wall_s * 1e6
+            and self.switches <= max(1.0, CLEAN_SWITCHES_PER_S * wall_s)
+            and not self.steal_us
+        )
 
 
 def read_counters() -> Counters:
     """The totals now."""
-    return Counters(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw, _cpu_pressure_us(PRESSURE))
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    return Counters(switches, _psi_us(PRESSURE), _steal_us(STAT))
+
+
+def reset_peak_rss() -> None:
+    """Let `peak_rss_mib` count from now on, where the kernel can (Linux since 4.0)."""
+    try:
+        CLEAR_REFS.write_text("5", encoding="ascii")
+    except OSError:
+        return  # the peak then stays that of the whole process
 
 
 def peak_rss_mib() -> float:
-    """Most memory that this process ever held, in MiB.
+    """Most memory that this process held since `reset_peak_rss`, in MiB.
 
     `ru_maxrss`, the fallback, can tell the parent's peak instead of this process's.
     """
-    for line in _read(STATUS).splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = _status_mib("VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if found is None else found
+
+
+def rss_mib() -> float | None:
+    """Memory that this process holds, in MiB; None where it cannot be told."""
+    return _status_mib("VmRSS:")
 
 
 def limit_cpus(threads: int) -> None:
@@ -62,11 +92,28 @@ def limit_cpus(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def _cpu_pressure_us(path: Path) -> int | None:
+def _difference(now: int | None, start: int | None) -> int | None:
+    return None if now is None or start is None else now - start
+
+
+def _psi_us(path: Path) -> int | None:
     """The total of the line `some avg10=0.00 avg60=0.00 avg300=0.00 total=12345`."""
     for line in _read(path).splitlines():
         if line.startswith("some "):
             return int(line.rpartition("total=")[2])
+    return None
+
+
+def _steal_us(path: Path) -> int | None:
+    """The eighth figure of the line `cpu  user nice system idle iowait irq softirq steal ...`."""
+    first = _read(path).partition("\n")[0].split()
+    return int(first[8]) * TICK_US if len(first) > 8 and first[0] == "cpu" else None
+
+
+def _status_mib(field: str) -> float | None:
+    for line in _read(STATUS).splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
     return None
 
 

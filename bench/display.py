@@ -10,70 +10,151 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from rich.console import Console
 
+    Record = Mapping[str, Any]
+
 WIDTH = 100
-STYLES = {"VALID": "green", "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
+STYLES = {
+    "VALID": "green", "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow",
+    "FASTER": "bold green", "SLOWER": "bold red", "INCONCLUSIVE": "yellow",
+}  # fmt: skip
 
 DISTURBED_PCT = 20.0
 """Above this share of CPU pressure a person is told; a quiet machine shows a few percent."""
 
 LEGEND = (
-    "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass, all logits; tg: greedy "
-    "tokens, the prompt's pass included."
+    "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass; tg: greedy decode steps "
+    "behind @ d tokens. limit: the least time that this machine's measured ceilings allow, over "
+    "the time taken; c: compute-bound, m: memory-bound. Every VALID row's timed outputs agree with "
+    "PyTorch's in float32."
 )
 
 
-def show(
-    console: Console, rows: Sequence[Mapping[str, Any]], effects: Sequence[Mapping[str, Any]]
-) -> None:
-    """Print the table, then every reason why a row has no speed."""
-    console.print(speed_table(rows, effects))
+def show(console: Console, records: Sequence[Record]) -> None:
+    """Print the table, what stands behind it, then every reason why a row has no speed."""
+    rows, effects, nulls = (of(records, kind) for kind in ("row", "effect", "null"))
+    seconds = {null["arm"] for null in nulls}  # these have a line of their own
+    console.print(speed_table([row for row in rows if row["arm"] not in seconds], effects))
     baselines = dict.fromkeys(effect["versus"] for effect in effects)
-    console.print(LEGEND.format(baseline=" or ".join(baselines) or "the other arm"), style="dim")
-    for line in phase_lines(rows):
+    legend = LEGEND.format(baseline=" or ".join(baselines) or "the other arm")
+    console.print(legend, style="dim", markup=False, highlight=False)
+    lines = [*null_lines(nulls), *ceiling_lines(of(records, "ceiling"))]
+    for line in [*lines, *latency_lines(rows, seconds), *phase_lines(rows)]:
         console.print(line, style="dim", markup=False, highlight=False)
-    for line in reason_lines(rows):
+    for line in [*inconclusive_lines(effects), *reason_lines(rows)]:
         console.print(line, style="yellow", markup=False, highlight=False)
 
 
-def speed_table(rows: Sequence[Mapping[str, Any]], effects: Sequence[Mapping[str, Any]]) -> Table:
-    """One row for each workload, arm and device."""
-    ratios = {(e["workload"], e["device"], e["arm"]): e for e in effects}
+def of(records: Iterable[Record], kind: str) -> list[Record]:
+    """The records of one kind."""
+    return [record for record in records if record["record"] == kind]
+
+
+def speed_table(rows: Sequence[Record], effects: Sequence[Record]) -> Table:
+    """One row for each workload, arm, and where there are several, device, threads and model."""
+    found = {_key(effect): effect for effect in effects}
+    told = [name for name in ("model", "device", "threads")
+            if len({row.get(name) for row in rows if row["workload"]}) > 1
+            or (name == "device" and len({row["device"] for row in rows}) > 1)]  # fmt: skip
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
-    for name in ("workload", "arm", "device"):
+    for name in ("workload", "arm", *told):
         table.add_column(name, min_width=_widest(name, rows))
-    table.add_column("median", justify="right")  # these two wrap where they are too wide
+    table.add_column("median, ms", justify="right")  # these two wrap where they are too wide
     table.add_column("tokens/s", justify="right", min_width=8)
     table.add_column("ratio", justify="right")
-    table.add_column("peak RSS", justify="right", min_width=10)
+    table.add_column("verdict", min_width=12)
+    table.add_column("limit", justify="right", min_width=5)
+    table.add_column("peak MiB", justify="right", min_width=8)
     table.add_column("status", min_width=7)
+    previous = rows[0]["workload"] if rows else None
     for row in rows:
-        key = row["workload"], row["device"], row["arm"]
-        table.add_row(*_cells(row, ratios.get(key)))
+        if row["workload"] != previous:
+            table.add_section()
+            previous = row["workload"]
+        table.add_row(*_cells(row, told, found.get(_key(row))))
     return table
 
 
-def _widest(column: str, rows: Sequence[Mapping[str, Any]]) -> int:
-    return max((len(row[column] or "") for row in rows), default=0)
+def _key(record: Record) -> tuple[Any, ...]:
+    return tuple(record.get(name) for name in ("model", "workload", "device", "threads", "arm"))
 
 
-def phase_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """`max on cpu: load 0.1 s, compile 2.3 s`, once for each arm and device."""
+def _widest(column: str, rows: Sequence[Record]) -> int:
+    return max((len(str(row.get(column) or "")) for row in rows), default=0)
+
+
+def null_lines(nulls: Sequence[Record]) -> list[str]:
+    """`Null: torch against itself: pp32 1.002 [0.99, 1.01]`, one line for each group."""
+    grouped: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for null in nulls:
+        name = null["workload"] or "all"
+        interval = _with_interval(null["ratio"], null["ci_lo"], null["ci_hi"])
+        grouped[null["model"], null["device"], null["threads"], null["versus"]].append(
+            f"{name} {interval}"
+        )
+    return [
+        f"Null, {versus} against itself: {', '.join(told)}"
+        for (_, _, _, versus), told in grouped.items()
+    ]
+
+
+def ceiling_lines(ceilings: Sequence[Record]) -> list[str]:
+    """`Ceilings, cpu, 2 threads: read 44 GB/s, ...`, one line for each group."""
+    grouped: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for ceiling in ceilings:
+        if ceiling["workload"] is None:
+            name = ceiling["ceiling"].replace("_", " ")
+            several = len({c["dtype"] for c in ceilings}) > 1
+            dtype = f" {ceiling['dtype']}" if several and ceiling["ceiling"] != "read" else ""
+            told = f"{name}{dtype} {_number(ceiling['value'])} {ceiling['unit']}"
+            grouped[ceiling["model"], ceiling["device"], ceiling["threads"]].append(told)
+    return [
+        f"Ceilings, {device}, {threads} threads: {', '.join(told)}"
+        for (_, device, threads), told in grouped.items()
+    ]
+
+
+def latency_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[str]:
+    """`max, tg16 @ d32: TTFT 3.1 ms, TPOT 2.0 ms, ITL p99 2.9 ms`."""
+    lines = []
+    for row in rows:
+        if row.get("ttft_ms") is not None and row["arm"] not in without:
+            named = {"TTFT": "ttft_ms", "TPOT": "tpot_ms", "ITL p99": "itl_ms_p99"}
+            told = [f"{name} {_number(row[key])} ms" for name, key in named.items()
+                    if row[key] is not None]  # fmt: skip
+            lines.append(f"{row['arm']}, {row['workload']}: {', '.join(told)}")
+    return lines
+
+
+def phase_lines(rows: Iterable[Record]) -> list[str]:
+    """`max on cpu: load 0.1 s, compile 2.3 s (warm)`, once for each arm and device."""
     lines = {}
     for row in rows:
-        phases = {name: row.get(f"{name}_s") for name in ("load", "compile")}
+        phases = {name: row.get(f"{name}_s") for name in ("import", "load", "compile")}
         told = [
             f"{name} {seconds:.1f} s" for name, seconds in phases.items() if seconds is not None
         ]
         if told:
-            lines[row["arm"], row["device"]] = ", ".join(told)
+            cache = f" ({row['compile_cache']})" if row.get("compile_cache") else ""
+            lines[row["arm"], row["device"]] = ", ".join(told) + cache
     return [f"{arm} on {device}: {text}" for (arm, device), text in lines.items()]
 
 
-def reason_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def inconclusive_lines(effects: Iterable[Record]) -> list[str]:
+    """How many further blocks would probably settle what is open."""
+    lines = []
+    for effect in effects:
+        if effect["verdict"] == "INCONCLUSIVE":
+            needed = effect["blocks_needed"]
+            more = f"about {needed} more blocks" if needed else "too many blocks to be worth it"
+            lines.append(f"INCONCLUSIVE {effect['arm']}, {effect['workload']}: needs {more}")
+    return lines
+
+
+def reason_lines(rows: Iterable[Record]) -> list[str]:
     """`INVALID max on cpu (pp32, tg16): reason`, each reason once."""
     grouped: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for row in rows:
@@ -86,46 +167,63 @@ def reason_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def pressure_note(pressure_pct: float | None) -> str:
+def notes(records: Sequence[Record], pressure_pct: float | None) -> list[str]:
+    """What a reader should know before believing the figures."""
+    apart = [
+        f"The null of {null['workload']} is {_number(null['ratio'])}, and its interval "
+        "leaves out 1: two processes of equal code differed, so trust no smaller ratio."
+        for null in of(records, "null")
+        if null["workload"] and null["ci_lo"] and not null["ci_lo"] <= 1 <= null["ci_hi"]
+    ]
+    pressure = _pressure_note(pressure_pct)
+    return [pressure, *apart] if pressure else apart
+
+
+def _pressure_note(pressure_pct: float | None) -> str:
     """A warning where other work took CPUs away while arms were timed, else nothing."""
     if pressure_pct is None or pressure_pct < DISTURBED_PCT:
         return ""
     return (
         f"Some task waited for a CPU during {min(pressure_pct, 100):.0f}% of the timed turns: "
         "other work was running. Intervals are wide and ratios shift, because thread pools suffer "
-        "unequally (PyTorch's far more). Repeat it on a quiet machine, or with --threads 1."
+        "unequally (PyTorch's far more). Repeat it on a quiet machine, or with -t 1."
     )
 
 
-def _cells(row: Mapping[str, Any], effect: Mapping[str, Any] | None) -> list[str | Text]:
-    memory = row.get("peak_rss_mib")
+def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str | Text]:
+    memory, limit = row.get("peak_rss_mib"), row.get("roofline_pct")
+    verdict = effect["verdict"] if effect else ""
     return [
         row["workload"] or "-",
         row["arm"],
-        row["device"],
-        _with_interval(row.get("median_s"), row.get("ci_lo_s"), row.get("ci_hi_s"), 1e3, " ms"),
+        *(str(row.get(name) or "") for name in told),
+        _with_interval(row.get("median_s"), row.get("ci_lo_s"), row.get("ci_hi_s"), 1e3),
         _number(row.get("tok_s")),
         _with_interval(effect["ratio"], effect["ci_lo"], effect["ci_hi"]) if effect else "",
-        f"{memory:.0f} MiB" if memory is not None else "",
+        Text(verdict, STYLES.get(verdict, "")),
+        f"{limit:.0f}% {row['bound'][0]}" if limit is not None else "",
+        f"{memory:,.0f}" if memory is not None else "",
         Text(row["status"], STYLES.get(row["status"], "")),
     ]
 
 
 def _with_interval(
-    value: float | None, low: float | None, high: float | None, scale: float = 1, unit: str = ""
+    value: float | None, low: float | None, high: float | None, scale: float = 1
 ) -> str:
     if value is None:
         return ""
     interval = (
-        f" \\[{_number(low * scale)}, {_number(high * scale)}]"
+        f" [{_number(low * scale)}, {_number(high * scale)}]"
         if low is not None and high is not None
         else ""
     )
-    return f"{_number(value * scale)}{unit}{interval}"
+    return f"{_number(value * scale)}{interval}"
 
 
 def _number(value: float | None) -> str:
-    """Three digits."""
+    """Three digits, four just above 1."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if 0.9 <= value < 1.1 else f"{value:.3g}"

@@ -1,29 +1,65 @@
-"""The turns of one device's contestants."""
+"""The turns of the contestants of one device, with the machine's ceilings measured in between."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.schedule import block_at, calls_per_turn, quad_order, quads_for
+from bench.schedule import (
+    FEWEST_ROUNDS,
+    block_at,
+    calls_per_turn,
+    quad_order,
+    quads_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from bench.ceiling_rates import Ceilings
     from bench.contestant import Contestant, Emit
     from bench.plan import Plan
     from bench.process import Worker
     from bench.workloads import Workload
 
-    Status = Callable[[str, float | None], None]
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        text: what goes on.
+        done: the share that is done, None while that is not known.
+        left_s: about how long the competition goes on, None while that is not known.
+    """
+
+    text: str
+    done: float | None = None
+    left_s: float | None = None
+
+
+if TYPE_CHECKING:
+    Status = Callable[[Progress], None]
 
 
 class Match:
-    """The turns of one device's contestants."""
+    """The turns of one device's contestants.
+
+    Args:
+        plan: what to measure.
+        contestants: who takes turns; those that are not alive are left out.
+        referee: judges outputs.
+        scratch: a folder for outputs on their way to the referee.
+        emit: called with each record.
+        status: called whenever something else begins.
+        budget_s: of this competition.
+        ceilings: measured once in every round, where given.
+    """
 
     def __init__(
         self,
@@ -33,33 +69,43 @@ class Match:
         scratch: Path,
         emit: Emit,
         status: Status,
+        *,
+        budget_s: float,
+        ceilings: Ceilings | None = None,
+        first_quad: int = 0,
     ) -> None:
         self._plan, self._contestants = plan, contestants
         self._referee, self._scratch = referee, scratch
         self._emit, self._status = emit, status
-        self._rng = np.random.default_rng(plan.seed)
+        self._budget_s, self._ceilings = budget_s, ceilings
+        self._first_quad = first_quad
+        self._rng = np.random.default_rng([plan.seed, first_quad])
 
     def play(self) -> None:
-        """Warm up, then play quads until the blocks are done or the budget is used up."""
+        """Warm up, then play rounds until the blocks are done or the budget is used up."""
         calls = {workload: self._warm(workload) for workload in self._plan.workloads}
-        start_s = time.monotonic()
-        for quad in self._quads(start_s):
+        for quad in self._quads(time.monotonic()):
             for workload in self._plan.workloads:
                 self._play_quad(quad, workload, calls[workload])
+            if self._ceilings:
+                self._ceilings.measure()
 
     def _quads(self, start_s: float) -> Iterator[int]:
         """Numbers of quads: as many as were asked for, or as probably fit into the budget."""
-        budget_s = self._plan.budget_s / len(self._plan.devices)
         wanted = quads_for(self._plan.blocks) if self._plan.blocks else None
-        for quad in itertools.count():
+        for count in itertools.count():
             used_s = time.monotonic() - start_s
-            done = quad / wanted if wanted else used_s / budget_s
-            self._status(f"quad {quad + 1}" + (f" of {wanted}" if wanted else ""), done)
-            next_s = used_s / quad if quad else 0.0
-            over = quad >= wanted if wanted else quad > 0 and used_s + next_s > budget_s
+            each_s = used_s / count if count else 0.0
+            if wanted:
+                done, left_s, over = count / wanted, each_s * (wanted - count), count >= wanted
+            else:
+                done, left_s = used_s / self._budget_s, self._budget_s - used_s
+                over = count >= FEWEST_ROUNDS and used_s + each_s > self._budget_s
             if over or not self._alive():
                 return
-            yield quad
+            of = f" of {wanted}" if wanted else ""
+            self._status(Progress(f"quad {count + 1}{of}", done, left_s if count else None))
+            yield self._first_quad + count
 
     def _alive(self) -> list[Contestant]:
         return [contestant for contestant in self._contestants if contestant.alive]
@@ -68,14 +114,9 @@ class Match:
         """Call the workload in every arm; return how often a turn shall call it."""
         estimates_s = []
         for contestant in self._alive():
-            self._status(f"{contestant.label}: first calls of {workload.name}", None)
-            reply = contestant.ask({"op": "warm", "workload": workload.as_dict()})
-            if reply:
-                estimates_s.append(reply["estimate_s"])
-                contestant.first_call_s[workload.name] = reply["first_call_s"]
-                contestant.emit_phase(
-                    self._emit, "first_call", workload.name, reply["first_call_s"]
-                )
+            self._status(Progress(f"{contestant.label}: first calls of {workload.name}"))
+            estimate_s = contestant.warm(workload, self._emit)
+            estimates_s += [] if estimate_s is None else [estimate_s]
         return calls_per_turn(estimates_s)
 
     def _play_quad(self, quad: int, workload: Workload, calls: int) -> None:
@@ -85,7 +126,7 @@ class Match:
         for position, contestant in enumerate(order):
             block = block_at(quad, position, len(order) // 2)
             output = self._scratch / f"{position}.npy"
-            place = {"block": block, "quad": quad, "position": position}
+            place = {"quad": quad, "block": block, "position": position}
             if contestant.alive and self._turn(contestant, workload, place, calls, output):
                 outputs.append((contestant, block, output))
         for contestant, block, output in outputs:
@@ -109,33 +150,49 @@ class Match:
                 "block": place["block"],
                 "calls": calls,
                 "output": str(output),
+                "delay": contestant.delay,
             }
         )
         if reply is None:
             return False
-        contestant.peak_rss_mib = reply["peak_rss_mib"]
-        context = {
-            "workload": workload.name,
-            "arm": contestant.label,
-            "device": contestant.device,
-            **place,
-            "nonvoluntary_switches": reply["nonvoluntary_switches"],
-            "cpu_pressure_us": reply["cpu_pressure_us"],
-            "others_cpu_s": sum(worker.cpu_s() for worker in others) - idle_s,
-        }
+        contestant.remember(workload, reply)
+        others_cpu_s = sum(worker.cpu_s() for worker in others) - idle_s
+        self._record(contestant, workload, {**place, "others_cpu_s": others_cpu_s}, reply)
+        return True
+
+    def _record(
+        self,
+        contestant: Contestant,
+        workload: Workload,
+        context: Mapping[str, Any],
+        reply: Mapping[str, Any],
+    ) -> None:
+        counted = {key: reply[key] for key in ("start_ns", "clean", "psi_us", "switches",
+                                               "steal_us", "wall_s")}  # fmt: skip
         for call, time_ns in enumerate(reply["times_ns"]):
-            sample = {"record": "sample", **context, "call": call, "time_ns": time_ns}
+            tokens = (
+                {"ttft_ns": reply["ttft_ns"][call], "steps_ns": reply["steps_ns"][call]}
+                if workload.n_gen
+                else {}
+            )
+            where = {**contestant.place(workload), **context, "call": call}
+            sample = {"record": "sample", **where, "time_ns": time_ns, **tokens, **counted}
             contestant.samples.setdefault(workload.name, []).append(sample)
             self._emit(sample)
-        return True
 
     def _judge(self, contestant: Contestant, workload: Workload, block: int, output: Path) -> None:
         """Have the referee compare one turn's output, and remember the first that is wrong."""
-        request = {"workload": workload.as_dict(), "block": block, "output": str(output)}
-        agreement = self._referee.ask(request)
+        agreement = self._referee.ask(
+            {
+                "workload": workload.as_dict(),
+                "block": block,
+                "output": str(output),
+                "dtype": contestant.dtype,
+            }
+        )
+        self._emit({"record": "agreement", **contestant.place(workload), "block": block,
+                    **agreement})  # fmt: skip
         name = workload.name
-        place = {"workload": name, "arm": contestant.label, "device": contestant.device}
-        self._emit({"record": "agreement", **place, "block": block, **agreement})
         contestant.judged[name] = contestant.judged.get(name, 0) + 1
         if not agreement["agreed"]:
             contestant.disagreements.setdefault(name, agreement["message"])

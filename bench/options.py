@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from bench.arms import ARMS
-from reports.environment import usable_cpus
+from bench.arms import ARMS, DEFAULT_ARMS, PEER_ARMS
+from bench.work import ELEMENT_BYTES
+from reports.environment import default_threads, usable_cpus
 
 CANNOT_RUN = 2
+DEVICES = r"cpu|all|gpu(:\d+)?"
+NUMBERS = "N,N"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|)")
 
@@ -23,58 +26,85 @@ class Parser(argparse.ArgumentParser):
         self.exit(CANNOT_RUN, f"{self.prog}: {message}; see --help\n")
 
 
-def make_parser() -> Parser:
-    """The parser of the command line."""
+def make_parser(command: str = "run") -> Parser:
+    """The parser of `bench run`, or of another command that measures workloads."""
     parser = Parser(
-        prog="python -m bench",
-        description="Time a GPT-2 in MAX and in PyTorch: forward passes (pp) and generation (tg).",
+        prog=f"python -m bench {command}",
+        description="Time a GPT-2 in MAX beside others: forward passes (pp) and generation (tg).",
     )
-    parser.add_argument("command", nargs="?", choices=["run"], default="run", help="run (default)")
-    _add_subject(parser.add_argument_group("what is timed"))
+    add_subject(parser.add_argument_group("what is timed"))
+    _add_workloads(parser.add_argument_group("workloads"))
+    _add_arms(parser.add_argument_group("who runs"))
     _add_method(parser.add_argument_group("how it is timed"))
     _add_output(parser.add_argument_group("where results go"))
     return parser
 
 
-def _add_subject(group: argparse._ArgumentGroup) -> None:
+def add_subject(group: argparse._ArgumentGroup) -> None:
+    """The checkpoint and the device."""
     add = group.add_argument
     add(
         "--model",
-        default="tiny",
+        action="append",
         help="tiny (default), random:PRESET[:REGIME], a folder, or a hub id such as "
-        "openai-community/gpt2",
+        "openai-community/gpt2; repeat it to measure several",
     )
     add("--revision", help="branch, tag or commit on the hub")
-    add("--device", default="all", type=_device, help="cpu, gpu, gpu:N or all (default)")
-    numbers = "N,N"
     add(
-        "-p",
-        type=_sizes,
-        default=[32, 128],
-        metavar=numbers,
-        help="forward passes: tokens (32,128)",
+        "--device",
+        default=["all"],
+        type=_devices,
+        metavar="D,D",
+        help="cpu, gpu, gpu:N or all (default)",
     )
-    add("-n", type=_sizes, default=[16], metavar=numbers, help="generation: new tokens (16)")
-    add("-d", type=_positive, default=32, metavar="N", help="generation: tokens of the prompt (32)")
-    add("-b", type=_batches, default=[1], metavar=numbers, help="batch sizes (1)")
+
+
+def _add_workloads(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("-p", type=_sizes, default=[32, 128], metavar=NUMBERS,
+        help="forward passes: tokens (32,128)")  # fmt: skip
+    add("-n", type=_sizes, default=[16], metavar=NUMBERS,
+        help="generation: decode steps (16)")  # fmt: skip
+    add("-d", type=_sizes, default=[32], metavar=NUMBERS,
+        help="generation: tokens of context before (32)")  # fmt: skip
+    add("-b", type=_counts, default=[1], metavar=NUMBERS, help="batch sizes (1)")
+    add(
+        "--logits",
+        choices=["all", "last"],
+        default="all",
+        help="positions whose logits a forward pass gives, in every arm (all)",
+    )
+
+
+def _add_arms(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--arms",
         type=_arms,
-        default=list(ARMS),
+        default=list(DEFAULT_ARMS),
         metavar="A,A",
-        help=f"who runs: {', '.join(ARMS)} (default: all); one named twice runs against itself",
+        help=f"who runs: {', '.join(ARMS)} (default: {','.join(DEFAULT_ARMS)}); peers: "
+        f"{','.join(PEER_ARMS)}; one named twice runs against itself",
     )
+    add(
+        "--dtype",
+        type=_dtypes,
+        default=[],
+        metavar="T,T",
+        help="float32, bfloat16: each arm in each of these that it has (default: as named)",
+    )
+    add("-t", "--threads", type=_threads, default=[default_threads()], metavar=NUMBERS,
+        help="CPUs of every arm (default: the usable ones)")  # fmt: skip
 
 
 def _add_method(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--threads", type=_threads, metavar="N", help="of every arm (default: the usable CPUs)")
     add(
         "--budget",
         type=_duration,
         default=60.0,
         metavar="60s",
-        help="how long to measure, once all is compiled (default: 60s)",
+        help="how long to measure each model, once all is compiled (default: 60s)",
     )
     add(
         "--blocks",
@@ -83,12 +113,13 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         help="turns of each arm and workload, in place of a budget; rounded up to an even number",
     )
     add("--seed", type=_natural, default=0, help="draws token ids, turns and random weights (0)")
+    add("--cold", action="store_true", help="also compile once with empty caches, and record it")
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
-    add("--json", type=Path, metavar="PATH", help="write rows and effects as JSON")
+    add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
+    add("--json", type=Path, metavar="PATH", help="write rows, effects and ceilings as JSON")
 
 
 def _natural(text: str) -> int:
@@ -107,30 +138,42 @@ def _sizes(text: str) -> list[int]:
     return list(dict.fromkeys(_natural(part) for part in text.split(",")))
 
 
-def _batches(text: str) -> list[int]:
+def _counts(text: str) -> list[int]:
     return list(dict.fromkeys(_positive(part) for part in text.split(",")))
 
 
-def _threads(text: str) -> int:
-    threads, usable = _positive(text), len(usable_cpus())
-    if threads > usable:
-        raise argparse.ArgumentTypeError(f"{threads} is more than the {usable} usable CPUs")
-    return threads
+def _threads(text: str) -> list[int]:
+    counts, usable = _counts(text), len(usable_cpus())
+    if (most := max(counts)) > usable:
+        raise argparse.ArgumentTypeError(f"{most} is more than the {usable} usable CPUs")
+    return counts
 
 
 def _arms(text: str) -> list[str]:
+    return _chosen(text, "arm", list(ARMS))
+
+
+def _dtypes(text: str) -> list[str]:
+    known = [name for name in ELEMENT_BYTES if any(s.dtype == name for s in ARMS.values())]
+    return list(dict.fromkeys(_chosen(text, "dtype", known)))
+
+
+def _chosen(text: str, what: str, known: list[str]) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in ARMS]:
+    if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(
-            f"unknown arm {unknown[0]!r}; choose from {', '.join(ARMS)}"
+            f"unknown {what} {unknown[0]!r}; choose from {', '.join(known)}"
         )
     return names
 
 
-def _device(text: str) -> str:
-    if not re.fullmatch(r"cpu|all|gpu(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"unknown device {text!r}; choose cpu, gpu, gpu:N or all")
-    return text
+def _devices(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if not re.fullmatch(DEVICES, name)]:
+        raise argparse.ArgumentTypeError(
+            f"unknown device {unknown[0]!r}; choose cpu, gpu, gpu:N or all"
+        )
+    return names
 
 
 def _duration(text: str) -> float:

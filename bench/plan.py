@@ -10,41 +10,57 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.workloads import Workload
+    from impl.config import GPT2Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to measure.
+    """What to measure of one checkpoint.
 
     Attributes:
         model: the checkpoint, as `reference.load.load` takes it.
         revision: on the hub.
+        config: its sizes.
         weights_sha256: what every worker must have loaded.
         devices: each with every arm.
-        arms: labels (`bench.arms.labels_of`).
+        arms: labels (`bench.arms.labels_of`), the null's second runner included.
         workloads: what to time.
-        threads: CPUs of every worker.
-        budget_s: how long to measure, all devices together; without `blocks`.
+        threads: CPUs of every worker; each number is a competition of its own.
+        budget_s: how long to measure, all competitions together; without `blocks`.
         blocks: turns of each arm, of each workload; None measures as long as the budget lasts.
-        seed: draws token ids, the order of turns, and the weights of `random:` checkpoints.
+        seed: draws token ids, the order of turns, resamples, and the weights of `random:`.
+        cold: start each arm that compiles once with empty caches before.
     """
 
     model: str
     revision: str | None
+    config: GPT2Config
     weights_sha256: str
     devices: Sequence[str]
     arms: Sequence[str]
     workloads: Sequence[Workload]
-    threads: int
+    threads: Sequence[int]
     budget_s: float
     blocks: int | None
     seed: int
+    cold: bool = False
 
-    def worker_arguments(self, role: str, device: str) -> list[str]:
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Device and threads of each competition. Threads are the CPU's: one number for a GPU."""
+        most = max(self.threads)
+        return [
+            (device, threads)
+            for device in self.devices
+            for threads in self.threads
+            if device == "cpu" or threads == most
+        ]
+
+    def worker_arguments(self, role: str, device: str, threads: int) -> list[str]:
         """What a worker of this run is started with."""
         workloads = json.dumps([workload.as_dict() for workload in self.workloads])
         revision = ["--revision", self.revision] if self.revision else []
         return [
             role, "--model", self.model, *revision, "--device", device, "--seed", str(self.seed),
-            "--threads", str(self.threads), "--workloads", workloads,
+            "--threads", str(threads), "--workloads", workloads,
         ]  # fmt: skip

@@ -43,13 +43,23 @@ class Worker:
     Args:
         arguments: behind `python -m bench.worker`.
         log: takes whatever the worker prints.
+        python: the interpreter that runs it; None for this one.
+        variables: set in its environment.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        python: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._log = log
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", *arguments],
+                [python or sys.executable, "-m", "bench.worker", *arguments],
+                env={**os.environ, **(variables or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -147,7 +157,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             return "the worker closed its pipe"
         if code < 0:
-            return f"the worker was killed by {_signal_name(-code)}"
+            memory = " (out of memory?)" if -code == signal.SIGKILL else ""
+            return f"the worker was killed by {_signal_name(-code)}{memory}"
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"the worker ended with exit code {code}" + (f": {last}" if last else "")

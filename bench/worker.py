@@ -1,4 +1,4 @@
-"""A worker process: `python -m bench.worker ARM ...` (an arm, `referee`, or `devices`).
+"""A worker process: `python -m bench.worker ARM ...` (an arm, or a role of `bench.roles`).
 
 It says in one line of JSON that it is ready, then answers each request, one line of JSON on stdin,
 by one line on stdout. While it has nothing to do it blocks on the read, and the parent stops it
@@ -17,22 +17,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench.counters import limit_cpus, peak_rss_mib, read_counters
+from bench.counters import limit_cpus, peak_rss_mib, reset_peak_rss, rss_mib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TextIO
 
-    import numpy.typing as npt
-
     from bench.arms import Arm
-    from bench.workloads import Workload
 
-    Array = npt.NDArray[Any]
     Reply = dict[str, Any]
-
-WARM_CALLS = 3
-"""Calls of each workload before any is timed, the first one included."""
+    Answer = Callable[[Reply], Reply]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     if options.threads:
         limit_cpus(options.threads)
     try:
-        ready, answer = _ROLES.get(options.role, _arm_role)(options)
+        ready, answer = _set_up(options)
     except Exception as error:
         _send(replies, _failure(error))
         return 1
@@ -54,6 +48,12 @@ def main(argv: Sequence[str]) -> int:
             reply = _failure(error)
         _send(replies, reply)
     return 0
+
+
+def _set_up(options: argparse.Namespace) -> tuple[Reply, Answer]:
+    from bench.roles import ROLES
+
+    return ROLES.get(options.role, _arm_role)(options)
 
 
 def _private_pipes() -> tuple[TextIO, TextIO]:
@@ -79,127 +79,57 @@ def _failure(error: Exception) -> Reply:
     return {"error": f"{type(error).__name__}: {text}" if text else type(error).__name__}
 
 
-def _arm_role(options: argparse.Namespace) -> tuple[Reply, Callable[[Reply], Reply]]:
+class Phases:
+    """Seconds and peak memory of what happens once, one phase after the other."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float | None] = {}
+        self.memory: dict[str, dict[str, float | None]] = {}
+        self._mark()
+
+    def end(self, name: str, *, exists: bool = True) -> None:
+        """The phase `name` ends here, and the next begins; `exists` is false for an empty one."""
+        self.seconds[name] = time.perf_counter() - self._start_s if exists else None
+        if exists:
+            self.memory[name] = {"peak_rss_mib": peak_rss_mib(), "rss_mib": rss_mib()}
+        self._mark()
+
+    def _mark(self) -> None:
+        reset_peak_rss()
+        self._start_s = time.perf_counter()
+
+
+def _arm_role(options: argparse.Namespace) -> tuple[Reply, Answer]:
     """Load an arm and make it ready, each phase timed."""
-    start_s = time.perf_counter()
+    phases = Phases()
     from bench.arms import spec_of
+    from bench.server import ArmServer, load_checkpoint
     from bench.workloads import Workload
 
     module, _, name = spec_of(options.role).adapter.partition(":")
     adapter = getattr(importlib.import_module(module), name)
-    imported_s = time.perf_counter()
-    checkpoint = _checkpoint(options)
+    phases.end("import")
+    checkpoint = load_checkpoint(options)
     arm: Arm = adapter(checkpoint, options.device, options.threads)
-    loaded_s = time.perf_counter()
+    phases.end("load")
     arm.compile([Workload(**fields) for fields in json.loads(options.workloads)])
-    compiled_s = time.perf_counter()
+    phases.end("compile", exists=arm.compiles)
     ready = {
-        "import_s": imported_s - start_s,
-        "load_s": loaded_s - imported_s,
-        "compile_s": compiled_s - loaded_s if arm.compiles else None,
+        "seconds": phases.seconds,
+        "memory": phases.memory,
+        "cache": arm.cache,
+        "runtime": arm.runtime,
+        "kernel_path": arm.kernel_path,
+        "weight_bytes": arm.weight_bytes,
         "weights_sha256": checkpoint.sha256,
     }
     server = ArmServer(arm, checkpoint.config.vocab_size, options.seed)
     return ready, server.answer
 
 
-class ArmServer:
-    """Answers the requests for an arm."""
-
-    def __init__(self, arm: Arm, vocab_size: int, seed: int) -> None:
-        self._arm, self._vocab_size, self._seed = arm, vocab_size, seed
-
-    def answer(self, request: Reply) -> Reply:
-        """`warm` a workload up, or take a `turn`."""
-        from bench.workloads import Workload
-
-        workload = Workload(**request["workload"])
-        match request["op"]:
-            case "warm":
-                return self.warm(workload)
-            case "turn":
-                return self.turn(workload, request["block"], request["calls"], request["output"])
-            case other:
-                raise ValueError(f"unknown request {other!r}")
-
-    def warm(self, workload: Workload) -> Reply:
-        """Call a workload a few times, on inputs that come in no block."""
-        ids = _ids(workload, self._vocab_size, self._seed + 1, 0)
-        times_ns, _ = self._timed(workload, ids, WARM_CALLS)
-        return {"first_call_s": times_ns[0] / 1e9, "estimate_s": min(times_ns[1:]) / 1e9}
-
-    def turn(self, workload: Workload, block: int, calls: int, output: str) -> Reply:
-        """Time `calls` calls on the inputs of `block`, and save what the last one returned."""
-        import numpy as np
-
-        ids = _ids(workload, self._vocab_size, self._seed, block)
-        before = read_counters()
-        times_ns, result = self._timed(workload, ids, calls)
-        spent = read_counters().since(before)
-        np.save(output, result)
-        return {
-            "times_ns": times_ns,
-            "nonvoluntary_switches": spent.nonvoluntary_switches,
-            "cpu_pressure_us": spent.cpu_pressure_us,
-            "peak_rss_mib": peak_rss_mib(),
-        }
-
-    def _timed(self, workload: Workload, ids: Array, calls: int) -> tuple[list[int], Array]:
-        times_ns = []
-        for _ in range(calls):
-            start_ns = time.perf_counter_ns()
-            if workload.n_gen:
-                result = self._arm.generate(ids, workload.n_gen)
-            else:
-                result = self._arm.forward(ids)
-            times_ns.append(time.perf_counter_ns() - start_ns)
-        return times_ns, result
-
-
-def _referee_role(options: argparse.Namespace) -> tuple[Reply, Callable[[Reply], Reply]]:
-    from dataclasses import asdict
-
-    import numpy as np
-
-    from bench.referee import Referee
-    from bench.workloads import Workload
-
-    checkpoint = _checkpoint(options)
-    referee = Referee(checkpoint, options.threads)
-    vocab_size, seed = checkpoint.config.vocab_size, options.seed
-
-    def answer(request: Reply) -> Reply:
-        workload = Workload(**request["workload"])
-        ids = _ids(workload, vocab_size, seed, request["block"])
-        return asdict(referee.check(workload, ids, np.load(request["output"])))
-
-    return {"weights_sha256": checkpoint.sha256}, answer
-
-
-def _devices_role(_: argparse.Namespace) -> tuple[Reply, Callable[[Reply], Reply]]:
-    from impl.runtime import NO_ACCELERATOR, device_names
-
-    return {"devices": device_names(), "none": NO_ACCELERATOR}, lambda _: {}
-
-
-_ROLES = {"referee": _referee_role, "devices": _devices_role}
-
-
-def _checkpoint(options: argparse.Namespace) -> Any:
-    from reference.load import load
-
-    return load(options.model, revision=options.revision, seed=options.seed)
-
-
-def _ids(workload: Workload, vocab_size: int, seed: int, block: int) -> Array:
-    from bench.workloads import prompt_ids
-
-    return prompt_ids(workload, vocab_size, seed, block)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.worker")
-    parser.add_argument("role", help="an arm, referee or devices")
+    parser.add_argument("role", help="an arm, or a role of bench.roles")
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--revision")
     parser.add_argument("--device", default="cpu")

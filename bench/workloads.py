@@ -1,9 +1,10 @@
 """What is timed, under the names that llama-bench's users know.
 
-- `pp128`: a forward pass over a prompt of 128 tokens, logits of all positions.
-- `tg16`: 16 tokens generated greedily after a prompt of `n_depth` tokens, from the prompt's ids to
-  the last new id; only the logits of the last position are computed. Unlike llama-bench's, the
-  time includes the pass over the prompt, without which the first token cannot be had.
+- `pp128`: a forward pass over a prompt of 128 tokens, logits of all positions (`pp128 last`: of the
+  last one only).
+- `tg16 @ d32`: 16 tokens generated greedily, one decode step each, behind a context of 32. The
+  pass over the context gives the first token; its time is the time to first token, and no part of
+  the 16 steps'. So there are 17 new tokens, and 16 durations between them.
 
 Token ids and logits travel between host and device inside the timed region, for every arm.
 """
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+Logits = Literal["all", "last"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -30,54 +33,69 @@ class Workload:
     Attributes:
         batch: rows.
         n_prompt: tokens of a timed forward pass, 0 where tokens are generated.
-        n_gen: new tokens of each row, 0 for a forward pass.
-        n_depth: tokens of the prompt that generation continues.
+        n_gen: decode steps of each row, 0 for a forward pass.
+        n_depth: tokens of the context that generation continues.
+        logits: the positions whose logits a forward pass gives.
     """
 
     batch: int
     n_prompt: int = 0
     n_gen: int = 0
     n_depth: int = 0
+    logits: Logits = "all"
 
     @property
     def name(self) -> str:
-        """`pp128`, `tg16`; with a batch of more than one, `pp128 b4`."""
-        short = f"tg{self.n_gen}" if self.n_gen else f"pp{self.n_prompt}"
-        return short if self.batch == 1 else f"{short} b{self.batch}"
+        """`pp128`, `tg16 @ d32`; with a batch of more than one, `pp128 b4`."""
+        if self.n_gen:
+            parts = [f"tg{self.n_gen} @ d{self.n_depth}"]
+        else:
+            parts = [f"pp{self.n_prompt}"] + (["last"] if self.logits == "last" else [])
+        return " ".join(parts + ([f"b{self.batch}"] if self.batch > 1 else []))
 
     @property
-    def logits_policy(self) -> Literal["all", "last"]:
+    def logits_policy(self) -> Logits:
         """The positions whose logits every arm computes."""
-        return "last" if self.n_gen else "all"
+        return "last" if self.n_gen else self.logits
 
     @property
     def prompt_length(self) -> int:
-        """Tokens of each row that the arm is given."""
-        return self.n_depth if self.n_gen else self.n_prompt
+        """Tokens of each row that the arm is given; a context of 0 is the one token it needs."""
+        return max(1, self.n_depth) if self.n_gen else self.n_prompt
 
     @property
     def length(self) -> int:
-        """Tokens of each row in the end, prompt and new ones."""
+        """Positions of each row in the end."""
         return self.prompt_length + self.n_gen
 
     @property
+    def n_new(self) -> int:
+        """New tokens of each row: the context's pass gives one, each step another."""
+        return self.n_gen + 1 if self.n_gen else 0
+
+    @property
     def tokens(self) -> int:
-        """What `tok_s` counts: tokens of the prompt for `pp`, new tokens for `tg`."""
+        """What `tok_s` counts: tokens of the prompt for `pp`, of the timed steps for `tg`."""
         return self.batch * (self.n_gen or self.n_prompt)
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, Any]:
         """The fields, to be sent to a worker: `Workload(**fields)` is the same again."""
         return asdict(self)
 
 
 def workloads(
-    prompts: Sequence[int], generated: Sequence[int], batches: Sequence[int], depth: int
+    prompts: Sequence[int],
+    generated: Sequence[int],
+    depths: Sequence[int],
+    batches: Sequence[int],
+    logits: Logits = "all",
 ) -> list[Workload]:
     """Every forward pass, then every generation, for each batch size; a size of 0 asks for none."""
-    return [
-        *(Workload(batch=b, n_prompt=n) for b in batches for n in prompts if n),
-        *(Workload(batch=b, n_gen=n, n_depth=depth) for b in batches for n in generated if n),
-    ]
+    passes = [Workload(batch=b, n_prompt=n, logits=logits) for b in batches for n in prompts if n]
+    return passes + [
+        Workload(batch=b, n_gen=n, n_depth=d)
+        for b in batches for d in depths for n in generated if n
+    ]  # fmt: skip
 
 
 def prompt_ids(workload: Workload, vocab_size: int, seed: int, block: int) -> Array:

@@ -39,7 +39,7 @@ def collect(
     """
     commit, dirty = _git_state(REPOSITORY)
     return {
-        "versions": {name: _version(name) for name in PACKAGES}
+        "versions": {name: package_version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "cpu": _cpu_model(),
         "logical_cpus": os.cpu_count(),
@@ -116,7 +116,8 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -59,8 +59,9 @@ def layer_table(layers: pd.DataFrame, style: str = "pipe") -> str:
 
 
 def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
-    """The tables of a benchmark, by workload and arm, and the ratios."""
+    """The tables of a benchmark: by workload and arm, ratios, the null, and the ceilings."""
     parts = [_title(run, "Benchmark")]
+    nulls, ceilings = (pd.DataFrame(run.of(kind), dtype=object) for kind in ("null", "ceiling"))
     if not len(rows):
         samples = len(run.of("sample"))
         return "\n".join([*parts, f"No rows were recorded ({samples} samples were).\n"])
@@ -68,8 +69,15 @@ def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
         parts.append("Everything was skipped, so nothing was measured.\n")
     parts += [markdown_table(_bench_table(rows)), ""]
     if len(effects):
-        ratios = effects.drop(columns="record", errors="ignore").map(_short)
-        parts += ["## Time of one arm over another's\n", markdown_table(ratios), ""]
+        parts += ["## Time of one arm over another's\n", markdown_table(_effect_table(effects)), ""]
+    if len(nulls):
+        parts += ["## The same arm against itself\n", markdown_table(_effect_table(nulls)), ""]
+    if len(ceilings):
+        parts += [
+            "## What the machine can do at most\n",
+            markdown_table(_ceiling_table(ceilings)),
+            "",
+        ]
     return "\n".join(parts)
 
 
@@ -86,11 +94,37 @@ def _bench_table(rows: pd.DataFrame) -> pd.DataFrame:
                 for low, high in zip(rows["ci_lo_s"], rows["ci_hi_s"], strict=True)
             ],
             "tokens/s": rows["tok_s"].map(_short),
+            "TTFT, ms": rows["ttft_ms"].map(_short),
+            "TPOT, ms": rows["tpot_ms"].map(_short),
+            "limit": rows["roofline_pct"].map(lambda pct: "" if missing(pct) else f"{pct:.0f}%"),
+            "bound": rows["bound"].map(_text),
             "peak RSS, MiB": rows["peak_rss_mib"].map(_short),
             "status": rows["status"],
             "reasons": rows["invalid_reasons"].map(_reasons),
         }
     )  # fmt: skip
+
+
+def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """Ratios of times, and what they say."""
+    columns = ["workload", "device", "threads", "arm", "versus", "quads", "verdict"]
+    shown = effects.reindex(columns=columns).map(_text)
+    pairs = zip(effects["ci_lo"], effects["ci_hi"], strict=True)
+    shown.insert(5, "ratio", effects["ratio"].map(_short))
+    shown.insert(
+        6,
+        "95% interval",
+        ["" if missing(low) else f"{_short(low)} to {_short(high)}" for low, high in pairs],
+    )
+    return shown.loc[:, (shown != "").any()]
+
+
+def _ceiling_table(ceilings: pd.DataFrame) -> pd.DataFrame:
+    columns = ["ceiling", "workload", "device", "threads", "dtype", "unit", "blocks", "what"]
+    shown = ceilings.reindex(columns=columns).map(_text)
+    shown.insert(5, "best", ceilings["value"].map(_short))
+    shown.insert(6, "median", ceilings["median"].map(_short))
+    return shown
 
 
 def _title(run: Run, what: str) -> str:

@@ -23,14 +23,25 @@ CHECK_COLUMNS = (
     "envelope_max", "envelope_rms", "ratio", "used", "verdict", "message",
 )  # fmt: skip
 ROW_COLUMNS = (
-    "workload", "arm", "device", "dtype", "batch", "n_prompt", "n_gen", "n_depth", "logits_policy",
-    "kv_cache", "threads", "status", "median_s", "ci_lo_s", "ci_hi_s", "tok_s", "peak_rss_mib",
-    "load_s", "compile_s", "first_call_s", "samples", "verified", "invalid_reasons",
+    "model", "workload", "arm", "device", "dtype", "threads", "batch", "n_prompt", "n_gen",
+    "n_depth", "logits_policy", "kv_cache", "runtime", "kernel_path", "status", "median_s",
+    "ci_lo_s", "ci_hi_s", "median_clean_s", "ci_lo_clean_s", "ci_hi_clean_s", "tok_s", "blocks",
+    "blocks_clean", "quads", "samples", "n_eff", "ttft_ms", "tpot_ms", "itl_ms", "itl_ms_p90",
+    "itl_ms_p95", "itl_ms_p99", "itl_ms_n", "e2e_ms", "e2e_ms_p90", "e2e_ms_p95", "e2e_ms_p99",
+    "e2e_ms_n", "prefill_tok_s", "decode_tok_s", "flops", "flops_executed", "bytes", "passes",
+    "mfu", "hfu", "mbu", "roofline_pct", "bound", "peak_rss_mib", "peak_device_mib", "kv_bytes",
+    "weight_bytes", "import_s", "load_s", "compile_s", "compile_cache", "first_call_s",
+    "host_copy_s", "verified", "invalid_reasons",
 )  # fmt: skip
-EFFECT_COLUMNS = ("workload", "device", "arm", "versus", "ratio", "ci_lo", "ci_hi", "quads")
+EFFECT_COLUMNS = (
+    "model", "workload", "device", "dtype", "threads", "arm", "versus", "ratio", "ci_lo", "ci_hi",
+    "ratio_clean", "ci_lo_clean", "ci_hi_clean", "quads", "quads_clean", "margin", "verdict",
+    "blocks_needed",
+)  # fmt: skip
 SAMPLE_COLUMNS = (
-    "workload", "arm", "device", "block", "quad", "position", "call", "time_ns",
-    "nonvoluntary_switches", "cpu_pressure_us", "others_cpu_s",
+    "model", "workload", "arm", "device", "dtype", "threads", "quad", "block", "position", "call",
+    "start_ns", "time_ns", "ttft_ns", "clean", "psi_us", "switches", "steal_us", "wall_s",
+    "others_cpu_s",
 )  # fmt: skip
 
 _SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}

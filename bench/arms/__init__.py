@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
 
-    from bench.workloads import Workload
+    from bench.workloads import Logits, Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
+    Stamp = Callable[[], None]
+    Cache = Literal["cold", "warm"]
 
 
 class ArmUnavailable(RuntimeError):  # noqa: N818 - it is no error, but the reason of a SKIP
     """This arm cannot run here, told in one sentence."""
 
 
-class Arm(Protocol):
-    """What the worker needs of an arm. Making one loads the model, `compile` makes it ready."""
+class Arm(ABC):
+    """What the worker needs of an arm. Making one loads the model, `compile` makes it ready.
 
-    compiles: ClassVar[bool]
-    """Whether `compile` does anything; otherwise no `compile_s` is reported."""
+    Attributes:
+        compiles: whether `compile` does anything; otherwise no `compile_s` is reported.
+        cache: after `compile`, whether something was made anew (`cold`) or found (`warm`).
+        runtime: name and version of what computes.
+        kernel_path: which kernels compute, where the arm can tell.
+        weight_bytes: memory of the weights as the arm holds them; None where it does not tell.
+    """
 
+    compiles: ClassVar[bool] = False
+    cache: Cache | None = None
+    runtime: str = ""
+    kernel_path: str | None = None
+    weight_bytes: int | None = None
+
+    @abstractmethod
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:
         """Load the weights; raises ArmUnavailable where this cannot run."""
 
-    def compile(self, workloads: list[Workload]) -> None:
+    def compile(self, workloads: Sequence[Workload]) -> None:  # noqa: B027 - eager arms need none
         """Make ready for these workloads."""
 
-    def forward(self, ids: Array) -> Array:
-        """Token ids int64 `[batch, sequence]` to logits float32 `[batch, sequence, vocab_size]`."""
+    @abstractmethod
+    def forward(self, ids: Array, logits: Logits) -> Array:
+        """Token ids int64 `[batch, sequence]` to logits float32 on the host.
 
-    def generate(self, ids: Array, n_gen: int) -> Array:
-        """Greedy continuation: int64 `[batch, length]` to int64 `[batch, n_gen]`."""
+        Returns:
+            `[batch, sequence, vocab_size]`, or for `last` `[batch, 1, vocab_size]`.
+        """
+
+    @abstractmethod
+    def generate(self, ids: Array, n_new: int, stamp: Stamp) -> Array:
+        """Greedy continuation: int64 `[batch, length]` to int64 `[batch, n_new]`.
+
+        `stamp` is called once for each new token, as soon as it is on the host for every row.
+        """
+
+    def kv_bytes(self, workload: Workload) -> int | None:  # noqa: ARG002
+        """Memory of the keys and values kept for a workload; None where it does not tell."""
+        return None
+
+    def peak_device_mib(self) -> float | None:
+        """Most memory that was taken on the accelerator; None without one."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +79,42 @@ class ArmSpec:
         adapter: `module:class`.
         kv_cache: whether generation keeps keys and values, rather than computing them anew.
         candidate: whether it runs the MAX model, whose speed counts only when it is verified.
+        dtype: of weights and activations.
+        packages: a peer's own, which are installed apart (`bench.peers`); none for other arms.
+        cpu_only: whether it runs on the CPU alone.
     """
 
     adapter: str
-    kv_cache: bool
-    candidate: bool
+    kv_cache: bool = True
+    candidate: bool = False
+    dtype: str = "float32"
+    packages: tuple[str, ...] = ()
+    cpu_only: bool = False
+
+    @property
+    def peer(self) -> bool:
+        """Whether it runs in the peers' environment."""
+        return bool(self.packages)
 
 
 ARMS: dict[str, ArmSpec] = {
     "max": ArmSpec("bench.arms.max_readable:MaxReadable", kv_cache=False, candidate=True),
-    "torch": ArmSpec("bench.arms.torch_eager:TorchEager", kv_cache=True, candidate=False),
+    "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
+    "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),
+    "onnxruntime": ArmSpec(
+        "bench.arms.onnx_runtime:OnnxRuntime", packages=("onnxruntime",), cpu_only=True
+    ),
+    "openvino": ArmSpec("bench.arms.open_vino:OpenVino", packages=("openvino",), cpu_only=True),
+    "ctranslate2": ArmSpec(
+        "bench.arms.c_translate2:CTranslate2", packages=("ctranslate2",), cpu_only=True
+    ),
+    "llama.cpp": ArmSpec(
+        "bench.arms.llama_cpp:LlamaCpp", packages=("llama_cpp", "gguf"), cpu_only=True
+    ),
 }
+
+DEFAULT_ARMS = ("max", "torch")
+PEER_ARMS = tuple(name for name, spec in ARMS.items() if spec.peer)
 
 BASELINE = "torch"
 """The arm that ratios are taken to, where it takes part."""
@@ -66,7 +125,7 @@ def spec_of(label: str) -> ArmSpec:
     return ARMS[label.partition("#")[0]]
 
 
-def labels_of(names: list[str]) -> list[str]:
+def labels_of(names: Sequence[str]) -> list[str]:
     """Tell the runners of one and the same arm apart: `torch, torch` is `torch, torch#2`."""
     seen: dict[str, int] = {}
     labels = []
@@ -74,3 +133,22 @@ def labels_of(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         labels.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     return labels
+
+
+def baseline_of(labels: Sequence[str]) -> str:
+    """The label that ratios are taken to: PyTorch's, or the first."""
+    return BASELINE if BASELINE in labels else labels[0]
+
+
+def with_null(labels: Sequence[str]) -> list[str]:
+    """Add the baseline's second runner where no arm runs twice, so that every run has a null."""
+    names = [label.partition("#")[0] for label in labels]
+    if len(set(names)) < len(names):
+        return list(labels)
+    return labels_of([*names, baseline_of(labels)])
+
+
+def null_pair(labels: Sequence[str]) -> tuple[str, str]:
+    """The label that ran against itself, and itself."""
+    second = next(label for label in labels if "#" in label)
+    return second, second.partition("#")[0]

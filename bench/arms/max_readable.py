@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bench.arms import ArmUnavailable
+from bench.arms import Arm, ArmUnavailable
+from bench.caches import Watch, max_cache
 from impl.generate import generate
 from impl.next_token import WholeSequence
 from impl.runtime import CompiledGPT2, DeviceError, check_device
 from impl.sampling import Sampler
+from reports.environment import package_version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-    from bench.workloads import Workload
+    from bench.arms import Stamp
+    from bench.workloads import Logits, Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
 
 
-class MaxReadable:
+class MaxReadable(Arm):
     """What `python -m impl` runs; MAX takes its threads from the CPU affinity."""
 
     compiles: ClassVar[bool] = True
@@ -33,20 +38,27 @@ class MaxReadable:
             raise ArmUnavailable(str(error)) from error
         self._checkpoint = checkpoint
         self._device = device
+        self.runtime = f"max {package_version('max')}"
+        self.weight_bytes = sum(array.nbytes for array in checkpoint.weights.values())
 
-    def compile(self, workloads: list[Workload]) -> None:
-        """Compile the program of forward passes, that of generation, or both."""
+    def compile(self, workloads: Sequence[Workload]) -> None:
+        """Compile the program of all logits, that of the last position's, or both."""
         arguments = self._checkpoint.config, self._checkpoint.weights, self._device
-        if any(workload.n_prompt for workload in workloads):
-            self._forward = CompiledGPT2(*arguments)
-        if any(workload.n_gen for workload in workloads):
-            self._next_token = WholeSequence(*arguments)
+        watch = Watch(max_cache())
+        if any(workload.logits_policy == "all" for workload in workloads):
+            self._all = CompiledGPT2(*arguments)
+        if any(workload.logits_policy == "last" for workload in workloads):
+            self._last = WholeSequence(*arguments)
+        self.cache = watch.cache()
 
-    def forward(self, ids: Array) -> Array:
-        """Logits of every position: float32 `[batch, sequence, vocab_size]`."""
-        return self._forward(ids)
+    def forward(self, ids: Array, logits: Logits) -> Array:
+        """Logits float32 `[batch, sequence or 1, vocab_size]`."""
+        return self._all(ids) if logits == "all" else self._last.logits(ids)[:, None]
 
-    def generate(self, ids: Array, n_gen: int) -> Array:
+    def generate(self, ids: Array, n_new: int, stamp: Stamp) -> Array:
         """Greedy continuation, through the loop that `python -m impl generate` uses."""
-        steps = generate(self._next_token, ids, max_new_tokens=n_gen, sampler=Sampler(0.0))
-        return np.stack([step.tokens for step in steps], axis=1)
+        tokens = []
+        for step in generate(self._last, ids, max_new_tokens=n_new, sampler=Sampler(0.0)):
+            tokens.append(step.tokens)
+            stamp()
+        return np.stack(tokens, axis=1)

@@ -13,9 +13,14 @@ def logits():
     return np.random.default_rng(0).standard_normal((2, 3, 11)).astype(np.float32)
 
 
+def bound(logits):
+    """What the referee allows in float32."""
+    return float(RELATIVE_BOUND * np.abs(logits).max())
+
+
 def test_equal_logits_and_rounding_errors_agree(logits):
-    assert compare_logits(logits, logits).agreed
-    assert compare_logits(logits * np.float32(1 + 1e-6), logits).agreed
+    assert compare_logits(logits, logits, bound(logits)).agreed
+    assert compare_logits(logits * np.float32(1 + 1e-6), logits, bound(logits)).agreed
 
 
 def test_the_bound_is_relative_to_the_largest_logit(logits):
@@ -23,7 +28,7 @@ def test_the_bound_is_relative_to_the_largest_logit(logits):
     for share, agreed in ((0.9, True), (1.1, False)):
         wrong = logits.astype(np.float64)
         wrong[1, 2, 3] += share * RELATIVE_BOUND * scale
-        assert compare_logits(wrong, logits).agreed is agreed
+        assert compare_logits(wrong, logits, bound(logits)).agreed is agreed
 
 
 @pytest.mark.parametrize(
@@ -40,13 +45,13 @@ def test_the_bound_is_relative_to_the_largest_logit(logits):
     ids=["nan", "inf", "shorter", "fewer rows", "no batch", "rows swapped", "zeros"],
 )
 def test_wrong_logits_do_not_agree(logits, spoil):
-    agreement = compare_logits(spoil(logits), logits)
+    agreement = compare_logits(spoil(logits), logits, bound(logits))
     assert not agreement.agreed
     assert agreement.message
 
 
 def test_greedy_tokens_agree(logits):
-    agreement = compare_tokens(logits.argmax(-1), 3, logits)
+    agreement = compare_tokens(logits.argmax(-1), 3, logits, bound(logits))
     assert agreement.agreed
     assert agreement.difference == 0
 
@@ -54,7 +59,7 @@ def test_greedy_tokens_agree(logits):
 def test_one_wrong_token_does_not_agree(logits):
     tokens = logits.argmax(-1)
     tokens[1, 2] = logits[1, 2].argmin()
-    agreement = compare_tokens(tokens, 3, logits)
+    agreement = compare_tokens(tokens, 3, logits, bound(logits))
     assert not agreement.agreed
     assert "below the best" in agreement.message
 
@@ -64,7 +69,7 @@ def test_a_tie_may_be_decided_either_way(logits):
     best, second = logits[0, 0].argsort()[[-1, -2]]
     logits[0, 0, second] = logits[0, 0, best] - 1e-5
     tokens[0, 0] = second
-    assert compare_tokens(tokens, 3, logits).agreed
+    assert compare_tokens(tokens, 3, logits, bound(logits)).agreed
 
 
 @pytest.mark.parametrize(
@@ -77,5 +82,5 @@ def test_a_tie_may_be_decided_either_way(logits):
     ],
 )
 def test_what_cannot_be_tokens_is_said(tokens, problem, logits):
-    assert not compare_tokens(tokens, 3, logits).agreed
+    assert not compare_tokens(tokens, 3, logits, bound(logits)).agreed
     assert re.search(problem, tokens_problem(tokens, (2, 3), 11))

@@ -5,11 +5,19 @@ import sys
 
 import pytest
 
-from bench.arms import ARMS, BASELINE, labels_of, spec_of
+from bench.arms import (
+    ARMS,
+    BASELINE,
+    baseline_of,
+    labels_of,
+    null_pair,
+    spec_of,
+    with_null,
+)
 
 PROGRAM = """
 import sys
-import bench.cli, bench.run, bench.worker
+import bench.cli, bench.run_command, bench.worker
 print(*(name for name in ("max", "torch", "transformers") if name in sys.modules))
 """
 
@@ -44,3 +52,15 @@ def test_adapters_are_named_by_module_and_class(spec):
     module, _, name = spec.adapter.partition(":")
     assert module.startswith("bench.arms.")
     assert name.isidentifier()
+
+
+def test_every_run_has_an_arm_that_runs_against_itself():
+    assert with_null(["max", "torch"]) == ["max", "torch", "torch#2"]
+    assert with_null(["max"]) == ["max", "max#2"]
+    assert with_null(["max", "max#2"]) == ["max", "max#2"]
+    assert null_pair(["max", "torch", "torch#2"]) == ("torch#2", "torch")
+
+
+def test_torch_is_the_baseline_where_it_takes_part():
+    assert baseline_of(["max", "torch"]) == "torch"
+    assert baseline_of(["openvino", "max"]) == "openvino"

@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
-import bench.cli
+from bench import planning, run_command
 from bench.cli import main
-from bench.contestant import Contestant
 from bench.options import make_parser
+from bench.planning import UsageError, find_devices, in_dtypes
 from bench.process import WorkerError
+from bench.workloads import Workload
 from reports.records import RunWriter, read_run
+from tests.bench.helpers import contestant, group
 
 CPU = ["--model", "random:tiny", "--device", "cpu"]
 
@@ -19,9 +21,9 @@ CPU = ["--model", "random:tiny", "--device", "cpu"]
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """No worker starts, and no run outside `tmp_path`."""
-    monkeypatch.setattr(bench.cli, "ROOT", tmp_path)
-    monkeypatch.setattr(bench.cli, "_found_devices", lambda: (["cpu"], "MAX finds no accelerator"))
-    monkeypatch.setattr(bench.cli, "RunWriter", lambda *a, **k: RunWriter(*a, root=tmp_path, **k))
+    monkeypatch.setattr(run_command, "ROOT", tmp_path)
+    monkeypatch.setattr(planning, "found_devices", lambda: (["cpu"], "MAX finds no accelerator"))
+    monkeypatch.setattr(run_command, "RunWriter", lambda *a, **k: RunWriter(*a, root=tmp_path, **k))
     return tmp_path
 
 
@@ -47,11 +49,16 @@ def refused(capsys, arguments):
         (["--model", "no/such/folder/here"], "no/such/folder/here"),
         ([*CPU, "-p", "257"], "256 positions"),
         ([*CPU, "-n", "225"], "257, more than"),
+        ([*CPU, "-d", "0,256"], "272, more than"),
+        ([*CPU, "--dtype", "float16"], "unknown dtype 'float16'"),
+        ([*CPU, "--arms", "openvino", "--dtype", "bfloat16"], "openvino has no bfloat16"),
+        (["sing"], "unknown command 'sing'"),
+        ([*CPU, "--logits", "first"], "first"),
         ([*CPU, "-p", "0", "-n", "0"], "nothing to time"),
         (["-p", "-1"], "'-1'"),
         (["-n", "x"], "'x'"),
         (["-b", "0"], "above 0"),
-        (["-d", "0"], "above 0"),
+        (["-d", "-1"], "'-1'"),
         (["--blocks", "0"], "above 0"),
         (["--seed", "-3"], "'-3'"),
         (["--threads", "100000"], "usable CPUs"),
@@ -80,9 +87,36 @@ def test_budgets_are_durations(text, seconds):
 
 
 def test_sizes_are_lists_without_repetition():
-    options = make_parser().parse_args(["run", "-p", "8,16,8", "-b", "1,4"])
+    options = make_parser().parse_args(["-p", "8,16,8", "-b", "1,4"])
     assert options.p == [8, 16]
     assert options.b == [1, 4]
+
+
+def test_help_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in ("run", "compare", "null", "ceilings", "scaling", "env"):
+        assert f"  {name} " in text
+
+
+def test_each_arm_comes_in_each_dtype_that_it_has():
+    assert in_dtypes(["torch"], []) == ["torch"]
+    assert in_dtypes(["torch", "openvino"], ["float32", "bfloat16"]) == [
+        "torch", "torch-bf16", "openvino",
+    ]  # fmt: skip
+    assert in_dtypes(["torch"], ["bfloat16"]) == ["torch-bf16"]
+
+
+def test_devices_are_those_that_are_there(monkeypatch):
+    monkeypatch.setattr(planning, "found_devices", lambda: (["cpu", "gpu:0", "gpu:1"], "none"))
+    assert find_devices(["all"]) == (["cpu", "gpu:0", "gpu:1"], "")
+    assert find_devices(["cpu", "gpu"]) == (["cpu", "gpu:0"], "")
+    assert find_devices(["gpu:1"]) == (["gpu:1"], "")
+    with pytest.raises(UsageError, match="gpu:7: this machine has cpu, gpu:0"):
+        find_devices(["gpu:7"])
+
+
+PP8 = Workload(batch=1, n_prompt=8)
 
 
 @pytest.fixture
@@ -91,24 +125,22 @@ def measured(root, monkeypatch):
 
     def replace(*, interrupted=False, failure=None, **fields):
         def measure(plan, emit, logs, status):
-            samples = [
-                {"record": "sample", "quad": q, "block": 2 * q + t, "call": 0, "time_ns": 1_000_000,
-                 "cpu_pressure_us": 0}
-                for q in range(6) for t in range(2)
-            ]  # fmt: skip
-            yield [
-                Contestant("torch", "cpu", samples={"pp8": samples}, judged={"pp8": 12}, **fields)
+            arms = [
+                contestant(label, 1.0, workload=PP8, **fields) for label in ("torch", "torch#2")
             ]
-            for sample in samples:
+            yield group(*arms, workloads=[PP8])
+            for sample in arms[0].samples["pp8"]:
                 emit(sample)
             if failure:
                 raise failure
             if interrupted:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(bench.cli, "measure", measure)
+        monkeypatch.setattr(run_command.runs, "measure", measure)
         out, table = root / "out", root / "out.json"
-        code = main([*CPU, "-p", "8", "-n", "0", "--out", str(out), "--json", str(table)])
+        code = main(
+            [*CPU, "--arms", "torch", "-p", "8", "-n", "0", "--out", str(out), "--json", str(table)]
+        )
         return code, read_run(out), table
 
     return replace
@@ -117,10 +149,16 @@ def measured(root, monkeypatch):
 def test_rows_are_recorded_and_written_as_json(measured):
     code, run, table = measured()
     assert code == 0
-    assert run.end["statuses"] == {"VALID": 1}
+    assert run.end["statuses"] == {"VALID": 2}
     values = json.loads(table.read_text())
-    assert values.keys() == {"schema_version", "rows", "effects", "environment"}
-    (row,) = values["rows"]
+    assert {"schema_version", "rows", "effects", "null", "ceilings", "environment"} <= values.keys()
+    assert values["null"]["ratio"] == 1
+    row, _ = values["rows"]
+    asked = (
+        "arm,workload,device,dtype,batch,n_prompt,n_gen,n_depth,logits_policy,median_s,ci_lo_s,"
+        "ci_hi_s,tok_s,mfu,mbu,roofline_pct,peak_rss_mib,verified,invalid_reasons"
+    )
+    assert set(asked.split(",")) <= row.keys()
     assert (row["workload"], row["median_s"], row["tok_s"]) == ("pp8", 0.001, 8000)
     assert (run.folder / "bench.md").is_file()
 
@@ -143,7 +181,7 @@ def test_ctrl_c_keeps_what_was_measured(measured, capsys):
     assert len(run.of("sample")) == 12
     assert run.of("row")[0]["tok_s"] == 8000
     assert run.end is None
-    assert not table.exists()
+    assert json.loads(table.read_text())["rows"][0]["tok_s"] == 8000
     assert "interrupted" in capsys.readouterr().err
 
 
@@ -166,14 +204,19 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr
     run = read_run(tmp_path / "out")
     rows = {(row["workload"], row["arm"]): row for row in run.of("row")}
-    assert rows.keys() == {(w, a) for w in ("pp8", "tg2") for a in ("max", "torch")}
+    arms = "max", "torch", "torch#2"
+    assert rows.keys() == {(w, a) for w in ("pp8", "tg2 @ d4") for a in arms}
     for (_, arm), row in rows.items():
         assert row["status"] == ("INVALID" if arm == "max" else "VALID")
         assert (row["tok_s"] is None) == (arm == "max")
         assert row["first_call_s"] > 0
     assert "--seed 987654" in rows["pp8", "max"]["invalid_reasons"][0]
     agreements = run.of("agreement")
-    assert len(agreements) == 8
+    assert len(agreements) == 12
     assert all(agreement["agreed"] for agreement in agreements)
-    assert run.end is not None
+    assert run.end["idle_cpu_pct"] < 1
+    assert {ceiling["ceiling"] for ceiling in run.of("ceiling")} == {
+        "read", "read_weights", "gemm", "replay",
+    }  # fmt: skip
+    assert {memory["phase"] for memory in run.of("memory")} == {"import", "load", "compile"}
     assert (tmp_path / "out" / "bench.csv").is_file()

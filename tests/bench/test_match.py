@@ -6,11 +6,10 @@ import pytest
 
 from bench.contestant import Contestant
 from bench.match import Match
-from bench.plan import Plan
 from bench.process import WorkerError
-from bench.workloads import Workload
+from bench.schedule import FEWEST_ROUNDS
+from tests.bench.helpers import PP8, plan
 
-PP8 = Workload(batch=1, n_prompt=8)
 SLOW_S = 1.0  # a turn is one call
 
 
@@ -23,14 +22,15 @@ class FakeWorker:
 
     def ask(self, request):
         if request["op"] == "warm":
-            return {"first_call_s": 2.0, "estimate_s": SLOW_S}
+            return {"first_call_s": 2.0, "estimate_s": SLOW_S, "host_copy_s": 0.1}
         self.log.append((self.name, request["block"]))
         self.turns += 1
         if self.turns == self.dies_at:
             raise WorkerError("the worker was killed by SIGKILL")
         return {
-            "times_ns": [1_000_000] * request["calls"], "nonvoluntary_switches": 0,
-            "cpu_pressure_us": 0, "peak_rss_mib": 1.0,
+            "start_ns": 0, "times_ns": [1_000_000] * request["calls"], "ttft_ns": [],
+            "steps_ns": [], "switches": 0, "psi_us": 0, "steal_us": 0, "wall_s": 0.001,
+            "clean": True, "peak_rss_mib": 1.0, "peak_device_mib": None, "kv_bytes": None,
         }  # fmt: skip
 
 
@@ -51,18 +51,17 @@ class FakeReferee:
 
 @pytest.fixture
 def play(tmp_path):
-    def run(blocks=8, referee=None, dies_at=None, budget_s=60.0):
+    def run(blocks=8, referee=None, dies_at=None, budget_s=60.0, ceilings=None):
         log, records = [], []
         contestants = [
-            Contestant("max", "cpu", FakeWorker(log, "max", dies_at)),
-            Contestant("torch", "cpu", FakeWorker(log, "torch")),
+            Contestant("max", "cpu", worker=FakeWorker(log, "max", dies_at)),
+            Contestant("torch", "cpu", worker=FakeWorker(log, "torch")),
         ]
-        plan = Plan(
-            model="tiny", revision=None, weights_sha256="w", devices=["cpu"], arms=["max", "torch"],
-            workloads=[PP8], threads=1, budget_s=budget_s, blocks=blocks, seed=0,
-        )  # fmt: skip
         judge = referee or FakeReferee()
-        Match(plan, contestants, judge, tmp_path, records.append, lambda *_: None).play()
+        Match(
+            plan(["max", "torch"], [PP8], blocks=blocks), contestants, judge, tmp_path,
+            records.append, lambda _: None, budget_s=budget_s, ceilings=ceilings,
+        ).play()  # fmt: skip
         return contestants, log, records, judge
 
     return run
@@ -108,11 +107,34 @@ def test_first_calls_are_phases_of_their_own(play):
     contestants, _, records, _ = play(blocks=2)
     phases = [record for record in records if record["record"] == "phase"]
     assert [(p["arm"], p["phase"], p["seconds"]) for p in phases] == [
-        ("max", "first_call", 2.0), ("torch", "first_call", 2.0),
-    ]  # fmt: skip
+        (arm, phase, seconds)
+        for arm in ("max", "torch")
+        for phase, seconds in (("first_call", 2.0), ("host_copy", 0.1))
+    ]
     assert contestants[0].first_call_s == {PP8.name: 2.0}
 
 
-def test_a_budget_allows_at_least_one_quad(play):
+def test_a_short_budget_allows_as_many_quads_as_an_interval_needs(play):
     _, log, _, _ = play(blocks=None, budget_s=1e-9)
-    assert len(log) == 4
+    assert len(log) == 4 * FEWEST_ROUNDS
+
+
+def test_the_ceilings_are_measured_in_every_round(play):
+    class Counting:
+        rounds = 0
+
+        def measure(self):
+            self.rounds += 1
+
+    ceilings = Counting()
+    play(blocks=8, ceilings=ceilings)
+    assert ceilings.rounds == 4
+
+
+def test_a_samples_place_tells_who_and_where(play):
+    _, _, records, _ = play(blocks=2)
+    first = next(record for record in records if record["record"] == "sample")
+    assert first["model"] == "tiny"
+    assert first["workload"] == PP8.name
+    assert first["dtype"] == "float32"
+    assert {"quad", "block", "position", "call", "clean", "psi_us", "switches"} <= first.keys()

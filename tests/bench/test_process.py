@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import psutil
@@ -127,3 +128,23 @@ def test_after_an_error_a_busy_worker_is_ended_at_once(start, monkeypatch):
     with pytest.raises(KeyboardInterrupt), worker:
         raise KeyboardInterrupt
     assert not psutil.pid_exists(worker.pid)
+
+
+def test_a_worker_can_have_another_interpreter_and_variables(start, tmp_path):
+    start().close()  # puts the program in place
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    (tmp_path / "bench" / "worker.py").write_text(
+        "import json, os; print(json.dumps({'x': os.environ['X']}), flush=True); input()"
+    )
+    with Worker([], tmp_path / "log", python=other, variables={"X": "1"}) as worker:
+        assert worker.receive() == {"x": "1"}
+
+
+def test_sigkill_may_mean_that_memory_ran_out(start):
+    worker = start()
+    worker.receive()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="out of memory"):
+        worker.ask({})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.arms.torch_eager import TorchEager
+from bench.arms.torch_eager import TorchEager, TorchEagerBF16
 from bench.referee import Referee
 from bench.workloads import Workload, prompt_ids
 from reference.load import load
@@ -30,6 +30,10 @@ def arm(checkpoint):
     return TorchEager(checkpoint, "cpu", THREADS)
 
 
+def no_stamp():
+    """Nobody asks when tokens come."""
+
+
 def ids_of(workload):
     return prompt_ids(workload, 1024, 0, 0)
 
@@ -42,15 +46,40 @@ def changed(checkpoint, name, change):
 
 
 def test_the_torch_arm_agrees(referee, arm):
-    assert referee.check(PP8, ids_of(PP8), arm.forward(ids_of(PP8))).agreed
-    assert referee.check(TG4, ids_of(TG4), arm.generate(ids_of(TG4), 6)).agreed
+    assert referee.check(PP8, ids_of(PP8), arm.forward(ids_of(PP8), "all")).agreed
+    assert referee.check(TG4, ids_of(TG4), arm.generate(ids_of(TG4), TG4.n_new, no_stamp)).agreed
+
+
+def test_the_last_position_alone_agrees(referee, arm):
+    last = Workload(batch=2, n_prompt=8, logits="last")
+    output = arm.forward(ids_of(last), "last")
+    assert output.shape == (2, 1, 1024)
+    assert referee.check(last, ids_of(last), output).agreed
+    assert not referee.check(PP8, ids_of(PP8), output).agreed
+
+
+def test_bfloat16_agrees_as_bfloat16_and_not_as_float32(referee, checkpoint):
+    coarse = TorchEagerBF16(checkpoint, "cpu", THREADS)
+    output = coarse.forward(ids_of(PP8), "all")
+    assert output.dtype == np.float32
+    assert referee.check(PP8, ids_of(PP8), output, "bfloat16").agreed
+    assert not referee.check(PP8, ids_of(PP8), output).agreed
+    tokens = coarse.generate(ids_of(TG4), TG4.n_new, no_stamp)
+    assert referee.check(TG4, ids_of(TG4), tokens, "bfloat16").agreed
+
+
+@pytest.mark.parametrize("name", ["transformer.h.3.mlp.c_proj.weight", "transformer.wpe.weight"])
+def test_a_wrong_weight_does_not_hide_behind_bfloat16(referee, checkpoint, name):
+    wrong = TorchEagerBF16(changed(checkpoint, name, np.zeros_like), "cpu", THREADS)
+    output = wrong.forward(ids_of(PP8), "all")
+    assert not referee.check(PP8, ids_of(PP8), output, "bfloat16").agreed
 
 
 def test_generation_with_a_cache_gives_the_tokens_of_whole_passes(arm):
     ids = ids_of(TG4)
-    for _ in range(6):
-        ids = np.concatenate([ids, arm.forward(ids)[:, -1:].argmax(-1)], axis=1)
-    assert np.array_equal(arm.generate(ids_of(TG4), 6), ids[:, 8:])
+    for _ in range(TG4.n_new):
+        ids = np.concatenate([ids, arm.forward(ids, "all")[:, -1:].argmax(-1)], axis=1)
+    assert np.array_equal(arm.generate(ids_of(TG4), TG4.n_new, no_stamp), ids[:, 8:])
 
 
 @pytest.mark.parametrize(
@@ -63,19 +92,19 @@ def test_generation_with_a_cache_gives_the_tokens_of_whole_passes(arm):
 )
 def test_a_model_with_one_wrong_weight_does_not_agree(referee, checkpoint, name, change):
     wrong = TorchEager(changed(checkpoint, name, change), "cpu", THREADS)
-    agreement = referee.check(PP8, ids_of(PP8), wrong.forward(ids_of(PP8)))
+    agreement = referee.check(PP8, ids_of(PP8), wrong.forward(ids_of(PP8), "all"))
     assert not agreement.agreed
     assert agreement.difference > agreement.allowed
 
 
 def test_one_token_that_is_not_the_best_does_not_agree(referee, arm):
-    tokens = arm.generate(ids_of(TG4), 6)
+    tokens = arm.generate(ids_of(TG4), TG4.n_new, no_stamp)
     tokens[1, 3] = (tokens[1, 3] + 1) % 1024
     assert not referee.check(TG4, ids_of(TG4), tokens).agreed
 
 
 def test_what_cannot_be_tokens_does_not_agree(referee):
-    agreement = referee.check(TG4, ids_of(TG4), np.full((2, 6), 5000))
+    agreement = referee.check(TG4, ids_of(TG4), np.full((2, 7), 5000))
     assert not agreement.agreed
     assert "outside the vocabulary" in agreement.message
 

@@ -11,7 +11,9 @@ GENERATION = Workload(batch=2, n_gen=4, n_depth=8)
 
 def test_names_say_what_is_timed():
     assert Workload(batch=1, n_prompt=128).name == "pp128"
-    assert Workload(batch=1, n_gen=16, n_depth=32).name == "tg16"
+    assert Workload(batch=1, n_gen=16, n_depth=32).name == "tg16 @ d32"
+    assert Workload(batch=2, n_gen=16, n_depth=32).name == "tg16 @ d32 b2"
+    assert Workload(batch=1, n_prompt=128, logits="last").name == "pp128 last"
     assert Workload(batch=4, n_prompt=128).name == "pp128 b4"
 
 
@@ -26,9 +28,20 @@ def test_the_logits_policy_is_part_of_the_workload():
 
 
 def test_every_size_is_combined_with_every_batch_and_zero_asks_for_none():
-    names = [workload.name for workload in workloads([8, 0], [4], [1, 2], 16)]
-    assert names == ["pp8", "pp8 b2", "tg4", "tg4 b2"]
-    assert workloads([0], [0], [1], 16) == []
+    names = [workload.name for workload in workloads([8, 0], [4], [16, 0], [1, 2])]
+    assert names == [
+        "pp8", "pp8 b2", "tg4 @ d16", "tg4 @ d0", "tg4 @ d16 b2", "tg4 @ d0 b2",
+    ]  # fmt: skip
+    assert workloads([0], [0], [16], [1]) == []
+
+
+def test_the_contexts_pass_gives_one_token_and_each_step_another():
+    assert (GENERATION.n_gen, GENERATION.n_new) == (4, 5)
+    assert FORWARD.n_new == 0
+
+
+def test_no_context_is_the_one_token_that_a_model_needs():
+    assert Workload(batch=1, n_gen=4, n_depth=0).prompt_length == 1
 
 
 def test_a_worker_gets_the_same_workload():

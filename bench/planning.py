@@ -1,0 +1,130 @@
+"""From options to plans: everything that can be wrong is found before anything is measured."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.arms import ARMS, labels_of, spec_of, with_null
+from bench.plan import Plan
+from bench.process import Worker
+from bench.workloads import workloads
+from reference.load import load
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from bench.workloads import Workload
+    from impl.config import GPT2Config
+
+
+class UsageError(ValueError):
+    """An option that cannot be carried out, told in one sentence."""
+
+
+def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
+    """One plan for each model, and why there is no accelerator among the devices.
+
+    Raises:
+        UsageError, reference.checkpoint.CheckpointError: for what cannot be carried out.
+    """
+    check_json(options.json)
+    wanted = workloads(options.p, options.n, options.d, options.b, options.logits)
+    if not wanted:
+        raise UsageError("there is nothing to time: -p and -n are both 0")
+    arms = with_null(labels_of(in_dtypes(options.arms, options.dtype)))
+    models = dict.fromkeys(options.model or ["tiny"])
+    checkpoints = [load(name, revision=options.revision, seed=options.seed) for name in models]
+    for checkpoint in checkpoints:
+        check_lengths(checkpoint.config, wanted)
+    devices, skipped = find_devices(options.device)
+    plans = [
+        Plan(
+            model=checkpoint.name,
+            revision=options.revision,
+            config=checkpoint.config,
+            weights_sha256=checkpoint.sha256,
+            devices=devices,
+            arms=arms,
+            workloads=wanted,
+            threads=options.threads,
+            budget_s=options.budget,
+            blocks=options.blocks,
+            seed=options.seed,
+            cold=options.cold,
+        )
+        for checkpoint in checkpoints
+    ]
+    return plans, skipped
+
+
+def in_dtypes(arms: Sequence[str], dtypes: Sequence[str]) -> list[str]:
+    """Each arm in each dtype that it has; without dtypes the arms as they are named.
+
+    Raises:
+        UsageError: for an arm that has none of these.
+    """
+    if not dtypes:
+        return list(arms)
+    chosen = []
+    for arm in arms:
+        family = arm.removesuffix("-bf16")
+        variants = [name for name in (family, f"{family}-bf16") if name in ARMS]
+        found = [name for name in variants if spec_of(name).dtype in dtypes]
+        if not found:
+            raise UsageError(f"--dtype: {arm} has no {' or '.join(dtypes)}")
+        chosen += found
+    return chosen
+
+
+def check_json(path: Path | None) -> None:
+    """Raise UsageError where a file could not be written in the end."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise UsageError(f"--json: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"--json: {path} cannot be written")
+
+
+def check_lengths(config: GPT2Config, wanted: Sequence[Workload]) -> None:
+    """Raise UsageError for more tokens than the model has positions."""
+    for workload in wanted:
+        if workload.length > config.n_positions:
+            raise UsageError(
+                f"{workload.name}: prompt and new tokens are {workload.length}, more than the "
+                f"model's {config.n_positions} positions"
+            )
+
+
+def find_devices(asked: Sequence[str]) -> tuple[list[str], str]:
+    """The devices to measure on, and why `all` leaves the accelerator out."""
+    if asked == ["cpu"]:
+        return ["cpu"], ""
+    found, none = found_devices()
+    gpus = [name for name in found if name != "cpu"]
+    chosen: list[str] = []
+    for name in asked:
+        match name:
+            case "all":
+                chosen += found
+            case "gpu" if gpus:
+                chosen.append(gpus[0])
+            case _ if name in found:
+                chosen.append(name)
+            case _:
+                reason = f"this machine has {', '.join(found)}" if gpus else none
+                raise UsageError(f"--device {name}: {reason}")
+    return list(dict.fromkeys(chosen)), "" if gpus or "all" not in asked else none
+
+
+def found_devices() -> tuple[list[str], str]:
+    """The devices that MAX finds, asked in a process of its own, and why there is only the CPU."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        log = Path(folder) / "devices.log"
+        with Worker(["devices"], log) as worker:
+            reply = worker.receive()
+    return reply["devices"], reply["none"]
