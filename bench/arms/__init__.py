@@ -98,8 +98,12 @@ class ArmSpec:
 
 
 ARMS: dict[str, ArmSpec] = {
-    "max": ArmSpec("bench.arms.max_readable:MaxReadable", kv_cache=False, candidate=True),
+    "max": ArmSpec("bench.arms.max_engine:MaxEngine", candidate=True),
+    "max-bf16": ArmSpec("bench.arms.max_engine:MaxEngineBF16", candidate=True, dtype="bfloat16"),
+    "max-stock": ArmSpec("bench.arms.max_engine:MaxStock", candidate=True),
+    "max-readable": ArmSpec("bench.arms.max_readable:MaxReadable", kv_cache=False, candidate=True),
     "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
+    "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),
     "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),
     "onnxruntime": ArmSpec(
         "bench.arms.onnx_runtime:OnnxRuntime", packages=("onnxruntime",), cpu_only=True

@@ -52,7 +52,7 @@ def test_too_few_quads_are_inconclusive_and_ask_for_the_fewest():
     few = ratio_of(np.array([0.5, 0.5]))
     assert few.low is None
     judgement = judge(few, 1.02)
-    assert (judgement.verdict, judgement.blocks_needed) == ("INCONCLUSIVE", 4)
+    assert (judgement.verdict, judgement.blocks_needed) == ("INCONCLUSIVE", 8)
 
 
 def test_what_is_out_of_reach_is_not_asked_for():

@@ -1,0 +1,136 @@
+"""llama.cpp on the CPU, with a GGUF file written by its own library, through its C interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gguf
+import llama_cpp as lib
+import numpy as np
+
+from bench.arms import Arm, ArmUnavailable
+from bench.arms.greedy import greedy
+from bench.caches import converted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from bench.arms import Stamp
+    from bench.workloads import Logits, Workload
+    from reference.checkpoint import Checkpoint
+
+    Array = npt.NDArray[Any]
+
+FILE = "model.gguf"
+
+
+class LlamaCpp(Arm):
+    """A context with float32 keys and values, without flash attention."""
+
+    compiles: ClassVar[bool] = True
+
+    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
+        self._checkpoint, self._config, self._threads = checkpoint, checkpoint.config, threads
+        self.runtime = f"llama.cpp, llama_cpp_python {lib.__version__}"
+        self.weight_bytes = sum(array.nbytes for array in checkpoint.weights.values())
+
+    def compile(self, workloads: Sequence[Workload]) -> None:
+        """Convert where that was not done before, load, and make a context for all workloads."""
+        folder, self.cache = converted(
+            self._checkpoint, "gguf", [Path(__file__)],
+            lambda to: write_gguf(self._checkpoint, to / FILE),
+        )  # fmt: skip
+        lib.llama_backend_init()
+        options = lib.llama_model_default_params()
+        options.n_gpu_layers = 0
+        self._model = lib.llama_model_load_from_file(str(folder / FILE).encode(), options)
+        if not self._model:
+            raise ArmUnavailable("llama.cpp could not load the converted model")
+        self._context = lib.llama_init_from_model(self._model, self._parameters(workloads))
+        if not self._context:
+            raise ArmUnavailable("llama.cpp could not make a context")
+
+    def forward(self, ids: Array, logits: Logits) -> Array:
+        """Logits float32 `[batch, sequence or 1, vocab_size]`."""
+        self._forget()
+        return self._run(ids, 0, every=logits == "all")
+
+    def generate(self, ids: Array, n_new: int, stamp: Stamp) -> Array:
+        """Greedy continuation: int64 `[batch, n_new]`."""
+        self._forget()
+        position = 0
+
+        def advance(tokens: Array) -> Array:
+            nonlocal position
+            found = self._run(tokens, position, every=False)[:, 0]
+            position += tokens.shape[1]
+            return found
+
+        return greedy(advance, lambda tokens: advance(tokens[:, None]), ids, n_new, stamp)
+
+    def kv_bytes(self, workload: Workload) -> int:
+        """Keys and values, for as many tokens as the model has positions."""
+        width = 2 * self._config.n_layer * self._config.n_embd * 4
+        return workload.batch * self._config.n_positions * width
+
+    def _parameters(self, workloads: Sequence[Workload]) -> Any:
+        rows = max(workload.batch for workload in workloads)
+        tokens = max(workload.batch * workload.length for workload in workloads)
+        options = lib.llama_context_default_params()
+        options.n_ctx, options.n_seq_max = rows * self._config.n_positions, rows
+        options.n_batch = options.n_ubatch = tokens
+        options.n_threads = options.n_threads_batch = self._threads
+        options.type_k = options.type_v = lib.GGML_TYPE_F32
+        options.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        options.no_perf = True
+        return options
+
+    def _forget(self) -> None:
+        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+
+    def _run(self, ids: Array, start: int, *, every: bool) -> Array:
+        """Append tokens, and return the logits of all of them or of each row's last."""
+        rows, count = ids.shape
+        batch = lib.llama_batch_init(rows * count, 0, 1)
+        try:
+            batch.n_tokens = rows * count
+            for index, (row, column) in enumerate(np.ndindex(rows, count)):
+                batch.token[index], batch.pos[index] = int(ids[row, column]), start + column
+                batch.n_seq_id[index], batch.seq_id[index][0] = 1, row
+                batch.logits[index] = every or column == count - 1
+            if lib.llama_decode(self._context, batch):
+                raise RuntimeError(f"llama_decode failed on {rows} x {count} tokens")
+        finally:
+            lib.llama_batch_free(batch)
+        wanted = count if every else 1
+        found = np.ctypeslib.as_array(
+            lib.llama_get_logits(self._context), (rows, wanted, self._config.vocab_size)
+        )
+        return found.copy()
+
+
+def write_gguf(checkpoint: Checkpoint, file: Path) -> None:
+    """Write a checkpoint in float32 under llama.cpp's names of GPT-2, without a tokenizer."""
+    config = checkpoint.config
+    writer = gguf.GGUFWriter(file, "gpt2")
+    writer.add_block_count(config.n_layer)
+    writer.add_context_length(config.n_positions)
+    writer.add_embedding_length(config.n_embd)
+    writer.add_feed_forward_length(config.inner_dim)
+    writer.add_head_count(config.n_head)
+    writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("no_vocab")
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, config.n_layer)
+    for name, array in checkpoint.weights.items():
+        theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        linear = name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
+        writer.add_tensor(theirs, np.ascontiguousarray(array.T if linear else array))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

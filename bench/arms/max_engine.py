@@ -1,0 +1,87 @@
+"""The engine of `impl/engine.py`: a KV cache, and this repository's kernels where they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.arms import Arm, ArmUnavailable
+from bench.arms.greedy import greedy
+from bench.caches import Watch, max_cache
+from impl.engine import Engine, EngineError
+from impl.runtime import DeviceError, check_device
+from reports.environment import package_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from bench.arms import Stamp
+    from bench.workloads import Logits, Workload
+    from reference.checkpoint import Checkpoint
+
+    Array = npt.NDArray[Any]
+
+
+class MaxEngine(Arm):
+    """What `python -m impl generate` uses; MAX takes its threads from the CPU affinity."""
+
+    compiles: ClassVar[bool] = True
+    dtype: ClassVar[str] = "float32"
+    kernels: ClassVar[str] = "auto"
+
+    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
+        try:
+            check_device(device)
+        except DeviceError as error:
+            raise ArmUnavailable(str(error)) from error
+        self._checkpoint, self._device = checkpoint, device
+        self._engines: dict[int, Engine] = {}
+        self.runtime = f"max {package_version('max')}"
+
+    def compile(self, workloads: Sequence[Workload]) -> None:
+        """Make an engine for each batch size; the first compiles for all of them."""
+        watch = Watch(max_cache())
+        for batch in dict.fromkeys(workload.batch for workload in workloads):
+            self._engines[batch] = self._engine(batch)
+        self.cache = watch.cache()
+        first = next(iter(self._engines.values()))
+        self.kernel_path, self.weight_bytes = first.kernel_path, first.weight_bytes
+
+    def forward(self, ids: Array, logits: Logits) -> Array:
+        """Logits float32 `[batch, sequence or 1, vocab_size]`."""
+        engine = self._engines[len(ids)]
+        engine.reset()
+        found = engine.prefill(ids, logits=logits)
+        return found if logits == "all" else found[:, None]
+
+    def generate(self, ids: Array, n_new: int, stamp: Stamp) -> Array:
+        """Greedy continuation: int64 `[batch, n_new]`."""
+        engine = self._engines[len(ids)]
+        engine.reset()
+        return greedy(engine.prefill, engine.decode, ids, n_new, stamp)
+
+    def kv_bytes(self, workload: Workload) -> int:
+        """Keys and values, for as many tokens as the model has positions."""
+        return self._engines[workload.batch].cache_bytes
+
+    def _engine(self, batch: int) -> Engine:
+        try:
+            return Engine(
+                self._checkpoint.config, self._checkpoint.weights, self._device,
+                batch=batch, dtype=self.dtype, kernels=self.kernels,
+            )  # fmt: skip
+        except EngineError as error:
+            raise ArmUnavailable(f"the engine cannot be built: {error}") from error
+
+
+class MaxEngineBF16(MaxEngine):
+    """The same with weights and cache in bfloat16."""
+
+    dtype: ClassVar[str] = "bfloat16"
+
+
+class MaxStock(MaxEngine):
+    """The same with MAX's own operations alone."""
+
+    kernels: ClassVar[str] = "stock"
