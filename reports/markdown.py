@@ -122,8 +122,9 @@ def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:
 def _ceiling_table(ceilings: pd.DataFrame) -> pd.DataFrame:
     columns = ["ceiling", "workload", "device", "threads", "dtype", "unit", "blocks", "what"]
     shown = ceilings.reindex(columns=columns).map(_text)
-    shown.insert(5, "best", ceilings["value"].map(_short))
-    shown.insert(6, "median", ceilings["median"].map(_short))
+    rates = ceilings.reindex(columns=["value", "median"]).map(_short)
+    shown.insert(5, "best", rates["value"])
+    shown.insert(6, "median", rates["median"])
     return shown
 
 
