@@ -262,7 +262,11 @@ def _add_generate(add: Callable[..., object]) -> None:
     add("prompt", nargs="?", metavar="PROMPT", help="the beginning of the text; - reads stdin")
     add("--ids", metavar="1,2,3", help="token ids in place of a text; ids are printed")
     add("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
-    add("--dtype", default="float32", help="of weights and cache (default: %(default)s)")
+    add(
+        "--dtype",
+        default="float32",
+        help="of weights: float32, bfloat16, int8 (default: %(default)s)",
+    )
     add("--kernels", default="auto", help="auto, mojo or stock (default: %(default)s)")
     add("--cache", action=switch, default=True, help="remember keys and values of past tokens")
     add("--max-new-tokens", type=int, default=40, help="default: %(default)s")

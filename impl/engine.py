@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-DTYPES = ("float32",)
+DTYPES = ("float32", "bfloat16", "int8")
 KERNELS = ("auto", "mojo", "stock")
 
 
@@ -63,7 +63,9 @@ class Engine:
         state: float32 arrays by Hugging Face name; none is kept.
         device: `cpu`, `gpu` or `gpu:N`.
         batch: number of rows; memory for `n_positions` tokens of each is taken at once.
-        dtype: of the weights and the cache. Everything is accumulated in float32.
+        dtype: of the weights of linear layers and the token embedding: `float32`, `bfloat16`, or
+            `int8` with a scale for each output. Activations, sums and the cache are float32 in
+            each of them. The last two need the Mojo kernels.
         kernels: `mojo` for this repository's own CPU kernels, `stock` for MAX's operations, `auto`
             for the first that runs here.
 
@@ -92,7 +94,7 @@ class Engine:
         if batch < 1:
             raise EngineError(f"batch must be at least 1, not {batch}")
         self.config, self.batch, self.dtype = config, batch, dtype
-        self._program = _program(config, state, open_device(device), batch, kernels)
+        self._program = _program(config, state, open_device(device), batch, dtype, kernels)
         self._tokens = np.zeros((batch, config.n_positions), np.int64)
         self.position = np.zeros(batch, np.int64)
 
@@ -205,21 +207,29 @@ class Engine:
 
 
 def _program(
-    config: GPT2Config, state: Mapping[str, Array], device: Device, batch: int, kernels: str
+    config: GPT2Config,
+    state: Mapping[str, Array],
+    device: Device,
+    batch: int,
+    dtype: str,
+    kernels: str,
 ) -> Program:
     """The fastest program that runs here, or the one that is asked for."""
     from impl.precompile import KernelError, check_device
     from impl.stock import StockProgram
 
+    if kernels == "stock" and dtype != "float32":
+        raise EngineError(f"stock operations compute in float32; {dtype} needs the Mojo kernels")
     if kernels == "stock":
         return StockProgram(config, state, device, batch)
+    required = kernels == "mojo" or dtype != "float32"
     try:
-        check_device(device.is_host, required=kernels == "mojo")
+        check_device(device.is_host, required=required)
         from impl.mojo import MojoProgram
 
-        return MojoProgram(config, state, device, batch)
+        return MojoProgram(config, state, device, batch, dtype)
     except KernelError as error:
-        if kernels == "mojo":
+        if required:
             raise EngineError(str(error)) from error
         program = StockProgram(config, state, device, batch)
         program.path = f"{program.path} ({error})"

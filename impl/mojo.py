@@ -17,7 +17,7 @@ from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
 from impl.interrupt import interruptible
-from impl.packing import aligned, panels
+from impl.packing import aligned, bfloat16_bits, panels, quantised
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 NAME = "Mojo kernels"
 CPU = DeviceRef.CPU()
 VECTOR = 16
+SCALE = ".scale"
 SLOTS = 32  # positions of a panel of keys, as in impl/kernels/attention.mojo
 
 
@@ -51,10 +52,16 @@ class MojoProgram:
     """
 
     def __init__(
-        self, config: GPT2Config, state: Mapping[str, Array], device: Device, batch: int
+        self,
+        config: GPT2Config,
+        state: Mapping[str, Array],
+        device: Device,
+        batch: int,
+        dtype: str = "float32",
     ) -> None:
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
-        self._weights = packed(config, from_hugging_face(config, state))
+        self._weights = packed(config, from_hugging_face(config, state), dtype)
+        held = {name: _buffer(array) for name, array in self._weights.items()}
         session = InferenceSession(devices=[device])
         library = kernel_library()
         program = trace(config, self._weights, library)
@@ -62,7 +69,7 @@ class MojoProgram:
             compiled = interruptible(lambda: session.compile(program, custom_extensions=[library]))
         except Exception as error:  # MAX raises its own types for what the compiler refuses
             raise KernelError(f"MAX does not compile the kernels: {error}") from error
-        self._model = session.init_all(compiled, weights_registry=self._weights)["engine"]
+        self._model = session.init_all(compiled, weights_registry=held)["engine"]
         self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
         self._buffers = [Buffer.from_numpy(array) for array in self._cache]
         self.path = NAME
@@ -91,12 +98,17 @@ def _head_vectors(config: GPT2Config) -> int:
     return -(-config.head_dim // VECTOR)
 
 
-def packed(config: GPT2Config, weights: Mapping[str, Array]) -> dict[str, Array]:
+def packed(config: GPT2Config, weights: Mapping[str, Array], dtype: str) -> dict[str, Array]:
     """The model's weights in the kernels' layout, by the same names.
 
     Args:
         config: the model's sizes.
         weights: float32, as `impl.weights.from_hugging_face` lays them out.
+        dtype: of the linear layers and the token embedding; biases, LayerNorms and positions, one
+            part in a thousand of the memory, stay float32.
+
+    Returns:
+        Also a vector `NAME.scale` for each 8-bit weight `NAME`.
     """
     tied = config.tie_word_embeddings
     laid_out: dict[str, Array] = {}
@@ -104,12 +116,33 @@ def packed(config: GPT2Config, weights: Mapping[str, Array]) -> dict[str, Array]
         if tied and name == "lm_head.weight":
             continue
         if array.ndim == 2 and not name.endswith("wpe.weight"):
-            laid_out[name] = panels(array)
+            laid_out |= _stored(name, array, dtype)
         else:
-            laid_out[name] = aligned(array.shape, array.dtype)
-            laid_out[name][:] = array
+            laid_out[name] = _copied(array)
     laid_out["no_bias"] = aligned((config.vocab_size,), np.float32)
     return laid_out
+
+
+def _stored(name: str, array: Array, dtype: str) -> dict[str, Array]:
+    if dtype == "int8":
+        integers, scale = quantised(array)
+        return {name: panels(integers), name + SCALE: _copied(scale)}
+    return {name: panels(bfloat16_bits(array) if dtype == "bfloat16" else array)}
+
+
+def _copied(array: Array) -> Array:
+    copy = aligned(array.shape, array.dtype)
+    copy[:] = array
+    return copy
+
+
+def _dtype(array: Array) -> DType:
+    """What MAX calls it: numpy has no bfloat16, and lends it uint16."""
+    return DType.bfloat16 if array.dtype == np.uint16 else DType.from_numpy(array.dtype)
+
+
+def _buffer(array: Array) -> Buffer:
+    return Buffer.from_numpy(array).view(_dtype(array))
 
 
 def trace(config: GPT2Config, weights: Mapping[str, Array], library: Path) -> Program:
@@ -152,9 +185,7 @@ class _Layers:
     ) -> None:
         self._config, self._past = config, past
         self._weights = {
-            name: traced.add_weight(
-                Weight(name, DType.from_numpy(array.dtype), list(array.shape), CPU)
-            )
+            name: traced.add_weight(Weight(name, _dtype(array), list(array.shape), CPU))
             for name, array in weights.items()
         }
         self._eps = _constant([config.layer_norm_epsilon], DType.float32)
@@ -164,7 +195,7 @@ class _Layers:
         config, w = self._config, self._weights
         batch, length = ids.tensor.shape
         values = [
-            *(ids, self._past, w["transformer.wte.weight"], self._no_scale),
+            *(ids, self._past, *self._linear("transformer.wte")),
             *(w["transformer.wpe.weight"], _constant([config.vocab_size], DType.int64)),
         ]
         return self._op("engine_embedding", values, [batch * length, config.n_embd])
@@ -182,15 +213,19 @@ class _Layers:
         w = self._weights
         values = [
             *(x, w[norm + ".weight"], w[norm + ".bias"], self._eps),
-            *(w[linear + ".weight"], self._no_scale, bias),
+            *(*self._linear(linear), bias),
         ]
         shape = [x.shape[0], bias.shape[0]]
         return self._op("engine_norm_linear", values, shape, {"gelu": gelu})
 
     def linear_add(self, linear: str, x: Any, added: Any) -> Any:
-        w = self._weights
-        values = [x, w[linear + ".weight"], self._no_scale, w[linear + ".bias"], added]
+        values = [x, *self._linear(linear), self._weights[linear + ".bias"], added]
         return self._op("engine_linear_add", values, added.shape)
+
+    def _linear(self, name: str) -> tuple[Any, Any]:
+        """A layer's weight, and the scale that 8-bit weights have."""
+        name += ".weight"
+        return self._weights[name], self._weights.get(name + SCALE, self._no_scale)
 
     def attention(self, qkv: Any, cache: list[Any]) -> Any:
         values = [qkv, *(entry.buffer for entry in cache), self._past]

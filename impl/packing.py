@@ -34,13 +34,32 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def panels(weight: Array, dtype: npt.DTypeLike = np.float32) -> Array:
+def panels(weight: Array) -> Array:
     """A weight `[out, in]` as panels `[ceil(out / 32), in, 32]`, zeros behind the last output."""
     outputs, depth = weight.shape
-    packed = aligned((-(-outputs // PANEL), depth, PANEL), dtype)
+    packed = aligned((-(-outputs // PANEL), depth, PANEL), weight.dtype)
     whole = outputs // PANEL
     first = weight[: whole * PANEL].reshape(whole, PANEL, depth)
     packed[:whole] = first.transpose(0, 2, 1)
     if rest := outputs - whole * PANEL:
         packed[whole, :, :rest] = weight[whole * PANEL :].T
     return packed
+
+
+def bfloat16_bits(array: Array) -> Array:
+    """float32 rounded to the nearest bfloat16, ties to even, as its uint16 bits."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def quantised(weight: Array) -> tuple[Array, Array]:
+    """A weight `[out, in]` in 8 bits: `weight ~ integers * scale[:, None]`.
+
+    Each output has its own scale, its largest weight / 127, so that no value is clipped.
+
+    Returns:
+        int8 `[out, in]` in -127 to 127, and float32 `[out]`.
+    """
+    scale = np.abs(weight).max(axis=1) / np.float32(127)
+    scale[scale == 0] = 1
+    return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)

@@ -5,6 +5,7 @@ import pytest
 
 from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
+from impl.packing import bfloat16_bits, quantised
 from impl.runtime import InputError
 from impl.stock import future_mask
 from reference.checkpoint import Checkpoint
@@ -182,8 +183,9 @@ def test_memory_is_told_with_a_tied_head_counted_once(checkpoint, engine):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "float8"}, "dtype is float32.*not 'float8'"),
+        ({"dtype": "float8"}, "dtype is float32 or bfloat16 or int8, not 'float8'"),
         ({"kernels": "cuda"}, "kernels is auto or mojo or stock, not 'cuda'"),
+        ({"kernels": "stock", "dtype": "int8"}, "int8 needs the Mojo kernels"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
     ],
 )
@@ -230,9 +232,25 @@ def test_mojo_rows_do_not_depend_on_the_rows_beside_them(checkpoint, mojo, ids):
         assert np.array_equal(alone.decode(ids[row, 50:51])[0], after[row])
 
 
+def rounded(name, array, dtype):
+    """What an engine of `dtype` holds of a weight under Hugging Face's name."""
+    if dtype == "float32" or array.ndim < 2 or name.endswith("wpe.weight"):
+        return array
+    if dtype == "bfloat16":
+        return (bfloat16_bits(array).astype(np.uint32) << 16).view(np.float32)
+    conv1d = "wte" not in name and "lm_head" not in name  # [in, out]; outputs have the scales
+    integers, scale = quantised(array.T if conv1d else array)
+    values = integers * scale[:, None]
+    return values.T if conv1d else values
+
+
 @compiles
-def test_mojo_kernels_take_sizes_that_fill_no_vector():
-    """Width, heads, context and vocabulary are no multiple of anything; the head is its own."""
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vector(dtype):
+    """Width, heads, context and vocabulary are no multiple of anything; the head is its own.
+
+    The weights that the engine holds are exact in float64: only its sums differ.
+    """
     odd = {"vocab_size": 77, "n_positions": 45, "n_embd": 42, "n_head": 6, "n_inner": 51}
     config = GPT2Config(**odd, n_layer=2, tie_word_embeddings=False)
     rng = np.random.default_rng(1)
@@ -241,9 +259,10 @@ def test_mojo_kernels_take_sizes_that_fill_no_vector():
         for name, shape in parameter_shapes(config).items()
     }
     tokens = rng.integers(0, 77, (2, 45))
-    engine = Engine(config, state, batch=2, kernels="mojo")
+    engine = Engine(config, state, batch=2, kernels="mojo", dtype=dtype)
     whole = engine.prefill(tokens, logits="all")
-    oracle = Oracle(Checkpoint(name="odd", config=config, weights=state))
+    held = {name: rounded(name, array, dtype) for name, array in state.items()}
+    oracle = Oracle(Checkpoint(name="odd", config=config, weights=held))
     exact = oracle.language_model(tokens)
     np.testing.assert_allclose(whole, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
     engine.reset()

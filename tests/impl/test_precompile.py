@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from impl import precompile
 from impl.engine import Engine, EngineError
-from impl.packing import aligned, panels
+from impl.packing import aligned, bfloat16_bits, panels, quantised
 from impl.precompile import KernelError, check_device, kernel_library
 
 
@@ -73,6 +74,23 @@ def test_panels_hold_32_outputs_side_by_side_and_zeros_behind_the_last(outputs):
     flat = packed.transpose(0, 2, 1).reshape(-1, 5)
     assert np.array_equal(flat[:outputs], weight)
     assert not flat[outputs:].any()
+
+
+def test_bfloat16_is_rounded_to_the_nearest_and_ties_to_even():
+    values = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-20, -3.14159], np.float32)
+    expected = torch.from_numpy(values).bfloat16().view(torch.uint16).numpy()
+    assert np.array_equal(bfloat16_bits(values), expected)
+    draws = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    expected = torch.from_numpy(draws).bfloat16().view(torch.uint16).numpy()
+    assert np.array_equal(bfloat16_bits(draws), expected)
+
+
+def test_8_bits_are_off_by_half_a_step_at_most_and_clip_nothing():
+    weight = np.random.default_rng(0).normal(size=(7, 50)).astype(np.float32)
+    weight[3] = 0
+    integers, scale = quantised(weight)
+    assert np.abs(weight - integers * scale[:, None]).max() <= 0.5001 * scale.max()
+    assert (np.abs(integers).max(axis=1) == [127, 127, 127, 0, 127, 127, 127]).all()
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20])
