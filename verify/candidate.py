@@ -184,6 +184,14 @@ def modules_of(model: Any) -> Iterator[tuple[str, Module[..., Any]]]:
             yield f"{key}.{path}", module
 
 
+def paths_of(model: Any) -> dict[int, str]:
+    """The first path of every module below `model`, by the module's `id`."""
+    paths: dict[int, str] = {}
+    for path, module in modules_of(model):
+        paths.setdefault(id(module), path)
+    return paths
+
+
 def _children(owner: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(owner, list | tuple):
         yield from ((str(index), child) for index, child in enumerate(owner))
@@ -221,7 +229,7 @@ class Candidate:
         self.device = device
         self.name = name
         self._model = weightless(model, name)
-        paths = {id(module): path for path, module in modules_of(self._model)}
+        paths = paths_of(self._model)
         self.parameter_names = [name for name, _ in self._model.parameters]
         shared = program
         program = Program() if shared is None else shared
