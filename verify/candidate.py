@@ -24,12 +24,13 @@ import numpy as np
 from max import tree
 from max.driver import Buffer
 from max.engine import InferenceSession
+from max.experimental import functional as F
 from max.experimental.compilation import StagedGraph
 from max.experimental.nn import Module
 from max.experimental.nn._weight_utils import _ExternalWeight
 from max.experimental.sharding.types import as_layout
 from max.experimental.tensor import Tensor
-from max.graph import Graph, TensorType
+from max.graph import AlgebraicDim, Graph, TensorType
 from max.graph import Module as Program
 
 from impl.interrupt import interruptible
@@ -159,7 +160,10 @@ def stage_forced(
     seen: dict[str, Any] = {}
 
     def forced(*tensors: Tensor) -> list[Tensor]:
-        substitutes = dict(zip(given, tensors[len(types) :], strict=True))
+        substitutes = {
+            tap: F.rebind(tensor, given[tap].shape)
+            for tap, tensor in zip(given, tensors[len(types) :], strict=True)
+        }
 
         def watch(tap: str, value: Tensor) -> Tensor:
             _keep(seen, tap, value)
@@ -171,8 +175,18 @@ def stage_forced(
             _keep(seen, result, value)
         return list(seen.values())
 
-    stage(name, forced, [*types, *given.values()], program)
+    taken = [_without_expressions(kind, index) for index, kind in enumerate(given.values())]
+    stage(name, forced, [*types, *taken], program)
     return list(seen)
+
+
+def _without_expressions(kind: TensorType, index: int) -> TensorType:
+    """The type with a symbol for each computed size: no graph takes an expression as an input."""
+    sizes = [
+        f"given{index}_{axis}" if isinstance(dim, AlgebraicDim) else dim
+        for axis, dim in enumerate(kind.shape)
+    ]
+    return TensorType(kind.dtype, sizes, device=kind.device)
 
 
 def modules_of(model: Any) -> Iterator[tuple[str, Module[..., Any]]]:

@@ -7,13 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verify.guard import CandidateError as CandidateError
+from verify.guard import guarded
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-
-
-class CandidateError(ValueError):
-    """A candidate that cannot be found or imported, told in one sentence."""
 
 
 def load_factory(reference: str) -> Callable[[Any], Any]:
@@ -27,16 +26,10 @@ def load_factory(reference: str) -> Callable[[Any], Any]:
         raise CandidateError(
             f"--candidate {reference!r} is not FILE.py:NAME or package.module:NAME"
         )
-    try:
+    with guarded(f"importing {where}"):
         module = (
             _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
         )
-    except CandidateError:
-        raise
-    except Exception as error:  # a user's file may raise anything
-        raise CandidateError(
-            f"{where} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
     if not hasattr(module, name):
         raise CandidateError(f"{where} has no {name}")
     factory: Callable[[Any], Any] = getattr(module, name)
@@ -53,5 +46,6 @@ def _import_file(path: Path) -> ModuleType:
         raise CandidateError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.resolve().parent))  # for what lies beside the file
     spec.loader.exec_module(module)
     return module

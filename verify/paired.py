@@ -107,6 +107,7 @@ class PairedCandidate:
         outline: what `examine` said of it.
         pairing: what stands for what.
         reference: what it is compared with.
+        own: values of parameters that have no counterpart.
         name: begins the names of its graphs in a program that it shares.
         program: as `Candidate` takes it.
     """
@@ -119,11 +120,14 @@ class PairedCandidate:
         pairing: Pairing,
         reference: ReferenceOutline,
         *,
+        own: Mapping[str, Array] | None = None,
         name: str = "",
         program: Program | None = None,
     ) -> None:
+        self.outline = outline
         self.pairing = pairing
         self.reference = reference
+        self._own = dict(own or {})
         self._calls = {call.name: call for call in outline.calls}
         self._places = _complete(pairing, reference)
         head, last = reference.head[0], reference.places[reference.head[0]][-1]
@@ -132,15 +136,15 @@ class PairedCandidate:
             model, device, cut=self._is_cut, result=result, name=name, program=program
         )
         self.given_taps = [place for place in reference.modules if place in self._places]
-        self._readers = self._make_readers(head if result else "")
+        self._readers = self._make_readers(result)
         self.forced_taps = [tap for tap in reference.places if tap in self._readers]
 
     def _is_cut(self, call: str) -> bool:
         return any(call in calls.values() for calls in self._places.values())
 
-    def _make_readers(self, result: str) -> dict[str, list[str]]:
+    def _make_readers(self, result: str | None) -> dict[str, list[str]]:
         """By the reference's tap: the candidate's taps that are read for it."""
-        readers: dict[str, list[str]] = {result: [RESULT]} if result else {}
+        readers: dict[str, list[str]] = {self.reference.head[0]: [RESULT]} if result else {}
         for place, calls in self._places.items():
             readers[place] = list(calls.values())
             expected = self.reference.places.get(place + INPUT)
@@ -149,6 +153,12 @@ class PairedCandidate:
                 readers[place + INPUT] = [call + INPUT for call in calls.values()]
         return readers
 
+    def use(self, pairing: Pairing) -> None:
+        """Take another pairing of the same modules: weights, and thirds, may change places."""
+        self.pairing = pairing
+        self._places = _complete(pairing, self.reference)
+        self._readers = self._make_readers(RESULT if RESULT in self.candidate.taps else "")
+
     def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:
         """The candidate's parameters from the reference's; tied ones share memory."""
         made: dict[str, Array] = {}
@@ -156,7 +166,7 @@ class PairedCandidate:
             key = str(counterpart)
             if key not in made:
                 made[key] = counterpart.take(weights, self.reference.n_layer)
-        return {name: made[str(c)] for name, c in self.pairing.weights.items()}
+        return {name: made[str(c)] for name, c in self.pairing.weights.items()} | self._own
 
     def bind(self, weights: Mapping[str, Array]) -> PairedBound:
         """The compiled program with weights by the candidate's names, as `weights_of` has them."""

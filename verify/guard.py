@@ -1,0 +1,78 @@
+"""Runs a candidate's own code so that whatever it does ends in a sentence."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FRAMES = 3
+"""Of a candidate's traceback: how many of its last own frames are shown."""
+
+_OURS = Path(__file__).resolve().parents[1]
+
+
+class CandidateError(ValueError):
+    """A candidate that cannot be found, imported, built or traced, told in one sentence.
+
+    Its notes (`__notes__`) are the last frames of the candidate's own traceback.
+    """
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Code of the candidate runs in this context; what it raises becomes a `CandidateError`.
+
+    What it prints goes to file descriptor 1, and not in between the harness's own lines.
+
+    Args:
+        doing: begins the sentence: `MyGPT(config)`, `importing my_model.py`.
+    """
+    with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as out:
+        try:
+            with redirect_stdout(out), redirect_stderr(out):
+                yield
+        except (KeyboardInterrupt, CandidateError):
+            raise
+        except BaseException as error:  # a candidate may raise anything, SystemExit too
+            raise told(doing, error) from None
+
+
+def told(doing: str, error: BaseException) -> CandidateError:
+    """The sentence for what a candidate raised, with its own last frames as notes."""
+    result = CandidateError(f"{doing} {_what(error)}")
+    for frame in _own_frames(error):
+        result.add_note(
+            f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}"
+        )
+    return result
+
+
+def _what(error: BaseException) -> str:
+    """What was raised, in a few words."""
+    if isinstance(error, SystemExit):
+        return f"calls sys.exit({'' if error.code is None else repr(error.code)})"
+    if isinstance(error, RecursionError):
+        return "calls itself without end (RecursionError)"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    return f"raises {type(error).__name__}{': ' if text else ''}{text}"
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The last frames that lie in neither a library nor this package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if _is_own(Path(frame.filename))][-FRAMES:]
+
+
+def _is_own(file: Path) -> bool:
+    if not file.is_file() or "site-packages" in file.parts:
+        return False
+    ours = file.is_relative_to(_OURS / "verify") or file.is_relative_to(_OURS / "impl")
+    library = file.is_relative_to(Path(os.__file__).parent)
+    return not ours and not library
