@@ -24,13 +24,18 @@ from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
 from reports.render import render
 from verify.cases import chosen_shapes
 from verify.display import WIDTH, show
-from verify.factory import CandidateError, load_factory
+from verify.factory import load_factory
+from verify.guard import CandidateError
+from verify.pairing import PairingError, from_toml, to_toml
+from verify.pairing_table import pairing_table
+from verify.prepare import OUTPUTS, Subject
 from verify.run import DEFAULT_REGIMES, Plan, report, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from impl.config import GPT2Config
+    from verify.pairing import Pairing
     from verify.rule import Check
     from verify.run import Outcome
 
@@ -39,7 +44,8 @@ INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 KNOWN_ERRORS = (
-    CandidateError, CheckpointError, DeviceError, RecordsError, TokenizerError, WeightsError,
+    CandidateError, CheckpointError, DeviceError, PairingError, RecordsError, TokenizerError,
+    WeightsError,
 )  # fmt: skip
 
 
@@ -54,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         plan = _plan(options)
         return _run(plan, options, ["python", "-m", "verify", *argv])
     except (UsageError, *KNOWN_ERRORS) as error:
-        print(f"verify: {error}", file=sys.stderr)
+        print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 2
 
 
@@ -74,6 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         "--candidate",
         metavar="FILE.py:NAME",
         help="what makes another model than impl's from the configuration",
+    )
+    add(
+        "--pairing",
+        type=Path,
+        metavar="FILE.toml",
+        help="the candidate's names beside the reference's: read if it is there, else written",
+    )
+    add(
+        "--output",
+        default="logits",
+        choices=OUTPUTS,
+        help="what the candidate returns: logits (default), or hidden states",
     )
     add("--device", default="all", help="cpu, gpu, gpu:N or all (default)")
     add("--dtype", default="float32", choices=["float32"])
@@ -122,7 +140,6 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.json:
         _check_json(options.json)
     devices = _devices(options.device)
-    factory = load_factory(options.candidate) if options.candidate else None
     checkpoint = load(options.model, revision=options.revision, seed=options.seed)
     _check_lengths(checkpoint.config, options.lengths)
     random = checkpoint.name.startswith("random:")
@@ -133,8 +150,21 @@ def _plan(options: argparse.Namespace) -> Plan:
         sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
         seed=options.seed,
         dtype=options.dtype,
-        factory=factory,
+        subject=_subject(options, checkpoint.config) if options.candidate else None,
         max_faults=options.power,
+    )
+
+
+def _subject(options: argparse.Namespace, config: GPT2Config) -> Subject:
+    """The candidate that is named, with what a pairing file corrects."""
+    corrections = None
+    if options.pairing and options.pairing.exists():
+        corrections = from_toml(options.pairing, config.n_layer)
+    return Subject(
+        name=options.candidate.rpartition(":")[2],
+        factory=load_factory(options.candidate),
+        output=options.output,
+        corrections=corrections,
     )
 
 
@@ -190,7 +220,11 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
                 "order": outcome.order,
             }
         )
+    if outcome.pairing and not outcome.pairing.by_path:
+        console.print(pairing_table(outcome.pairing))
     show(console, outcome, power=options.power)
+    if options.pairing and outcome.pairing:
+        _write_pairing(options, outcome.pairing, console)
     divergence = outcome.first_divergence
     outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
     render(writer.folder)
@@ -243,6 +277,17 @@ def _context(plan: Plan, check: Check) -> dict[str, Any]:
         "batch": shape[0] if shape else None,
         "length": shape[1] if len(shape) > 1 else None,
     }
+
+
+def _write_pairing(options: argparse.Namespace, pairing: Pairing, console: Console) -> None:
+    """Write the pairing, unless there is a file already, which was read."""
+    if options.pairing.exists():
+        return
+    try:
+        options.pairing.write_text(to_toml(pairing, options.candidate), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--pairing {options.pairing} cannot be written: {error}") from error
+    console.print(f"Pairing: {options.pairing}")
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

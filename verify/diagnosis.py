@@ -16,14 +16,15 @@ from verify.catalogue import CATALOGUE
 from verify.checks import layer_of
 from verify.faults import Planted
 from verify.metrics import rms
+from verify.pairing import PARTS
 from verify.precision import precision_class
 from verify.rule import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from reference.oracle import Oracle
-    from reference.trace import Array
+    from reference.trace import Array, Trace
     from verify.cases import Case
     from verify.faults import Fault
     from verify.references import Expectation
@@ -34,7 +35,13 @@ envelope is the correct stage's, and a faulty one may round a little worse."""
 
 
 def diagnose(
-    tap: str, found: Array, case: Case, oracle: Oracle, expected: Expectation, dtype: str
+    tap: str,
+    found: Array,
+    case: Case,
+    oracle: Oracle,
+    expected: Expectation,
+    dtype: str,
+    visible: Collection[str] | None = None,
 ) -> str:
     """Say in a sentence what the candidate computes at `tap`.
 
@@ -45,32 +52,87 @@ def diagnose(
         oracle: the float64 model.
         expected: what the case is compared with.
         dtype: the candidate's precision.
+        visible: the places that the candidate shows; None for all. A fault at a place that it does
+            not show is looked for where it comes to light.
     """
-    fault = matching_fault(tap, found, case, oracle, expected, dtype)
+    match = matching_fault(tap, found, case, oracle, expected, dtype, visible)
     name = tap.removeprefix("transformer.").replace(":input", ", what it is given")
-    if fault is not None:
-        return f"{name}: found {fault.found}; GPT-2 has {fault.expected} [{fault.id}]"
+    if match is not None:
+        fault, where = match
+        return f"{name}: found {fault.found}{where}; GPT-2 has {fault.expected} [{fault.id}]"
     return f"{name}: {describe(tap, found, expected, oracle.config.n_head)}"
 
 
 def matching_fault(
-    tap: str, found: Array, case: Case, oracle: Oracle, expected: Expectation, dtype: str
-) -> Fault | None:
-    """The fault whose float64 result the candidate agrees with best, if it agrees at all."""
-    layer = layer_of(tap)
-    closest: tuple[float, Fault] | None = None
-    for fault in _faults_at(tap):
+    tap: str,
+    found: Array,
+    case: Case,
+    oracle: Oracle,
+    expected: Expectation,
+    dtype: str,
+    visible: Collection[str] | None = None,
+) -> tuple[Fault, str] | None:
+    """The fault whose float64 result the candidate agrees with best, if it agrees at all.
+
+    Returns:
+        The fault and, where the place does not tell it, the block: ` in block 3`.
+    """
+    shown = expected.isolated.keys() if visible is None else visible
+    closest: tuple[float, Fault, str] | None = None
+    for fault, layer in _faults_behind(tap, oracle.config.n_layer, shown):
         with np.errstate(all="ignore"):
-            trace = Planted(oracle, fault, layer or 0).stage(
-                tap, case.ids, expected.isolated, expected.given
-            )
-        result = trace[tap]
-        if np.array_equal(result, expected.isolated[tap]) or not np.isfinite(result).all():
+            trace = _planted_trace(fault, layer, oracle, case, expected, shown)
+        result = trace.get(tap)
+        if result is None or _same(result, expected.isolated[tap]):
             continue
         used = judge(found, result, expected.isolated_envelope[tap], dtype).used
         if used is not None and used <= AGREES and (closest is None or used < closest[0]):
-            closest = used, fault
-    return closest[1] if closest else None
+            closest = used, fault, _where(tap, fault, layer)
+    return closest[1:] if closest else None
+
+
+def _same(result: Array, truth: Array) -> bool:
+    """Whether a fault shows nothing here, or nothing that can be compared."""
+    return np.array_equal(result, truth) or not bool(np.isfinite(result).all())
+
+
+def _planted_trace(
+    fault: Fault,
+    layer: int | None,
+    oracle: Oracle,
+    case: Case,
+    expected: Expectation,
+    shown: Collection[str],
+) -> Trace:
+    planted = Planted(oracle, fault, layer)
+    if layer is None:
+        return planted.trace(case.ids, expected.given)
+    tap = fault.blamed(layer)
+    return planted.seen(tap, case.ids, expected.isolated, expected.given, shown)
+
+
+def _where(tap: str, fault: Fault, layer: int | None) -> str:
+    if "{layer}" not in fault.tap or layer_of(tap) is not None:
+        return ""
+    return " in every block" if layer is None else f" in block {layer}"
+
+
+def _faults_behind(
+    tap: str, n_layer: int, shown: Collection[str]
+) -> Iterator[tuple[Fault, int | None]]:
+    """Faults of the place itself, then those of places that are not shown, with their block."""
+    for fault in _faults_at(tap):
+        yield fault, layer_of(tap) or 0
+    own = layer_of(tap)
+    layers: list[int | None] = [own] if own is not None else [None, *range(n_layer)]
+    for fault in CATALOGUE:
+        if "{layer}" not in fault.tap:
+            if own is None and fault.tap not in shown:
+                yield fault, 0
+            continue
+        for layer in layers:
+            if fault.blamed(layer or 0) not in shown:
+                yield fault, layer
 
 
 def _faults_at(tap: str) -> Iterator[Fault]:
@@ -92,6 +154,7 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
     features = (
         _as_a_whole(found, truth),
         _by_head(error, n_head) if tap.endswith("attn.c_proj:input") else "",
+        _by_third(error) if tap.endswith("attn.c_attn") else "",
         _by_position(error),
         _by_row(found, truth, error),
         _as_a_precision(error, truth, expected.isolated_envelope[tap].rms),
@@ -134,6 +197,13 @@ def _by_head(error: Array, n_head: int) -> str:
     heads = np.sqrt((error.reshape(-1, n_head, error.shape[-1] // n_head) ** 2).mean(axis=(0, 2)))
     bad = np.flatnonzero(heads > 0.05 * heads.max())
     return f"only heads {bad.tolist()} of {n_head} are wrong" if 0 < len(bad) < n_head else ""
+
+
+def _by_third(error: Array) -> str:
+    """Only the query's, the key's or the value's part of the fused projection wrong."""
+    thirds = [rms(part) for part in np.split(error, 3, axis=-1)]
+    bad = [name for name, size in zip(PARTS, thirds, strict=True) if size > 0.01 * max(thirds)]
+    return f"only the {' and the '.join(bad)} are wrong" if 0 < len(bad) < 3 else ""
 
 
 def _by_position(error: Array) -> str:

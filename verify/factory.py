@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verify.guard import CandidateError as CandidateError
-from verify.guard import guarded
+from verify.guard import CandidateError, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

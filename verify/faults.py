@@ -8,6 +8,7 @@ can notice; laid beside a failing candidate, it explains what the candidate comp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from verify.metrics import rms, ulp_at
 from verify.rule import Judgement, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import numpy.typing as npt
 
@@ -92,7 +93,7 @@ class Planted(Oracle):
     Args:
         oracle: the float64 model.
         fault: what to plant.
-        layer: in which block.
+        layer: in which block; None for every one, which `trace` alone can show.
     """
 
     _PARTS = (
@@ -100,13 +101,13 @@ class Planted(Oracle):
         "activation", "head", "linear", "layer_norm", "embedding",
     )  # fmt: skip
 
-    def __init__(self, oracle: Oracle, fault: Fault, layer: int) -> None:
+    def __init__(self, oracle: Oracle, fault: Fault, layer: int | None) -> None:
         vars(self).update(vars(oracle))
         self._path = ""
         self._given_blocks: Mapping[str, Array] = {}
         for name in self._PARTS:
             setattr(self, name, self._entering(getattr(self, name)))
-        self._replace(fault, fault.within.format(layer=layer))
+        self._replace(fault, fault.within.format(layer="*" if layer is None else layer))
 
     def stage(
         self, tap: str, ids: Array, truth: Mapping[str, Array], given: Mapping[str, Array]
@@ -125,6 +126,29 @@ class Planted(Oracle):
             self._given_blocks = {name: given[name] for name in given if _is_block(name)}
             self.language_model(ids)
         return {name: array for name, array in recorder.trace.items() if _block_of(name) == block}
+
+    def seen(
+        self,
+        tap: str,
+        ids: Array,
+        truth: Mapping[str, Array],
+        given: Mapping[str, Array],
+        visible: Collection[str],
+    ) -> Trace:
+        """The same at the places that a candidate shows, from a larger part where it must be.
+
+        Args:
+            tap: where the fault is planted.
+            ids: as `stage` takes them.
+            truth: as `stage` takes it.
+            given: as `stage` takes it.
+            visible: the candidate's places.
+        """
+        trace = self.stage(tap, ids, truth, given)
+        behind = list(trace)[list(trace).index(tap) :]
+        if not any(place in visible for place in behind):
+            trace = self.trace(ids, given)
+        return {place: array for place, array in trace.items() if place in visible}
 
     def block(self, x: Array, path: str) -> Array:
         """A block, or its given result where only what lies outside blocks is wanted."""
@@ -149,7 +173,7 @@ class Planted(Oracle):
 
         def method(*arguments: Any) -> Any:
             path = arguments[-1] if isinstance(arguments[-1], str) else self._path
-            if within in ("", path):
+            if not within or fnmatchcase(path, within):
                 return fault.replace(self, original, *arguments)
             return original(*arguments)
 
@@ -209,7 +233,8 @@ def sight(
     Args:
         fault: what was planted.
         layer: in which block.
-        trace: what it computed, tap by tap in the order of execution.
+        trace: what it computed, tap by tap in the order of execution; where its own place is not
+            among them, it must be blamed on the first place that it reaches.
         truth: the forced trace of the float64 oracle.
         envelopes: of each stage in isolation.
         dtype: the candidate's.
@@ -220,6 +245,9 @@ def sight(
         for tap, found in trace.items():
             kind = dtype if np.issubdtype(found.dtype, np.floating) else found.dtype
             judgements[tap] = judge(found.astype(kind), truth[tap], envelopes[tap], dtype)
+        if expected not in trace:
+            reached = (tap for tap, found in trace.items() if _differs(found, truth[tap], dtype))
+            expected = next(reached, list(trace)[-1])
         applicable = _differs(trace[expected], truth[expected], dtype)
     failed = [tap for tap, judgement in judgements.items() if judgement.verdict == "FAIL"]
     return Sighting(

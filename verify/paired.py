@@ -153,6 +153,15 @@ class PairedCandidate:
                 readers[place + INPUT] = [call + INPUT for call in calls.values()]
         return readers
 
+    def excused(self, expected: Mapping[str, str]) -> dict[str, str]:
+        """Places of the reference that the candidate does not show, with the reason."""
+        shown = set(self.forced_taps)
+        return {
+            tap: "no module of the candidate's own: judged where its result comes to light"
+            for tap, why in expected.items()
+            if not why and tap not in shown
+        }
+
     def use(self, pairing: Pairing) -> None:
         """Take another pairing of the same modules: weights, and thirds, may change places."""
         self.pairing = pairing
@@ -248,8 +257,10 @@ def _odd_one(arrays: list[Array]) -> Array:
     return arrays[0]
 
 
-class PairedBound:
+class PairedBound(BoundCandidate):
     """A paired candidate with its weights; what `BoundCandidate` tells, under other names."""
+
+    program: Any
 
     def __init__(self, program: PairedCandidate, bound: BoundCandidate) -> None:
         self.program = program

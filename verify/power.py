@@ -18,7 +18,7 @@ from verify.faults import MARGIN, Planted, Sighting, sight
 from verify.rule import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from reference.oracle import Oracle
     from verify.cases import Case
@@ -38,14 +38,29 @@ class Power:
     seen: dict[str, dict[str, tuple[Sighting, str]]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
 
-    def look(self, case: Case, oracle: Oracle, expected: Expectation, dtype: str) -> None:
-        """Plant every fault that this regime has not told yet, where the case's shape allows it."""
+    def look(
+        self,
+        case: Case,
+        oracle: Oracle,
+        expected: Expectation,
+        dtype: str,
+        visible: Collection[str] | None = None,
+    ) -> None:
+        """Plant every fault that this regime has not told yet, where the case's shape allows it.
+
+        Args:
+            case: the input.
+            oracle: the float64 model.
+            expected: what the case is compared with.
+            dtype: the candidate's precision.
+            visible: the places that the candidate shows; None for all.
+        """
         seen = self.seen.setdefault(case.regime, {})
         for fault in CATALOGUE:
             known = seen.get(fault.id)
             if (known and known[0].told) or not fault.fits(case.ids, oracle.config.n_positions):
                 continue
-            sighting = sight_in(fault, oracle, case, expected, dtype)
+            sighting = sight_in(fault, oracle, case, expected, dtype, visible)
             if known is None or _better(sighting, known[0]):
                 seen[fault.id] = (sighting, case.name)
 
@@ -87,13 +102,19 @@ class Power:
 
 
 def sight_in(
-    fault: Fault, oracle: Oracle, case: Case, expected: Expectation, dtype: str
+    fault: Fault,
+    oracle: Oracle,
+    case: Case,
+    expected: Expectation,
+    dtype: str,
+    visible: Collection[str] | None = None,
 ) -> Sighting:
     """Plant one fault and judge it on one case."""
     layer = fault.layer(oracle.config.n_layer)
+    shown = expected.isolated.keys() if visible is None else visible
     with np.errstate(all="ignore"):  # a fault may overflow: that is its point
-        trace = Planted(oracle, fault, layer).stage(
-            fault.blamed(layer), case.ids, expected.isolated, expected.given
+        trace = Planted(oracle, fault, layer).seen(
+            fault.blamed(layer), case.ids, expected.isolated, expected.given, shown
         )
     return sight(fault, layer, trace, expected.isolated, expected.isolated_envelope, dtype)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from max.dtype import DType
 
 from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from impl.weights import from_hugging_face
@@ -28,23 +28,26 @@ from verify.controls import must_fail
 from verify.diagnosis import diagnose
 from verify.max_faults import max_fault_checks
 from verify.metamorphic import metamorphic_checks
+from verify.paired import PairedCandidate
 from verify.power import Power
+from verify.prepare import prepare
 from verify.references import ORACLE_TOLERANCE, References
 from verify.rule import MAX_FACTOR, Check, Verdict
 from verify.text import greedy_check, held_out_ids, text_case
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
     from verify.candidate import BoundCandidate
+    from verify.pairing import Pairing
+    from verify.prepare import Subject
 
 POWER_TOKENS = (10, 300)
 """Cases in which faults are planted: enough tokens to show them, and not so many that they cost."""
 
 DEFAULT_REGIMES = ("given", "perturbed", "stress")
-
-Factory = Callable[[Any], Any]
-"""Makes a candidate: called with the configuration, returns a MAX module tree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class Plan:
         sizes: (batch, length) of the random cases of every regime; None for the default ones.
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
-        factory: makes the candidate; None for the model of `impl`.
+        subject: the candidate; None for the model of `impl`.
         max_faults: also plant faults in real MAX graphs (`verify.max_faults`).
     """
 
@@ -68,7 +71,7 @@ class Plan:
     sizes: Sequence[tuple[int, int]] | None = None
     seed: int = 0
     dtype: str = "float32"
-    factory: Factory | None = None
+    subject: Subject | None = None
     max_faults: bool = False
 
     @property
@@ -114,6 +117,7 @@ class Outcome:
         power: what the run could have noticed.
         largest_envelope: of a logit in a free run, over the cases of the regime at hand.
         artefacts: arrays for the report.
+        pairing: a candidate's counterparts; None for the model of `impl`.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -123,6 +127,7 @@ class Outcome:
     power: Power = field(default_factory=Power)
     largest_envelope: float = 0.0
     artefacts: Artefacts = field(default_factory=Artefacts)
+    pairing: Pairing | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -212,14 +217,23 @@ def _skip(case: str, reason: str) -> Check:
     return Check(case=case, mode="device", tap="", verdict="SKIP", message=reason)
 
 
-def _candidate(plan: Plan, device: str) -> Candidate:
+def _candidate(plan: Plan, device: str) -> Candidate | PairedCandidate:
+    if plan.subject:
+        return prepare(plan.subject, plan.checkpoint, device, DType[plan.dtype])
     opened = open_device(device)
-    return Candidate(build(plan.checkpoint.config, opened, factory=plan.factory), opened)
+    return Candidate(build(plan.checkpoint.config, opened), opened)
+
+
+def _weights(candidate: Candidate | PairedCandidate, checkpoint: Checkpoint) -> dict[str, Array]:
+    """The checkpoint's weights as the candidate holds them."""
+    if isinstance(candidate, PairedCandidate):
+        return candidate.weights_of(checkpoint.weights)
+    return from_hugging_face(checkpoint.config, checkpoint.weights)
 
 
 def _check_regime(
     plan: Plan,
-    candidate: Candidate,
+    candidate: Candidate | PairedCandidate,
     regime: str,
     device: str,
     outcome: Outcome,
@@ -227,7 +241,7 @@ def _check_regime(
 ) -> Iterator[Check]:
     """Every check on one state of the weights."""
     checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
-    weights = from_hugging_face(checkpoint.config, checkpoint.weights)
+    weights = _weights(candidate, checkpoint)
     bound = candidate.bind(weights)
     references = References(checkpoint, plan.dtype)
     prefix = "" if device == "cpu" else f"{device}-"
@@ -263,7 +277,11 @@ def _check_regime(
 
 
 def _check_case(
-    plan: Plan, case: Case, bound: BoundCandidate, references: References, outcome: Outcome
+    plan: Plan,
+    case: Case,
+    bound: BoundCandidate,
+    references: References,
+    outcome: Outcome,
 ) -> Iterator[Check]:
     """The checks of one case, a diagnosis of its first failure, and what the case could notice."""
     expected = references.expectation(case, bound.program.given_taps)
@@ -272,14 +290,17 @@ def _check_case(
     if failed:
         place = checks.index(failed[0])
         found = bound.forced_trace(case.ids, expected.given)[failed[0].tap]
-        sentence = diagnose(failed[0].tap, found, case, references.oracle, expected, plan.dtype)
+        sentence = diagnose(
+            failed[0].tap, found, case, references.oracle, expected, plan.dtype,
+            bound.program.forced_taps,
+        )  # fmt: skip
         checks[place] = replace(failed[0], details={"diagnosis": sentence})
     yield from checks
     whole = case.ids.shape == PROBE_SIZE and case.label != PROBE
     outcome.artefacts.look(case, bound, expected, checks, tokens=whole)
     outcome.power.alarms += expected.alarms
     if POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]:
-        outcome.power.look(case, references.oracle, expected, plan.dtype)
+        outcome.power.look(case, references.oracle, expected, plan.dtype, bound.program.forced_taps)
     if case.label == PROBE:
         return
     if case.ids.shape == PROBE_SIZE:
@@ -347,10 +368,14 @@ def _oracle_check(case: str, references: References, ids: Array) -> Check:
 
 
 def _coverage_checks(
-    outcome: Outcome, candidate: Candidate, references: References, ids: Array
+    outcome: Outcome, candidate: Candidate | PairedCandidate, references: References, ids: Array
 ) -> Iterator[Check]:
     """Every tap of one side has its counterpart, or is excused by name."""
     outcome.expected = references.expected_taps(ids)
+    if isinstance(candidate, PairedCandidate):
+        outcome.pairing = candidate.pairing
+        outcome.expected |= candidate.excused(outcome.expected)
+        yield from (_unheld_failure(name) for name in candidate.pairing.unheld)
     outcome.order = list(references.oracle.trace(ids))
     missing = [
         t for t, why in outcome.expected.items() if not why and t not in candidate.forced_taps
@@ -360,6 +385,12 @@ def _coverage_checks(
         yield _coverage_failure(tap, "the candidate has no such place")
     for tap in outcome.unknown:
         yield _coverage_failure(tap, "the reference has no such place")
+
+
+def _unheld_failure(name: str) -> Check:
+    """A parameter of the reference that the candidate has not."""
+    message = f"the candidate holds no parameter for {name}"
+    return Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
 
 
 def _coverage_failure(tap: str, message: str) -> Check:

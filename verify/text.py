@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HELD_OUT = TINY_FOLDER / "heldout.txt"
 """Text that the embedded checkpoint was not trained on, read by every checkpoint's tokenizer."""
 
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+
 PROMPTS = 4
 PROMPT_LENGTH = 16
 NEW_TOKENS = 16
@@ -35,9 +37,10 @@ def held_out_ids(checkpoint: Checkpoint) -> Array | None:
     Raises:
         impl.tokenizer.TokenizerError: where the tokenizer's files are damaged.
     """
-    if checkpoint.folder is None:
+    folder = checkpoint.folder
+    if folder is None or not any((folder / name).exists() for name in TOKENIZER_FILES):
         return None
-    tokenizer = Tokenizer.load(checkpoint.folder, model_vocab_size=checkpoint.config.vocab_size)
+    tokenizer = Tokenizer.load(folder, model_vocab_size=checkpoint.config.vocab_size)
     return np.array(tokenizer.encode(HELD_OUT.read_text(encoding="utf-8")), dtype=np.int64)
 
 

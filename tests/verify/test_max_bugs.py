@@ -20,6 +20,7 @@ from verify.candidate import Candidate
 from verify.factory import load_factory
 from verify.max_bugs import where_mask
 from verify.metamorphic import metamorphic_checks
+from verify.prepare import Subject
 from verify.run import Plan, verify
 
 pytestmark = pytest.mark.compiles
@@ -129,7 +130,10 @@ def _gather(traps, index):
 @pytest.fixture(scope="module")
 def outcome():
     plan = Plan(
-        checkpoint=load("tiny"), regimes=("given",), sizes=[(1, 9), (1, 33)], factory=FACTORY
+        checkpoint=load("tiny"),
+        regimes=("given",),
+        sizes=[(1, 9), (1, 33)],
+        subject=Subject(name="model", factory=FACTORY),
     )
     return verify(plan, emit=lambda _: None)
 

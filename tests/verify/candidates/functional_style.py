@@ -39,7 +39,10 @@ class GPT(Module):
     def __init__(self, config):
         d = config.n_embd
         self.config = config
-        self.wte, self.wpe = Tensor.zeros([config.vocab_size, d]), Tensor.zeros([config.n_positions, d])
+        self.wte, self.wpe = (
+            Tensor.zeros([config.vocab_size, d]),
+            Tensor.zeros([config.n_positions, d]),
+        )
         self.layers = [
             {
                 "ln1": {"g": Tensor.ones([d]), "b": Tensor.zeros([d])},

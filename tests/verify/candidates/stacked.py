@@ -28,7 +28,7 @@ class Stacked(Module):
         return F.layer_norm(x, gamma=scale, beta=shift, epsilon=self.config.layer_norm_epsilon)
 
     def attention(self, x, i):
-        config, (batch, length, width) = self.config, x.shape
+        config, (batch, length, _) = self.config, x.shape
         k, v, q = (
             (x @ w[i] + b[i]).reshape([batch, length, config.n_head, config.head_dim])
             for w, b in ((self.a, self.a_bias), (self.b, self.b_bias), (self.c, self.c_bias))
