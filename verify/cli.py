@@ -30,6 +30,7 @@ from verify.pairing import PairingError, from_toml, to_toml
 from verify.pairing_table import pairing_table
 from verify.prepare import OUTPUTS, Subject
 from verify.run import DEFAULT_REGIMES, Plan, report, verify
+from verify.sandbox import OWN_CODE_S, say, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 KNOWN_ERRORS = (
-    CandidateError, CheckpointError, DeviceError, PairingError, RecordsError, TokenizerError,
+    CheckpointError, DeviceError, PairingError, RecordsError, TokenizerError,
     WeightsError,
 )  # fmt: skip
 
@@ -59,8 +60,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         plan = _plan(options)
         return _run(plan, options, ["python", "-m", "verify", *argv])
-    except (UsageError, *KNOWN_ERRORS) as error:
+    except CandidateError as error:
         print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        print("Verdict: ERROR")
+        if options.json:
+            write_error(options.json, str(error))
+        return 2
+    except (UsageError, *KNOWN_ERRORS) as error:
+        print(f"verify: {error}", file=sys.stderr)
         return 2
 
 
@@ -93,6 +100,18 @@ def _parser() -> argparse.ArgumentParser:
         choices=OUTPUTS,
         help="what the candidate returns: logits (default), or hidden states",
     )
+    add(
+        "--time-limit",
+        type=_positive,
+        metavar="S",
+        help=f"seconds that the candidate's own code may take at a stretch ({OWN_CODE_S:g})",
+    )
+    add(
+        "--memory-limit",
+        type=_positive,
+        metavar="GiB",
+        help="memory that a candidate may take (80%% of what is free)",
+    )
     add("--device", default="all", help="cpu, gpu, gpu:N or all (default)")
     add("--dtype", default="float32", choices=["float32"])
     add("--lengths", type=_sizes, metavar="N,N", help="sequence lengths")
@@ -112,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
     add("--out", type=Path, metavar="DIR", help="folder for records and tables")
     return parser
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
 
 
 def _sizes(text: str) -> list[int]:
@@ -257,6 +286,7 @@ def _status(progress: Progress, task: Any, console: Console) -> Callable[[str], 
     """Say what goes on: in the progress bar or, where there is none, the long parts only."""
 
     def status(text: str) -> None:
+        say(text)
         progress.update(task, description=text)
         if not console.is_terminal and "compiling" in text:
             console.print(text)

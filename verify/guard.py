@@ -8,6 +8,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verify.sandbox import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +36,7 @@ def guarded(doing: str) -> Iterator[None]:
         doing: begins the sentence: `MyGPT(config)`, `importing my_model.py`.
     """
     with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as out:
+        say(f"candidate {doing}")
         try:
             with redirect_stdout(out), redirect_stderr(out):
                 yield
@@ -41,6 +44,8 @@ def guarded(doing: str) -> Iterator[None]:
             raise
         except BaseException as error:  # a candidate may raise anything, SystemExit too
             raise told(doing, error) from None
+        finally:
+            say("harness")
 
 
 def told(doing: str, error: BaseException) -> CandidateError:
@@ -60,7 +65,7 @@ def _what(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "calls itself without end (RecursionError)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else ""
+    text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
     return f"raises {type(error).__name__}{': ' if text else ''}{text}"
 
 
@@ -76,3 +81,9 @@ def _is_own(file: Path) -> bool:
     ours = file.is_relative_to(_OURS / "verify") or file.is_relative_to(_OURS / "impl")
     library = file.is_relative_to(Path(os.__file__).parent)
     return not ours and not library
+
+
+def a(value: object) -> str:
+    """`None`, or a value's type with its article."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -12,7 +12,7 @@ from max.experimental.tensor import Tensor
 
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
-from verify.guard import CandidateError, guarded
+from verify.guard import CandidateError, a, guarded
 from verify.metrics import rms
 from verify.outline import BATCH, LENGTH, gpt2_outline
 from verify.paired import PairedCandidate, examine
@@ -78,19 +78,13 @@ def built(subject: Subject, config: Any, device: Device, dtype: DType) -> Any:
             model = subject.factory(config)
         if not isinstance(model, Module):
             raise CandidateError(
-                f"{subject.name}(config) returns {_a(model)}, not a max.experimental.nn.Module"
+                f"{subject.name}(config) returns {a(model)}, not a max.experimental.nn.Module"
             )
         if subject.output == "hidden":
             return WithHead(model, config.vocab_size, config.n_embd, dtype)
         return model
 
     return build(config, device, dtype, factory=make)
-
-
-def _a(value: Any) -> str:
-    """`None`, or the type with an article."""
-    name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def examined(subject: Subject, model: Any, device: Device, expected: Array) -> CandidateOutline:
