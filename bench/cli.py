@@ -24,7 +24,10 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "run": "bench.run_command",
+    "compare": "bench.compare",
     "null": "bench.null",
+    "ceilings": "bench.ceilings_command",
+    "env": "bench.doctor",
 }
 USAGE = """usage: python -m bench [COMMAND] [options]
 

@@ -107,6 +107,24 @@ def ratio_of(logs: Array, seed: int = 0) -> Estimate | None:
     return Estimate(math.exp(found.value), low, high, found.quads, low_90, high_90, found.spread)
 
 
+def ratio_of_ratios(after: Array, before: Array, seed: int = 0) -> Estimate | None:
+    """How a ratio changed between two runs, each given as one log ratio for each quad.
+
+    The quads of the two runs are drawn independently of each other.
+    """
+    both = [ratio_of(logs, seed + index) for index, logs in enumerate((after, before))]
+    if both[0] is None or both[1] is None:
+        return None
+    value, quads = both[0].value / both[1].value, min(both[0].quads, both[1].quads)
+    if quads < FEWEST_QUADS:
+        return Estimate(value, None, None, quads)
+    drawn = _draw(_interquartile_mean, (after,), seed) - _draw(
+        _interquartile_mean, (before,), seed + 1
+    )
+    low, high, low_90, high_90 = (math.exp(bound) for bound in _bounds(drawn, quads))
+    return Estimate(value, low, high, quads, low_90, high_90, _spread(drawn, quads))
+
+
 def log_ratios(arm: Turns, versus: Turns) -> Array:
     """For each quad that is complete in both: mean log time of `arm` less that of `versus`."""
     quads = [
@@ -155,15 +173,28 @@ def _estimate(statistic: Any, data: tuple[Array, ...], seed: int) -> Estimate:
     value, quads = float(statistic(*data, axis=-1)), len(data[0])
     if quads < FEWEST_QUADS:
         return Estimate(value, None, None, quads)
-    drawn = stats.bootstrap(
+    drawn = _draw(statistic, data, seed)
+    low, high, low_90, high_90 = _bounds(drawn, quads)
+    return Estimate(value, low, high, quads, low_90, high_90, _spread(drawn, quads))
+
+
+def _draw(statistic: Any, data: tuple[Array, ...], seed: int) -> Array:
+    """The statistic of `RESAMPLES` resamples."""
+    return stats.bootstrap(
         data, statistic, paired=True, vectorized=True, n_resamples=RESAMPLES,
         method="percentile", rng=np.random.default_rng(seed),
     ).bootstrap_distribution  # fmt: skip
+
+
+def _bounds(drawn: Array, quads: int) -> list[float]:
+    """The ends of the 95% interval, then those of the 90% interval."""
     tails = _tail(0.05, quads), _tail(0.1, quads)
     at = [tails[0], 1 - tails[0], tails[1], 1 - tails[1]]
-    low, high, low_90, high_90 = (float(bound) for bound in np.quantile(drawn, at))
-    spread = float(np.std(drawn, ddof=1)) * math.sqrt(quads)
-    return Estimate(value, low, high, quads, low_90, high_90, spread)
+    return [float(bound) for bound in np.quantile(drawn, at)]
+
+
+def _spread(drawn: Array, quads: int) -> float:
+    return float(np.std(drawn, ddof=1)) * math.sqrt(quads)
 
 
 def _tail(alpha: float, count: int) -> float:
