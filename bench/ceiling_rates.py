@@ -67,6 +67,12 @@ class Ceilings:
         """The highest rate of a kind, in bytes or FLOPs a second; None where none was measured."""
         return max(self.rates.get(Kind(ceiling, dtype), []), default=None)
 
+    def gemm(self, dtype: str) -> float | None:
+        """The highest rate of products in a dtype, in FLOPs a second: of squares or replays."""
+        kinds = [kind for kind in self.rates if kind.dtype == dtype]
+        rates = [self.rates[kind] for kind in kinds if UNITS[kind.ceiling] == "GFLOP/s"]
+        return max((rate for found in rates for rate in found), default=None)
+
     def bandwidth(self, dtype: str) -> float | None:
         """The highest rate at which weights can be read, in bytes a second."""
         found = [self.best("read_weights", dtype), self.best("read", "float32")]

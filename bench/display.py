@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 STYLES = {
-    "VALID": "green", "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow",
+    "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow",
     "FASTER": "bold green", "SLOWER": "bold red", "INCONCLUSIVE": "yellow",
 }  # fmt: skip
 
@@ -28,8 +28,8 @@ DISTURBED_PCT = 20.0
 LEGEND = (
     "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass; tg: greedy decode steps "
     "behind @ d tokens. limit: the least time that this machine's measured ceilings allow, over "
-    "the time taken; c: compute-bound, m: memory-bound. Every VALID row's timed outputs agree with "
-    "PyTorch's in float32."
+    "the time taken; c: compute-bound, m: memory-bound. Every row with a speed is VALID: its timed "
+    "outputs agree with PyTorch's in float32."
 )
 
 
@@ -41,7 +41,7 @@ def show(console: Console, records: Sequence[Record]) -> None:
     baselines = dict.fromkeys(effect["versus"] for effect in effects)
     legend = LEGEND.format(baseline=" or ".join(baselines) or "the other arm")
     console.print(legend, style="dim", markup=False, highlight=False)
-    lines = [*null_lines(nulls), *ceiling_lines(of(records, "ceiling"))]
+    lines = [*coarse_lines(rows), *null_lines(nulls), *ceiling_lines(of(records, "ceiling"))]
     for line in [*lines, *latency_lines(rows, seconds), *phase_lines(rows)]:
         console.print(line, style="dim", markup=False, highlight=False)
     for line in [*inconclusive_lines(effects), *reason_lines(rows)]:
@@ -65,10 +65,9 @@ def speed_table(rows: Sequence[Record], effects: Sequence[Record]) -> Table:
     table.add_column("median, ms", justify="right")  # these two wrap where they are too wide
     table.add_column("tokens/s", justify="right", min_width=8)
     table.add_column("ratio", justify="right")
-    table.add_column("verdict", min_width=12)
+    table.add_column("verdict", min_width=_widest_verdict(rows, effects))
     table.add_column("limit", justify="right", min_width=5)
     table.add_column("peak MiB", justify="right", min_width=8)
-    table.add_column("status", min_width=7)
     previous = rows[0]["workload"] if rows else None
     for row in rows:
         if row["workload"] != previous:
@@ -78,12 +77,37 @@ def speed_table(rows: Sequence[Record], effects: Sequence[Record]) -> Table:
     return table
 
 
+def _verdict(row: Record, effect: Record | None) -> str:
+    """What the ratio says; of a row without a speed, what it is; of the others' measure, that."""
+    if row["status"] != "VALID":
+        return str(row["status"])
+    return str(effect["verdict"]) if effect else "baseline"
+
+
+def _widest_verdict(rows: Sequence[Record], effects: Sequence[Record]) -> int:
+    found = {_key(effect): effect for effect in effects}
+    return max((len(_verdict(row, found.get(_key(row)))) for row in rows), default=0)
+
+
 def _key(record: Record) -> tuple[Any, ...]:
     return tuple(record.get(name) for name in ("model", "workload", "device", "threads", "arm"))
 
 
 def _widest(column: str, rows: Sequence[Record]) -> int:
     return max((len(str(row.get(column) or "")) for row in rows), default=0)
+
+
+def coarse_lines(rows: Iterable[Record]) -> list[str]:
+    """The arms whose results are allowed to be as far off as a coarser dtype's."""
+    coarse = {
+        row["arm"]: row["judged_as"]
+        for row in rows
+        if row["status"] == "VALID" and row.get("judged_as") not in (None, "float32")
+    }
+    return [
+        f"{arm}: judged as {dtype}, by three times the error of PyTorch's own {dtype} pass"
+        for arm, dtype in coarse.items()
+    ]
 
 
 def null_lines(nulls: Sequence[Record]) -> list[str]:
@@ -192,7 +216,7 @@ def _pressure_note(pressure_pct: float | None) -> str:
 
 def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str | Text]:
     memory, limit = row.get("peak_rss_mib"), row.get("roofline_pct")
-    verdict = effect["verdict"] if effect else ""
+    verdict = _verdict(row, effect)
     return [
         row["workload"] or "-",
         row["arm"],
@@ -203,7 +227,6 @@ def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str 
         Text(verdict, STYLES.get(verdict, "")),
         f"{limit:.0f}% {row['bound'][0]}" if limit is not None else "",
         f"{memory:,.0f}" if memory is not None else "",
-        Text(row["status"], STYLES.get(row["status"], "")),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.arms import spec_of
 from bench.schedule import (
     FEWEST_ROUNDS,
     block_at,
@@ -187,7 +188,7 @@ class Match:
                 "workload": workload.as_dict(),
                 "block": block,
                 "output": str(output),
-                "dtype": contestant.dtype,
+                "dtype": spec_of(contestant.label).judged_as,
             }
         )
         self._emit({"record": "agreement", **contestant.place(workload), "block": block,

@@ -70,6 +70,7 @@ def make_row(
         "n_depth": workload.n_depth,
         "logits_policy": workload.logits_policy,
         "kv_cache": kv_cache,
+        "judged_as": spec_of(contestant.label).judged_as,
         "runtime": contestant.facts.get("runtime"),
         "kernel_path": contestant.facts.get("kernel_path"),
         "status": status,
@@ -198,8 +199,8 @@ def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Ut
         return Utilisation()
     spec = spec_of(contestant.label)
     needed = work(group.plan.config, workload, spec.dtype, kv_cache=spec.kv_cache)
-    gemm = group.ceilings.best("gemm", spec.dtype)
-    return utilisation(needed, found.value, gemm, group.ceilings.bandwidth(spec.dtype))
+    gemm, bandwidth = group.ceilings.gemm(spec.dtype), group.ceilings.bandwidth(spec.dtype)
+    return utilisation(needed, found.value, gemm, bandwidth)
 
 
 def _memory(contestant: Contestant, workload: Workload) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class ArmSpec:
         kv_cache: whether generation keeps keys and values, rather than computing them anew.
         candidate: whether it runs the MAX model, whose speed counts only when it is verified.
         dtype: of weights and activations.
+        coarse: the dtype that its results are judged by, where some of its arithmetic is coarser
+            than `dtype`.
         packages: a peer's own, which are installed apart (`bench.peers`); none for other arms.
         cpu_only: whether it runs on the CPU alone.
     """
@@ -88,8 +90,14 @@ class ArmSpec:
     kv_cache: bool = True
     candidate: bool = False
     dtype: str = "float32"
+    coarse: str = ""
     packages: tuple[str, ...] = ()
     cpu_only: bool = False
+
+    @property
+    def judged_as(self) -> str:
+        """The dtype that its results are judged by."""
+        return self.coarse or self.dtype
 
     @property
     def peer(self) -> bool:
@@ -113,7 +121,10 @@ ARMS: dict[str, ArmSpec] = {
         "bench.arms.c_translate2:CTranslate2", packages=("ctranslate2",), cpu_only=True
     ),
     "llama.cpp": ArmSpec(
-        "bench.arms.llama_cpp:LlamaCpp", packages=("llama_cpp", "gguf"), cpu_only=True
+        "bench.arms.llama_cpp:LlamaCpp",
+        coarse="float16",
+        packages=("llama_cpp", "gguf"),
+        cpu_only=True,
     ),
 }
 

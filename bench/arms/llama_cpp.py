@@ -1,4 +1,8 @@
-"""llama.cpp on the CPU, with a GGUF file written by its own library, through its C interface."""
+"""llama.cpp on the CPU, with a GGUF file written by its own library, through its C interface.
+
+Weights, keys and values are float32, but its GELU is looked up in a table of float16, so that its
+results are judged as those of float16.
+"""
 
 from __future__ import annotations
 
