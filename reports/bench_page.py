@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_FIGURES = 6
 """Ratios on the first screen; the figure below it has them all."""
 
+WORDS = {"FASTER": "faster on", "SLOWER": "slower on", "SAME": "as fast on"}
+
 ROW_COLUMNS = (
     ("tokens/s", "tok_s", "short"), ("median", "median_s", "seconds"),
     ("TTFT, ms", "ttft_ms", "short"), ("ITL, ms", "itl_ms", "short"),
@@ -109,23 +111,19 @@ def _verdict(run: Run) -> tuple[str, str, str]:
 
 
 def _title(run: Run) -> str:
-    """Who is faster, where all comparisons of one pair say the same."""
+    """Who is faster, and on how many workloads, where one pair of arms was compared."""
     effects = [e for e in run.of("effect") if "#" not in str(e.get("arm"))]
     pairs = {(str(e.get("arm")), str(e.get("versus"))) for e in effects}
     if len(pairs) != 1:
         return "Measured"
     ((arm, versus),) = pairs
     verdicts = Counter(str(e.get("verdict")) for e in effects)
-    total = len(effects)
-    for verdict, words in (
-        ("FASTER", "faster than"),
-        ("SLOWER", "slower than"),
-        ("SAME", "as fast as"),
-    ):
-        if verdicts[verdict] == total:
-            where = "on every workload" if total > 1 else f"on {effects[0].get('workload')}"
-            return f"{arm} is {words} {versus} {where}"
-    return f"{arm} beside {versus}"
+    found = [
+        f"{words} {verdicts[verdict]} of {len(effects)} workloads"
+        for verdict, words in WORDS.items()
+        if verdicts[verdict]
+    ]
+    return f"{arm} against {versus}: {', '.join(found) or 'no difference could be told'}"
 
 
 def _counted(statuses: Mapping[str, int]) -> str:

@@ -20,6 +20,9 @@ Record = dict[str, Any]
 SERIES = 6
 """Colours for arms; a seventh arm has the first again."""
 
+OUTLIER = 5.0
+"""Samples are drawn on a logarithmic scale if one takes more than so many times the median."""
+
 MOST_SAMPLES = 1500
 """Samples drawn of one workload; of more, every n-th is drawn and the figure says so."""
 
@@ -72,13 +75,15 @@ def ratios(run: Run) -> chart.Chart | None:
     height = chart.TOP + chart.BOTTOM + row * len(effects)
     x_span = (left, chart.WIDE - right)
     values = [figure(e.get(k)) for e in effects for k in ("ratio", "ci_lo", "ci_hi")]
-    bands = [_margin(run, effect) for effect in effects]
-    known = [v for v in [*values, *bands, *(1 / b for b in bands if b)] if v and math.isfinite(v)]
+    bands = [_null_band(run, effect) for effect in effects]
+    edges = [edge for band in bands if band for edge in band]
+    known = [value for value in [*values, *edges] if value and math.isfinite(value)]
     x = _around_one(known, x_span)
-    marks = [chart.segment(x(1.0), chart.TOP, x(1.0), height - chart.BOTTOM, "axis")]
+    marks = []
     for index, (effect, band) in enumerate(zip(effects, bands, strict=True)):
         middle = chart.TOP + row * (index + 0.5)
         marks += _ratio_row(effect, band, x, middle, series(arms, effect.get("arm")))
+    marks.append(chart.segment(x(1.0), chart.TOP, x(1.0), height - chart.BOTTOM, "one"))
     return chart.Chart(
         name="ratios", title="Time of one arm over another's", aid=RATIO_AID, width=chart.WIDE,
         height=height, x_title="time over time (logarithmic); less is faster", y_title="",
@@ -88,14 +93,14 @@ def ratios(run: Run) -> chart.Chart | None:
 
 
 def _ratio_row(
-    effect: Record, band: float | None, x: chart.Scale, middle: float, css: str
+    effect: Record, band: tuple[float, float] | None, x: chart.Scale, middle: float, css: str
 ) -> list[chart.Mark]:
     value, low, high = (figure(effect.get(key)) for key in ("ratio", "ci_lo", "ci_hi"))
     pair = f"{effect.get('arm')} / {effect.get('versus')}"
     tip = f"{effect.get('workload')}, {pair}\n{ratio(value)} (95%: {ratio(low)} to {ratio(high)})"
     marks = []
-    if band and math.isfinite(band):
-        marks.append(chart.rectangle(x(1 / band), middle - 11, x(band), middle + 11, "band"))
+    if band:
+        marks.append(chart.rectangle(x(band[0]), middle - 11, x(band[1]), middle + 11, "band"))
     if low and high:
         marks.append(chart.segment(x(low), middle, x(high), middle, f"{css} whisker", tip))
     marks.append(chart.dot(x(value or 1.0), middle, css, tip, 5))
@@ -114,13 +119,17 @@ def _not_cpu(record: Record) -> str:
     return "" if record.get("device") in (None, "cpu") else f"({record['device']})"
 
 
-def _margin(run: Run, effect: Record) -> float | None:
-    """The null's width as a ratio: the effect's own, else that of its workload's null."""
-    if _positive(effect.get("margin")):
-        return figure(effect["margin"])
+def _null_band(run: Run, effect: Record) -> tuple[float, float] | None:
+    """What counts as the same: the effect's margin, else its workload's null interval."""
+    margin = figure(effect.get("margin"))
+    if margin and math.isfinite(margin) and margin > 1:
+        return 1 / margin, margin
+    place = ("workload", "device", "dtype")
     for null in run.of("null"):
-        if null.get("workload") == effect.get("workload") and _positive(null.get("margin")):
-            return figure(null["margin"])
+        if all(null.get(key) == effect.get(key) for key in place):
+            low, high = figure(null.get("ci_lo")), figure(null.get("ci_hi"))
+            if low and high and math.isfinite(high):
+                return low, high
     return None
 
 
@@ -175,7 +184,7 @@ def _roofline(
     marks = [chart.area(roof, [(px, y(y.low)) for px, _ in roof], "stripe")]
     marks.append(chart.line(roof, "line rule"))
     marks.append(chart.label(x(x.high) - 4, y(gemm) - 6, f"GEMM {short(gemm)} GFLOP/s", "", "end"))
-    marks.append(chart.label(roof[0][0] + 6, roof[0][1] - 16, f"read {short(read)} GB/s"))
+    marks.append(chart.label(roof[0][0] + 10, roof[0][1] + 16, f"read {short(read)} GB/s"))
     for row, intensity, rate in spots:
         tip = f"{row['workload']}, {row['arm']}\n{short(rate)} GFLOP/s"
         tip += f" at {short(intensity)} FLOP/byte"
@@ -231,7 +240,8 @@ def _course(samples: Sequence[Record], arms: Sequence[str], name: str) -> chart.
     x_span, y_span = chart.spans(chart.WIDE, 300)
     scale = 1e9 if stamped else 1.0
     x = chart.linear([p / scale for p in places], x_span)
-    y = chart.linear(times, y_span)
+    stretched = max(times) > OUTLIER * sorted(times)[len(times) // 2]
+    y = chart.logarithmic(times, y_span) if stretched else chart.linear(times, y_span)
     marks = [
         _sample(s, x(p / scale), y(t), series(arms, s.get("arm")), t)
         for s, p, t in zip(shown, places, times, strict=True)
@@ -240,7 +250,8 @@ def _course(samples: Sequence[Record], arms: Sequence[str], name: str) -> chart.
     return chart.Chart(
         name=name, title="Samples over time", aid=SAMPLES_AID + thinned, width=chart.WIDE,
         height=300, x_title="seconds since the first" if stamped else "sample",
-        y_title="milliseconds", x_ticks=x.ticks(10), y_ticks=y.ticks(), marks=marks,
+        y_title=f"milliseconds{' (logarithmic)' if stretched else ''}",
+        x_ticks=x.ticks(10), y_ticks=y.ticks(), marks=marks,
         legend=_legend(arms, shown),
     )  # fmt: skip
 

@@ -93,7 +93,7 @@
     }));
   });
   const filterPlace = (place) => {
-    const search = one("[data-search]");
+    const search = one("#panel-checks [data-search]");
     const tab = tabs.find((other) => other.dataset.name === "checks");
     if (!search || !tab || !place) return;
     open(tab);

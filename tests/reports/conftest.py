@@ -1,12 +1,17 @@
 """Runs of every kind, written as the real ones are, small enough to be made in milliseconds."""
 
+import functools
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reports.records import RunWriter
+from reports.compare import compare_page
+from reports.files import write
+from reports.index import write_index
+from reports.records import RunWriter, read_run
+from reports.render import render
 
 DATA = Path(__file__).parent / "data"
 
@@ -204,23 +209,43 @@ def benchmark():
     return [*records, skip], {"rows": 7, "statuses": {"VALID": 6, "SKIP": 1}}
 
 
+def write_run(root, kind, records=(), end=None, *, arrays=None, **environment):
+    """Write a run below `root`, and return its folder."""
+    with RunWriter(
+        kind, command=["python", "-m", kind], environment=ENVIRONMENT | environment, root=root
+    ) as writer:
+        for record in records:
+            writer.write(record)
+        if end is not None:
+            writer.finish(end)
+    if arrays:
+        np.savez_compressed(writer.folder / "artefacts.npz", **arrays)
+    return writer.folder
+
+
 @pytest.fixture
 def make_run(tmp_path):
     """Writes a run and returns its folder: `make_run(kind, records, end)`."""
+    return functools.partial(write_run, tmp_path)
 
-    def make(kind, records=(), end=None, *, root=tmp_path, arrays=None, **environment):
-        with RunWriter(
-            kind, command=["python", "-m", kind], environment=ENVIRONMENT | environment, root=root
-        ) as writer:
-            for record in records:
-                writer.write(record)
-            if end is not None:
-                writer.finish(end)
-        if arrays:
-            np.savez_compressed(writer.folder / "artefacts.npz", **arrays)
-        return writer.folder
 
-    return make
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory):
+    """A page of each kind, by name."""
+    root = tmp_path_factory.mktemp("pages")
+    folders = {
+        "passing": write_run(root, "verify", *verification(), arrays=artefacts()),
+        "failing": write_run(
+            root, "verify", *verification(failing=True), arrays=artefacts(failing=True)
+        ),
+        "benched": write_run(root, "bench", *benchmark()),
+        "empty": write_run(root, "verify"),
+    }
+    found = {name: render(folder)[0] for name, folder in folders.items()}
+    both = compare_page(read_run(folders["passing"]), read_run(folders["failing"]))
+    return found | {
+        "index": write_index(root), "compare": write(root / "compare.html", both)
+    }  # fmt: skip
 
 
 @pytest.fixture
