@@ -150,7 +150,7 @@ def _verify_figures(run: Run, checks: pd.DataFrame) -> list[Fact]:
 def _logit_figures(checks: pd.DataFrame) -> list[Fact]:
     figures = []
     logits = checks[checks["mode"] == "logits"].to_dict("records")
-    if sentence := logits_seen([{str(k): v for k, v in row.items()} for row in logits]):
+    if sentence := logits_seen(logits):
         kl, _, flips = sentence.partition("; ")
         changed, _, _ = flips.partition(" first")
         figures.append(Fact("first choices differ", changed))

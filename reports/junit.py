@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 from reports.numbers import percent, short_tap
-from reports.tables import rows_frame, worst
+from reports.tables import rows_frame, worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,11 +53,11 @@ def _timestamp(run: Run) -> str:
 
 def _verify_cases(checks: pd.DataFrame) -> Iterator[ET.Element]:
     by_place = checks["mode"].isin(_BY_PLACE)
-    places = checks[by_place].groupby(["mode", "device", "tap"], sort=False, dropna=False)
-    for (mode, device, tap), group in places:
-        row = worst(group).to_dict()
+    places = worst_of(checks[by_place], ["mode", "device", "tap"]).sort_index(kind="stable")
+    for row in places.to_dict("records"):
+        name = f"verify.{row['device']}.{row['mode']}"
         text = f"{row['case']}: {row['message'] or percent(row['used'])}"
-        yield _case(f"verify.{device}.{mode}", short_tap(tap), str(row["verdict"]), text)
+        yield _case(name, short_tap(row["tap"]), str(row["verdict"]), text)
     for row in checks[~by_place].to_dict("records"):
         name = " ".join(filter(None, (str(row["case"] or ""), short_tap(row["tap"]))))
         yield _case(f"verify.{row['mode']}", name, str(row["verdict"]), str(row["message"] or ""))

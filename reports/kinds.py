@@ -29,7 +29,11 @@ MODES = {
 """What each kind of check is called in tables."""
 
 
-def seen(mode: str, checks: Sequence[Mapping[str, Any]], gravest: Mapping[str, Any]) -> str:
+SEEN = ("case", "tap", "verdict", "message", "details", "ratio", "max_abs", "relative")
+"""The keys of a check that `seen` looks at."""
+
+
+def seen(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, Any]) -> str:
     """One telling figure for each kind of check, or what went wrong.
 
     Args:
@@ -43,7 +47,7 @@ def seen(mode: str, checks: Sequence[Mapping[str, Any]], gravest: Mapping[str, A
     return _figures(mode, checks, gravest)
 
 
-def _figures(mode: str, checks: Sequence[Mapping[str, Any]], gravest: Mapping[str, Any]) -> str:
+def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, Any]) -> str:
     details = gravest.get("details") or {}
     try:
         match mode:
@@ -79,7 +83,7 @@ def _figures(mode: str, checks: Sequence[Mapping[str, Any]], gravest: Mapping[st
     return ""
 
 
-def logits_seen(checks: Sequence[Mapping[str, Any]]) -> str:
+def logits_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
     """The largest divergence, and how many first choices differ; empty without figures."""
     details = [check["details"] for check in checks if check.get("details")]
     if not details:
@@ -90,7 +94,7 @@ def logits_seen(checks: Sequence[Mapping[str, Any]]) -> str:
     return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
 
 
-def _power_seen(checks: Sequence[Mapping[str, Any]]) -> str:
+def _power_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
     """The weakest margin, and how many faults could not be shown."""
     judged = [check for check in checks if check["verdict"] != "SKIP"]
     weakest = min(judged, key=_margin, default=checks[0])
@@ -99,5 +103,5 @@ def _power_seen(checks: Sequence[Mapping[str, Any]]) -> str:
     return f"weakest margin {multiple(_margin(weakest))} ({weakest['case']}){rest}"
 
 
-def _margin(check: Mapping[str, Any]) -> float:
+def _margin(check: Mapping[Any, Any]) -> float:
     return figure((check.get("details") or {}).get("margin")) or 0.0

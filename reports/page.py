@@ -14,10 +14,10 @@ from markupsafe import Markup
 from reports import inside, numbers, parity
 from reports.artefacts import FILE, Artefacts, read_artefacts
 from reports.headline import verify_headline
-from reports.kinds import MODES, seen
+from reports.kinds import MODES, SEEN, seen
 from reports.places import computing_taps, place_map
 from reports.power import fault_matrix
-from reports.tables import checks_frame, gravest_first, layers_frame, worst
+from reports.tables import gravest_first, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,17 +35,15 @@ MOST_ROWS = 1000
 """Checks that a page lists: the gravest first. The tables beside it hold all of them."""
 
 
-def verify_page(run: Run, checks: pd.DataFrame | None = None) -> str:
+def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:
     """The page of a verification.
 
     Args:
         run: its records.
-        checks: as `checks_frame` returns them, if the caller has them already.
+        checks: as `checks_frame` returns them.
+        layers: as `layers_frame` makes them from those.
     """
-    checks = checks_frame(run) if checks is None else checks
     divergence = (run.end or {}).get("first_divergence") or {}
-    order = (run.end or {}).get("order") or ()
-    layers = layers_frame(checks, order)
     known = set(computing_taps(checks))
     taps = [tap for tap in layers["tap"] if tap in known]
     first = str(divergence.get("tap") or "") or None
@@ -131,14 +129,14 @@ def _checks(checks: pd.DataFrame) -> dict[str, Any]:
 
 def _kind(mode: Any, group: pd.DataFrame) -> dict[str, Any]:
     gravest = worst(group)
-    records = [{str(k): v for k, v in row.items()} for row in group.to_dict("records")]
+    records = group[list(SEEN)].to_dict("records")
     return {
         "name": MODES.get(str(mode), str(mode)),
         "passed": int((group["verdict"] == "PASS").sum()),
         "of": len(group),
         "used": numbers.percent(gravest["used"]),
         "verdict": gravest["verdict"],
-        "seen": seen(str(mode), records, {str(k): v for k, v in gravest.to_dict().items()}),
+        "seen": seen(str(mode), records, gravest.to_dict()),
     }
 
 

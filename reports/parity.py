@@ -11,7 +11,7 @@ import numpy as np
 from reports import chart
 from reports.heat import Heat, log_heat
 from reports.numbers import figure, percent, scientific, short_tap
-from reports.tables import worst
+from reports.tables import worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +112,7 @@ def _by_regime(
 def _error_chart(
     checks: pd.DataFrame, taps: Sequence[str], title: str, aid: str, name: str, joined: bool
 ) -> chart.Chart:
-    rows = {tap: worst(group).to_dict() for tap, group in checks.groupby("tap", sort=False)}
+    rows = {row["tap"]: row for row in worst_of(checks, ["tap"]).to_dict("records")}
     points = [(index, _relative(rows[tap])) for index, tap in enumerate(taps) if tap in rows]
     x_span, y_span = chart.spans(chart.WIDE, 320)
     x = chart.Scale(-1, len(taps), *x_span)

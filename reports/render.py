@@ -50,10 +50,11 @@ def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
     if renderer is None:
         raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
     files = _guarded(lambda: renderer(run), run)
-    text = _guarded(lambda: summary(run), run)
     named = os.environ.get(STEP_SUMMARY)
-    for path in dict.fromkeys([extra_summary, Path(named) if named else None]):
-        if path is not None:
+    targets = [path for path in (extra_summary, Path(named) if named else None) if path]
+    if targets:
+        text = _guarded(lambda: summary(run), run)
+        for path in dict.fromkeys(targets):
             append(path, text)
     return files
 
@@ -77,7 +78,7 @@ def _render_verify(run: Run) -> list[Path]:
     text = verify_markdown(run, checks, layers, modes_frame(checks))
     files = [write(run.folder / "checks.md", text), *_tables(run, {"check": checks})]
     files.append(write(run.folder / JUNIT, junit(run, checks)))
-    return [write(run.folder / PAGE, verify_page(run, checks)), *files]
+    return [write(run.folder / PAGE, verify_page(run, checks, layers)), *files]
 
 
 def _render_bench(run: Run) -> list[Path]:

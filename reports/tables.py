@@ -13,14 +13,16 @@ import pandas as pd
 from reports.markdown import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reports.records import Run
+
+    Row = Mapping[Any, Any]
 
 CHECK_COLUMNS = (
     "case", "model", "regime", "batch", "length", "seed", "device", "dtype", "mode", "tap", "layer",
     "shape", "max_abs", "rms", "relative", "ulp", "cosine", "torch_max_abs", "torch_rms",
-    "envelope_max", "envelope_rms", "ratio", "used", "verdict", "message",
+    "envelope_max", "envelope_rms", "ratio", "used", "verdict", "message", "details",
 )  # fmt: skip
 ROW_COLUMNS = (
     "model", "workload", "arm", "device", "dtype", "threads", "batch", "n_prompt", "n_gen",
@@ -88,7 +90,11 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
         gravest of all), `verdict_alone`, `verdict_free`.
     """
     taps = checks[checks["mode"].isin(_BY_TAP)]
-    rows = [_layer(group) for _, group in taps.groupby(["tap", "device"], sort=False, dropna=False)]
+    alone = _worst_by_place(taps[taps["mode"] == "isolated"])
+    free = _worst_by_place(taps[taps["mode"] == "free"])
+    every = _worst_by_place(taps)
+    found = dict.fromkeys(map(_place, taps[["tap", "device"]].to_dict("records")))
+    rows = [_layer(alone.get(key), free.get(key), every[key]) for key in found]
     place = {tap: index for index, tap in enumerate(order)}
     rows.sort(key=lambda row: place.get(row["tap"], len(place)))
     columns = (
@@ -116,10 +122,9 @@ def modes_frame(checks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["check", "passed", "of", "used", "verdict", "message"])
 
 
-def _layer(group: pd.DataFrame) -> dict[str, Any]:
-    isolated = group[group["mode"] == "isolated"]
-    free = group[group["mode"] == "free"]
-    shown = worst(isolated if len(isolated) else free)
+def _layer(alone: Row | None, free: Row | None, every: Row) -> dict[str, Any]:
+    """One row of the table by layer, from the worst checks of a place."""
+    shown = alone or free or every
     return {
         "tap": shown["tap"],
         "device": shown["device"],
@@ -127,12 +132,26 @@ def _layer(group: pd.DataFrame) -> dict[str, Any]:
         "shape": shown["shape"],
         "error": shown["rms"],
         "pytorch": shown["torch_rms"],
-        "used": _used(shown) if len(isolated) else None,
-        "used_free": _used(worst(free)) if len(free) else None,
-        "verdict": worst(group)["verdict"],
-        "verdict_alone": worst(isolated)["verdict"] if len(isolated) else None,
-        "verdict_free": worst(free)["verdict"] if len(free) else None,
+        "used": _used(alone) if alone else None,
+        "used_free": _used(free) if free else None,
+        "verdict": every["verdict"],
+        "verdict_alone": alone["verdict"] if alone else None,
+        "verdict_free": free["verdict"] if free else None,
     }
+
+
+def _worst_by_place(checks: pd.DataFrame) -> dict[tuple[Any, Any], Row]:
+    return {_place(row): row for row in worst_of(checks, ["tap", "device"]).to_dict("records")}
+
+
+def _place(row: Row) -> tuple[Any, Any]:
+    """Tap and device; a missing device is None, because NaN is not equal to itself."""
+    return row["tap"], None if missing(row["device"]) else row["device"]
+
+
+def worst_of(checks: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The worst check of each group, one row for each, the gravest group first."""
+    return gravest_first(checks).drop_duplicates(keys)
 
 
 def worst(group: pd.DataFrame) -> pd.Series[Any]:
@@ -159,7 +178,7 @@ def _sortable(used: Any) -> float:
     return float("inf") if value != value else value
 
 
-def _used(row: pd.Series[Any]) -> Any:
+def _used(row: Row | pd.Series[Any]) -> Any:
     return None if missing(row["used"]) else row["used"]
 
 
