@@ -1,4 +1,4 @@
-"""Hugging Face's GPT-2 as the reference: eager attention, eval mode, float32 or float64, tapped."""
+"""Hugging Face's GPT-2 as the reference: eager attention, eval mode, any precision, tapped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import transformers
 
+from reference.dtypes import DTYPES
 from reference.trace import INPUT, Recorder
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class HuggingFaceReference:
 
     Args:
         checkpoint: configuration and weights.
-        dtype: torch.float32 (the reference) or torch.float64.
+        dtype: torch.float32 (the reference), torch.float64, or what the candidate declares.
     """
 
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
@@ -55,8 +56,7 @@ class HuggingFaceReference:
     def logits(self, ids: Array) -> Array:
         """Logits `[batch, sequence, vocab_size]` of an untapped pass."""
         with torch.inference_mode():
-            result: Array = self.model(torch.from_numpy(ids), use_cache=False).logits.numpy()
-        return result
+            return _array(self.model(torch.from_numpy(ids), use_cache=False).logits)
 
 
 def load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
@@ -81,10 +81,28 @@ def _config(config: GPT2Config) -> Any:
     )
 
 
+def _array(tensor: torch.Tensor) -> Array:
+    """A tensor's numbers, which NumPy would not take as bfloat16."""
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        bits: Array = tensor.contiguous().view(torch.uint16).numpy()
+        return bits.view(DTYPES["bfloat16"])
+    result: Array = tensor.numpy()
+    return result
+
+
+def _tensor(array: Array) -> torch.Tensor:
+    """The other way round."""
+    if array.dtype == DTYPES["bfloat16"]:
+        bits = np.ascontiguousarray(array).view(np.uint16)
+        return torch.from_numpy(bits).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
 def _to_numpy(value: Any) -> Array | None:
     """The first tensor of what a module takes or returns, if there is one."""
     if isinstance(value, torch.Tensor):
-        return value.detach().numpy()
+        return _array(value)
     if hasattr(value, "last_hidden_state"):
         return _to_numpy(value.last_hidden_state)
     return _to_numpy(value[0]) if isinstance(value, tuple) and value else None
@@ -105,7 +123,7 @@ def _output_hook(path: str, recorder: Recorder) -> Any:
         if value is None:
             return None
         kept = recorder(path, value)
-        return None if kept is value else _replaced(output, torch.from_numpy(kept))
+        return None if kept is value else _replaced(output, _tensor(kept))
 
     return hook
 

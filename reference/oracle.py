@@ -53,10 +53,14 @@ class Oracle:
         Returns:
             The trace; its last tap, `lm_head`, holds the logits `[batch, sequence, vocab_size]`.
         """
-        recorder = Recorder(given)
+        recorder = self.recorder(given)
         self.tap = recorder
         self.language_model(ids)
         return recorder.finish()
+
+    def recorder(self, given: Mapping[str, Array] | None) -> Recorder:
+        """What sees every tap of one trace."""
+        return Recorder(given)
 
     def part_trace(self, path: str, x: Array, given: Mapping[str, Array] | None = None) -> Trace:
         """Run a block, or a block's attention or MLP, alone, and return its taps.
@@ -66,7 +70,7 @@ class Oracle:
             x: what the part is called with, `[batch, sequence, n_embd]`.
             given: as in `trace`, for taps inside the part.
         """
-        recorder = Recorder(given)
+        recorder = self.recorder(given)
         self.tap = recorder
         inside = {"attn": self.attention, "mlp": self.mlp}
         self.call(path, inside.get(path.rsplit(".", 1)[-1], self.block), x.astype(self.dtype))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from max.dtype import DType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -26,6 +27,7 @@ from rich.table import Table
 from impl.runtime import DeviceError, build, open_device
 from impl.weights import WeightsError, from_hugging_face
 from reference.checkpoint import CheckpointError
+from reference.dtypes import DTYPES, held_in
 from reference.load import load
 from reference.regimes import REGIMES, with_regime
 from verify.candidate import Candidate
@@ -224,7 +226,8 @@ class Campaign:
         if drawn.regime in self._kept:
             return self._kept[drawn.regime]
         checkpoint = with_regime(self.checkpoint, drawn.regime, seed=drawn.seed)
-        bound = self._candidate.bind(from_hugging_face(checkpoint.config, checkpoint.weights))
+        weights = from_hugging_face(checkpoint.config, checkpoint.weights)
+        bound = self._candidate.bind(held_in(self.dtype, weights))
         state = bound, References(checkpoint, self.dtype)
         if drawn.regime not in DRAWN_ANEW:
             self._kept[drawn.regime] = state
@@ -241,7 +244,10 @@ def main(argv: Sequence[str]) -> int:
         device = open_device(options.device)
         console.print("compiling the model (about a minute, seconds from then on)")
         campaign = Campaign(
-            checkpoint, Candidate(build(checkpoint.config, device), device), options.device
+            checkpoint,
+            Candidate(build(checkpoint.config, device, DType[options.dtype]), device),
+            options.device,
+            options.dtype,
         )
     except (CheckpointError, DeviceError, WeightsError, ValueError) as error:
         print(f"campaign: {error}", file=sys.stderr)
@@ -265,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--start", type=int, default=0, help="the first seed; one alone shows a case again")
     add("--model", default="tiny", help="as in python -m verify")
     add("--device", default="cpu", help="cpu, gpu or gpu:N")
+    add("--dtype", default="float32", choices=list(DTYPES), help="as in python -m verify")
     add(
         "--budget",
         type=seconds,

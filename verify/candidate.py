@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from max import tree
-from max.driver import Buffer
+from max.driver import CPU, Buffer
+from max.dtype import DType
 from max.engine import InferenceSession
 from max.experimental import functional as F
 from max.experimental.compilation import StagedGraph
@@ -35,6 +36,7 @@ from max.graph import Module as Program
 
 from impl.interrupt import interruptible
 from impl.runtime import input_type
+from reference.dtypes import DTYPES
 from reference.trace import INPUT, TraceError
 
 if TYPE_CHECKING:
@@ -305,7 +307,30 @@ class CompiledProgram:
 
     def models(self, weights: Mapping[str, Array]) -> Mapping[str, Any]:
         """Every graph by name, with these weights, which must neither change nor go away."""
-        return self._session.init_all(self._compiled, weights_registry=dict(weights))
+        registry = {name: _registered(array) for name, array in weights.items()}
+        return self._session.init_all(self._compiled, weights_registry=registry)
+
+
+def to_buffer(array: Array) -> Buffer:
+    """An array for MAX, on the host; bfloat16, which DLPack lacks here, goes as its bits."""
+    array = np.ascontiguousarray(array)
+    if array.dtype == DTYPES["bfloat16"]:
+        return Buffer.from_numpy(array.view(np.uint16)).view(DType.bfloat16)
+    return Buffer.from_numpy(array)
+
+
+def to_array(buffer: Buffer) -> Array:
+    """A copy on the host of what MAX computed."""
+    host = buffer.to(CPU())
+    if host.dtype == DType.bfloat16:
+        bits = host.view(DType.uint16).to_numpy()
+        return np.array(bits, copy=True).view(DTYPES["bfloat16"])
+    return np.array(host.to_numpy(), copy=True)
+
+
+def _registered(array: Array) -> Array | Buffer:
+    """A weight as the registry takes it: an array, or a buffer where NumPy knows no such dtype."""
+    return to_buffer(array) if array.dtype == DTYPES["bfloat16"] else array
 
 
 def _keep(seen: dict[str, Any], tap: str, value: Any) -> Any:
@@ -345,9 +370,7 @@ class BoundCandidate:
         return dict(zip(self.program.parameter_names, self._run("weights"), strict=True))
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
-        device = self.program.device
-        buffers = [Buffer.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
+        buffers = [to_buffer(array).to(self.program.device) for array in arrays]
         return [
-            np.array(out.to_numpy(), copy=True)
-            for out in self._models[f"{self.program.name}{graph}"].execute(*buffers)
+            to_array(out) for out in self._models[f"{self.program.name}{graph}"].execute(*buffers)
         ]

@@ -124,6 +124,7 @@ def logits_check(case: Case, logits: Array, expected: Expectation, dtype: str) -
             case=case.name, mode="logits", tap=LOGITS, verdict="FAIL", shape=logits.shape,
             dtype=dtype, message="logits of another shape, or not finite",
         )  # fmt: skip
+    logits = logits.astype(np.float64)
     divergence = kl_divergence(truth, logits)
     flips, excused = _top1_flips(truth, logits, expected.free_envelope[LOGITS])
     details = {

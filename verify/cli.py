@@ -17,6 +17,7 @@ from impl.runtime import DeviceError, check_device, device_names
 from impl.tokenizer import TokenizerError
 from impl.weights import WeightsError
 from reference.checkpoint import CheckpointError
+from reference.dtypes import DTYPES
 from reference.load import load
 from reference.regimes import REGIMES
 from reports.environment import collect
@@ -113,7 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         help="memory that a candidate may take (80%% of what is free)",
     )
     add("--device", default="all", help="cpu, gpu, gpu:N or all (default)")
-    add("--dtype", default="float32", choices=["float32"])
+    add(
+        "--dtype",
+        default="float32",
+        choices=list(DTYPES),
+        help="precision of the candidate, in which PyTorch computes too (default float32)",
+    )
     add("--lengths", type=_sizes, metavar="N,N", help="sequence lengths")
     add("--batch", type=_sizes, metavar="N,N", help="batch sizes")
     add(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from verify import envelope
-from verify.precision import to_bf16, to_tf32
+from verify.precision import to_bf16, to_fp8, to_tf32
 from verify.rule import Check, judge
 
 if TYPE_CHECKING:
@@ -48,10 +48,15 @@ MUST_FAIL: dict[str, Callable[[Array], Array]] = {
     "shuffled tokens": _shuffled,
     "transposed": _transposed,
     "stale buffer": _stale,
-    "rounded to TF32": to_tf32,
-    "rounded to bfloat16": to_bf16,
 }
 """Ways to spoil PyTorch's own result."""
+
+LOWER: dict[str, dict[str, Callable[[Array], Array]]] = {
+    "float32": {"rounded to TF32": to_tf32, "rounded to bfloat16": to_bf16},
+    "float16": {"rounded to bfloat16": to_bf16, "rounded to float8": to_fp8},
+    "bfloat16": {"rounded to float8": to_fp8},
+}
+"""For each precision, lower ones that a result may not have been rounded to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Alarms:
 def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
     """One check for each control: UNDERPOWERED where the rule accepts it at any computed place."""
     results = {tap: expected.torch_isolated[tap] for tap in computed(expected)}
-    for name, spoil in MUST_FAIL.items():
+    for name, spoil in (MUST_FAIL | LOWER[dtype]).items():
         missed = [
             tap
             for tap, result in results.items()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reference.dtypes import is_floating
 from verify.catalogue import CATALOGUE
 from verify.checks import layer_of
 from verify.faults import Planted
@@ -148,8 +149,9 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
         return f"its shape is {list(found.shape)}, not {list(truth.shape)}"
     if not np.isfinite(found).all():
         return f"{np.mean(~np.isfinite(found)):.0%} of its elements are NaN or infinite"
-    if not np.issubdtype(truth.dtype, np.floating):
+    if not is_floating(truth):
         return f"it is {found.ravel()[:4].tolist()}..., not {truth.ravel()[:4].tolist()}..."
+    found = found.astype(np.float64)
     error = found - truth
     features = (
         _as_a_whole(found, truth),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reference.dtypes import unit_roundoff
 from reference.trace import Recorder
 from verify.rule import EXACT, Envelope
 
@@ -47,7 +48,11 @@ COPIED_TOKENS = 100
 
 JITTER = 2.0**-12
 """Relative change of the copies of a short input: 4096 times float32's rounding, so that roundings
-are drawn anew, and hardly a change to what any but a probe's softmax attends to."""
+are drawn anew, and hardly a change to what any but a probe's softmax attends to. Numbers of 16 bits
+cannot change by so little: there it is `LEAST_MOVE`."""
+
+LEAST_MOVE = 2.0
+"""Unit roundoffs by which copies move at least, so that a number moves to one of its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,14 @@ def _jittered(array: Array, copies: int, rng: np.random.Generator) -> Array:
     """The array, then copies with every element moved by a relative `JITTER`."""
     if copies == 1:
         return array
-    repeated = np.concatenate([array] * copies)
-    moved = repeated[len(array) :]
-    moved *= (1 + JITTER * rng.standard_normal(moved.shape)).astype(array.dtype)
-    return repeated
+    return np.concatenate([array, moved(np.concatenate([array] * (copies - 1)), rng, JITTER)])
+
+
+def moved(array: Array, rng: np.random.Generator, least: float = 0.0) -> Array:
+    """The array with every element moved by a relative `least`, or by what its dtype can show."""
+    size = max(least, LEAST_MOVE * unit_roundoff(array.dtype))
+    result: Array = (array * (1 + size * rng.standard_normal(array.shape))).astype(array.dtype)
+    return result
 
 
 @dataclass(frozen=True)

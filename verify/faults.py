@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from reference.dtypes import is_floating
 from reference.oracle import Oracle
 from reference.trace import INPUT, Recorder
 from verify.metrics import rms, ulp_at
@@ -243,7 +244,7 @@ def sight(
     judgements: dict[str, Judgement] = {}
     with np.errstate(over="ignore", invalid="ignore"):
         for tap, found in trace.items():
-            kind = dtype if np.issubdtype(found.dtype, np.floating) else found.dtype
+            kind = dtype if is_floating(found) else found.dtype
             judgements[tap] = judge(found.astype(kind), truth[tap], envelopes[tap], dtype)
         if expected not in trace:
             reached = (tap for tap, found in trace.items() if _differs(found, truth[tap], dtype))

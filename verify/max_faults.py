@@ -11,18 +11,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from max.driver import Buffer
 from max.dtype import DType
 from max.experimental import functional as F
 from max.experimental.nn import LayerNorm, Linear, Module
-from max.experimental.tensor import Tensor, default_device
+from max.experimental.tensor import Tensor, default_device, default_dtype
 from max.graph import Module as Program
 from max.graph import TensorType
 
 from impl.model import GPT2Attention, GPT2Block, causal_mask
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
+from reference.dtypes import DTYPES, held_in
 from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.candidate import (
@@ -30,6 +29,8 @@ from verify.candidate import (
     modules_of,
     stage_forced,
     stage_tapped,
+    to_array,
+    to_buffer,
     weightless,
 )
 from verify.cases import PROBE_SIZE, probe_case, random_cases
@@ -206,7 +207,7 @@ def _normalised(x: Tensor, epsilon: float) -> Tensor:
 
 
 def _bf16(x: Tensor) -> Tensor:
-    return F.cast(F.cast(x, DType.bfloat16), DType.float32)
+    return F.cast(F.cast(x, DType.bfloat16), x.dtype)
 
 
 MAX_FAULTS: dict[str, Callable[[GPT2Config], GPT2Block]] = {
@@ -253,16 +254,18 @@ class FaultProgram:
     Args:
         config: the model's sizes.
         device: where the program runs.
+        dtype: of its parameters and activations.
     """
 
-    def __init__(self, config: GPT2Config, device: Device) -> None:
+    def __init__(self, config: GPT2Config, device: Device, dtype: str = "float32") -> None:
         self.config = config
         self.device = device
+        self.dtype = dtype
         self.layer = config.n_layer // 2
         self._taps: dict[str, tuple[list[str], list[str]]] = {}
         program = Program()
         for name, make in MAX_FAULTS.items():
-            with default_device(device), F.lazy():
+            with default_device(device), default_dtype(DType[dtype]), F.lazy():
                 block = make(config)
             block.device = device
             self._taps[name] = self._stage(name, block, program)
@@ -281,7 +284,7 @@ class FaultProgram:
         paths = {id(part): f"{self.path}.{path}" for path, part in modules_of(model)}
         paths[id(model)] = self.path
         shape = ["batch", "sequence", self.config.n_embd]
-        types = [TensorType(DType.float32, shape, device=self.device)]
+        types = [TensorType(DType[self.dtype], shape, device=self.device)]
         seen = stage_tapped("shapes", model, types, paths, Program())
         given = {
             tap: kind for tap, kind in seen.items() if not tap.endswith(INPUT) and tap != self.path
@@ -298,14 +301,14 @@ class FaultProgram:
         prefix = f"{self.path}."
         own = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
         models = self._compiled.models(own)
-        x = expected.isolated[self.path + INPUT].astype(np.float32)
+        x = expected.isolated[self.path + INPUT].astype(DTYPES[self.dtype])
         return {name: self._run(models[name], name, x, expected.given) for name in MAX_FAULTS}
 
     def _run(self, model: Any, name: str, x: Array, given: Mapping[str, Array]) -> Trace:
         takes, gives = self._taps[name]
         arrays = [x, *(given[tap] for tap in takes)]
-        buffers = [Buffer.from_numpy(np.ascontiguousarray(a)).to(self.device) for a in arrays]
-        results = [np.array(out.to_numpy(), copy=True) for out in model.execute(*buffers)]
+        buffers = [to_buffer(array).to(self.device) for array in arrays]
+        results = [to_array(out) for out in model.execute(*buffers)]
         return dict(zip(gives, results, strict=True))
 
     def sightings(
@@ -332,10 +335,10 @@ def max_fault_checks(checkpoint: Checkpoint, regime: str, seed: int, dtype: str)
         dtype: of the MAX graphs.
     """
     device = open_device("cpu")
-    program = FaultProgram(checkpoint.config, device)
+    program = FaultProgram(checkpoint.config, device, dtype)
     changed = with_regime(checkpoint, regime, seed=seed)
     references = References(changed, dtype)
-    weights = from_hugging_face(changed.config, changed.weights)
+    weights = held_in(dtype, from_hugging_face(changed.config, changed.weights))
     best: dict[str, Sighting] = {}
     for case in _cases(changed.config, regime, seed):
         taps = [tap for tap in references.oracle.trace(case.ids) if not tap.endswith(INPUT)]

@@ -313,7 +313,7 @@ def _edge_ids(subject: Subject, name: str) -> Check:
     ids = np.array([sorted({0, min(1, last), max(0, last - 1), last})], np.int64).T
     logits = subject.logits(ids)
     message = _not_logits(subject, logits, ids)
-    if not message and len(np.unique(logits[:, 0], axis=0)) < len(ids):
+    if not message and len(np.unique(logits[:, 0].astype(np.float64), axis=0)) < len(ids):
         message = f"two of the tokens {ids[:, 0].tolist()} have the same logits"
     return subject.check(name, message, tap=TOKEN_TAP, shape=ids.shape, ids=ids[:, 0].tolist())
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reference.dtypes import is_floating
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -46,9 +48,8 @@ def rms(x: Array) -> float:
 
 def ulp_at(value: float, dtype: npt.DTypeLike) -> float:
     """The gap between neighbouring numbers of `dtype` at `value`; for integers 0."""
-    if not np.issubdtype(dtype, np.floating):
-        return 0.0
-    return float(np.spacing(np.asarray(abs(value), dtype)))
+    number = np.asarray(abs(value)).astype(dtype)
+    return float(np.spacing(number)) if is_floating(number) else 0.0
 
 
 def errors(found: Array, truth: Array, dtype: npt.DTypeLike) -> Errors:

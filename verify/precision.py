@@ -14,8 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from reference.trace import Array
 
-STORED_BITS = {"float32": 23, "tf32": 10, "float16": 10, "bfloat16": 7}
-"""Bits of the significand that are stored (IEEE 754; NVIDIA's TF32; Google's bfloat16)."""
+STORED_BITS = {"float32": 23, "tf32": 10, "float16": 10, "bfloat16": 7, "float8": 3}
+"""Bits of the significand that are stored (IEEE 754; NVIDIA's TF32; Google's bfloat16; float8 as
+E4M3 of the Open Compute Project)."""
 
 NEAR_BITS = 1.5
 """How near, in bits, an error has to be to a format's; TF32 and bfloat16 are 3 bits apart."""
@@ -38,6 +39,11 @@ def to_tf32(x: Array) -> Array:
 def to_bf16(x: Array) -> Array:
     """Rounded to bfloat16."""
     return _rounded(x, STORED_BITS["bfloat16"])
+
+
+def to_fp8(x: Array) -> Array:
+    """Rounded to the 3 bits that float8 E4M3 stores, as if scaled so that nothing overflows."""
+    return _rounded(x, STORED_BITS["float8"])
 
 
 def _rounded(x: Array, stored: int) -> Array:

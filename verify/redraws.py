@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.trace import INPUT
-from verify.envelope import DRAWS, ROW_SHARE, Sample, extents, row_share
+from verify.envelope import DRAWS, ROW_SHARE, Sample, extents, moved, row_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
+
     from reference.oracle import Oracle
     from reference.trace import Array
     from verify.rule import Envelope
-
-MOVE = 2.0**-21
-"""Relative change of the copies: eight times float32's unit roundoff, 2^-24. Scores move by about
-as much as their own rounding errors, so that what nearly ties goes on doing so."""
 
 _PART = re.compile(r"(transformer\.h\.\d+)(\.attn|\.mlp)?")
 
@@ -37,6 +35,7 @@ def redraws(
     oracle: Oracle,
     models: Sequence[Oracle | None],
     seed: int,
+    dtype: npt.DTypeLike = np.float32,
 ) -> dict[str, list[list[Envelope]]]:
     """Draw the errors of dominated stages again.
 
@@ -47,6 +46,7 @@ def redraws(
         oracle: the float64 model.
         models: what computed each evaluation, None where it cannot be asked for a part.
         seed: moves the copies.
+        dtype: of the candidate.
 
     Returns:
         By tap, for each evaluation, the extent of its error on each further copy.
@@ -59,7 +59,7 @@ def redraws(
     for part in dict.fromkeys(_part(tap) for tap in taps):
         wanted = [tap for tap in taps if _part(tap) == part]
         for _ in range(0, DRAWS, sample.copies):
-            copies, x = _moved(sample, truth[part + INPUT], part, rng)
+            copies, x = _copies(sample, truth[part + INPUT], part, dtype, rng)
             right = oracle.part_trace(part, x, copies.given)
             for index, model in enumerate(models):
                 if model is not None:
@@ -91,14 +91,19 @@ def _part(tap: str) -> str:
     return found[0] if inside else found[1]
 
 
-def _moved(sample: Sample, x: Array, part: str, rng: np.random.Generator) -> tuple[Sample, Array]:
-    """As many copies of the input as the sample has, moved: the given activations, and x."""
+def _copies(
+    sample: Sample, x: Array, part: str, dtype: npt.DTypeLike, rng: np.random.Generator
+) -> tuple[Sample, Array]:
+    """As many copies of the input as the sample has, moved: the given activations, and x.
+
+    They move by `LEAST_MOVE` unit roundoffs. Scores move by about as much as their own rounding
+    errors, so that what nearly ties goes on doing so.
+    """
     batch = len(sample.ids) // sample.copies
 
-    def moved(array: Array) -> Array:
-        tiled = np.concatenate([array[:batch]] * sample.copies)
-        return tiled * (1 + MOVE * rng.standard_normal(tiled.shape)).astype(array.dtype)
+    def repeated(array: Array) -> Array:
+        return moved(np.concatenate([array[:batch]] * sample.copies), rng)
 
-    inside = {tap: moved(a) for tap, a in sample.given.items() if tap.startswith(f"{part}.")}
+    inside = {tap: repeated(a) for tap, a in sample.given.items() if tap.startswith(f"{part}.")}
     ids = np.tile(sample.ids[:batch], (sample.copies, 1))
-    return Sample(sample.copies, ids, inside), moved(x.astype(np.float32))
+    return Sample(sample.copies, ids, inside), repeated(x.astype(dtype))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from reference.dtypes import rounded
 from reference.huggingface import HuggingFaceReference
 from reference.oracle import Oracle
 from reference.trace import INPUT
-from verify import envelope
-from verify.arithmetic import Sequential, evaluations
+from verify import arithmetic, arithmetic16, envelope
+from verify.arithmetic import Sequential
 from verify.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE
 from verify.controls import Alarms, correct_results
 from verify.metrics import rms
@@ -44,9 +45,9 @@ class Expectation:
     """All that one case's checks need.
 
     Attributes:
-        given: activations of PyTorch in float32, by tap: what the stages are fed with.
+        given: activations of PyTorch, by tap: what the stages are fed with.
         isolated: float64 truth of each stage, fed with `given`.
-        torch_isolated, torch_free: PyTorch's float32 traces.
+        torch_isolated, torch_free: PyTorch's traces in the candidate's precision.
         isolated_envelope: by tap.
         alarms: correct evaluations judged on the way, and how many the rule rejected.
         free: float64 truth of the free run; empty for a probe, which has none.
@@ -76,18 +77,22 @@ class References:
     """The reference and the oracle for one state of the weights.
 
     Args:
-        checkpoint: configuration and weights.
-        dtype: the candidate's precision, for which envelopes are measured.
+        checkpoint: configuration and weights; they are rounded to `dtype` first.
+        dtype: the candidate's precision, in which PyTorch computes and envelopes are measured.
     """
 
     def __init__(self, checkpoint: Checkpoint, dtype: str = "float32") -> None:
         self.dtype = dtype
-        self.checkpoint = checkpoint
+        self.checkpoint = checkpoint = rounded(checkpoint, dtype)
         large = checkpoint.config.parameter_count > LARGE_PARAMETERS
         self._least_copies = 1 if large else envelope.LEAST_COPIES
         self.oracle = Oracle(checkpoint)
-        self.torch = HuggingFaceReference(checkpoint)
-        self._evaluations = evaluations(checkpoint)
+        self.torch = HuggingFaceReference(checkpoint, getattr(torch, dtype))
+        self._evaluations = (
+            arithmetic.evaluations(checkpoint)
+            if dtype == "float32"
+            else arithmetic16.evaluations(checkpoint, dtype)
+        )
 
     def expectation(
         self, case: Case, given_taps: list[str], without: type[Oracle] | None = None
@@ -110,7 +115,9 @@ class References:
         torch_isolated = self.torch.trace(sample.ids, sample.given)
         others = [model.trace(sample.ids, sample.given) for model in models]
         evaluations = [torch_isolated, *others]
-        further = redraws(sample, isolated, evaluations, self.oracle, [None, *models], case.seed)
+        further = redraws(
+            sample, isolated, evaluations, self.oracle, [None, *models], case.seed, self.dtype
+        )
         stages = envelope.isolated(sample, isolated, evaluations, further)
         expectation = Expectation(
             given=given,

@@ -10,6 +10,7 @@ from max.dtype import DType
 
 from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from impl.weights import from_hugging_face
+from reference.dtypes import held_in
 from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.artefacts import Artefacts
@@ -221,14 +222,16 @@ def _candidate(plan: Plan, device: str) -> Candidate | PairedCandidate:
     if plan.subject:
         return prepare(plan.subject, plan.checkpoint, device, DType[plan.dtype])
     opened = open_device(device)
-    return Candidate(build(plan.checkpoint.config, opened), opened)
+    return Candidate(build(plan.checkpoint.config, opened, DType[plan.dtype]), opened)
 
 
-def _weights(candidate: Candidate | PairedCandidate, checkpoint: Checkpoint) -> dict[str, Array]:
+def _weights(
+    candidate: Candidate | PairedCandidate, checkpoint: Checkpoint, dtype: str
+) -> dict[str, Array]:
     """The checkpoint's weights as the candidate holds them."""
     if isinstance(candidate, PairedCandidate):
-        return candidate.weights_of(checkpoint.weights)
-    return from_hugging_face(checkpoint.config, checkpoint.weights)
+        return held_in(dtype, candidate.weights_of(checkpoint.weights))
+    return held_in(dtype, from_hugging_face(checkpoint.config, checkpoint.weights))
 
 
 def _check_regime(
@@ -241,9 +244,9 @@ def _check_regime(
 ) -> Iterator[Check]:
     """Every check on one state of the weights."""
     checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
-    weights = _weights(candidate, checkpoint)
-    bound = candidate.bind(weights)
     references = References(checkpoint, plan.dtype)
+    weights = _weights(candidate, references.checkpoint, plan.dtype)
+    bound = candidate.bind(weights)
     prefix = "" if device == "cpu" else f"{device}-"
     yield _parameters_check(f"{prefix}{regime}", bound, weights)
     cases = plan.cases(regime, device)

@@ -89,7 +89,7 @@ def _continue(logits: Callable[[Array], Array], prompts: Array, new: int) -> Arr
     """Greedy decoding, every step over the whole sequence."""
     ids = prompts
     for _ in range(new):
-        chosen = logits(ids)[:, -1].argmax(axis=-1)
+        chosen = logits(ids)[:, -1].astype(np.float64).argmax(axis=-1)
         ids = np.concatenate([ids, chosen[:, None].astype(np.int64)], axis=1)
     return ids
 

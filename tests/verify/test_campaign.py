@@ -94,7 +94,7 @@ class Stub:
     alarm_at: int | None = 2
     interrupt_at: int | None = None
 
-    def __init__(self, checkpoint, candidate, device):
+    def __init__(self, checkpoint, candidate, device, dtype):
         self.tally = Tally()
         self.config = checkpoint.config
 
