@@ -15,6 +15,7 @@ MODES = {
     "oracle": "float64 x 2",
     "coverage": "coverage",
     "isolated": "each stage alone",
+    "matched": "matched filters",
     "free": "running free",
     "plain": "graph that ships",
     "observer": "effect of tapping",
@@ -73,6 +74,9 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 return "causal, and independent of batch, row, length and history; edges refused"
             case "control":
                 return f"{len(checks)} times a result was spoilt, and rejected at every place"
+            case "matched":
+                nearest = max(checks, key=lambda check: figure(check.get("used")) or 0.0)["details"]
+                return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
             case "power" | "max-power":
                 return _power_seen(checks)
             case "isolated" | "free" | "plain":

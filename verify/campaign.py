@@ -31,12 +31,11 @@ from reference.dtypes import DTYPES, held_in
 from reference.load import load
 from reference.regimes import REGIMES, with_regime
 from verify.candidate import Candidate
-from verify.cases import probe_case, random_cases
+from verify.cases import plants_faults, probe_case, random_cases
 from verify.checks import check_case
 from verify.display import WIDTH, percent
 from verify.power import Power
 from verify.references import References
-from verify.run import POWER_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from verify.cases import Case
     from verify.rule import Check
 
-MODES = ("isolated", "free", "plain", "logits")
+MODES = ("isolated", "free", "plain", "logits", "matched")
 """Checks that judge the candidate; the others look at the run itself."""
 
 BATCHES = (1, 2, 3, 4, 5)
@@ -213,8 +212,14 @@ class Campaign:
             if alarm := self.tally.add(drawn, check):
                 yield alarm
         self.tally.power.alarms += expected.alarms
-        if look and POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]:
-            self.tally.power.look(case, references.oracle, expected, self.dtype)
+        if not plants_faults(case):
+            return
+        power = self.tally.power
+        if look:
+            power.look(case, references.oracle, expected, self.dtype)
+        for check in power.matched_checks(case, bound, references.oracle, expected, self.dtype):
+            if alarm := self.tally.add(drawn, check):
+                yield alarm
 
     def _probe(self, drawn: Draw) -> Case:
         return probe_case(

@@ -39,6 +39,10 @@ WIDE_SIZE = (10, 3)
 """A batch beyond nine rows, at which kernels have been seen to go wrong."""
 
 
+POWER_TOKENS = (10, 300)
+"""Cases in which faults are planted: enough tokens to show them, and not so many that they cost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One input for one state of the weights on one device.
@@ -64,6 +68,11 @@ class Case:
         prefix = "" if self.device == "cpu" else f"{self.device}-"
         middle = "" if self.label == "random" else f"{self.label}-"
         return f"{prefix}{self.regime}-{middle}{batch}x{length}"
+
+
+def plants_faults(case: Case) -> bool:
+    """Whether faults are planted in a case."""
+    return POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]
 
 
 def default_lengths(config: GPT2Config) -> list[int]:

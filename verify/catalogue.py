@@ -15,7 +15,7 @@ from scipy.special import erf
 
 from reference.trace import INPUT
 from verify.faults import Fault
-from verify.precision import to_bf16, to_fp16, to_tf32
+from verify.precision import to_bf16, to_fp8, to_fp16, to_tf32
 
 if TYPE_CHECKING:
     from reference.oracle import Oracle
@@ -35,6 +35,11 @@ SCORES = "softmax(q k^T / sqrt(head_dim) + mask) v"
 
 CATALOGUE: list[Fault] = []
 """Every fault, in the order of the model's stages."""
+
+
+def catalogue(dtype: str) -> list[Fault]:
+    """The faults of a declared precision."""
+    return [fault for fault in CATALOGUE if dtype in fault.dtypes]
 
 
 Replacement = Callable[..., Any]
@@ -203,12 +208,19 @@ for _id, _round_x, _round_w, _what, _seen in (
 ):
     _fault(
         _id, C_ATTN, "linear", C_ATTN,
-        expected="x W + b in float32", found=f"x W + b with {_what}", seen_in=_seen,
+        expected="x W + b in the declared precision", found=f"x W + b with {_what}", seen_in=_seen,
     )(_rounded_linear(_round_x, _round_w))  # fmt: skip
 
 
+_fault(
+    "weights_fp8", C_ATTN, "linear", C_ATTN, dtypes=("bfloat16", "float16"),
+    expected="x W + b in the declared precision", found="x W + b with weights rounded to float8",
+    seen_in="synthetic",
+)(_rounded_linear(_same, to_fp8))  # fmt: skip
+
+
 @_fault(
-    "accumulate_fp16", C_ATTN, "linear", C_ATTN,
+    "accumulate_fp16", C_ATTN, "linear", C_ATTN, dtypes=("float32",),
     expected="sums kept in float32", found="sums kept in float16",
     seen_in="modular#6443",
 )  # fmt: skip
@@ -376,7 +388,7 @@ def _softmax_over_queries(model: Oracle, original: Any, scores: Array) -> Array:
 
 
 @_fault(
-    "fp16_overflow", CORE, "attend", ATTENTION, least_length=2,
+    "fp16_overflow", CORE, "attend", ATTENTION, least_length=2, dtypes=("float32", "bfloat16"),
     expected="scores in float32", found="scores in float16, which overflow beyond 65504",
     seen_in="transformers#382, mistral#66",
 )  # fmt: skip
@@ -386,6 +398,31 @@ def _fp16_overflow(model: Oracle, original: Any, fused: Array, path: str) -> Arr
     with np.errstate(over="ignore", invalid="ignore"):
         scores = to_fp16(to_fp16(query @ key.swapaxes(-1, -2)) / scale)
         return model.merge_heads(model.softmax(model.masked(scores)) @ value)
+
+
+def _sums_in(round_: Callable[[Array], Array]) -> Callable[..., Array]:
+    """Attention whose two products are summed in fewer bits, one product after the other."""
+
+    def product(a: Array, b: Array) -> Array:
+        total = np.zeros((*a.shape[:-1], b.shape[-1]))
+        for k in range(a.shape[-1]):
+            total = round_(total + a[..., k, None] * b[..., k, None, :])
+        return total
+
+    def attend(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+        query, key, value = map(model.split_heads, np.split(fused, 3, axis=-1))
+        scores = product(query, key.swapaxes(-1, -2)) / math.sqrt(model.config.head_dim)
+        return model.merge_heads(product(model.softmax(model.masked(scores)), value))
+
+    return attend
+
+
+for _dtype, _round in (("bfloat16", to_bf16), ("float16", to_fp16)):
+    _fault(
+        f"attention_sums_{_dtype}", CORE, "attend", ATTENTION, least_length=2, dtypes=(_dtype,),
+        expected="sums of both products kept in float32", found=f"sums kept in {_dtype}",
+        seen_in="MAX 26.7 on CPU, attention between 16-bit factors",
+    )(_sums_in(_round))  # fmt: skip
 
 
 @_fault(

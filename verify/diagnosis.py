@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.dtypes import is_floating
-from verify.catalogue import CATALOGUE
+from verify.catalogue import catalogue
 from verify.checks import layer_of
 from verify.faults import Planted
 from verify.metrics import rms
@@ -80,7 +80,7 @@ def matching_fault(
     """
     shown = expected.isolated.keys() if visible is None else visible
     closest: tuple[float, Fault, str] | None = None
-    for fault, layer in _faults_behind(tap, oracle.config.n_layer, shown):
+    for fault, layer in _faults_behind(tap, oracle.config.n_layer, shown, dtype):
         with np.errstate(all="ignore"):
             trace = _planted_trace(fault, layer, oracle, case, expected, shown)
         result = trace.get(tap)
@@ -119,14 +119,14 @@ def _where(tap: str, fault: Fault, layer: int | None) -> str:
 
 
 def _faults_behind(
-    tap: str, n_layer: int, shown: Collection[str]
+    tap: str, n_layer: int, shown: Collection[str], dtype: str
 ) -> Iterator[tuple[Fault, int | None]]:
     """Faults of the place itself, then those of places that are not shown, with their block."""
-    for fault in _faults_at(tap):
+    for fault in _faults_at(tap, dtype):
         yield fault, layer_of(tap) or 0
     own = layer_of(tap)
     layers: list[int | None] = [own] if own is not None else [None, *range(n_layer)]
-    for fault in CATALOGUE:
+    for fault in catalogue(dtype):
         if "{layer}" not in fault.tap:
             if own is None and fault.tap not in shown:
                 yield fault, 0
@@ -136,10 +136,10 @@ def _faults_behind(
                 yield fault, layer
 
 
-def _faults_at(tap: str) -> Iterator[Fault]:
+def _faults_at(tap: str, dtype: str) -> Iterator[Fault]:
     """Faults that can be planted where the tap lies; ln_1's are ln_2's too."""
     pattern = re.sub(r"\.h\.\d+", ".h.{layer}", tap)
-    return (fault for fault in CATALOGUE if fault.tap in (pattern, tap))
+    return (fault for fault in catalogue(dtype) if fault.tap in (pattern, tap))
 
 
 def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from reference.dtypes import is_floating
+from reference.dtypes import DTYPES, is_floating
 from reference.oracle import Oracle
 from reference.trace import INPUT, Recorder
 from verify.metrics import rms, ulp_at
@@ -53,6 +53,7 @@ class Fault:
         where: the block to plant it in.
         least_length, least_tokens, least_batch: inputs below these cannot show it.
         full_length: only an input of n_positions tokens can show it.
+        dtypes: the declared precisions in which it is a fault; in others it is a legitimate way.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Fault:
     least_tokens: int = 1
     least_batch: int = 1
     full_length: bool = False
+    dtypes: tuple[str, ...] = tuple(DTYPES)
 
     def layer(self, n_layer: int) -> int:
         """The block in which it is planted."""
@@ -202,6 +204,7 @@ class Sighting:
         blamed: the first tap that failed; None where none did.
         margin: error over allowed at the expected tap.
         applicable: False where the fault changes nothing that the dtype can hold.
+        by: what told it, the rule's `bounds` or a matched `filter`.
     """
 
     fault: str
@@ -209,6 +212,7 @@ class Sighting:
     blamed: str | None
     margin: float
     applicable: bool
+    by: str = "bounds"
 
     @property
     def caught(self) -> bool:

@@ -7,20 +7,24 @@ applicable fault that is not told in any case makes the run UNDERPOWERED.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify.catalogue import CATALOGUE
+from reference.dtypes import DTYPES
+from verify.catalogue import CATALOGUE, catalogue
 from verify.controls import Alarms
 from verify.faults import MARGIN, Planted, Sighting, sight
+from verify.matched import FARTHEST, Filter, matched_checks, matched_filter
 from verify.rule import Check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from reference.oracle import Oracle
+    from reference.trace import Array
+    from verify.candidate import BoundCandidate
     from verify.cases import Case
     from verify.faults import Fault
     from verify.references import Expectation
@@ -33,10 +37,12 @@ class Power:
     Attributes:
         seen: for each regime and fault, the sighting with the largest margin, and its case.
         alarms: correct results judged, and rejected.
+        dtype: the candidate's precision.
     """
 
     seen: dict[str, dict[str, tuple[Sighting, str]]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
+    dtype: str = "float32"
 
     def look(
         self,
@@ -56,13 +62,36 @@ class Power:
             visible: the places that the candidate shows; None for all.
         """
         seen = self.seen.setdefault(case.regime, {})
-        for fault in CATALOGUE:
+        self.dtype = dtype
+        for fault in catalogue(dtype):
             known = seen.get(fault.id)
             if (known and known[0].told) or not fault.fits(case.ids, oracle.config.n_positions):
                 continue
             sighting = sight_in(fault, oracle, case, expected, dtype, visible)
             if known is None or _better(sighting, known[0]):
                 seen[fault.id] = (sighting, case.name)
+
+    def matched_checks(
+        self,
+        case: Case,
+        candidate: BoundCandidate,
+        oracle: Oracle,
+        expected: Expectation,
+        dtype: str,
+    ) -> Iterator[Check]:
+        """Judge the candidate by filters, for the faults that only filters tell in this regime."""
+        seen = self.seen.get(case.regime, {})
+        weak = [
+            fault
+            for fault in catalogue(dtype)
+            if fault.id in seen and seen[fault.id][0].by == "filter"
+        ]
+        if not weak:
+            return
+        found = candidate.forced_trace(case.ids, expected.given)
+        for check, alarms in matched_checks(case, found, weak, oracle, expected, dtype):
+            self.alarms += alarms
+            yield check
 
     def best(self, fault: Fault) -> tuple[Sighting, str] | None:
         """The most telling sighting of a fault over all regimes; None where no case fits it."""
@@ -71,13 +100,13 @@ class Power:
 
     def checks(self) -> Iterator[Check]:
         """One check for each fault."""
-        for fault in CATALOGUE:
+        for fault in catalogue(self.dtype):
             yield _fault_check(fault, self.best(fault))
 
     def report(self) -> dict[str, Any]:
         """As `--json` writes it."""
         faults = {}
-        for fault in CATALOGUE:
+        for fault in catalogue(self.dtype):
             best = self.best(fault)
             if best and best[0].applicable:
                 faults[fault.id] = summary(best[0])
@@ -109,14 +138,33 @@ def sight_in(
     dtype: str,
     visible: Collection[str] | None = None,
 ) -> Sighting:
-    """Plant one fault and judge it on one case."""
+    """Plant one fault and judge it on one case: by the bounds, then, if need be, by a filter."""
     layer = fault.layer(oracle.config.n_layer)
     shown = expected.isolated.keys() if visible is None else visible
     with np.errstate(all="ignore"):  # a fault may overflow: that is its point
         trace = Planted(oracle, fault, layer).seen(
             fault.blamed(layer), case.ids, expected.isolated, expected.given, shown
         )
-    return sight(fault, layer, trace, expected.isolated, expected.isolated_envelope, dtype)
+    sighting = sight(fault, layer, trace, expected.isolated, expected.isolated_envelope, dtype)
+    if sighting.told or not sighting.applicable or expected.drawn is None:
+        return sighting
+    if sighting.expected != fault.blamed(layer):
+        return sighting
+    filter_ = matched_filter(fault, layer, oracle, expected.drawn)
+    return filtered(sighting, trace[sighting.expected], filter_, expected, dtype)
+
+
+def filtered(
+    sighting: Sighting, found: Array, filter_: Filter | None, expected: Expectation, dtype: str
+) -> Sighting:
+    """The sighting as a filter has it, if it tells the fault that the bounds leave."""
+    if filter_ is None or not filter_.sharp or sighting.blamed not in (None, sighting.expected):
+        return sighting
+    with np.errstate(over="ignore"):
+        stored = found.astype(DTYPES[dtype])
+    if filter_.share(stored, expected.isolated[filter_.tap]) <= FARTHEST:
+        return sighting
+    return replace(sighting, blamed=sighting.expected, margin=filter_.margin, by="filter")
 
 
 def summary(sighting: Sighting) -> dict[str, Any]:
@@ -126,6 +174,7 @@ def summary(sighting: Sighting) -> dict[str, Any]:
         "blamed": sighting.blamed,
         "expected_stage": sighting.expected,
         "margin": sighting.margin if np.isfinite(sighting.margin) else "inf",
+        "by": sighting.by,
     }
 
 

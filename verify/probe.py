@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import ml_dtypes
 import numpy as np
 
 from verify.metrics import rms
@@ -25,7 +26,11 @@ RESIDUAL_RMS = 0.01
 """Of the residual stream: its variance, 1e-4, is near LayerNorm's epsilon of 1e-5."""
 
 SCORE_RMS = 1e6
-"""Of every other head's scores: enough to lift scores that a mask lowers by 1e5 above others."""
+"""Of every other head's scores: enough to lift scores that a mask lowers by 1e5 above others. Less
+where the dtype cannot hold query times key."""
+
+HEADROOM = 2.0
+"""Largest number of the dtype over the largest product of a query and a key."""
 
 MLP_RMS = 3.0
 """Of what GELU is given: its curved part and both of its tails."""
@@ -63,4 +68,14 @@ def _with_large_scores(fused: Array, config: GPT2Config) -> Array:
     heads = fused.reshape(batch, length, 3, config.n_head, config.head_dim).copy()
     for part in (0, 1):
         heads[:, :, part, ::2] = _scaled_to(heads[:, :, part, ::2], math.sqrt(SCORE_RMS))
+    room = float(ml_dtypes.finfo(fused.dtype).max) / HEADROOM  # type: ignore[no-untyped-call]
+    peak = _largest_product(heads[:, :, :, ::2].astype(np.float64))
+    if peak > room:
+        heads[:, :, :2, ::2] *= np.asarray(math.sqrt(room / peak), fused.dtype)
     return heads.reshape(fused.shape)
+
+
+def _largest_product(heads: Array) -> float:
+    """The largest magnitude of a query times a key, of `[B, S, 3, H, K]`."""
+    query, key = heads[:, :, 0].swapaxes(1, 2), heads[:, :, 1].swapaxes(1, 2)  # [B, H, S, K]
+    return float(np.abs(query @ key.swapaxes(-1, -2)).max())

@@ -14,7 +14,7 @@ from reference.oracle import Oracle
 from reference.trace import INPUT
 from verify import arithmetic, arithmetic16, envelope
 from verify.arithmetic import Sequential
-from verify.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE
+from verify.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE, plants_faults
 from verify.controls import Alarms, correct_results
 from verify.metrics import rms
 from verify.probe import probe
@@ -41,6 +41,21 @@ EXCUSED = {
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What an envelope was measured on.
+
+    Attributes:
+        sample: the input, with its copies.
+        truth: its forced trace by the float64 oracle.
+        evaluations: its forced traces in the candidate's precision.
+    """
+
+    sample: envelope.Sample
+    truth: Trace
+    evaluations: Sequence[Trace]
+
+
+@dataclass(frozen=True)
 class Expectation:
     """All that one case's checks need.
 
@@ -52,6 +67,7 @@ class Expectation:
         alarms: correct evaluations judged on the way, and how many the rule rejected.
         free: float64 truth of the free run; empty for a probe, which has none.
         free_envelope: by tap.
+        drawn: what the envelopes were measured on; kept where faults are planted.
     """
 
     given: Trace
@@ -62,6 +78,7 @@ class Expectation:
     alarms: Alarms = field(default_factory=Alarms)
     free: Trace = field(default_factory=dict)
     free_envelope: Mapping[str, Envelope] = field(default_factory=dict)
+    drawn: Drawn | None = None
 
     @property
     def free_taps(self) -> list[str]:
@@ -125,6 +142,7 @@ class References:
             torch_isolated=sample.original(torch_isolated),
             torch_free=torch_free,
             isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
+            drawn=Drawn(sample, isolated, evaluations) if plants_faults(case) else None,
         )
         if case.ids.shape == PROBE_SIZE:
             alarms = correct_results(sample, isolated, evaluations, further, self.dtype)

@@ -27,7 +27,7 @@ from reference.regimes import with_regime
 from reference.trace import INPUT, Recorder
 from verify.arithmetic import Blocked, Pairwise, evaluations
 from verify.cases import PROBE, PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
-from verify.catalogue import CATALOGUE
+from verify.catalogue import catalogue
 from verify.display import WIDTH
 from verify.faults import Planted
 from verify.power import sight_in
@@ -110,7 +110,7 @@ def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
     references = References(with_regime(checkpoint, regime), DTYPE)
     oracle = references.oracle
     for case in fault_cases(references, regime):
-        faults = [f for f in CATALOGUE if wanted(f, case, oracle.config.n_positions)]
+        faults = [f for f in catalogue(DTYPE) if wanted(f, case, oracle.config.n_positions)]
         expected = references.expectation(case, output_taps(oracle, case.ids))
         for fault in faults:
             sighting = sight_in(fault, oracle, case, expected, DTYPE)
@@ -256,7 +256,7 @@ def compare(found: Sequence[Catch], judged: Sequence[Alarm]) -> Comparison:
     """Count what the rules made of faults and of correct runs."""
     seen = {catch.fault for catch in found if catch.applicable}
     free = {catch.fault for catch in found if catch.applicable and catch.rule != OURS}
-    order = [fault.id for fault in CATALOGUE]
+    order = [fault.id for fault in catalogue(DTYPE)]
     return Comparison(
         scores=tuple(_score(name, found, judged) for name in NAMES),
         applicable=tuple(name for name in order if name in seen),

@@ -20,6 +20,7 @@ from verify.cases import (
     PROBE_SIZE,
     Case,
     default_shapes,
+    plants_faults,
     probe_case,
     random_cases,
     regime_shapes,
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     from verify.pairing import Pairing
     from verify.prepare import Subject
 
-POWER_TOKENS = (10, 300)
-"""Cases in which faults are planted: enough tokens to show them, and not so many that they cost."""
+ALONE = ("isolated", "matched")
+"""Checks that judge a stage alone."""
 
 DEFAULT_REGIMES = ("given", "perturbed", "stress")
 
@@ -149,7 +150,7 @@ class Outcome:
         first = min(
             failed,
             key=lambda check: (
-                check.mode != "isolated",
+                check.mode not in ALONE,
                 place.get(check.tap, len(place)),
                 "diagnosis" not in (check.details or {}),
             ),
@@ -302,8 +303,11 @@ def _check_case(
     whole = case.ids.shape == PROBE_SIZE and case.label != PROBE
     outcome.artefacts.look(case, bound, expected, checks, tokens=whole)
     outcome.power.alarms += expected.alarms
-    if POWER_TOKENS[0] <= case.ids.size <= POWER_TOKENS[1]:
+    if plants_faults(case):
         outcome.power.look(case, references.oracle, expected, plan.dtype, bound.program.forced_taps)
+        yield from outcome.power.matched_checks(
+            case, bound, references.oracle, expected, plan.dtype
+        )
     if case.label == PROBE:
         return
     if case.ids.shape == PROBE_SIZE:
