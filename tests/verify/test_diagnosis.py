@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
-from verify.catalogue import CATALOGUE
 from verify.diagnosis import describe, diagnose
 from verify.faults import Planted
+from verify.power import catalogue
 
+FAULTS = catalogue("float32")
 ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"
 
 
-@pytest.mark.parametrize("fault", CATALOGUE, ids=[fault.id for fault in CATALOGUE])
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
 def test_a_planted_fault_is_named(fault, references, cases):
     """In another layer than the catalogue's own, and rounded to float32 as a candidate's is."""
     layer = fault.layer(references.oracle.config.n_layer)

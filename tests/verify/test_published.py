@@ -88,7 +88,7 @@ def test_a_rule_for_logits_looks_at_nothing_else():
 def few(monkeypatch, checkpoint):
     """Three faults, one small case and a probe, so that everything runs in seconds."""
     faults = [f for f in CATALOGUE if f.id in ("gelu_erf", "qk_swapped", "mask_-1e4")]
-    monkeypatch.setattr(rules, "CATALOGUE", faults)
+    monkeypatch.setattr(rules, "catalogue", lambda _: faults)
 
     def cases(references, regime):
         sized = random_cases(checkpoint.config, regime, [(2, 33)], seed=0, device="cpu")
