@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from verify.catalogue import catalogue
 from verify.diagnosis import describe, diagnose
 from verify.faults import Planted
-from verify.power import catalogue
 
 FAULTS = catalogue("float32")
 ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"

@@ -5,10 +5,10 @@ from reference.dtypes import DTYPES
 from reference.load import load
 from verify.arithmetic16 import Stepwise
 from verify.cases import random_cases
-from verify.catalogue import CATALOGUE
+from verify.catalogue import CATALOGUE, catalogue
 from verify.faults import MARGIN, Planted
 from verify.matched import FARTHEST, layers_of, matched_checks, matched_filter
-from verify.power import Power, catalogue, sight_in
+from verify.power import Power, sight_in
 from verify.references import References
 
 DTYPE = "bfloat16"

@@ -3,9 +3,10 @@ import pytest
 
 from reference.regimes import with_regime
 from verify.cases import random_cases
+from verify.catalogue import catalogue
 from verify.controls import must_fail
 from verify.faults import MARGIN, Planted, sight
-from verify.power import Power, catalogue, sight_in
+from verify.power import Power, sight_in
 from verify.references import References
 
 CATALOGUE = catalogue("float32")
