@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "bench.compare",
     "null": "bench.null",
     "ceilings": "bench.ceilings_command",
+    "scaling": "bench.scaling_command",
     "env": "bench.doctor",
 }
 USAGE = """usage: python -m bench [COMMAND] [options]

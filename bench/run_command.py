@@ -17,6 +17,7 @@ from bench.live import LiveView
 from bench.options import CANNOT_RUN, make_parser
 from bench.planning import make_plans
 from bench.rows import make_rows, pressure_pct, skip_row
+from bench.scaling import make_scaling
 from bench.surroundings import environment_of
 from bench.table_json import write_json
 from bench.validity import Subject, why_unverified
@@ -92,7 +93,7 @@ def _results(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Rec
         nulls = make_nulls(group, rows)
         ceilings = group.ceilings.records() if group.ceilings else []
         records += [*rows, *nulls, *make_effects(group, rows, nulls), *ceilings]
-    return records
+    return records + make_scaling(records)
 
 
 def _unverified(
