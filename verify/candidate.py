@@ -224,12 +224,14 @@ class Candidate:
         model: the module tree; `forward(input_ids)` takes int64 `[batch, sequence]` and returns
             logits. Its parameters need no values.
         device: where it runs.
+        types: of what it takes; token ids unless given.
         cut: tells for a tap whether the forced graph replaces what the module there returns;
             None for every module.
         result: a tap for what the model itself returns, for a model without a module that
             returns it; None for a model that has one.
-        name: begins the names of its graphs and parameters in a program that it shares.
-        program: what its graphs are compiled with; None compiles them alone.
+        name: begins the names of its forced graph and its parameters in a program that it shares.
+        program: what its forced graph alone shall be compiled with, by the caller; None compiles
+            all of its graphs.
     """
 
     def __init__(
@@ -237,6 +239,7 @@ class Candidate:
         model: Module[..., Any],
         device: Device,
         *,
+        types: list[TensorType] | None = None,
         cut: Callable[[str], bool] | None = None,
         result: str | None = None,
         name: str = "",
@@ -249,9 +252,10 @@ class Candidate:
         self.parameter_names = [name for name, _ in self._model.parameters]
         shared = program
         program = Program() if shared is None else shared
-        ids = [input_type(device)]
-        stage(f"{name}plain", self._model, ids, program)
-        seen = stage_tapped(f"{name}tapped", self._model, ids, paths, program, result)
+        ids = types or [input_type(device)]
+        others = program if shared is None else Program()  # thrown away
+        stage(f"{name}plain", self._model, ids, others)
+        seen = stage_tapped(f"{name}tapped", self._model, ids, paths, others, result)
         self.taps = list(seen)
         cut = cut or (lambda _: True)
         self._given_types = {
@@ -262,7 +266,7 @@ class Candidate:
         self.forced_taps = stage_forced(
             f"{name}forced", self._model, ids, paths, self._given_types, program, result
         )
-        stage(f"{name}weights", lambda: [w for _, w in self._model.parameters], [], program)
+        stage(f"{name}weights", lambda: [w for _, w in self._model.parameters], [], others)
         if shared is None:
             self._compiled = CompiledProgram(program, device)
 

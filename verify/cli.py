@@ -32,6 +32,7 @@ from verify.pairing_table import pairing_table
 from verify.prepare import OUTPUTS, Subject
 from verify.run import DEFAULT_REGIMES, Plan, report, verify
 from verify.sandbox import OWN_CODE_S, say, write_error
+from verify.steps import cli as steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +58,8 @@ class UsageError(ValueError):
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
+    if argv and argv[0] in ("step", "steps"):
+        return steps.main(argv)
     options = _parser().parse_args(argv)
     try:
         plan = _plan(options)

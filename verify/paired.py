@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from max.experimental.nn import Linear
+from max.experimental.tensor import Tensor
 from max.graph import Module as Program
+from max.graph import TensorType
 
 from impl.runtime import input_type
 from reference.trace import INPUT
@@ -24,6 +26,7 @@ from verify.candidate import (
     stage_tapped,
     weightless,
 )
+from verify.guard import CandidateError, a
 from verify.outline import BATCH, Call, CandidateOutline, Parameter, numbers
 from verify.pairing import PARTS, Pairing, third
 from verify.places import fits
@@ -40,15 +43,28 @@ RESULT = "(result)"
 """Names what the model itself returns."""
 
 
-def examine(model: Any, device: Device) -> CandidateOutline:
+def examine(model: Any, device: Device, types: list[TensorType] | None = None) -> CandidateOutline:
     """What a module tree consists of.
 
     Args:
-        model: takes token ids; its parameters need no values.
+        model: its parameters need no values.
         device: where it would run.
+        types: of what it takes; token ids unless given.
+
+    Raises:
+        CandidateError: where it returns no tensor.
     """
     copy = weightless(model)
-    seen = stage_tapped("outline", copy, [input_type(device)], paths_of(copy), Program(), RESULT)
+
+    def forward(*tensors: Tensor) -> Tensor:
+        result = copy(*tensors)
+        if not isinstance(result, Tensor):
+            raise CandidateError(f"forward returns {a(result)}, not one tensor")
+        return result
+
+    seen = stage_tapped(
+        "outline", forward, types or [input_type(device)], paths_of(copy), Program(), RESULT
+    )
     parameters, tied = _parameters(copy)
     return CandidateOutline(
         parameters=tuple(parameters),
@@ -108,6 +124,7 @@ class PairedCandidate:
         pairing: what stands for what.
         reference: what it is compared with.
         own: values of parameters that have no counterpart.
+        types: of what it takes; token ids unless given.
         name: begins the names of its graphs in a program that it shares.
         program: as `Candidate` takes it.
     """
@@ -121,6 +138,7 @@ class PairedCandidate:
         reference: ReferenceOutline,
         *,
         own: Mapping[str, Array] | None = None,
+        types: list[TensorType] | None = None,
         name: str = "",
         program: Program | None = None,
     ) -> None:
@@ -133,7 +151,7 @@ class PairedCandidate:
         head, last = reference.head[0], reference.places[reference.head[0]][-1]
         result = None if head in self._places or outline.gives[-1] != last else RESULT
         self.candidate = Candidate(
-            model, device, cut=self._is_cut, result=result, name=name, program=program
+            model, device, types=types, cut=self._is_cut, result=result, name=name, program=program
         )
         self.given_taps = [place for place in reference.modules if place in self._places]
         self._readers = self._make_readers(result)

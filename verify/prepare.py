@@ -12,6 +12,7 @@ from max.experimental.tensor import Tensor
 
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
+from reference.oracle import Oracle
 from verify.guard import CandidateError, a, guarded
 from verify.metrics import rms
 from verify.outline import BATCH, LENGTH, gpt2_outline
@@ -151,7 +152,7 @@ def prepare(
     paired = PairedCandidate(
         model, opened, outline, pairing, reference, own=own, name=name, program=program
     )
-    if program is None and pairing.doubts:
+    if program is None:
         settle(paired, checkpoint, subject.corrections)
     return paired
 
@@ -175,7 +176,10 @@ def _own_values(
 
 
 def settle(
-    paired: PairedCandidate, checkpoint: Checkpoint, corrections: Corrections | None = None
+    paired: PairedCandidate,
+    checkpoint: Checkpoint,
+    corrections: Corrections | None = None,
+    run: Callable[[PairedCandidate, Array], Array] | None = None,
 ) -> None:
     """Try the alternatives that names leave open, and keep those nearest to the reference.
 
@@ -183,18 +187,22 @@ def settle(
         paired: the compiled candidate.
         checkpoint: weights to try them with.
         corrections: what a pairing file says.
+        run: gives the candidate's logits for token ids; None for its plain graph.
     """
-    from reference.oracle import Oracle
-
+    if not paired.pairing.doubts:
+        return
     ids = np.arange(16, dtype=np.int64)[None] % checkpoint.config.vocab_size
     ids = ids[:, : checkpoint.config.n_positions]
     truth = Oracle(checkpoint).trace(ids)[paired.reference.head[0]]
     trials = list(itertools.islice(itertools.product(*paired.pairing.doubts), MOST_TRIALS))
     base = paired.pairing
 
+    if run is None:
+        run = _plain_logits(checkpoint)
+
     def distance(index: int) -> float:
         paired.pairing = base.settled(trials[index])
-        found = paired.bind(paired.weights_of(checkpoint.weights)).logits(ids)
+        found = run(paired, ids)
         error = rms(found.astype(np.float64) - truth)
         return error if np.isfinite(error) else float("inf")
 
@@ -203,3 +211,10 @@ def settle(
     known = corrections or Corrections({}, {})
     merged = replace(known, weights={**chosen.weights, **known.weights})
     paired.use(propose(paired.outline, paired.reference, merged))
+
+
+def _plain_logits(checkpoint: Checkpoint) -> Callable[[PairedCandidate, Array], Array]:
+    def run(paired: PairedCandidate, ids: Array) -> Array:
+        return paired.bind(paired.weights_of(checkpoint.weights)).logits(ids)
+
+    return run

@@ -185,7 +185,7 @@ def _assigned(
 def _second_head(family: Family, reference: ReferenceOutline) -> Counterpart | None:
     """A matrix left over that has the embedding's shape is a head that the reference ties."""
     name = reference.head[1]
-    shape = reference.parameters[name]
+    shape = reference.parameters.get(name, ())
     if family.shape == shape:
         return Counterpart(name, why="shape")
     return Counterpart(name, transposed=True, why="shape") if family.shape == shape[::-1] else None

@@ -1,0 +1,28 @@
+"""What each candidate of this folder is: its verdict, and for a fault the place and its name."""
+
+RIGHT = {
+    "own_names.py:MyGPT": "logits",
+    "split_qkv.py:ForCausalLM": "logits",
+    "list_of_blocks.py:GPT": "logits",
+    "sequential.py:gpt": "logits",
+    "hidden_states.py:Backbone": "hidden",
+    "functional_style.py:GPT": "logits",
+    "stacked.py:Stacked": "logits",
+    "flat_tokens.py:Model": "logits",
+}
+"""Candidate: what it returns."""
+
+WRONG = {
+    "faults.py:erf": ("transformer.h.0.mlp.c_proj:input", "gelu_erf"),
+    "faults.py:no_mask": ("transformer.h.0.attn.c_proj:input", "mask_missing"),
+    "faults.py:no_bias": ("transformer.h.0.attn.c_attn", "bias_dropped"),
+    "faults.py:scaled_by_width": ("transformer.h.0.attn.c_proj:input", "scale_n_embd"),
+    "faults.py:key_and_value_swapped": ("transformer.h.0.attn.c_proj:input", "kv_swapped"),
+    "faults.py:unbiased": ("transformer.h.0.ln_1", "ln_unbiased_var"),
+    "faults.py:other_epsilon": ("transformer.h.0.ln_1", "ln_eps_1e-6"),
+    "faults.py:positions_from_one": ("transformer.wpe:input", "pos_off_by_one"),
+    "faults.py:no_residual": ("transformer.h.0.ln_2:input", "residual_missing"),
+    "faults.py:ErfFunctional": ("lm_head", "gelu_erf"),
+    "faults.py:NoLastNorm": ("lm_head", "ln_f_missing"),
+}
+"""Candidate: the place that must be blamed, and the fault of the catalogue that it computes."""

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from verify.factory import load_factory
+from verify.propose import propose
+from verify.steps.catalogue import STEPS
+from verify.steps.cli import main
+from verify.steps.component import StepError, check_shapes
+from verify.steps.phases import PHASES, check_step
+from verify.steps.plain import check_config, check_generate
+from verify.steps.skeletons import skeleton
+
+COMPONENTS = Path(__file__).parent / "impl_components.py"
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.number)
+def test_a_skeleton_is_python_and_fails_with_a_hint(step, tmp_path):
+    file = tmp_path / f"step_{step.number:02}.py"
+    file.write_text(skeleton(step))
+    phases = list(check_step(step, file))
+    assert [phase.passed for phase in phases] == [True, True, False]
+    assert phases[-1].title == PHASES[2]
+    assert phases[-1].problem
+    assert phases[-1].hint
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_impls_plain_parts_pass(number):
+    assert all(phase.passed for phase in check_step(STEPS[number - 1], COMPONENTS))
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("number", [2, 3])
+def test_impls_small_modules_pass(number):
+    assert all(phase.passed for phase in check_step(STEPS[number - 1], COMPONENTS))
+
+
+@pytest.mark.parametrize("number", range(3, 12))
+def test_impls_modules_have_the_right_shapes(number):
+    step = STEPS[number - 1]
+    component = check_shapes(step, load_factory(f"{COMPONENTS}:{step.name}"))
+    assert propose(component.outline, component.reference).unheld == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "phase", "problem"),
+    [
+        ("1 / 0\n", 0, "raises ZeroDivisionError"),
+        ("def gpt2mlp(config):\n    return 1\n", 1, "defines no GPT2MLP"),
+        ("class GPT2MLP:\n    x = 1\n", 1, "a class without a base"),
+        ("def GPT2MLP(config):\n    ...\n", 2, "has no body yet"),
+        ("def GPT2MLP(config):\n    return 1  # TODO\n", 2, "a TODO is left in line 2"),
+        ("def GPT2MLP(config):\n    return 1\n", 3, "returns an int, not a module"),
+        (("from max.experimental.nn import Linear\n\n\ndef GPT2MLP(config):\n"
+         "    return Linear(64, 32)\n"), 3, "returns shape [3, 5, 32], not [3, 5, 64]"),
+    ],
+)  # fmt: skip
+def test_each_phase_says_what_is_wrong(text, phase, problem, tmp_path):
+    file = tmp_path / "step_04.py"
+    file.write_text(text)
+    phases = list(check_step(STEPS[3], file))
+    assert len(phases) == phase + 1
+    assert problem in phases[-1].problem
+    assert phases[-1].hint
+
+
+def test_generation_by_the_wrong_position_is_told():
+    def first(logits, ids, count):
+        for _ in range(count):
+            ids = np.concatenate([ids, logits(ids)[:, :1].argmax(-1)], axis=1)
+        return ids
+
+    with pytest.raises(StepError, match="the best one after position 0"):
+        check_generate(first)
+
+
+def test_generation_that_returns_new_tokens_alone_is_told():
+    with pytest.raises(StepError, match="the prompt, then the new tokens"):
+        check_generate(lambda logits, ids, count: np.zeros((len(ids), count), np.int64))
+
+
+def test_a_configuration_that_shares_features_unevenly_is_told():
+    def make(vocab_size=50257, n_positions=1024, n_embd=768, n_layer=12, n_head=12,
+             layer_norm_epsilon=1e-5):  # fmt: skip
+        return type("C", (), dict(locals()))
+
+    with pytest.raises(StepError, match="64 features are shared out to 5 heads"):
+        check_config(make)
+
+
+def test_every_step_is_explained(capsys):
+    for step in STEPS:
+        assert main(["step", str(step.number), "--explain"]) == 0
+        assert step.name in capsys.readouterr().out
+
+
+def test_a_scaffold_never_overwrites(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    assert main(["step", "7", "--scaffold", str(file)]) == 0
+    assert main(["step", "7", "--scaffold", str(file)]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_table_counts_what_is_done(tmp_path, capsys):
+    (tmp_path / "step_12.py").write_text(COMPONENTS.read_text())
+    (tmp_path / "step_04.py").write_text(skeleton(STEPS[3]))
+    assert main(["steps", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out
+    assert "1 of 12 steps done" in shown
+    assert "#####" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["step", "3"], "step 3 needs a file"),
+        (["step", "3", "nowhere.py"], "there is no file nowhere.py"),
+        (["steps", "nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_bad_usage_is_told_in_a_sentence(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,116 @@
+"""GPT-2s in many styles: right ones pass with no edit, faults are blamed where they are."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from max.dtype import DType
+from max.graph import Module as Program
+
+from impl.config import GPT2Config
+from impl.runtime import open_device
+from reference.checkpoint import Checkpoint
+from reference.regimes import initial_weights, with_regime
+from verify.candidate import BoundCandidate, CompiledProgram
+from verify.cases import PROBE_SIZE, probe_case, random_cases
+from verify.diagnosis import matching_fault
+from verify.factory import load_factory
+from verify.paired import PairedBound
+from verify.prepare import Subject, prepare, settle
+from verify.references import References
+from verify.rule import judge
+
+FOLDER = Path(__file__).parent / "candidates"
+sys.path.insert(0, str(FOLDER))
+
+from expected import RIGHT, WRONG  # noqa: E402 - lies beside the candidates
+
+CONFIG = GPT2Config(vocab_size=67, n_positions=40, n_embd=32, n_layer=2, n_head=4)
+START = Checkpoint(name="small", config=CONFIG, weights=initial_weights(CONFIG, seed=1))
+CHECKPOINT = with_regime(START, "perturbed", seed=1)
+
+pytestmark = pytest.mark.compiles
+
+
+class Shared(CompiledProgram):
+    """One program for all candidates; binding one leaves the others' weights as they were."""
+
+    def __init__(self, program, device, subjects):
+        super().__init__(program, device)
+        self._weights = {}
+        for subject in subjects:
+            self._keep(subject, subject.weights_of(CHECKPOINT.weights))
+
+    def _keep(self, subject, weights):
+        named = {f"{subject.candidate.name}{name}": array for name, array in weights.items()}
+        self._weights.update(named)
+
+    def bound(self, subject):
+        weights = subject.weights_of(CHECKPOINT.weights)
+        self._keep(subject, weights)
+        models = self.models(self._weights)
+        return PairedBound(subject, BoundCandidate(subject.candidate, models, weights))
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    """Every candidate's forced graph, compiled as one program."""
+    program = Program()
+    outputs = RIGHT | dict.fromkeys(WRONG, "logits")
+    found = {}
+    for spec, output in outputs.items():
+        factory = load_factory(f"{FOLDER}/{spec}")
+        subject = Subject(name=spec, factory=factory, output=output)
+        found[spec] = prepare(subject, CHECKPOINT, "cpu", DType.float32, program)
+    shared = Shared(program, open_device("cpu"), found.values())
+    for paired in found.values():
+        settle(paired, CHECKPOINT, run=lambda p, ids: forced_logits(shared, p, ids))
+    return shared, found
+
+
+def forced_logits(shared, paired, ids):
+    """Logits of a candidate whose forced graph alone is compiled; it must have no cuts."""
+    return shared.bound(paired).forced_trace(ids, {})["lm_head"]
+
+
+@pytest.fixture(scope="module")
+def references():
+    return References(CHECKPOINT)
+
+
+def cases():
+    plain = random_cases(CONFIG, "perturbed", [PROBE_SIZE], seed=0, device="cpu")
+    return [*plain, probe_case(CONFIG, "perturbed", seed=0, device="cpu")]
+
+
+def first_failure(bound, references, case):
+    """The first place that is wrong in isolation, and the fault that it computes."""
+    expected = references.expectation(case, bound.program.given_taps)
+    trace = bound.forced_trace(case.ids, expected.given)
+    for tap, truth in expected.isolated.items():
+        if tap not in trace:
+            continue
+        judgement = judge(trace[tap], truth, expected.isolated_envelope[tap], "float32")
+        if judgement.verdict != "PASS":
+            match = matching_fault(
+                tap, trace[tap], case, references.oracle, expected, "float32", list(trace)
+            )
+            return tap, match[0].id if match else None
+    return None
+
+
+@pytest.mark.parametrize("spec", RIGHT)
+def test_a_right_candidate_passes_at_every_place_that_it_shows(spec, subjects, references):
+    shared, found = subjects
+    bound = shared.bound(found[spec])
+    assert bound.program.pairing.unheld == ()
+    assert "lm_head" in bound.program.forced_taps
+    assert [first_failure(bound, references, case) for case in cases()] == [None, None]
+
+
+@pytest.mark.parametrize("spec", WRONG)
+def test_a_fault_is_blamed_on_its_place_and_named(spec, subjects, references):
+    shared, found = subjects
+    bound = shared.bound(found[spec])
+    failures = [first_failure(bound, references, case) for case in cases()]
+    assert WRONG[spec] in failures

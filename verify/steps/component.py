@@ -1,0 +1,235 @@
+"""The last two phases of a step that is a MAX module: shapes by tracing, numbers by compiling.
+
+The component alone is compiled, plain and with its stages cut; it is fed with PyTorch's activations
+of a small model and judged by the rule that judges whole models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from max.dtype import DType
+from max.experimental.nn import Module
+from max.graph import TensorType
+
+from impl.config import GPT2Config
+from impl.model import GPT2MLP
+from impl.runtime import build, input_type, open_device
+from reference.checkpoint import Checkpoint
+from reference.regimes import initial_weights, with_regime
+from reference.trace import INPUT
+from verify.cases import PROBE_SIZE, random_cases
+from verify.diagnosis import diagnose
+from verify.guard import a, guarded
+from verify.metrics import rms
+from verify.outline import BATCH, LENGTH, gpt2_outline
+from verify.paired import PairedCandidate, examine
+from verify.places import fits
+from verify.propose import propose
+from verify.references import References
+from verify.rule import judge
+
+if TYPE_CHECKING:
+    from reference.trace import Array
+    from verify.cases import Case
+    from verify.outline import CandidateOutline, ReferenceOutline
+    from verify.paired import PairedBound
+    from verify.references import Expectation
+    from verify.steps.catalogue import Step
+
+SMALL = GPT2Config(vocab_size=97, n_positions=48, n_embd=64, n_layer=2, n_head=4)
+"""The model that steps are checked in: no two of its sizes are equal."""
+
+
+FUSED = 1e-3
+"""Relative difference that fusing may make: a thousand times what rounding adds up to here, and a
+thousandth of what a dropped mask makes. The stages themselves are judged by their envelopes."""
+
+
+class StepError(Exception):
+    """A phase that a file does not pass: why, and a hint."""
+
+    def __init__(self, problem: str, hint: str, notes: tuple[str, ...] = ()) -> None:
+        super().__init__(problem)
+        self.hint = hint
+        self.notes = notes
+
+
+@dataclass(frozen=True)
+class Component:
+    """A traced component, with what it is compared with."""
+
+    model: Any
+    outline: CandidateOutline
+    reference: ReferenceOutline
+    types: list[TensorType]
+
+
+@cache
+def small_checkpoint() -> Checkpoint:
+    """Seeded random weights, none of them at the value that it starts from."""
+    start = Checkpoint(name="small", config=SMALL, weights=initial_weights(SMALL, seed=1))
+    return with_regime(start, "perturbed", seed=1)
+
+
+def check_shapes(step: Step, factory: Any) -> Component:
+    """Build and trace the component.
+
+    Raises:
+        StepError: where it is no module, holds other parameters, or returns another shape.
+        CandidateError: where its code raises.
+    """
+    reference = _part_of(gpt2_outline(small_checkpoint()), step)
+    model = _built(step, factory)
+    types = _types(step)
+    with guarded(f"{step.name}.forward"):
+        outline = examine(model, open_device("cpu"), types)
+    expected = reference.places[step.result]
+    if not fits(outline.gives, expected):
+        raise StepError(
+            f"{step.name} returns shape {list(outline.gives)}, not {list(expected)}, "
+            f"for {BATCH} rows of {LENGTH} tokens",
+            f"shapes: {step.shapes}",
+        )
+    return Component(model, outline, reference, types)
+
+
+def _part_of(reference: ReferenceOutline, step: Step) -> ReferenceOutline:
+    """The reference as if it were the component alone."""
+    parameters = {n: s for n, s in reference.parameters.items() if n.startswith(step.holds)}
+    inside = tuple(prefix.rstrip(".") for prefix in step.holds)
+    head = reference.head if step.result == reference.head[0] else (step.result, "")
+    places = {
+        tap: shape
+        for tap, shape in reference.places.items()
+        if tap.removesuffix(INPUT) == step.result or tap.startswith(inside)
+    }
+    single = step.holds[0].startswith("transformer.h.0")
+    return replace(
+        reference,
+        parameters=parameters,
+        places=places,
+        n_layer=1 if single else reference.n_layer,
+        fused=tuple(name for name in reference.fused if name in parameters),
+        head=head,
+    )
+
+
+def _types(step: Step) -> list[TensorType]:
+    device = open_device("cpu")
+    if step.takes == "transformer.wte:input":
+        return [input_type(device)]
+    return [TensorType(DType.float32, ["batch", "sequence", SMALL.n_embd], device=device)]
+
+
+def _built(step: Step, factory: Any) -> Any:
+    def make(config: Any) -> Any:
+        with guarded(step.signature):
+            model = _called(step, factory, config)
+        if not isinstance(model, Module):
+            raise StepError(
+                f"{step.signature} returns {a(model)}, not a module",
+                "derive the class from max.experimental.nn.Module",
+            )
+        return model
+
+    return build(SMALL, open_device("cpu"), factory=make)
+
+
+def _called(step: Step, factory: Any, config: GPT2Config) -> Any:
+    if step.number == 3:
+        return factory(config.n_embd, eps=config.layer_norm_epsilon)
+    return factory(config, GPT2MLP(config)) if step.number == 8 else factory(config)
+
+
+def check_numbers(step: Step, component: Component) -> None:
+    """Compile the component and judge each of its stages.
+
+    Raises:
+        StepError: at the first stage that is wrong, with a diagnosis.
+    """
+    pairing = propose(component.outline, component.reference)
+    if pairing.unheld:
+        raise StepError(
+            f"it holds no parameter for {_short(pairing.unheld[0])}", f"shapes: {step.shapes}"
+        )
+    extra = [p.name for p in component.outline.parameters if p.name not in pairing.weights]
+    if extra:
+        raise StepError(
+            f"its parameter {extra[0]} has no counterpart in GPT-2",
+            "what is not learned belongs into forward, not into an attribute",
+        )
+    paired = PairedCandidate(
+        component.model, open_device("cpu"), component.outline, pairing, component.reference,
+        types=component.types,
+    )  # fmt: skip
+    bound = paired.bind(paired.weights_of(small_checkpoint().weights))
+    references = References(small_checkpoint())
+    for case in _cases():
+        _judge_case(step, case, paired, bound, references)
+
+
+def _cases() -> list[Case]:
+    return random_cases(SMALL, "perturbed", [PROBE_SIZE, (1, 1), (3, 9)], seed=0, device="cpu")
+
+
+def _judge_case(
+    step: Step, case: Case, paired: PairedCandidate, bound: PairedBound, references: References
+) -> None:
+    inside = tuple(paired.reference.places)
+    outer = [t for t in references.oracle.trace(case.ids) if not t.endswith(INPUT)]
+    outer = [t for t in outer if t not in inside and not step.result.startswith(f"{t}.")]
+    expected = references.expectation(case, [*outer, *paired.given_taps])
+    x = case.ids
+    if step.takes != "transformer.wte:input":
+        x = expected.isolated[step.takes].astype(np.float32)
+    trace = bound.forced_trace(x, expected.given)
+    for tap in expected.isolated:
+        if tap in trace and not (tap == step.takes and tap.startswith(step.result)):
+            _judge_tap(tap, trace[tap], case, expected, references, list(trace))
+    _judge_plain(bound.logits(x), expected.isolated[step.result])
+
+
+def _judge_tap(
+    tap: str,
+    found: Any,
+    case: Case,
+    expected: Expectation,
+    references: References,
+    visible: list[str],
+) -> None:
+    judgement = judge(found, expected.isolated[tap], expected.isolated_envelope[tap], "float32")
+    if judgement.verdict != "PASS":
+        sentence = diagnose(tap, found, case, references.oracle, expected, "float32", visible)
+        batch, length = case.ids.shape
+        raise StepError(
+            f"{_short(sentence)} ({judgement.message}; {batch} rows of {length} tokens)",
+            f"compare with the formula, term by term: {_hint(tap)}",
+        )
+
+
+def _judge_plain(found: Array, truth: Array) -> None:
+    """The graph without taps, which MAX may fuse as it likes, computes the same."""
+    found = found.reshape(truth.shape) if found.size == truth.size else found
+    if found.shape != truth.shape or not rms(found - truth) <= FUSED * rms(truth):
+        raise StepError(
+            "its stages are right one by one, but compiled without taps the result is another",
+            "MAX can drop a mask that is made by a comparison: verify/max_bugs/where_mask.py",
+        )
+
+
+def _short(text: str) -> str:
+    return text.replace("transformer.", "").replace("h.0.", "")
+
+
+def _hint(tap: str) -> str:
+    from verify.steps.catalogue import STEPS
+
+    place = tap.removesuffix(INPUT)
+    for step in STEPS:
+        if step.result and place.startswith(step.result):
+            return f"{step.formula} (step {step.number})"
+    return "python -m verify step N --explain"
