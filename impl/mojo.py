@@ -7,6 +7,7 @@ when they are loaded, and a tied head is the embedding's own memory.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from impl.config import GPT2Config
 
     Array = npt.NDArray[Any]
+
+Layout = tuple[tuple[str, tuple[int, ...], DType], ...]
+"""Name, shape and dtype of every weight of a program."""
 
 NAME = "Mojo kernels"
 CPU = DeviceRef.CPU()
@@ -62,13 +66,8 @@ class MojoProgram:
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
         self._weights = packed(config, from_hugging_face(config, state), dtype)
         held = {name: _buffer(array) for name, array in self._weights.items()}
-        session = InferenceSession(devices=[device])
-        library = kernel_library()
-        program = trace(config, self._weights, library)
-        try:
-            compiled = interruptible(lambda: session.compile(program, custom_extensions=[library]))
-        except Exception as error:  # MAX raises its own types for what the compiler refuses
-            raise KernelError(f"MAX does not compile the kernels: {error}") from error
+        layout = tuple((name, array.shape, _dtype(array)) for name, array in self._weights.items())
+        session, compiled = _compiled(config, device, layout)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
         self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
         self._buffers = [Buffer.from_numpy(array) for array in self._cache]
@@ -84,6 +83,19 @@ class MojoProgram:
         (logits,) = self._model.execute(*inputs, *self._buffers)
         result: Array = logits.to_numpy().copy()
         return result.reshape(batch, length, -1) if every else result
+
+
+@lru_cache(maxsize=4)
+def _compiled(config: GPT2Config, device: Device, layout: Layout) -> tuple[Any, Any]:
+    """The program, compiled once for all engines of one kind, whatever their weights and batch."""
+    library = kernel_library()
+    program = trace(config, layout, library)
+    session = InferenceSession(devices=[device])
+    try:
+        compiled = interruptible(lambda: session.compile(program, custom_extensions=[library]))
+    except Exception as error:  # MAX raises its own types for what the compiler refuses
+        raise KernelError(f"MAX does not compile the kernels: {error}") from error
+    return session, compiled
 
 
 def cache_shapes(config: GPT2Config, batch: int | str) -> list[tuple[Any, ...]]:
@@ -145,13 +157,13 @@ def _buffer(array: Array) -> Buffer:
     return Buffer.from_numpy(array).view(_dtype(array))
 
 
-def trace(config: GPT2Config, weights: Mapping[str, Array], library: Path) -> Program:
+def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
     """Token ids `[batch, sequence]` to the logits of the states that are asked for."""
     program = Program()
     types = _input_types(config)
     with Graph("engine", input_types=types, custom_extensions=[library], module=program) as traced:
         ids, past, asked, *caches = traced.inputs
-        layers = _Layers(config, traced, weights, past)
+        layers = _Layers(config, traced, layout, past)
         x = layers.embed(ids)
         for layer in range(config.n_layer):
             name, cache = f"transformer.h.{layer}.", caches[2 * layer : 2 * layer + 2]
@@ -180,13 +192,11 @@ def _input_types(config: GPT2Config) -> list[TensorType | BufferType]:
 class _Layers:
     """The operations of one graph, over the weights by name."""
 
-    def __init__(
-        self, config: GPT2Config, traced: Graph, weights: Mapping[str, Array], past: Any
-    ) -> None:
+    def __init__(self, config: GPT2Config, traced: Graph, layout: Layout, past: Any) -> None:
         self._config, self._past = config, past
         self._weights = {
-            name: traced.add_weight(Weight(name, _dtype(array), list(array.shape), CPU))
-            for name, array in weights.items()
+            name: traced.add_weight(Weight(name, dtype, list(shape), CPU))
+            for name, shape, dtype in layout
         }
         self._eps = _constant([config.layer_norm_epsilon], DType.float32)
         self._no_scale = _constant([1.0], DType.float32)

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impl.weights import CONV1D
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
@@ -63,3 +67,26 @@ def quantised(weight: Array) -> tuple[Array, Array]:
     scale = np.abs(weight).max(axis=1) / np.float32(127)
     scale[scale == 0] = 1
     return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
+
+
+def held_state(state: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """What an engine of `dtype` holds of a Hugging Face state dict, as float32.
+
+    Biases, LayerNorms and positions are held as they are, the matrices rounded; a Conv1D's
+    `[in, out]` has its scales by its columns, as its transpose by rows.
+    """
+    return {
+        name: array if array.ndim < 2 or name.endswith("wpe.weight") else _held(name, array, dtype)
+        for name, array in state.items()
+    }
+
+
+def _held(name: str, array: Array, dtype: str) -> Array:
+    if dtype == "bfloat16":
+        return (bfloat16_bits(array).astype(np.uint32) << 16).view(np.float32)
+    if dtype == "int8":
+        conv1d = name.endswith(CONV1D)
+        integers, scale = quantised(array.T if conv1d else array)
+        values: Array = integers * scale[:, None]
+        return values.T if conv1d else values
+    return array

@@ -8,6 +8,7 @@ call hold equally many tokens; the engine calls once for each group of equal row
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,7 @@ class StockProgram:
         if config.tie_word_embeddings:
             del self._weights["lm_head.weight"]
         held = {name: Buffer.from_numpy(array).to(device) for name, array in self._weights.items()}
-        session = InferenceSession(devices=[device])
-        program = trace(config, device)
-        compiled = interruptible(lambda: session.compile(program))
+        session, compiled = _compiled(config, device)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
         shape = (batch, config.n_head, config.n_positions, config.head_dim)
         zeros = np.zeros(shape, np.float32)
@@ -91,6 +90,14 @@ class StockProgram:
         (logits,) = self._model.execute(*moved, span, *self._cache)
         result: Array = logits.to_numpy()
         return result.copy()
+
+
+@lru_cache(maxsize=4)
+def _compiled(config: GPT2Config, device: Device) -> tuple[Any, Any]:
+    """The program, compiled once for all engines of one kind, whatever their weights and batch."""
+    program = trace(config, device)
+    session = InferenceSession(devices=[device])
+    return session, interruptible(lambda: session.compile(program))
 
 
 def _equal_rows(past: Array, lengths: Array) -> Iterator[tuple[slice, int]]:

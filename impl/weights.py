@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # GPT-2's checkpoints hold linear layers as Conv1D, [in, out]; MAX's Linear is [out, in].
 # attn.c_proj is square, so a forgotten transpose shows in no shape.
-_CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")
 """Ends of names that are no weights: old checkpoints carry the causal mask and its fill value."""
@@ -32,7 +32,7 @@ class WeightsError(ValueError):
 def expected_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
     """Every weight of `impl.model.GPT2LMHeadModel` with its shape; a tied head is not listed."""
     return {
-        name: shape[::-1] if name.endswith(_CONV1D) else shape
+        name: shape[::-1] if name.endswith(CONV1D) else shape
         for name, shape in parameter_shapes(config).items()
     }
 
@@ -76,7 +76,7 @@ def _laid_out(name: str, array: Array, shape: tuple[int, ...]) -> Array:
     """Check one weight and bring it into the model's layout."""
     if array.dtype != np.float32:
         raise WeightsError(f"{name} has dtype {array.dtype}, not float32")
-    if name.endswith(_CONV1D):
+    if name.endswith(CONV1D):
         array = array.T
     if array.shape != shape:
         raise WeightsError(f"{name} has shape {array.shape} as [out, in]; {shape} was expected")

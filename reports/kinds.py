@@ -26,6 +26,9 @@ MODES = {
     "power": "planted faults",
     "max-power": "faults in MAX",
     "metamorphic": "invariances",
+    "engine": "KV-cached engine",
+    "engine-quality": "rounded weights",
+    "engine-power": "faults of a cache",
 }
 """What each kind of check is called in tables."""
 
@@ -77,8 +80,13 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
             case "matched":
                 nearest = max(checks, key=lambda check: figure(check.get("used")) or 0.0)["details"]
                 return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
-            case "power" | "max-power":
+            case "power" | "max-power" | "engine-power":
                 return _power_seen(checks)
+            case "engine":
+                ways = {check["details"]["way"] for check in checks}
+                return f"{details['path']}: {', '.join(sorted(ways))} = the whole sequence"
+            case "engine-quality":
+                return logits_seen(checks)
             case "isolated" | "free" | "plain":
                 ratios = [value for check in checks if (value := figure(check.get("ratio")))]
                 return f"error over PyTorch's: {max(ratios):.2f} at most" if ratios else ""

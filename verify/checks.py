@@ -38,7 +38,7 @@ def check_case(
     forced = candidate.forced_trace(case.ids, expected.given)
     for tap in expected.isolated:
         if tap in forced:
-            yield _check(
+            yield array_check(
                 case, "isolated", tap, forced[tap], expected.isolated[tap],
                 expected.torch_isolated[tap], expected.isolated_envelope[tap], dtype,
             )  # fmt: skip
@@ -47,7 +47,7 @@ def check_case(
     tapped_logits, trace = candidate.trace(case.ids)
     yield from _free_checks(case, trace, expected, dtype)
     logits = candidate.logits(case.ids)
-    yield _check(
+    yield array_check(
         case, "plain", LOGITS, logits, expected.free[LOGITS],
         expected.torch_free[LOGITS], expected.free_envelope[LOGITS], dtype,
     )  # fmt: skip
@@ -58,13 +58,13 @@ def check_case(
 def _free_checks(case: Case, trace: Trace, expected: Expectation, dtype: str) -> Iterator[Check]:
     for tap in expected.free_taps:
         if tap in trace:
-            yield _check(
+            yield array_check(
                 case, "free", tap, trace[tap], expected.free[tap],
                 expected.torch_free[tap], expected.free_envelope[tap], dtype,
             )  # fmt: skip
 
 
-def _check(
+def array_check(
     case: Case,
     mode: str,
     tap: str,

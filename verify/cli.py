@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from impl.engine import DTYPES, KERNELS, EngineError
 from impl.runtime import DeviceError, check_device, device_names
 from impl.tokenizer import TokenizerError
 from impl.weights import WeightsError
@@ -25,6 +26,7 @@ from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
 from reports.render import render
 from verify.cases import chosen_shapes
 from verify.display import WIDTH, show
+from verify.engine import Form
 from verify.factory import load_factory
 from verify.guard import CandidateError
 from verify.pairing import PairingError, from_toml, to_toml
@@ -47,7 +49,7 @@ INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 KNOWN_ERRORS = (
-    CheckpointError, DeviceError, PairingError, RecordsError, TokenizerError,
+    CheckpointError, DeviceError, EngineError, PairingError, RecordsError, TokenizerError,
     WeightsError,
 )  # fmt: skip
 
@@ -131,6 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="R,R",
         help=f"states of the weights: {', '.join(REGIMES)}",
     )
+    add(
+        "--engines",
+        type=_engines,
+        default="auto",
+        metavar="E,E",
+        help="KV-cached engines, such as auto (default), mojo,stock or mojo:bfloat16; or none",
+    )
     add("--seed", type=int, default=0)
     add(
         "--power",
@@ -162,6 +171,14 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
+def _engines(text: str) -> list[Form]:
+    try:
+        return [] if text == "none" else [Form.parse(part) for part in text.split(",")]
+    except ValueError as error:
+        known = f"{', '.join(KERNELS)}, each with :{' or :'.join(DTYPES[1:])}"
+        raise argparse.ArgumentTypeError(f"{error}; choose from {known}") from None
+
+
 def _names(text: str) -> list[str]:
     names = text.split(",")
     if unknown := [name for name in names if name not in REGIMES]:
@@ -190,6 +207,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         dtype=options.dtype,
         subject=_subject(options, checkpoint.config) if options.candidate else None,
         max_faults=options.power,
+        # Another candidate is not what the engine was made from; other precisions have no engine.
+        engines=() if options.candidate or options.dtype != "float32" else options.engines,
     )
 
 

@@ -28,6 +28,7 @@ from verify.cases import (
 from verify.checks import LOGITS, check_case, perplexity_check
 from verify.controls import must_fail
 from verify.diagnosis import diagnose
+from verify.engine import Form, cache_fault_checks, engine_checks, fits, quality_check
 from verify.max_faults import max_fault_checks
 from verify.metamorphic import metamorphic_checks
 from verify.paired import PairedCandidate
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from verify.candidate import BoundCandidate
     from verify.pairing import Pairing
     from verify.prepare import Subject
+    from verify.references import Expectation
 
 ALONE = ("isolated", "matched")
 """Checks that judge a stage alone."""
@@ -65,6 +67,7 @@ class Plan:
         dtype: the precision that the candidate declares.
         subject: the candidate; None for the model of `impl`.
         max_faults: also plant faults in real MAX graphs (`verify.max_faults`).
+        engines: KV-cached engines to compare with the model's own oracle.
     """
 
     checkpoint: Checkpoint
@@ -75,6 +78,7 @@ class Plan:
     dtype: str = "float32"
     subject: Subject | None = None
     max_faults: bool = False
+    engines: Sequence[Form] = ()
 
     @property
     def case_count(self) -> int:
@@ -120,6 +124,7 @@ class Outcome:
         largest_envelope: of a logit in a free run, over the cases of the regime at hand.
         artefacts: arrays for the report.
         pairing: a candidate's counterparts; None for the model of `impl`.
+        cache_faults: for each fault of a cache, the check with the largest margin so far.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -130,6 +135,7 @@ class Outcome:
     largest_envelope: float = 0.0
     artefacts: Artefacts = field(default_factory=Artefacts)
     pairing: Pairing | None = None
+    cache_faults: dict[str, Check] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -210,7 +216,7 @@ def verify(
         status("compiling faulty MAX graphs (minutes, seconds from then on)")
         for check in max_fault_checks(plan.checkpoint, plan.regimes[0], plan.seed, plan.dtype):
             add(check)
-    for check in outcome.power.checks():
+    for check in [*outcome.power.checks(), *outcome.cache_faults.values()]:
         add(check)
     return outcome
 
@@ -312,7 +318,32 @@ def _check_case(
         return
     if case.ids.shape == PROBE_SIZE:
         yield from must_fail(case, expected, plan.dtype)
+    if plan.engines and fits(references.checkpoint.config, case):
+        yield from _check_engines(plan, case, expected, references, outcome)
     outcome.largest_envelope = max(outcome.largest_envelope, expected.free_envelope[LOGITS].max)
+
+
+def _check_engines(
+    plan: Plan, case: Case, expected: Expectation, references: References, outcome: Outcome
+) -> Iterator[Check]:
+    """Every engine on one case, and what its checks could notice of a wrong cache."""
+    for form in plan.engines:
+        held = expected
+        if form.dtype != "float32":
+            taps = list(expected.given)
+            held = References(form.held(references.checkpoint)).expectation(case, taps)
+            yield quality_check(form, case, expected, held)
+        yield from engine_checks(form, references.checkpoint, case, held)
+    if case.ids.shape == PROBE_SIZE:
+        for check in cache_fault_checks(case, references.oracle, expected):
+            if check.mode == "oracle":
+                yield check
+            elif _margin(check) > _margin(outcome.cache_faults.get(check.case)):
+                outcome.cache_faults[check.case] = check
+
+
+def _margin(check: Check | None) -> float:
+    return float((check.details or {})["margin"]) if check else -1.0
 
 
 def _distance_to_nine(case: Case) -> int:

@@ -5,13 +5,14 @@ import pytest
 
 from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
-from impl.packing import bfloat16_bits, quantised
+from impl.packing import held_state
 from impl.runtime import InputError
 from impl.stock import future_mask
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
 
 BATCH = 3
+MATRICES = ["transformer.wte.weight", "transformer.h.1.mlp.c_fc.weight", "lm_head.weight"]
 ROUNDING = 2e-6  # of logits of size 1: a few units in the last place of the sums behind them
 
 
@@ -232,18 +233,6 @@ def test_mojo_rows_do_not_depend_on_the_rows_beside_them(checkpoint, mojo, ids):
         assert np.array_equal(alone.decode(ids[row, 50:51])[0], after[row])
 
 
-def rounded(name, array, dtype):
-    """What an engine of `dtype` holds of a weight under Hugging Face's name."""
-    if dtype == "float32" or array.ndim < 2 or name.endswith("wpe.weight"):
-        return array
-    if dtype == "bfloat16":
-        return (bfloat16_bits(array).astype(np.uint32) << 16).view(np.float32)
-    conv1d = "wte" not in name and "lm_head" not in name  # [in, out]; outputs have the scales
-    integers, scale = quantised(array.T if conv1d else array)
-    values = integers * scale[:, None]
-    return values.T if conv1d else values
-
-
 @compiles
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vector(dtype):
@@ -261,7 +250,8 @@ def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vecto
     tokens = rng.integers(0, 77, (2, 45))
     engine = Engine(config, state, batch=2, kernels="mojo", dtype=dtype)
     whole = engine.prefill(tokens, logits="all")
-    held = {name: rounded(name, array, dtype) for name, array in state.items()}
+    held = held_state(state, dtype)
+    assert all(np.array_equal(held[name], state[name]) == (dtype == "float32") for name in MATRICES)
     oracle = Oracle(Checkpoint(name="odd", config=config, weights=held))
     exact = oracle.language_model(tokens)
     np.testing.assert_allclose(whole, exact, rtol=0, atol=1e-5 * np.abs(exact).max())

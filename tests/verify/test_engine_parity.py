@@ -1,0 +1,104 @@
+"""An engine passes where its cache is sound, and fails where it is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from impl import engine as engines
+from verify.cached import FAULTS, CachedOracle, read_in_parts
+from verify.checks import LOGITS
+from verify.engine import Form, cache_fault_checks, engine_checks, quality_check
+
+
+@pytest.fixture(scope="session")
+def batch(cases):
+    """Two rows of 33 tokens, and what they are compared with."""
+    return cases[0]
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("kernels", ["mojo", "stock"])
+def test_an_engine_passes_in_every_way_of_reading(checkpoint, batch, kernels):
+    checks = list(engine_checks(Form(kernels=kernels), checkpoint, *batch))
+    assert [check.details["way"] for check in checks] == ["decode", "chunked", "batched"]
+    assert [check.verdict for check in checks] == ["PASS"] * 3
+
+
+@pytest.mark.compiles
+def test_rounded_weights_are_judged_on_themselves_and_not_on_the_exact_ones(
+    checkpoint, references, batch
+):
+    case, exact = batch
+    form = Form.parse("mojo:bfloat16")
+    held = type(references)(form.held(checkpoint)).expectation(case, list(exact.given))
+    assert {check.verdict for check in engine_checks(form, checkpoint, case, held)} == {"PASS"}
+    assert {check.verdict for check in engine_checks(form, checkpoint, case, exact)} == {"FAIL"}
+    quality = quality_check(form, case, exact, held)
+    assert 0 < quality.details["kl_mean"] < 1e-2
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("kernels", ["mojo", "stock"])
+def test_an_engine_whose_layers_share_a_cache_fails(checkpoint, batch, kernels, monkeypatch):
+    build = engines._program
+
+    def crossed(*arguments):
+        program = build(*arguments)
+        held = program._buffers if kernels == "mojo" else program._cache
+        held[4:6] = held[0:2]
+        return program
+
+    monkeypatch.setattr(engines, "_program", crossed)
+    checks = list(engine_checks(Form(kernels=kernels), checkpoint, *batch))
+    assert checks[0].verdict == "FAIL"
+    assert checks[0].used > 10
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("kernels", ["mojo", "stock"])
+def test_an_engine_that_counts_from_another_position_fails(checkpoint, batch, kernels, monkeypatch):
+    decode = engines.Engine.decode
+
+    def late(engine, tokens):
+        logits = decode(engine, tokens)
+        if engine.position[0] == 20:
+            engine.position = engine.position - 1  # the next token overwrites the last one's slot
+        return logits
+
+    monkeypatch.setattr(engines.Engine, "decode", late)
+    checks = {c.details["way"]: c for c in engine_checks(Form(kernels=kernels), checkpoint, *batch)}
+    assert checks["decode"].verdict == "FAIL"
+    assert checks["chunked"].verdict == "PASS"
+
+
+def test_the_oracle_with_a_cache_is_the_oracle(references, batch):
+    case, expected = batch
+    found = read_in_parts(CachedOracle(references.oracle), case.ids)
+    np.testing.assert_allclose(found, expected.free[LOGITS], rtol=0, atol=1e-12)
+
+
+def test_every_fault_of_a_cache_is_told_by_a_safe_margin(references, batch):
+    control, *checks = cache_fault_checks(batch[0], references.oracle, batch[1])
+    assert (control.mode, control.verdict) == ("oracle", "PASS")
+    assert [check.case for check in checks] == [fault.id for fault in FAULTS]
+    assert {check.verdict for check in checks} == {"PASS"}
+    assert min(check.details["margin"] for check in checks) > 10
+
+
+def test_a_fault_within_what_is_allowed_is_not_called_told(references, batch):
+    case, expected = batch
+    wide = {tap: replace(e, rms=1e6, max=1e6) for tap, e in expected.free_envelope.items()}
+    _, *checks = cache_fault_checks(case, references.oracle, replace(expected, free_envelope=wide))
+    assert {check.verdict for check in checks} == {"UNDERPOWERED"}
+
+
+@pytest.mark.parametrize("text", ["auto", "mojo", "stock", "mojo:bfloat16", "auto:int8"])
+def test_an_engine_is_named_as_it_is_asked_for(text):
+    assert str(Form.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "cuda", "mojo:float8"])
+def test_an_engine_that_is_not_there_is_refused(text):
+    with pytest.raises(ValueError, match="is no engine"):
+        Form.parse(text)
