@@ -16,6 +16,7 @@ MODES = {
     "coverage": "coverage",
     "isolated": "each stage alone",
     "matched": "matched filters",
+    "precision": "precision",
     "free": "running free",
     "plain": "graph that ships",
     "observer": "effect of tapping",
@@ -55,6 +56,8 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
     details = gravest.get("details") or {}
     try:
         match mode:
+            case "precision":
+                return _precision_seen(details)
             case "observer":
                 changes = [figure(check.get("max_abs")) or 0.0 for check in checks]
                 return f"largest change of a logit: {max(changes):.1e}"
@@ -93,6 +96,15 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
     except (KeyError, TypeError, ValueError):  # a record of another version
         return ""
     return ""
+
+
+def _precision_seen(details: Mapping[str, Any]) -> str:
+    """Bits that are right: in the median place, and in the worst."""
+    where = f"{short_tap(details['least_at'])}, {details['least_case']}"
+    return (
+        f"{details['class']}: {details['median_bits']:.1f} bits right in the median, "
+        f"{details['least_bits']:.1f} at least ({where}; PyTorch {details['torch_bits_there']:.1f})"
+    )
 
 
 def logits_seen(checks: Sequence[Mapping[Any, Any]]) -> str:

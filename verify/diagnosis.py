@@ -18,7 +18,7 @@ from verify.checks import layer_of
 from verify.faults import Planted
 from verify.metrics import rms
 from verify.pairing import PARTS
-from verify.precision import precision_class
+from verify.precision import effective_bits, precision_class
 from verify.rule import judge
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def diagnose(
     if match is not None:
         fault, where = match
         return f"{name}: found {fault.found}{where}; GPT-2 has {fault.expected} [{fault.id}]"
-    return f"{name}: {describe(tap, found, expected, oracle.config.n_head)}"
+    return f"{name}: {describe(tap, found, expected, oracle.config.n_head, dtype)}"
 
 
 def matching_fault(
@@ -142,7 +142,9 @@ def _faults_at(tap: str, dtype: str) -> Iterator[Fault]:
     return (fault for fault in catalogue(dtype) if fault.tap in (pattern, tap))
 
 
-def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
+def describe(
+    tap: str, found: Array, expected: Expectation, n_head: int, dtype: str = "float32"
+) -> str:
     """What the error looks like, most telling feature first."""
     truth = expected.isolated[tap]
     if found.shape != truth.shape:
@@ -159,7 +161,7 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
         _by_third(error) if tap.endswith("attn.c_attn") else "",
         _by_position(error),
         _by_row(found, truth, error),
-        _as_a_precision(error, truth, expected.isolated_envelope[tap].rms),
+        _as_a_precision(error, truth, expected.isolated_envelope[tap].rms, dtype),
     )
     return next((feature for feature in features if feature), _size(error, truth))
 
@@ -221,13 +223,17 @@ def _by_position(error: Array) -> str:
     return "its error grows along the sequence, from position to position"
 
 
-def _as_a_precision(error: Array, truth: Array, envelope: float) -> str:
+def _as_a_precision(error: Array, truth: Array, envelope: float, dtype: str) -> str:
     """The size of the error is that of fewer bits."""
     scale = rms(truth)
     if not scale or not envelope:
         return ""
-    name = precision_class(rms(error) / scale, envelope / scale)
-    return f"its error is as large as {name}'s" if name in ("tf32", "bfloat16") else ""
+    relative = rms(error) / scale
+    name = precision_class(relative, envelope / scale, dtype)
+    if name in (dtype, "none"):
+        return ""
+    bits, own = effective_bits(relative), effective_bits(envelope / scale)
+    return f"its error is as large as {name}'s: {bits:.1f} bits are right, {own:.1f} in {dtype}"
 
 
 def _size(error: Array, truth: Array) -> str:

@@ -21,8 +21,15 @@ E4M3 of the Open Compute Project)."""
 NEAR_BITS = 1.5
 """How near, in bits, an error has to be to a format's; TF32 and bfloat16 are 3 bits apart."""
 
-FLOAT32_SLACK = 4.0
-"""An error up to this many envelopes is float32's own."""
+OWN_SLACK = 4.0
+"""An error up to this many envelopes is the declared precision's own."""
+
+LOWER = {
+    "float32": ("tf32", "bfloat16"),
+    "float16": ("bfloat16", "float8"),
+    "bfloat16": ("float8",),
+}
+"""For each precision that may be declared, those that it may turn out to be instead."""
 
 
 def to_fp16(x: Array) -> Array:
@@ -62,8 +69,8 @@ def effective_bits(relative_error: float) -> float:
     return -math.log2(relative_error) if relative_error == relative_error else 0.0
 
 
-def precision_class(relative_error: float, envelope: float) -> str:
-    """What precision a stage's error looks like: `float32`, `tf32`, `bfloat16` or `none`.
+def precision_class(relative_error: float, envelope: float, dtype: str = "float32") -> str:
+    """What precision a stage's error looks like: the declared one, a lower one, or `none`.
 
     Rounding a number to b stored bits changes it by up to 2^-(b+1) of itself. In a sum of
     products with both factors rounded, errors and products add up alike, and about b + 1.5 bits of
@@ -71,12 +78,13 @@ def precision_class(relative_error: float, envelope: float) -> str:
 
     Args:
         relative_error: rms error over the result's rms; positive.
-        envelope: the same of a legitimate float32 evaluation.
+        envelope: the same of a legitimate evaluation.
+        dtype: the declared precision.
     """
-    if relative_error <= FLOAT32_SLACK * envelope:
-        return "float32"
+    if relative_error <= OWN_SLACK * envelope:
+        return dtype
     bits = effective_bits(relative_error)
-    for name in ("tf32", "bfloat16"):
+    for name in LOWER[dtype]:
         if abs(bits - STORED_BITS[name] - 1.75) <= NEAR_BITS:
             return name
     return "none"

@@ -14,6 +14,7 @@ from reference.dtypes import held_in
 from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.artefacts import Artefacts
+from verify.bits import on_device, precision_check
 from verify.candidate import Candidate
 from verify.cases import (
     PROBE,
@@ -212,6 +213,7 @@ def verify(
         for regime in plan.regimes:
             for check in _check_regime(plan, candidate, regime, device, outcome, status):
                 add(check)
+        add(precision_check(on_device(outcome.checks, device), plan.dtype, device))
     if plan.max_faults:
         status("compiling faulty MAX graphs (minutes, seconds from then on)")
         for check in max_fault_checks(plan.checkpoint, plan.regimes[0], plan.seed, plan.dtype):
