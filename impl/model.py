@@ -38,8 +38,8 @@ def causal_mask(length: object, dtype: DType, device: object) -> Tensor:
 def attention_dtype(x: Tensor) -> DType:
     """What attention computes in: float32 on a CPU, whatever the activations are held in.
 
-    Between 16-bit factors, MAX 26.7 on a CPU keeps the sums of both of attention's products in 16
-    bits, and loses a third of its bits to that.
+    MAX 26.7 on a CPU keeps the sums of batched products, as both of attention's are, in 16 bits
+    where the factors have 16 (`verify/max_bugs/sums_in_16_bits.py`).
     """
     return DType.float32 if x.device.is_host else x.dtype
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from verify import envelope
+from verify.metrics import rms
 from verify.precision import to_bf16, to_fp8, to_tf32
-from verify.rule import Check, judge
+from verify.rule import RMS_FACTOR, Check, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -74,11 +75,13 @@ def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
     """One check for each control: UNDERPOWERED where the rule accepts it at any computed place."""
     results = {tap: expected.torch_isolated[tap] for tap in computed(expected)}
     for name, spoil in (MUST_FAIL | LOWER[dtype]).items():
+        below = _below(spoil, results, expected) if name in LOWER[dtype] else []
         missed = [
             tap
             for tap, result in results.items()
             if _accepted(spoil(result), tap, expected, dtype)
             and not np.array_equal(spoil(result), result)
+            and (tap not in below or len(below) == len(results))
         ]
         yield Check(
             case=f"{case.name}-{name.replace(' ', '-')}",
@@ -86,8 +89,24 @@ def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
             tap=missed[0] if missed else "",
             verdict="UNDERPOWERED" if missed else "PASS",
             message=f"{name} would pass at {', '.join(missed[:3])}" if missed else "",
-            details={"places": len(results), "missed": len(missed)},
+            details={"places": len(results), "missed": len(missed), "below": len(below)},
         )
+
+
+def _below(
+    spoil: Callable[[Array], Array], results: Mapping[str, Array], expected: Expectation
+) -> list[str]:
+    """Places where a lower precision changes no more than correct evaluations may differ by.
+
+    There it is as good as the declared one: a near-tie of a softmax on scores of 8 bits, say.
+    """
+    with np.errstate(invalid="ignore"):
+        return [
+            tap
+            for tap, result in results.items()
+            if rms(spoil(result).astype(np.float64) - result.astype(np.float64))
+            <= RMS_FACTOR * expected.isolated_envelope[tap].rms
+        ]
 
 
 def computed(expected: Expectation) -> list[str]:

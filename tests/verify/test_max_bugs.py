@@ -18,7 +18,7 @@ from impl.weights import from_hugging_face
 from reference.load import load
 from verify.candidate import Candidate
 from verify.factory import load_factory
-from verify.max_bugs import where_mask
+from verify.max_bugs import sums_in_16_bits, where_mask
 from verify.metamorphic import metamorphic_checks
 from verify.prepare import Subject
 from verify.run import Plan, verify
@@ -160,3 +160,23 @@ def test_the_dropped_mask_is_seen_without_an_oracle():
     )  # fmt: skip
     failed = {check.case for check in checks if check.verdict == "FAIL"}
     assert failed == {"given-causality", "given-token-0", "given-prefix", "given-right-padding"}
+
+
+@pytest.fixture(scope="module")
+def product_errors():
+    return sums_in_16_bits.measure()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="MAX 26.7: a batched product on a CPU keeps its sums in 16 bits",
+)
+def test_a_batched_product_in_16_bits_is_rounded_once(product_errors, dtype):
+    assert product_errors[f"batched {dtype}"] <= sums_in_16_bits.UNIT[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_product_of_two_matrices_in_16_bits_is_rounded_once(product_errors, dtype):
+    assert product_errors[f"single {dtype}"] <= sums_in_16_bits.UNIT[dtype]
