@@ -24,6 +24,7 @@ from reference.regimes import REGIMES
 from reports.environment import collect
 from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
 from reports.render import render
+from verify import diff
 from verify.cases import chosen_shapes
 from verify.display import WIDTH, show
 from verify.engine import Form
@@ -62,6 +63,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
     if argv and argv[0] in ("step", "steps"):
         return steps.main(argv)
+    if argv and argv[0] == "diff":
+        return diff.main(argv[1:])
     options = _parser().parse_args(argv)
     try:
         plan = _plan(options)
