@@ -1,8 +1,10 @@
-"""Single layers of MAX and PyTorch under pytest-benchmark: `pytest bench --benchmark-enable`.
+"""Single places of the model in MAX and PyTorch, time beside error: `pytest bench`.
 
-For looking at one layer while working on it. All layers run in one process and one after the other,
-so that these figures say nothing about which side is faster: `python -m bench` does. Each output is
-compared with PyTorch's before it is timed; under plain pytest nothing is timed.
+pytest-benchmark is the front end: its options choose and sort (`pytest bench --benchmark-only -k
+mlp --benchmark-sort=name`). The names are those of `python -m verify`. Every output is compared
+with float64 before it is timed. All places run in one process and one after the other, which says
+where a side spends its time; who is faster says `python -m bench`. `bench/conftest.py` keeps what
+was measured.
 """
 
 from __future__ import annotations
@@ -39,80 +41,114 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Calls = Mapping[str, Callable[[Any], Any]]
 
-LENGTH = 16
-LAYERS = ("ln_1", "attn", "mlp", "block", "lm_head")
+TAPS = (
+    "h.0.ln_1", "h.0.attn.c_attn", "h.0.attn", "h.0.ln_2", "h.0.mlp.c_fc", "h.0.mlp.act",
+    "h.0.mlp.c_proj", "h.0.mlp", "h.0", "ln_f", "lm_head",
+)  # fmt: skip
+INNER = "h.0.mlp.act", "h.0.mlp.c_proj"
+"""Places that are given what is as wide as the MLP."""
 
 pytestmark = pytest.mark.compiles
 
 
-def layer_of(model: Any, name: str) -> Any:
-    """A layer of either side: both carry Hugging Face's names."""
-    block = model.transformer.h[0]
-    return {"block": block, "lm_head": model.lm_head}.get(name) or getattr(block, name)
+def place_of(model: Any, tap: str) -> Any:
+    """A module of either side: both carry Hugging Face's names."""
+    root = model if tap == "lm_head" else model.transformer
+    for part in tap.split("."):
+        root = root[int(part)] if part.isdecimal() else getattr(root, part)
+    return root
 
 
 @pytest.fixture(scope="session")
-def checkpoint() -> Checkpoint:
-    return load("random:tiny")
+def checkpoint(pytestconfig: pytest.Config) -> Checkpoint:
+    return load(pytestconfig.getoption("--bench-model"))
 
 
 @pytest.fixture(scope="session")
-def states(checkpoint: Checkpoint) -> Array:
-    """A residual stream: float32 `[1, LENGTH, n_embd]`."""
-    shape = 1, LENGTH, checkpoint.config.n_embd
-    return np.random.default_rng(0).standard_normal(shape, np.float32)
+def states(checkpoint: Checkpoint, pytestconfig: pytest.Config) -> Mapping[str, Array]:
+    """What each place is given: float32 `[batch, length, width]`, as a LayerNorm would scale it."""
+    batch, length = (pytestconfig.getoption(f"--bench-{name}") for name in ("batch", "length"))
+    rng, config = np.random.default_rng(0), checkpoint.config
+    widths = {tap: config.inner_dim if tap in INNER else config.n_embd for tap in TAPS}
+    return {tap: rng.standard_normal((batch, length, w), np.float32) for tap, w in widths.items()}
 
 
-@pytest.fixture(scope="session")
-def torch_layers(checkpoint: Checkpoint) -> Calls:
-    model = load_model(checkpoint, torch.float32)
+def torch_calls(checkpoint: Checkpoint, dtype: torch.dtype, length: int) -> Calls:
+    model = load_model(checkpoint, dtype)
     # transformers makes the causal mask in the model; a layer called alone would have none.
-    mask = torch.full((LENGTH, LENGTH), -torch.inf).triu(1)[None, None]  # [1, 1, query, key]
+    mask = torch.full((length, length), -torch.inf, dtype=dtype).triu(1)[None, None]
 
-    def call(name: str) -> Callable[[Any], Any]:
-        layer = layer_of(model, name)
-        options = {"attention_mask": mask} if name in ("attn", "block") else {}
+    def call(tap: str) -> Callable[[Any], Any]:
+        place = place_of(model, tap)
+        options = {"attention_mask": mask} if tap in ("h.0.attn", "h.0") else {}
 
         def run(x: torch.Tensor) -> Any:
             with torch.inference_mode():
-                output = layer(x, **options)
+                output = place(x, **options)
             return output[0] if isinstance(output, tuple) else output
 
         return run
 
-    return {name: call(name) for name in LAYERS}
+    return {tap: call(tap) for tap in TAPS}
 
 
 @pytest.fixture(scope="session")
-def max_layers(checkpoint: Checkpoint) -> Iterator[Calls]:
-    """Every layer as a graph of its own, all compiled as one program, which is far cheaper."""
+def torch_places(checkpoint: Checkpoint, pytestconfig: pytest.Config) -> Calls:
+    return torch_calls(checkpoint, torch.float32, pytestconfig.getoption("--bench-length"))
+
+
+@pytest.fixture(scope="session")
+def truth(checkpoint: Checkpoint, states: Mapping[str, Array]) -> Mapping[str, Array]:
+    """What each place computes in float64."""
+    length = next(iter(states.values())).shape[1]
+    calls = torch_calls(checkpoint, torch.float64, length)
+    return {tap: calls[tap](torch.from_numpy(states[tap]).double()).numpy() for tap in TAPS}
+
+
+@pytest.fixture(scope="session")
+def max_places(checkpoint: Checkpoint) -> Iterator[Calls]:
+    """Every place as a graph of its own, all compiled as one program, which is far cheaper."""
     device, config = CPU(), checkpoint.config
     model = tree.map(_ExternalWeight.like, build(config, device), leaf=Tensor, shared=True)
     name_weights(model)
-    kind = TensorType(DType.float32, ["batch", "sequence", config.n_embd], device=device)
     program = Program()
-    for name in LAYERS:
-        graph = Graph(name, input_types=[kind], module=program)
+    for tap in TAPS:
+        width = config.inner_dim if tap in INNER else config.n_embd
+        kind = TensorType(DType.float32, ["batch", "sequence", width], device=device)
+        graph = Graph(tap, input_types=[kind], module=program)
         flat, treedef = tree.flatten(((kind,), {}), leaf=TensorType)
-        StagedGraph(layer_of(model, name), graph, [as_layout(t) for t in flat], treedef)
+        StagedGraph(place_of(model, tap), graph, [as_layout(t) for t in flat], treedef)
     session = InferenceSession(devices=[device])
     weights = from_hugging_face(config, checkpoint.weights)
     models = session.init_all(session.compile(program), weights_registry=weights)
-    yield {name: models[name].execute for name in LAYERS}
+    yield {tap: models[tap].execute for tap in TAPS}
     del weights  # MAX read them in place until here
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("tap", TAPS)
 @pytest.mark.parametrize("side", ["max", "torch"])
 def test_layer(
-    benchmark: Any, side: str, name: str, states: Array, max_layers: Calls, torch_layers: Calls
+    benchmark: Any,
+    side: str,
+    tap: str,
+    states: Mapping[str, Array],
+    truth: Mapping[str, Array],
+    max_places: Calls,
+    torch_places: Calls,
 ) -> None:
-    expected = torch_layers[name](torch.from_numpy(states)).numpy()
-    benchmark.group = name
-    if side == "torch":
-        benchmark(torch_layers[name], torch.from_numpy(states))
-        return
-    buffer = Buffer.from_numpy(states)
-    (found,) = max_layers[name](buffer)
-    assert np.abs(found.to_numpy() - expected).max() <= RELATIVE_BOUND * np.abs(expected).max()
-    benchmark(max_layers[name], buffer)
+    given, expected = states[tap], truth[tap]
+    if side == "max":
+        call, argument = max_places[tap], Buffer.from_numpy(given)
+        found = call(argument)[0].to_numpy()
+    else:
+        call, argument = torch_places[tap], torch.from_numpy(given)
+        found = call(argument).numpy()
+    error = found.astype(np.float64) - expected
+    allowed = RELATIVE_BOUND * float(np.abs(expected).max())
+    assert np.abs(error).max() <= allowed
+    benchmark.group = tap
+    benchmark.extra_info |= {
+        "tap": tap, "arm": side, "shape": list(given.shape), "allowed": allowed,
+        "rms_error": float(np.sqrt((error**2).mean())), "max_error": float(np.abs(error).max()),
+    }  # fmt: skip
+    benchmark(call, argument)

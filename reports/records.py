@@ -15,6 +15,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,7 +141,8 @@ class RunWriter:
     ) -> None:
         """Close the file; let `latest/<kind>` point to a run in `root`, interrupted or not."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # every record was flushed; a full disk was told then
+                self._file.close()
             self._file = None
         if self._out is not None:
             return
@@ -154,8 +156,13 @@ class RunWriter:
         if self._file is None:
             raise RecordsError("records can only be written inside `with`")
         line = json.dumps(_strict(record), allow_nan=False, ensure_ascii=False)
-        self._file.write(line + "\n")
-        self._file.flush()
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:  # a full disk; what was written before can be read
+            raise RecordsError(
+                f"{self.folder / RECORDS} cannot be written: {error.strerror}"
+            ) from error
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the end record; a run without one was interrupted."""

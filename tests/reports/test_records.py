@@ -1,6 +1,8 @@
 """What was finished is readable, whatever happened afterwards."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -165,3 +167,39 @@ def test_a_folder_without_records_is_said(tmp_path):
         read_run(tmp_path)
     with pytest.raises(RecordsError, match="cannot be read"):
         read_header(tmp_path)
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from reports.records import RecordsError, RunWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with RunWriter("bench", command=[], environment={}, out=Path(sys.argv[1])) as writer:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    try:
+        for block in range(1000):
+            writer.write({"record": "sample", "block": block})
+    except RecordsError as error:
+        print(error)
+"""
+
+
+def test_when_no_more_can_be_written_it_is_said_and_nothing_is_lost(tmp_path):
+    """A limit on the file's size fails a write as a full disk does."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "run")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written" in done.stdout
+    kept = read_run(tmp_path / "run")
+    assert [sample["block"] for sample in kept.of("sample")] == list(range(len(kept.of("sample"))))
+    assert len(kept.of("sample")) > 20
+
+
+def test_a_second_run_in_one_folder_is_refused_while_the_first_goes_on(tmp_path):
+    options = {"command": [], "environment": {}, "out": tmp_path / "run"}
+    with RunWriter("bench", **options) as first:
+        with pytest.raises(RecordsError, match="already holds"), RunWriter("bench", **options):
+            pass
+        first.write({"record": "sample"})
+    assert len(read_run(tmp_path / "run").of("sample")) == 1
