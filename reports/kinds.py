@@ -81,7 +81,8 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
             case "control":
                 return f"{len(checks)} times a result was spoilt, and rejected at every place"
             case "matched":
-                nearest = max(checks, key=lambda check: figure(check.get("used")) or 0.0)["details"]
+                found = [check["details"] for check in checks if check.get("details")]
+                nearest = max(found, key=lambda one: figure(one["share"]) or 0.0)
                 return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
             case "power" | "max-power" | "engine-power":
                 return _power_seen(checks)

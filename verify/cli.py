@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from impl.engine import DTYPES, KERNELS, EngineError
+from impl.engine import DTYPES as ENGINE_DTYPES
+from impl.engine import KERNELS, EngineError
 from impl.runtime import DeviceError, check_device, device_names
 from impl.tokenizer import TokenizerError
 from impl.weights import WeightsError
@@ -178,7 +179,7 @@ def _engines(text: str) -> list[Form]:
     try:
         return [] if text == "none" else [Form.parse(part) for part in text.split(",")]
     except ValueError as error:
-        known = f"{', '.join(KERNELS)}, each with :{' or :'.join(DTYPES[1:])}"
+        known = f"{', '.join(KERNELS)}, each with :{' or :'.join(ENGINE_DTYPES[1:])}"
         raise argparse.ArgumentTypeError(f"{error}; choose from {known}") from None
 
 
