@@ -132,6 +132,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
     add("--json", type=Path, metavar="PATH", help="write rows, effects and ceilings as JSON")
+    add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
 
 
 def natural(text: str) -> int:

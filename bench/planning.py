@@ -12,6 +12,7 @@ from bench.plan import Plan
 from bench.process import Worker
 from bench.workloads import workloads
 from reference.load import load
+from reports.files import check_target
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +33,8 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
         UsageError, reference.checkpoint.CheckpointError: for what cannot be carried out.
     """
     check_json(options.json)
+    if options.summary:
+        check_target(options.summary, "--summary")
     wanted = workloads(options.p, options.n, options.d, options.b, options.logits)
     if not wanted:
         raise UsageError("there is nothing to time: -p and -n are both 0")

@@ -21,6 +21,7 @@ from bench.scaling import make_scaling
 from bench.surroundings import environment_of
 from bench.table_json import write_json
 from bench.validity import Subject, why_unverified
+from reports.files import PAGE
 from reports.records import ROOT, RunWriter
 from reports.render import render
 
@@ -67,14 +68,14 @@ def carry_out(
             writer.write(record)
         if not interrupted:
             writer.finish(_summary(groups, records))
-    render(writer.folder)
+    render(writer.folder, options.summary)
     if interrupted and not any(c.samples for group in groups for c in group.contestants):
         print("bench: interrupted before anything was measured", file=sys.stderr)
         return INTERRUPTED, records
     show(console, records)
     for note in notes(records, pressure_pct([c for g in groups for c in g.contestants])):
         console.print(note, style="yellow", markup=False, highlight=False)
-    console.print(f"Records and tables: {_relative(writer.folder)}", highlight=False)
+    console.print(f"Report: {_relative(writer.folder) / PAGE}", highlight=False)
     if options.json:
         write_json(options.json, records, environment)
     if interrupted:

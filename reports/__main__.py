@@ -14,6 +14,7 @@ from reports.compare import compare_page
 from reports.files import write
 from reports.index import write_index
 from reports.listing import BY, FORMATS, listing
+from reports.publish import publish
 from reports.records import ROOT, RecordsError, read_run
 from reports.render import render
 
@@ -31,7 +32,8 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 2 with one sentence where something goes wrong."""
-    commands = {"render": _render, "table": _table, "index": _index, "compare": _compare}
+    commands = {"render": _render, "table": _table, "index": _index, "compare": _compare,
+                "publish": _publish}  # fmt: skip
     named = argv[0] if argv and argv[0] in commands else "render"
     rest = argv[1:] if argv and argv[0] == named else argv
     try:
@@ -89,6 +91,18 @@ def _compare(argv: Sequence[str]) -> int:
     page = compare_page(read_run(options.one), read_run(options.other))
     first = options.one.resolve().name
     print(write(options.out or options.other / f"compare-{first}.html", page))
+    return 0
+
+
+def _publish(argv: Sequence[str]) -> int:
+    parser = Parser(
+        prog="python -m reports publish",
+        description="Copy tables and figures of runs into reports/published, to be committed.",
+    )
+    _add_runs(parser)
+    options = parser.parse_args(argv)
+    for file in publish(options.runs or newest_runs(ROOT), ROOT):
+        print(file)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from reports.records import RecordsError
@@ -25,6 +26,18 @@ def write(path: Path, text: str) -> Path:
     except OSError as error:
         raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def check_target(path: Path, option: str) -> None:
+    """Find out before a long run whether a file can be appended to at its end.
+
+    Raises:
+        RecordsError: if it cannot.
+    """
+    if not path.parent.is_dir():
+        raise RecordsError(f"{option}: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise RecordsError(f"{option}: {path} cannot be written")
 
 
 def append(path: Path, text: str) -> None:

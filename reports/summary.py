@@ -53,8 +53,10 @@ def _lines(run: Run, head: Headline) -> Iterator[str]:
 
 def _folded(tables: str) -> list[str]:
     """The tables without their heading, behind a line to click on."""
-    body = tables.partition("\n## ")[2]
-    return ["<details><summary>Tables</summary>\n", f"## {body}", "</details>"] if body else []
+    lines = tables.splitlines()
+    starts = (n for n, line in enumerate(lines) if line.startswith(("|", "## ")))
+    body = "\n".join(lines[next(starts, len(lines)) :]).strip()
+    return ["<details><summary>Tables</summary>\n", body, "\n</details>"] if body else []
 
 
 def _cell(text: str) -> str:

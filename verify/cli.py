@@ -23,6 +23,7 @@ from reference.dtypes import DTYPES
 from reference.load import load
 from reference.regimes import REGIMES
 from reports.environment import collect
+from reports.files import PAGE, check_target
 from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
 from reports.render import render
 from verify import diff
@@ -151,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         help="show every planted fault, and plant them in MAX graphs too",
     )
     add("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
+    add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
     add("--out", type=Path, metavar="DIR", help="folder for records and tables")
     return parser
 
@@ -198,6 +200,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
     if options.json:
         _check_json(options.json)
+    if options.summary:
+        check_target(options.summary, "--summary")
     devices = _devices(options.device)
     checkpoint = load(options.model, revision=options.revision, seed=options.seed)
     _check_lengths(checkpoint.config, options.lengths)
@@ -288,8 +292,8 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
         _write_pairing(options, outcome.pairing, console)
     divergence = outcome.first_divergence
     outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
-    render(writer.folder)
-    console.print(f"Records and tables: {_relative(writer.folder)}")
+    render(writer.folder, options.summary)
+    console.print(f"Report: {_relative(writer.folder) / PAGE}")
     if options.json:
         _write_json(options.json, report(outcome, environment, SCHEMA_VERSION))
     return EXIT[outcome.verdict]
