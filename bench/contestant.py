@@ -137,6 +137,21 @@ class Contestant:
             if value is not None:
                 kept[name] = max(value, kept.get(name, 0))
 
+    def memory_records(self) -> list[dict[str, Any]]:
+        """The most that each workload held."""
+        return [
+            {
+                "record": "memory",
+                **self.place(None),
+                "workload": name,
+                "phase": None,
+                "peak_rss_mib": peak,
+                "rss_mib": None,
+                "peak_device_mib": self.peak_device_mib.get(name),
+            }
+            for name, peak in self.peak_rss_mib.items()
+        ]
+
 
 def check_weights(ready: Mapping[str, Any], weights_sha256: str) -> None:
     """Raise WorkerError where a worker has loaded other weights than the parent."""

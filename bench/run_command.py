@@ -73,6 +73,10 @@ def carry_out(
         print("bench: interrupted before anything was measured", file=sys.stderr)
         return INTERRUPTED, records
     show(console, records)
+    idle = idle_cpu_pct(groups)
+    if idle is not None:
+        told = f"An idle worker took {idle:.2f}% of a CPU."
+        console.print(told, style="dim", highlight=False)
     for note in notes(records, pressure_pct([c for g in groups for c in g.contestants])):
         console.print(note, style="yellow", markup=False, highlight=False)
     console.print(f"Report: {_relative(writer.folder) / PAGE}", highlight=False)
@@ -93,6 +97,7 @@ def _results(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Rec
         rows = make_rows(group, reasons)
         nulls = make_nulls(group, rows)
         ceilings = group.ceilings.records() if group.ceilings else []
+        records += [memory for arm in group.contestants for memory in arm.memory_records()]
         records += [*rows, *nulls, *make_effects(group, rows, nulls), *ceilings]
     return records + make_scaling(records)
 

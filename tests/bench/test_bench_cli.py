@@ -163,6 +163,17 @@ def test_rows_are_recorded_and_written_as_json(measured):
     assert (run.folder / "bench.md").is_file()
 
 
+def test_an_idle_worker_is_measured(measured, capsys):
+    _, run, _ = measured()
+    assert run.end["idle_cpu_pct"] == 0
+    assert "An idle worker took 0.00% of a CPU" in capsys.readouterr().out
+
+
+def test_the_memory_of_each_workload_is_recorded(measured):
+    _, run, _ = measured(peak_rss_mib={"pp8": 123.0})
+    assert [m["peak_rss_mib"] for m in run.of("memory") if m["workload"] == "pp8"] == [123, 123]
+
+
 def test_outputs_that_disagree_are_exit_code_1(measured):
     code, run, _ = measured(disagreements={"pp8": "off by 1"})
     assert code == 1
@@ -218,5 +229,5 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     assert {ceiling["ceiling"] for ceiling in run.of("ceiling")} == {
         "read", "read_weights", "gemm", "replay",
     }  # fmt: skip
-    assert {memory["phase"] for memory in run.of("memory")} == {"import", "load", "compile"}
+    assert {memory["phase"] for memory in run.of("memory")} == {"import", "load", "compile", None}
     assert (tmp_path / "out" / "bench.csv").is_file()
