@@ -105,6 +105,18 @@ def verification(*, failing=False):
     return records, end
 
 
+def deep_verification(layers=48):
+    """A verification of a model of many blocks, one of which fails."""
+    taps = [f"transformer.h.{layer}.{part}" for layer in range(layers) for part in INSIDE]
+    bad = taps[-20]
+    records = [
+        check(tap, verdict="FAIL" if tap == bad else "PASS", used=9.0 if tap == bad else 0.3)
+        for tap in taps
+    ]
+    divergence = {"case": "given-1x9", "tap": bad, "message": f"{bad}: far off", "diagnosis": None}
+    return records, {"verdict": "FAIL", "first_divergence": divergence, "order": taps}
+
+
 def artefacts(*, failing=False):
     """The arrays of such a run."""
     rng = np.random.default_rng(0)
@@ -240,6 +252,7 @@ def pages(tmp_path_factory):
         ),
         "benched": write_run(root, "bench", *benchmark()),
         "empty": write_run(root, "verify"),
+        "deep": write_run(root, "verify", *deep_verification()),
     }
     found = {name: render(folder)[0] for name, folder in folders.items()}
     both = compare_page(read_run(folders["passing"]), read_run(folders["failing"]))

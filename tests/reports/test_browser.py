@@ -80,7 +80,7 @@ def visit(browser, tmp_path):
     return open_page
 
 
-@pytest.fixture(params=["passing", "failing", "benched", "empty", "index", "compare"])
+@pytest.fixture(params=["passing", "failing", "benched", "empty", "deep", "index", "compare"])
 def page(request, pages):
     """The path of a page of each kind."""
     return pages[request.param]
