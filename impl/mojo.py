@@ -110,12 +110,13 @@ def _head_vectors(config: GPT2Config) -> int:
     return -(-config.head_dim // VECTOR)
 
 
-def packed(config: GPT2Config, weights: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+def packed(config: GPT2Config, weights: dict[str, Array], dtype: str) -> dict[str, Array]:
     """The model's weights in the kernels' layout, by the same names.
 
     Args:
         config: the model's sizes.
-        weights: float32, as `impl.weights.from_hugging_face` lays them out.
+        weights: float32, as `impl.weights.from_hugging_face` lays them out; emptied on the way, so
+            that no more than one weight is in memory twice.
         dtype: of the linear layers and the token embedding; biases, LayerNorms and positions, one
             part in a thousand of the memory, stay float32.
 
@@ -124,7 +125,8 @@ def packed(config: GPT2Config, weights: Mapping[str, Array], dtype: str) -> dict
     """
     tied = config.tie_word_embeddings
     laid_out: dict[str, Array] = {}
-    for name, array in weights.items():
+    for name in list(weights):
+        array = weights.pop(name)
         if tied and name == "lm_head.weight":
             continue
         if array.ndim == 2 and not name.endswith("wpe.weight"):

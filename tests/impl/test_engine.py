@@ -6,7 +6,7 @@ import pytest
 from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
 from impl.packing import held_state
-from impl.runtime import InputError
+from impl.runtime import NO_ACCELERATOR, InputError, device_names
 from impl.stock import future_mask
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
@@ -259,3 +259,15 @@ def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vecto
     engine.prefill(tokens[:, :20])
     for depth in range(20, 45):
         assert np.array_equal(engine.decode(tokens[:, depth]), whole[:, depth])
+
+
+@compiles
+@pytest.mark.gpu
+@pytest.mark.skipif(len(device_names()) == 1, reason=NO_ACCELERATOR)
+def test_an_accelerator_gives_the_models_logits(checkpoint, ids, expected):
+    engine = Engine(checkpoint.config, checkpoint.weights, "gpu", batch=BATCH)
+    logits = engine.prefill(ids[:, :40], logits="all")
+    np.testing.assert_allclose(logits, expected[:, :40], rtol=0, atol=1e-2)  # TF32 may be used
+    for depth in range(40, 50):
+        found = engine.decode(ids[:, depth])
+        np.testing.assert_allclose(found, expected[:, depth], rtol=0, atol=1e-2)
