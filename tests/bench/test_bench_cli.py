@@ -1,6 +1,7 @@
 """`python -m bench` tells mistakes in one sentence, and measures end to end."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -211,7 +212,8 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
         "-n", "2", "-d", "4", "--blocks", "2", "--seed", "987654", "--out", str(tmp_path / "out"),
         "--json", str(tmp_path / "out.json"),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
+    # Importing max in this process sets PYTHONEXECUTABLE behind os.environ's back.
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     run = read_run(tmp_path / "out")
     rows = {(row["workload"], row["arm"]): row for row in run.of("row")}
