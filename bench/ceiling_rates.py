@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 UNITS = {"read": "GB/s", "read_weights": "GB/s", "gemm": "GFLOP/s", "replay": "GFLOP/s"}
 
 
+GEMM_DTYPE = {"int8": "bfloat16"}
+"""Weights of 8 bits are multiplied with wider activations, at the rate of these at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One ceiling: `workload` is set for a replay alone."""
@@ -69,7 +73,7 @@ class Ceilings:
 
     def gemm(self, dtype: str) -> float | None:
         """The highest rate of products in a dtype, in FLOPs a second: of squares or replays."""
-        kinds = [kind for kind in self.rates if kind.dtype == dtype]
+        kinds = [kind for kind in self.rates if kind.dtype == GEMM_DTYPE.get(dtype, dtype)]
         rates = [self.rates[kind] for kind in kinds if UNITS[kind.ceiling] == "GFLOP/s"]
         return max((rate for found in rates for rate in found), default=None)
 
@@ -109,6 +113,6 @@ def kinds_for(dtypes: Sequence[str], workloads: Sequence[Workload]) -> list[Kind
     return [
         Kind("read", "float32"),
         *(Kind("read_weights", dtype) for dtype in distinct),
-        *(Kind("gemm", dtype) for dtype in distinct),
+        *(Kind("gemm", dtype) for dtype in dict.fromkeys(GEMM_DTYPE.get(d, d) for d in distinct)),
         *(Kind("replay", "float32", workload) for workload in workloads),
     ]

@@ -105,7 +105,9 @@ def coarse_lines(rows: Iterable[Record]) -> list[str]:
         if row["status"] == "VALID" and row.get("judged_as") not in (None, "float32")
     }
     return [
-        f"{arm}: judged as {dtype}, by three times the error of PyTorch's own {dtype} pass"
+        f"{arm}: judged by PyTorch in float32 with {dtype} rounded alike"
+        if dtype.endswith(" weights")
+        else f"{arm}: judged as {dtype}, by three times the error of PyTorch's own {dtype} pass"
         for arm, dtype in coarse.items()
     ]
 

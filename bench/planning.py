@@ -74,8 +74,9 @@ def in_dtypes(arms: Sequence[str], dtypes: Sequence[str]) -> list[str]:
         return list(arms)
     chosen = []
     for arm in arms:
-        family = arm.removesuffix("-bf16")
-        variants = [name for name in (family, f"{family}-bf16") if name in ARMS]
+        family = arm.removesuffix("-bf16").removesuffix("-int8")
+        names = family, f"{family}-bf16", f"{family}-int8"
+        variants = [name for name in names if name in ARMS]
         found = [name for name in variants if spec_of(name).dtype in dtypes]
         if not found:
             raise UsageError(f"--dtype: {arm} has no {' or '.join(dtypes)}")

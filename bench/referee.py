@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from bench.agreement import (
     compare_tokens,
     tokens_problem,
 )
+from impl.packing import held_state
 from reference.huggingface import load_model
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
+
+ROUNDED = " weights"
 
 KEPT = 4
 """Passes that are remembered: the two inputs of a quad come once from every arm, in two dtypes."""
@@ -49,7 +53,8 @@ class Referee:
             workload: what was timed.
             ids: its inputs, int64 `[batch, prompt_length]`.
             output: logits, or tokens `[batch, n_new]`.
-            dtype: of the arm's arithmetic.
+            dtype: of the arm's arithmetic, or `bfloat16 weights`, `int8 weights` where the weights
+                alone are coarser.
         """
         rows = slice(None) if workload.logits_policy == "all" else slice(-1, None)
         if not workload.n_gen:
@@ -65,7 +70,9 @@ class Referee:
     def _expected(self, ids: Array, rows: slice, dtype: str) -> tuple[Array, float]:
         """The reference's logits of some rows, and how far others may be from them."""
         expected = self._logits(ids, "float32")[:, rows]
-        if dtype == "float32":
+        if dtype.endswith(ROUNDED):  # weights alone are coarse, and this is what they compute
+            expected = self._logits(ids, dtype)[:, rows]
+        if dtype == "float32" or dtype.endswith(ROUNDED):
             return expected, RELATIVE_BOUND * float(np.abs(expected).max())
         coarse = self._logits(ids, dtype)[:, rows]
         return expected, COARSE_FACTOR * float(np.abs(coarse - expected).max())
@@ -84,5 +91,10 @@ class Referee:
 
     def _model(self, dtype: str) -> Any:
         if dtype not in self._models:
-            self._models[dtype] = load_model(self._checkpoint, getattr(torch, dtype))
+            if dtype.endswith(ROUNDED):
+                held = held_state(self._checkpoint.weights, dtype.removesuffix(ROUNDED))
+                rounded = dataclasses.replace(self._checkpoint, weights=held)
+                self._models[dtype] = load_model(rounded, torch.float32)
+            else:
+                self._models[dtype] = load_model(self._checkpoint, getattr(torch, dtype))
         return self._models[dtype]

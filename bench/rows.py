@@ -16,8 +16,10 @@ from bench.work import work
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.arms import ArmSpec
     from bench.contestant import Contestant
     from bench.run import Group
+    from bench.work import Work
     from bench.workloads import Workload
 
 PERCENTILES = 90, 95, 99
@@ -28,7 +30,7 @@ def make_rows(group: Group, unverified: Mapping[tuple[str, str], str]) -> list[d
 
     Args:
         group: after it was measured.
-        unverified: by device and dtype, why the MAX model is not verified there; empty if it is.
+        unverified: by device and engine, why that MAX model is not verified; empty if it is.
     """
     return [
         make_row(contestant, workload, group, unverified)
@@ -111,7 +113,7 @@ def _status(
         return "ERROR", [contestant.error]
     reasons = []
     spec = spec_of(contestant.label)
-    if spec.candidate and (reason := unverified.get((contestant.device, spec.dtype))):
+    if spec.candidate and (reason := unverified.get((contestant.device, spec.engine))):
         reasons.append(reason)
     if message := contestant.disagreements.get(workload.name):
         reasons.append(f"outputs disagree with PyTorch float32: {message}")
@@ -184,7 +186,7 @@ def _counts(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _work(contestant: Contestant, workload: Workload, group: Group) -> dict[str, float]:
     spec = spec_of(contestant.label)
-    needed = work(group.plan.config, workload, spec.dtype, kv_cache=spec.kv_cache)
+    needed = _needed(spec, workload, group)
     return {
         "flops": needed.flops,
         "flops_executed": needed.flops_executed,
@@ -193,12 +195,18 @@ def _work(contestant: Contestant, workload: Workload, group: Group) -> dict[str,
     }
 
 
+def _needed(spec: ArmSpec, workload: Workload, group: Group) -> Work:
+    return work(
+        group.plan.config, workload, spec.dtype, kv_cache=spec.kv_cache, kv_dtype=spec.kv_dtype
+    )
+
+
 def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Utilisation:
     found = median_time(turns(contestant.samples.get(workload.name, [])))
     if found is None or group.ceilings is None:
         return Utilisation()
     spec = spec_of(contestant.label)
-    needed = work(group.plan.config, workload, spec.dtype, kv_cache=spec.kv_cache)
+    needed = _needed(spec, workload, group)
     gemm, bandwidth = group.ceilings.gemm(spec.dtype), group.ceilings.bandwidth(spec.dtype)
     return utilisation(needed, found.value, gemm, bandwidth)
 

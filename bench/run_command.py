@@ -92,7 +92,7 @@ def _results(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Rec
     """Rows, nulls, effects and ceilings of every group."""
     records: list[Record] = []
     for group in groups:
-        reasons = {(d, t): text for (model, d, t), text in unverified.items()
+        reasons = {(d, e): text for (model, d, e), text in unverified.items()
                    if model == group.plan.model}  # fmt: skip
         rows = make_rows(group, reasons)
         nulls = make_nulls(group, rows)
@@ -105,22 +105,22 @@ def _results(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Rec
 def _unverified(
     plans: Sequence[Plan], environment: Mapping[str, Any]
 ) -> dict[tuple[str, str, str], str]:
-    """By model, device and dtype, why the MAX model is not verified there."""
+    """By model, device and engine, why that MAX model is not verified."""
     return {
-        (plan.model, device, dtype): why_unverified(
+        (plan.model, device, engine): why_unverified(
             Subject(
-                command=_verify_command(plan),
+                command=_verify_command(plan, engine),
                 weights_sha256=plan.weights_sha256,
                 impl_sha256=environment["impl_sha256"],
                 max_version=environment["versions"]["max"],
                 device=device,
-                dtype=dtype,
+                engine=engine,
             ),
             ROOT,
         )
         for plan in plans
         for device in plan.devices
-        for dtype in dict.fromkeys(spec_of(arm).dtype for arm in plan.arms if _candidate(arm))
+        for engine in dict.fromkeys(spec_of(arm).engine for arm in plan.arms if _candidate(arm))
     }
 
 
@@ -128,19 +128,21 @@ def _candidate(arm: str) -> bool:
     return spec_of(arm).candidate
 
 
-def _verify_command(plan: Plan) -> str:
+def _verify_command(plan: Plan, engine: str) -> str:
     parts = ["python -m verify --model", plan.model]
     parts += ["--revision", plan.revision] if plan.revision else []
     parts += ["--seed", str(plan.seed)] if plan.seed and plan.model.startswith("random:") else []
+    parts += ["--engines", engine] if engine not in ("", "auto") else []  # auto is the default
     return " ".join(parts)
 
 
 def _warn(console: Console, plans: Sequence[Plan], unverified: Mapping[Any, str]) -> None:
     """Say at once, rather than after a minute, that rows will have no speed."""
-    for (model, device, dtype), reason in unverified.items():
+    for (model, device, engine), reason in unverified.items():
         if reason:
             which = f"{model}, " if len(plans) > 1 else ""
-            text = f"MAX ({which}{device}, {dtype}) will show no speed: {reason}"
+            kind = f"engine {engine}" if engine else "model without a cache"
+            text = f"MAX's {kind} ({which}{device}) will show no speed: {reason}"
             console.print(text, style="yellow", markup=False, highlight=False)
 
 

@@ -1,7 +1,8 @@
 """Was this very model verified? A speed counts only for a model that is right.
 
 A verification is a finished run of `python -m verify` of impl's own model whose environment has the
-same weights, the same code of `impl/` and the same MAX, on the same device and in the same dtype.
+same weights, the same code of `impl/` and the same MAX, on the same device; for an engine, one that
+checked this very engine (`--engines`), else one in float32.
 Of all such runs the newest decides.
 """
 
@@ -25,6 +26,7 @@ class Subject:
 
     Attributes:
         command: the verification that is asked for where there is none.
+        engine: as `python -m verify --engines` names it; empty for the model without a cache.
     """
 
     command: str
@@ -32,7 +34,7 @@ class Subject:
     impl_sha256: str
     max_version: str | None
     device: str
-    dtype: str
+    engine: str
 
 
 def why_unverified(subject: Subject, root: Path) -> str:
@@ -83,13 +85,17 @@ def _same_code(run: Run, subject: Subject) -> bool:
 
 
 def _covers(run: Run, subject: Subject) -> bool:
-    """Whether the run judged the weights as they are, on the subject's device and in its dtype."""
+    """Whether the run judged this engine, on the weights as they are and the subject's device."""
     end = run.end or {}
     judged = [check for check in run.of("check") if check.get("verdict") != "SKIP"]
     given = [check for check in judged if check.get("regime", "given") == "given"]
     devices = end.get("devices") or [check.get("device") for check in given]
+    if subject.engine:
+        own = [check for check in given if check.get("mode") == "engine"]
+        names = {(check.get("details") or {}).get("engine") for check in own}
+        return subject.device in devices and subject.engine in names
     dtypes = end.get("dtypes") or [check.get("dtype") for check in given]
-    return bool(given) and subject.device in devices and subject.dtype in dtypes
+    return bool(given) and subject.device in devices and "float32" in dtypes
 
 
 def _nearest(finished: list[Run], subject: Subject) -> str:
@@ -97,5 +103,6 @@ def _nearest(finished: list[Run], subject: Subject) -> str:
     if any(_covers(run, subject) for run in finished):
         return "impl/ or MAX has changed since the model was verified"
     if finished:
-        return f"these weights were not verified on {subject.device} in {subject.dtype}"
+        what = f"the engine {subject.engine}" if subject.engine else "the model"
+        return f"{what} was not verified with these weights on {subject.device}"
     return "these weights were never verified"

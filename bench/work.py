@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.workloads import Workload
     from impl.config import GPT2Config
 
-ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 LOGIT_BYTES = 4
 
 
@@ -59,13 +59,29 @@ class Product:
         return 2.0 * self.m * self.k * self.n * self.count
 
 
-def work(config: GPT2Config, workload: Workload, dtype: str, *, kv_cache: bool = True) -> Work:
-    """The work of what is timed in one call of a workload."""
+def work(
+    config: GPT2Config,
+    workload: Workload,
+    dtype: str,
+    *,
+    kv_cache: bool = True,
+    kv_dtype: str = "",
+) -> Work:
+    """The work of what is timed in one call of a workload.
+
+    Args:
+        config: the model's sizes.
+        workload: what is timed.
+        dtype: of the weights.
+        kv_cache: whether generation keeps keys and values.
+        kv_dtype: of these; empty where it is that of the weights.
+    """
+    kept_bytes = ELEMENT_BYTES[kv_dtype or dtype]
     if not workload.n_gen:
         rows = workload.n_prompt if workload.logits == "all" else 1
-        return _one_pass(config, workload.batch, workload.n_prompt, 0, rows, dtype)
+        return _one_pass(config, workload.batch, workload.n_prompt, 0, rows, dtype, kept_bytes)
     steps = [
-        _step(config, workload.batch, workload.prompt_length + done, dtype, kv_cache=kv_cache)
+        _step(config, workload.batch, workload.prompt_length + done, dtype, kept_bytes, kv_cache)
         for done in range(workload.n_gen)
     ]
     return Work(
@@ -107,18 +123,22 @@ def products(config: GPT2Config, workload: Workload) -> list[Product]:
     ]
 
 
-def _step(config: GPT2Config, batch: int, past: int, dtype: str, *, kv_cache: bool) -> Work:
+def _step(
+    config: GPT2Config, batch: int, past: int, dtype: str, kept_bytes: int, kv_cache: bool
+) -> Work:
     """One token of each row, behind `past` others."""
-    needed = _one_pass(config, batch, 1, past, 1, dtype)
+    needed = _one_pass(config, batch, 1, past, 1, dtype, kept_bytes)
     if kv_cache:
         return needed
     anew = forward_flops(config, batch, past + 1, 0, 1)
     return Work(needed.flops, anew, needed.bytes, 1)
 
 
-def _one_pass(config: GPT2Config, batch: int, new: int, past: int, rows: int, dtype: str) -> Work:
+def _one_pass(
+    config: GPT2Config, batch: int, new: int, past: int, rows: int, dtype: str, kept_bytes: int
+) -> Work:
     kept = 2 * config.n_layer * config.n_embd * (past + new) if past else 0
-    moved = ELEMENT_BYTES[dtype] * batch * kept + LOGIT_BYTES * batch * config.vocab_size * rows
+    moved = kept_bytes * batch * kept + LOGIT_BYTES * batch * config.vocab_size * rows
     return Work(
         causal_flops(config, batch, new, past, rows),
         forward_flops(config, batch, new, past, rows),

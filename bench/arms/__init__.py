@@ -79,9 +79,13 @@ class ArmSpec:
         adapter: `module:class`.
         kv_cache: whether generation keeps keys and values, rather than computing them anew.
         candidate: whether it runs the MAX model, whose speed counts only when it is verified.
-        dtype: of weights and activations.
-        coarse: the dtype that its results are judged by, where some of its arithmetic is coarser
-            than `dtype`.
+        engine: which engine that is, as `python -m verify --engines` names it; empty for the model
+            without a cache.
+        dtype: of the weights.
+        kv_dtype: of the cache; empty where it is that of the weights.
+        coarse: the dtype that its results are judged by, where that is not `dtype`: `float16`, by
+            the error of PyTorch's own pass in float16; `bfloat16 weights`, by PyTorch in float32
+            with the weights rounded so.
         packages: a peer's own, which are installed apart (`bench.peers`); none for other arms.
         cpu_only: whether it runs on the CPU alone.
     """
@@ -89,7 +93,9 @@ class ArmSpec:
     adapter: str
     kv_cache: bool = True
     candidate: bool = False
+    engine: str = ""
     dtype: str = "float32"
+    kv_dtype: str = ""
     coarse: str = ""
     packages: tuple[str, ...] = ()
     cpu_only: bool = False
@@ -106,9 +112,24 @@ class ArmSpec:
 
 
 ARMS: dict[str, ArmSpec] = {
-    "max": ArmSpec("bench.arms.max_engine:MaxEngine", candidate=True),
-    "max-bf16": ArmSpec("bench.arms.max_engine:MaxEngineBF16", candidate=True, dtype="bfloat16"),
-    "max-stock": ArmSpec("bench.arms.max_engine:MaxStock", candidate=True),
+    "max": ArmSpec("bench.arms.max_engine:MaxEngine", candidate=True, engine="auto"),
+    "max-bf16": ArmSpec(
+        "bench.arms.max_engine:MaxEngineBF16",
+        candidate=True,
+        engine="auto:bfloat16",
+        dtype="bfloat16",
+        kv_dtype="float32",
+        coarse="bfloat16 weights",
+    ),
+    "max-int8": ArmSpec(
+        "bench.arms.max_engine:MaxEngineInt8",
+        candidate=True,
+        engine="auto:int8",
+        dtype="int8",
+        kv_dtype="float32",
+        coarse="int8 weights",
+    ),
+    "max-stock": ArmSpec("bench.arms.max_engine:MaxStock", candidate=True, engine="stock"),
     "max-readable": ArmSpec("bench.arms.max_readable:MaxReadable", kv_cache=False, candidate=True),
     "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
     "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),

@@ -76,9 +76,15 @@ class MaxEngine(Arm):
 
 
 class MaxEngineBF16(MaxEngine):
-    """The same with weights and cache in bfloat16."""
+    """The same with weights in bfloat16; activations, sums and cache stay float32."""
 
     dtype: ClassVar[str] = "bfloat16"
+
+
+class MaxEngineInt8(MaxEngine):
+    """The same with weights in 8 bits, and a scale for each output."""
+
+    dtype: ClassVar[str] = "int8"
 
 
 class MaxStock(MaxEngine):

@@ -9,6 +9,7 @@ import torch
 from bench.arms.torch_eager import TorchEager, TorchEagerBF16
 from bench.referee import Referee
 from bench.workloads import Workload, prompt_ids
+from impl.packing import held_state
 from reference.load import load
 
 PP8, TG4 = Workload(batch=2, n_prompt=8), Workload(batch=2, n_gen=6, n_depth=8)
@@ -116,3 +117,11 @@ def test_a_gpu_that_is_not_there_is_a_reason_and_no_crash(checkpoint):
         pytest.skip("this machine has one")
     with pytest.raises(ArmUnavailable, match="finds no gpu"):
         TorchEager(checkpoint, "gpu", THREADS)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_rounded_weights_are_judged_by_the_model_that_has_them(referee, checkpoint, dtype):
+    held = dataclasses.replace(checkpoint, weights=held_state(checkpoint.weights, dtype))
+    output = TorchEager(held, "cpu", THREADS).forward(ids_of(PP8), "all")
+    assert referee.check(PP8, ids_of(PP8), output, f"{dtype} weights").agreed
+    assert not referee.check(PP8, ids_of(PP8), output).agreed

@@ -8,7 +8,7 @@ from tests.bench.helpers import PP8, TG4, contestant, group, samples
 
 
 def rows_of(*contestants, unverified="", **options):
-    return make_rows(group(*contestants, **options), {("cpu", "float32"): unverified})
+    return make_rows(group(*contestants, **options), {("cpu", "auto"): unverified})
 
 
 def test_a_valid_row_has_a_speed():
@@ -139,7 +139,7 @@ def test_cpu_pressure_is_a_share_of_the_timed_turns():
 
 def run_of(*contestants, unverified=""):
     made = group(*contestants)
-    rows = make_rows(made, {("cpu", "float32"): unverified})
+    rows = make_rows(made, {("cpu", "auto"): unverified})
     nulls = make_nulls(made, rows)
     return nulls, make_effects(made, rows, nulls)
 

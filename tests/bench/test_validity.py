@@ -13,7 +13,7 @@ SUBJECT = Subject(
     impl_sha256="i",
     max_version="26.7.0",
     device="cpu",
-    dtype="float32",
+    engine="",
 )
 ENVIRONMENT = {
     "weights_sha256": "w", "impl_sha256": "i", "versions": {"max": "26.7.0"}, "candidate": "impl",
@@ -50,8 +50,8 @@ def test_without_any_verification_the_reason_says_what_to_run(tmp_path):
         ({"weights_sha256": "x"}, "never verified"),
         ({"impl_sha256": "x"}, "has changed"),
         ({"max_version": "27.0.0"}, "has changed"),
-        ({"device": "gpu"}, "not verified on gpu"),
-        ({"dtype": "bfloat16"}, "not verified on cpu in bfloat16"),
+        ({"device": "gpu"}, "the model was not verified with these weights on gpu"),
+        ({"engine": "auto"}, "the engine auto was not verified"),
     ],
 )
 def test_another_subject_does_not_count(tmp_path, change, reason):
@@ -82,7 +82,7 @@ def test_an_interrupted_verification_does_not_count(tmp_path):
 )
 def test_a_verification_that_judged_other_weights_or_nothing_does_not_count(tmp_path, checks):
     verified(tmp_path, checks=checks)
-    assert "not verified on cpu" in why_unverified(SUBJECT, tmp_path)
+    assert "the model was not verified" in why_unverified(SUBJECT, tmp_path)
 
 
 def test_device_and_dtype_are_taken_from_the_checks_where_the_end_has_none(tmp_path):
@@ -112,3 +112,18 @@ def test_damaged_runs_and_other_kinds_are_passed_over(tmp_path):
         writer.write(CHECK)
         writer.finish({"verdict": "PASS"})
     assert "never verified" in why_unverified(SUBJECT, tmp_path)
+
+
+ENGINE = CHECK | {"mode": "engine", "details": {"engine": "auto:bfloat16"}}
+
+
+def test_an_engine_counts_where_it_was_checked_itself(tmp_path):
+    verified(tmp_path, checks=(CHECK, ENGINE))
+    assert why_unverified(replace(SUBJECT, engine="auto:bfloat16"), tmp_path) == ""
+    for other in ("auto", "stock", "auto:int8"):
+        assert "was not verified" in why_unverified(replace(SUBJECT, engine=other), tmp_path)
+
+
+def test_an_engine_that_was_skipped_does_not_count(tmp_path):
+    verified(tmp_path, checks=(CHECK, ENGINE | {"verdict": "SKIP"}))
+    assert "was not verified" in why_unverified(replace(SUBJECT, engine="auto:bfloat16"), tmp_path)

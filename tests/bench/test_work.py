@@ -113,3 +113,10 @@ def test_more_than_a_ceiling_is_a_problem():
 
 def test_without_a_ceiling_nothing_is_claimed():
     assert utilisation(NEEDED, 1.0, None, 80.0).roofline_pct is None
+
+
+def test_weights_and_cache_may_be_of_different_precision():
+    tg = Workload(batch=1, n_gen=1, n_depth=10)
+    both, weights = (work(GPT2, tg, "bfloat16", kv_dtype=kv).bytes for kv in ("", "float32"))
+    assert weights - both == 36_864 * 11
+    assert work(GPT2, tg, "int8", kv_dtype="float32").bytes < weights
