@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from reports import speed
+from reports import bars, course, roofline, scaling, speed
 from reports.headline import Fact, Headline, interval, run_facts, run_warnings
 from reports.numbers import figure, ratio, short
 from reports.page import render_page
@@ -44,15 +44,15 @@ def bench_page(run: Run) -> str:
         "rows": [Lenient(row) for row in rows],
         "columns": [c for c in ROW_COLUMNS if any(figure(r.get(c[1])) is not None for r in rows)],
         "ratios": speed.ratios(run),
-        "rooflines": speed.rooflines(run),
-        "courses": speed.courses(run),
-        "scalings": speed.scalings(run),
+        "rooflines": roofline.rooflines(run),
+        "courses": course.courses(run),
+        "scalings": scaling.scalings(run),
         "fits": [Lenient(fit) for fit in run.of("scaling")],
-        "memory": speed.memory(run),
-        "phases": speed.phases(run),
-        "layers": speed.layers(run),
+        "memory": bars.memory(run),
+        "phases": bars.phases(run),
+        "layers": bars.layers(run),
         "ceilings": [Lenient(one) for one in run.of("ceiling")],
-        "aids": {"memory": speed.MEMORY_AID, "layers": speed.LAYERS_AID},
+        "aids": {"memory": bars.MEMORY_AID, "layers": bars.LAYERS_AID},
     }
     tabs = [("speed", "Speed"), ("course", "Samples"), ("layers", "Layers"), ("scaling", "Scaling"),
             ("memory", "Memory and phases"), ("run", "This run")]  # fmt: skip

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.bench_page import bench_headline
+from reports.entries import ALIKE, Point, is_step, run_lines
 from reports.headline import verify_headline
-from reports.history import ALIKE, Point, is_step, run_lines
 from reports.numbers import percent, seconds
 from reports.page import render_template
 from reports.records import RecordsError

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from reports.entries import Entry, read_entries
 from reports.files import PAGE, write
-from reports.history import Entry, Group, groups, read_entries
+from reports.history import Group, groups
 from reports.page import render_template
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from reports import inside, numbers, parity
+from reports import inside, logits, numbers, parity, tensors
 from reports.artefacts import FILE, Artefacts, read_artefacts
 from reports.headline import verify_headline
 from reports.kinds import MODES, SEEN, seen
@@ -99,10 +99,10 @@ def _parity(
 def _from_artefacts(artefacts: Artefacts, divergence: Mapping[str, Any]) -> dict[str, Any]:
     """The figures that are made from saved arrays."""
     return {
-        "window": parity.window(artefacts, divergence),
-        "tokens": parity.token_heat(artefacts, divergence),
-        "kl": parity.divergences(artefacts),
-        "leads": parity.leads(artefacts),
+        "window": tensors.window(artefacts, divergence),
+        "tokens": tensors.token_heat(artefacts, divergence),
+        "kl": logits.divergences(artefacts),
+        "leads": logits.leads(artefacts),
         "insides": inside.insides(artefacts),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reports import parity, speed
+from reports import parity, roofline, scaling, speed
 from reports.files import write
 from reports.page import TEMPLATES, render_template
 from reports.places import computing_taps
@@ -104,7 +104,10 @@ def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
     ratios = speed.ratios(run)
     if ratios:
         yield "ratios", ratios
-    for name, variants in (("roofline", speed.rooflines(run)), ("scaling", speed.scalings(run))):
+    for name, variants in (
+        ("roofline", roofline.rooflines(run)),
+        ("scaling", scaling.scalings(run)),
+    ):
         if variants:
             yield name, variants[0].figure
 

@@ -8,7 +8,8 @@ import pytest
 import reports.__main__
 from reports.__main__ import main
 from reports.compare import compared
-from reports.history import groups, read_entries
+from reports.entries import read_entries
+from reports.history import groups
 from reports.records import read_run
 from reports.render import render
 

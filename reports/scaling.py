@@ -1,0 +1,99 @@
+"""What an arm's cost depends on: measured, and as fitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import chart
+from reports.numbers import figure, seconds
+from reports.parity import Variant
+from reports.speed import Record, arms_of, not_cpu, positive, series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from reports.records import Run
+
+AXES = (("n_prompt", "length of the prompt"), ("batch", "batch"), ("n_depth", "depth"))
+"""What cost is drawn against: a row's key, and its name."""
+
+SCALING_AID = (
+    "Dots were measured, lines are the fitted cost: a fixed overhead, a cost of each pass, and the "
+    "arithmetic and memory traffic at fitted rates."
+)
+
+
+def scalings(run: Run) -> list[Variant]:
+    """Measured and fitted cost by the length of the prompt, by batch, and by depth."""
+    arms = arms_of(run)
+    fits = run.of("scaling")
+    rows = {
+        (r.get("workload"), r.get("arm"), r.get("device"), r.get("dtype")): r
+        for r in run.of("row")
+        if positive(r.get("median_s"))
+    }
+    variants = []
+    for key, title in AXES:
+        lines = _scaling_lines(rows.values(), fits, key)
+        if lines:
+            variants.append(Variant(title, _scaling(lines, arms, key, title)))
+    return variants
+
+
+def _scaling_lines(
+    rows: Iterable[Record], fits: Sequence[Record], key: str
+) -> dict[tuple[str, str], list[tuple[float, float, float | None]]]:
+    """By arm and by what else is equal: (x, measured, fitted), where x takes several values."""
+    others = [name for name in ("batch", "n_prompt", "n_gen", "n_depth") if name != key]
+    lines: dict[tuple[str, str], list[tuple[float, float, float | None]]] = {}
+    for row in rows:
+        at = figure(row.get(key))
+        if not at:
+            continue
+        rest = ", ".join(f"{name} {row[name]}" for name in others if row.get(name))
+        label = f"{rest}{f' {row_device}' if (row_device := not_cpu(row)) else ''}"
+        points = lines.setdefault((str(row.get("arm")), label), [])
+        points.append((at, float(row["median_s"]), _fitted(fits, row)))
+    return {name: sorted(points) for name, points in lines.items() if len(points) > 1}
+
+
+def _fitted(fits: Sequence[Record], row: Record) -> float | None:
+    for fit in fits:
+        if all(fit.get(name) in (None, row.get(name)) for name in ("arm", "device", "dtype")):
+            for point in fit.get("points") or []:
+                if isinstance(point, dict) and point.get("workload") == row.get("workload"):
+                    return figure(point.get("fitted_s"))
+    return None
+
+
+def _scaling(
+    lines: Mapping[tuple[str, str], list[tuple[float, float, float | None]]],
+    arms: Sequence[str],
+    key: str,
+    title: str,
+) -> chart.Chart:
+    points = [point for some in lines.values() for point in some]
+    x_span, y_span = chart.spans(chart.WIDE, 320)
+    x = _log_air([p[0] for p in points], x_span)
+    y = chart.logarithmic([v for p in points for v in p[1:] if v], y_span)
+    marks: list[chart.Mark] = []
+    for (arm, rest), some in lines.items():
+        css = series(arms, arm)
+        fitted = [(x(at), y(value)) for at, _, value in some if value]
+        if len(fitted) > 1:
+            marks.append(chart.line(fitted, f"line thin {css}"))
+        marks += [
+            chart.dot(x(at), y(m), css, f"{arm}, {title} {at:g}\n{rest}\n{seconds(m)}", 4)
+            for at, m, _ in some
+        ]
+    ticks = sorted({p[0] for p in points})
+    return chart.Chart(
+        name=f"scaling-{key}", title=f"Cost against {title}", aid=SCALING_AID, width=chart.WIDE,
+        height=320, x_title=f"{title} (logarithmic)", y_title="seconds",
+        x_ticks=[(x(value), f"{value:g}") for value in ticks], y_ticks=y.ticks(), marks=marks,
+        legend=[(series(arms, arm), arm) for arm in dict.fromkeys(name for name, _ in lines)],
+    )  # fmt: skip
+
+
+def _log_air(values: Sequence[float], span: tuple[float, float]) -> chart.Scale:
+    return chart.Scale(min(values) / 1.15, max(values) * 1.15, *span, log=True)
