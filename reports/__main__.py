@@ -6,6 +6,7 @@ Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -41,6 +42,9 @@ def main(argv: Sequence[str]) -> int:
     except RecordsError as error:
         print(f"reports: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has read enough; nothing may be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _render(argv: Sequence[str]) -> int:
