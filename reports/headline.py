@@ -88,7 +88,8 @@ def _verdict(run: Run, checks: pd.DataFrame) -> tuple[str, str, str]:
         case "UNDERPOWERED":
             return verdict, "Not proven", _first_message(checks, verdict)
         case "INCOMPLETE":
-            text = f"All {len(checks)} checks made until then passed, which proves nothing yet."
+            passed = int((checks["verdict"] == "PASS").sum())
+            text = f"The {passed} checks made until then passed, which proves nothing yet."
             return verdict, "Not finished", text
     return verdict, "Could not be judged", _first_message(checks, "ERROR")
 
@@ -206,7 +207,11 @@ def _devices(run: Run) -> str:
     if isinstance(recorded, list) and recorded:
         dtypes = ", ".join(map(str, (run.end or {}).get("dtypes") or []))
         return " ".join(filter(None, (", ".join(map(str, recorded)), dtypes)))
-    ran = (r for r in run.records if r.get("device") and r.get("status") != "SKIP")
+    ran = (
+        r
+        for r in run.records
+        if r.get("device") and "SKIP" not in (r.get("status"), r.get("verdict"))
+    )
     found = dict.fromkeys(r["device"] for r in ran)
     return ", ".join(map(str, found)) or str(run.environment.get("accelerator") or "cpu")
 
