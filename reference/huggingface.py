@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from reference.dtypes import DTYPES
 from reference.trace import INPUT, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from impl.config import GPT2Config
     from reference.checkpoint import Checkpoint
@@ -40,6 +41,13 @@ class HuggingFaceReference:
             given: activations by tap; each replaces what the module there computed.
         """
         recorder = Recorder(given)
+        with self.watched(recorder):
+            self.logits(ids)
+        return recorder.finish()
+
+    @contextmanager
+    def watched(self, recorder: Callable[[str, Array], Array]) -> Iterator[None]:
+        """While this context lasts, what every module takes and returns passes by `recorder`."""
         handles = []
         for path, module in self.model.named_modules():
             if not path:
@@ -47,11 +55,10 @@ class HuggingFaceReference:
             handles.append(module.register_forward_pre_hook(_input_hook(path, recorder)))
             handles.append(module.register_forward_hook(_output_hook(path, recorder)))
         try:
-            self.logits(ids)
+            yield
         finally:
             for handle in handles:
                 handle.remove()
-        return recorder.finish()
 
     def logits(self, ids: Array) -> Array:
         """Logits `[batch, sequence, vocab_size]` of an untapped pass."""
@@ -108,7 +115,7 @@ def _to_numpy(value: Any) -> Array | None:
     return _to_numpy(value[0]) if isinstance(value, tuple) and value else None
 
 
-def _input_hook(path: str, recorder: Recorder) -> Any:
+def _input_hook(path: str, recorder: Callable[[str, Array], Array]) -> Any:
     def hook(_: torch.nn.Module, args: tuple[Any, ...]) -> None:
         value = _to_numpy(args)
         if value is not None:
@@ -117,7 +124,7 @@ def _input_hook(path: str, recorder: Recorder) -> Any:
     return hook
 
 
-def _output_hook(path: str, recorder: Recorder) -> Any:
+def _output_hook(path: str, recorder: Callable[[str, Array], Array]) -> Any:
     def hook(_: torch.nn.Module, __: tuple[Any, ...], output: Any) -> Any:
         value = _to_numpy(output)
         if value is None:

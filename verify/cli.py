@@ -19,6 +19,7 @@ from impl.runtime import DeviceError, check_device, device_names
 from impl.tokenizer import TokenizerError
 from impl.weights import WeightsError
 from reference.checkpoint import CheckpointError
+from reference.decoder import load_decoder
 from reference.dtypes import DTYPES
 from reference.load import load
 from reference.regimes import REGIMES
@@ -28,6 +29,7 @@ from reports.records import SCHEMA_VERSION, RecordsError, RunWriter
 from reports.render import render
 from verify import diff
 from verify.cases import chosen_shapes
+from verify.decoder import SIZES, verify_decoder
 from verify.display import WIDTH, show
 from verify.engine import Form
 from verify.factory import load_factory
@@ -69,6 +71,8 @@ def main(argv: Sequence[str]) -> int:
         return diff.main(argv[1:])
     options = _parser().parse_args(argv)
     try:
+        if options.reference:
+            return _run_decoder(options)
         plan = _plan(options)
         return _run(plan, options, ["python", "-m", "verify", *argv])
     except CandidateError as error:
@@ -98,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         "--candidate",
         metavar="FILE.py:NAME",
         help="what makes another model than impl's from the configuration",
+    )
+    add(
+        "--reference",
+        metavar="hf:FOLDER",
+        help="a decoder of transformers to compare --candidate with, instead of a GPT-2",
     )
     add(
         "--pairing",
@@ -213,18 +222,18 @@ def _plan(options: argparse.Namespace) -> Plan:
         sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
         seed=options.seed,
         dtype=options.dtype,
-        subject=_subject(options, checkpoint.config) if options.candidate else None,
+        subject=_subject(options, checkpoint.config.n_layer) if options.candidate else None,
         max_faults=options.power,
         # Another candidate is not what the engine was made from; other precisions have no engine.
         engines=() if options.candidate or options.dtype != "float32" else options.engines,
     )
 
 
-def _subject(options: argparse.Namespace, config: GPT2Config) -> Subject:
+def _subject(options: argparse.Namespace, n_layer: int) -> Subject:
     """The candidate that is named, with what a pairing file corrects."""
     corrections = None
     if options.pairing and options.pairing.exists():
-        corrections = from_toml(options.pairing, config.n_layer)
+        corrections = from_toml(options.pairing, n_layer)
     return Subject(
         name=options.candidate.rpartition(":")[2],
         factory=load_factory(options.candidate),
@@ -296,6 +305,30 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
     console.print(f"Report: {_relative(writer.folder) / PAGE}")
     if options.json:
         _write_json(options.json, report(outcome, environment, SCHEMA_VERSION))
+    return EXIT[outcome.verdict]
+
+
+def _run_decoder(options: argparse.Namespace) -> int:
+    """Compare a candidate with a decoder of transformers; tables and `--json`, no records."""
+    folder = options.reference.removeprefix("hf:")
+    if not options.candidate or folder == options.reference:
+        raise UsageError("--reference is hf:FOLDER, and needs a --candidate to compare with it")
+    if options.json:
+        _check_json(options.json)
+    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+    model = load_decoder(folder)
+    subject = _subject(options, model.config.num_hidden_layers)
+    console.print("cpu: compiling the model (about a minute, seconds from then on)")
+    sizes = [(b, n) for b in options.batch or (1,) for n in options.lengths or ()]
+    outcome = verify_decoder(model, subject, seed=options.seed, sizes=sizes or SIZES)
+    if outcome.pairing and not outcome.pairing.by_path:
+        console.print(pairing_table(outcome.pairing))
+    show(console, outcome)
+    console.print("No faults are planted for this architecture: the run tells no power.")
+    if options.pairing and outcome.pairing:
+        _write_pairing(options, outcome.pairing, console)
+    if options.json:
+        _write_json(options.json, report(outcome, {}, SCHEMA_VERSION))
     return EXIT[outcome.verdict]
 
 

@@ -21,6 +21,7 @@ from verify.rule import EXACT, Envelope
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from reference.decoder import Decoder
     from reference.oracle import Oracle
     from reference.trace import Array, Trace
 
@@ -174,7 +175,7 @@ def _filled(error: Array) -> Array:
 
 
 def free(
-    oracle: Oracle,
+    oracle: Oracle | Decoder,
     sample: Sample,
     truth: Trace,
     stages: Mapping[str, Stage],

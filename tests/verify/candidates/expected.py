@@ -26,3 +26,13 @@ WRONG = {
     "faults.py:NoLastNorm": ("lm_head", "ln_f_missing"),
 }
 """Candidate: the place that must be blamed, and the fault of the catalogue that it computes."""
+
+QUICK = (
+    "split_qkv.py:ForCausalLM",
+    "list_of_blocks.py:GPT",
+    "functional_style.py:GPT",
+    "faults.py:no_bias",
+    "faults.py:scaled_by_width",
+    "faults.py:ErfFunctional",
+)
+"""Those that differ most, for a test of a minute."""

@@ -1,0 +1,97 @@
+"""A Llama in MAX beside transformers' own, with random weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from reference.checkpoint import CheckpointError
+from reference.decoder import ORDERS, Decoder, in_float64, load_decoder
+from verify.cli import main
+from verify.decoder import verify_decoder
+from verify.factory import load_factory
+from verify.prepare import Subject
+
+FILE = Path(__file__).parent / "candidates" / "llama.py"
+IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Llama of two layers, four query and two key heads, written by transformers."""
+    config = transformers.LlamaConfig(
+        vocab_size=89, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    target = tmp_path_factory.mktemp("llama")
+    model.save_pretrained(target)
+    return target
+
+
+def verified(folder, name):
+    subject = Subject(name=name, factory=load_factory(f"{FILE}:{name}"))
+    return verify_decoder(load_decoder(str(folder)), subject)
+
+
+def test_float64_is_float64_all_the_way(folder):
+    """LlamaRMSNorm casts to float32; an oracle that did so would be off by 1e-8 and more."""
+    model = load_decoder(str(folder))
+    truth = in_float64(model).trace(IDS)
+    hidden = truth["model.layers.0.input_layernorm:input"]
+    weight = model.model.layers[0].input_layernorm.weight.detach().numpy().astype(float)
+    norm = hidden / np.sqrt((hidden**2).mean(-1, keepdims=True) + model.config.rms_norm_eps)
+    assert np.abs(truth["model.layers.0.input_layernorm"] - norm * weight).max() < 1e-14
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_another_order_is_as_near_to_float64_and_another_number(folder, order):
+    model = load_decoder(str(folder))
+    truth = in_float64(model).logits(IDS)
+    plain, other = Decoder(model).logits(IDS), Decoder(model, order).logits(IDS)
+    assert not np.array_equal(plain, other)
+    assert np.abs(other - truth).max() < 10 * np.abs(plain - truth).max()
+
+
+def test_a_folder_without_a_decoder_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(CheckpointError, match="transformers cannot read a decoder"):
+        load_decoder(str(tmp_path))
+
+
+@pytest.mark.compiles
+def test_a_right_llama_passes_at_every_place(folder):
+    outcome = verified(folder, "Llama")
+    assert outcome.verdict == "PASS"
+    shown = {check.tap for check in outcome.checks if check.mode == "isolated"}
+    assert {"model.layers.1.self_attn.o_proj:input", "model.layers.0.mlp.down_proj:input"} <= shown
+    assert {"model.norm", "lm_head", "model.layers.0.self_attn"} <= shown
+
+
+@pytest.mark.compiles
+def test_rotary_embeddings_of_the_wrong_pairs_are_blamed_on_that_attention(folder):
+    divergence = verified(folder, "interleaved").first_divergence
+    assert divergence.tap == "model.layers.1.self_attn.o_proj:input"
+    assert "model.layers.1.self_attn.o_proj, what it is given" in divergence.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--reference", "hf:x"], "needs a --candidate"),
+        (["--reference", "x", "--candidate", "a.py:b"], "--reference is hf:FOLDER"),
+        (
+            ["--reference", "hf:nowhere", "--candidate", "a.py:b"],
+            "cannot read a decoder in nowhere",
+        ),
+    ],
+)
+def test_a_wrong_reference_is_told_in_a_sentence(options, message, capsys):
+    assert main(options) == 2
+    assert message in capsys.readouterr().err

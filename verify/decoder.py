@@ -1,0 +1,170 @@
+"""A candidate beside any decoder of transformers (`--reference hf:FOLDER`).
+
+The method is that of GPT-2, with transformers' own model in float64 as the oracle, and torch's sums
+in several orders as the envelope. There is no catalogue of faults for other architectures, so that
+the run tells no power, and a failing stage is described by the shape of its error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from max.dtype import DType
+
+from impl.runtime import open_device
+from reference.decoder import ORDERS, Decoder, in_float64
+from reference.trace import INPUT
+from verify import envelope
+from verify.cases import Case
+from verify.checks import check_case
+from verify.diagnosis import describe
+from verify.outline import BATCH, LENGTH, ReferenceOutline
+from verify.paired import PairedCandidate
+from verify.prepare import built, examined
+from verify.propose import propose
+from verify.references import Expectation
+from verify.rule import Check
+from verify.run import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from verify.prepare import Subject
+
+SIZES = ((1, 1), (1, 9), (2, 33))
+"""(batch, length) of the cases, as far as the model's positions allow."""
+
+EXCUSED = "no module of the candidate's own: judged where its result comes to light"
+
+
+@dataclass(frozen=True)
+class DecoderReferences:
+    """A decoder in float32, in float64, and in other orders of evaluation."""
+
+    torch: Decoder
+    oracle: Decoder
+    others: tuple[Decoder, ...]
+
+    @classmethod
+    def of(cls, model: Any) -> DecoderReferences:
+        """From a float32 model of transformers."""
+        others = tuple(Decoder(model, order) for order in ORDERS)
+        return cls(Decoder(model), in_float64(model), others)
+
+    def expectation(self, case: Case, given_taps: Sequence[str]) -> Expectation:
+        """All that one case's checks need."""
+        torch_free = self.torch.trace(case.ids)
+        given = {tap: torch_free[tap] for tap in given_taps}
+        sample = envelope.sample(case.ids, given, case.seed)
+        isolated = self.oracle.trace(sample.ids, sample.given)
+        models = (self.torch, *self.others)
+        evaluations = [model.trace(sample.ids, sample.given) for model in models]
+        stages = envelope.isolated(sample, isolated, evaluations)
+        free = self.oracle.trace(sample.ids)
+        runs = [model.trace(sample.ids) for model in models]
+        return Expectation(
+            given=given,
+            isolated=sample.original(isolated),
+            torch_isolated=sample.original(evaluations[0]),
+            torch_free=torch_free,
+            isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
+            free=sample.original(free),
+            free_envelope=envelope.free(self.oracle, sample, free, stages, case.seed, runs),
+        )
+
+
+def decoder_outline(model: Any) -> ReferenceOutline:
+    """What a decoder of transformers consists of."""
+    ids = np.zeros((BATCH, LENGTH), np.int64)
+    trace = Decoder(model).trace(ids)
+    count = model.config.num_hidden_layers
+    block = next(
+        f"{name}.{{layer}}"
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count
+    )
+    parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    embedding = next(n for n, p in parameters.items() if p[0] == model.config.vocab_size)
+    tied = "lm_head.weight" if "lm_head.weight" in parameters else embedding
+    return ReferenceOutline(
+        parameters=parameters,
+        places={tap: array.shape for tap, array in trace.items()},
+        block=block,
+        n_layer=count,
+        fused=(),
+        out_in=True,
+        head=("lm_head", tied),
+        inner=block.split(".")[0],
+    )
+
+
+def verify_decoder(
+    model: Any,
+    subject: Subject,
+    *,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    seed: int = 0,
+) -> Outcome:
+    """Verify a candidate against a decoder of transformers.
+
+    Args:
+        model: in float32, as `load_decoder` returns it.
+        subject: the candidate; its factory is called with transformers' configuration.
+        sizes: (batch, length) of the cases.
+        seed: draws token ids and envelopes.
+    """
+    paired = prepare_decoder(subject, model)
+    weights = {name: p.detach().numpy() for name, p in model.named_parameters()}
+    bound = paired.bind(paired.weights_of(weights))
+    references = DecoderReferences.of(model)
+    outcome = Outcome(order=list(paired.reference.places), pairing=paired.pairing)
+    shown = set(paired.forced_taps)
+    outcome.expected = {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
+    for name in paired.pairing.unheld:
+        message = f"the candidate holds no parameter for {name}"
+        outcome.checks.append(
+            Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
+        )
+    for case in _cases(model.config, sizes, seed):
+        expected = references.expectation(case, paired.given_taps)
+        forced = bound.forced_trace(case.ids, expected.given)
+        checks = check_case(case, bound, expected, "float32")
+        outcome.checks += _described(checks, forced, expected)
+    return outcome
+
+
+def prepare_decoder(subject: Subject, model: Any) -> PairedCandidate:
+    """Build, examine, pair and compile a candidate for a decoder."""
+    device = open_device("cpu")
+    reference = decoder_outline(model)
+    tree = built(subject, model.config, device, DType.float32)
+    outline = examined(subject, tree, device, np.empty(reference.places["lm_head"]))
+    pairing = propose(outline, reference, subject.corrections)
+    return PairedCandidate(tree, device, outline, pairing, reference)
+
+
+def _cases(config: Any, sizes: Sequence[tuple[int, int]], seed: int) -> Iterator[Case]:
+    for batch, length in sizes:
+        if length <= config.max_position_embeddings:
+            rng = np.random.default_rng([seed, batch, length])
+            ids = rng.integers(0, config.vocab_size, (batch, length), dtype=np.int64)
+            yield Case(regime="given", ids=ids, seed=seed)
+
+
+def _described(
+    checks: Iterator[Check], forced: dict[str, Any], expected: Expectation
+) -> Iterator[Check]:
+    """The checks, the first that fails alone with what its error looks like."""
+    told = False
+    for check in checks:
+        if check.mode == "isolated" and check.verdict == "FAIL" and not told:
+            told = True
+            text = describe(check.tap, forced[check.tap], expected, 1)
+            name = re.sub(re.escape(INPUT) + "$", ", what it is given", check.tap)
+            yield replace(check, details={"diagnosis": f"{name}: {text}"})
+        else:
+            yield check
