@@ -18,7 +18,7 @@ from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
 from impl.interrupt import interruptible
-from impl.packing import aligned, bfloat16_bits, panels, quantised
+from impl.packing import aligned, bfloat16_bits, integers, panels, scales
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
 
@@ -64,7 +64,7 @@ class MojoProgram:
         dtype: str = "float32",
     ) -> None:
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
-        self._weights = packed(config, from_hugging_face(config, state), dtype)
+        self._weights = packed(config, from_hugging_face(config, state, contiguous=False), dtype)
         held = {name: _buffer(array) for name, array in self._weights.items()}
         layout = tuple((name, array.shape, _dtype(array)) for name, array in self._weights.items())
         session, compiled = _compiled(config, device, layout)
@@ -110,13 +110,12 @@ def _head_vectors(config: GPT2Config) -> int:
     return -(-config.head_dim // VECTOR)
 
 
-def packed(config: GPT2Config, weights: dict[str, Array], dtype: str) -> dict[str, Array]:
+def packed(config: GPT2Config, weights: Mapping[str, Array], dtype: str) -> dict[str, Array]:
     """The model's weights in the kernels' layout, by the same names.
 
     Args:
         config: the model's sizes.
-        weights: float32, as `impl.weights.from_hugging_face` lays them out; emptied on the way, so
-            that no more than one weight is in memory twice.
+        weights: float32, as `impl.weights.from_hugging_face` lays them out, views among them.
         dtype: of the linear layers and the token embedding; biases, LayerNorms and positions, one
             part in a thousand of the memory, stay float32.
 
@@ -125,8 +124,7 @@ def packed(config: GPT2Config, weights: dict[str, Array], dtype: str) -> dict[st
     """
     tied = config.tie_word_embeddings
     laid_out: dict[str, Array] = {}
-    for name in list(weights):
-        array = weights.pop(name)
+    for name, array in weights.items():
         if tied and name == "lm_head.weight":
             continue
         if array.ndim == 2 and not name.endswith("wpe.weight"):
@@ -139,9 +137,12 @@ def packed(config: GPT2Config, weights: dict[str, Array], dtype: str) -> dict[st
 
 def _stored(name: str, array: Array, dtype: str) -> dict[str, Array]:
     if dtype == "int8":
-        integers, scale = quantised(array)
-        return {name: panels(integers), name + SCALE: _copied(scale)}
-    return {name: panels(bfloat16_bits(array) if dtype == "bfloat16" else array)}
+        scale = scales(array)
+        steps = panels(array, np.int8, lambda rows, place: integers(rows, scale[place]))
+        return {name: steps, name + SCALE: _copied(scale)}
+    if dtype == "bfloat16":
+        return {name: panels(array, np.uint16, lambda rows, _: bfloat16_bits(rows))}
+    return {name: panels(array)}
 
 
 def _copied(array: Array) -> Array:

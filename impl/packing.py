@@ -13,14 +13,18 @@ import numpy as np
 from impl.weights import CONV1D
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
+    Convert = Callable[[Array, slice], Array]
 
 PANEL = 32
 """Output features of a panel, as in impl/kernels/linear.mojo."""
+
+AT_ONCE = 64 * PANEL
+"""Rows that are converted together, so that loading takes little more than what it fills."""
 
 ALIGNMENT = 64
 """Bytes of a cache line, and of a vector of AVX-512."""
@@ -38,15 +42,24 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def panels(weight: Array) -> Array:
-    """A weight `[out, in]` as panels `[ceil(out / 32), in, 32]`, zeros behind the last output."""
+def panels(
+    weight: Array, dtype: npt.DTypeLike = np.float32, convert: Convert = lambda rows, _: rows
+) -> Array:
+    """A weight `[out, in]` as panels `[ceil(out / 32), in, 32]`, zeros behind the last output.
+
+    Args:
+        weight: any strides; a view is not copied as a whole.
+        dtype: of the panels.
+        convert: called with some rows and their place, returns them in `dtype`.
+    """
     outputs, depth = weight.shape
-    packed = aligned((-(-outputs // PANEL), depth, PANEL), weight.dtype)
-    whole = outputs // PANEL
-    first = weight[: whole * PANEL].reshape(whole, PANEL, depth)
-    packed[:whole] = first.transpose(0, 2, 1)
-    if rest := outputs - whole * PANEL:
-        packed[whole, :, :rest] = weight[whole * PANEL :].T
+    packed = aligned((-(-outputs // PANEL), depth, PANEL), dtype)
+    for start in range(0, outputs, AT_ONCE):
+        place = slice(start, min(start + AT_ONCE, outputs))
+        rows = convert(weight[place], place)
+        for first in range(0, len(rows), PANEL):
+            panel = rows[first : first + PANEL]
+            packed[(start + first) // PANEL, :, : len(panel)] = panel.T
     return packed
 
 
@@ -64,9 +77,19 @@ def quantised(weight: Array) -> tuple[Array, Array]:
     Returns:
         int8 `[out, in]` in -127 to 127, and float32 `[out]`.
     """
-    scale = np.abs(weight).max(axis=1) / np.float32(127)
-    scale[scale == 0] = 1
-    return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
+    scale = scales(weight)
+    return integers(weight, scale), scale
+
+
+def scales(weight: Array) -> Array:
+    """What one step of 8 bits is worth, for each output: float32 `[out]`."""
+    largest = np.maximum(weight.max(axis=1), -weight.min(axis=1))
+    return np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+
+
+def integers(weight: Array, scale: Array) -> Array:
+    """Weights in steps of `scale`, rounded: int8."""
+    return np.rint(weight / scale[:, None]).astype(np.int8)
 
 
 def held_state(state: Mapping[str, Array], dtype: str) -> dict[str, Array]:
@@ -86,7 +109,7 @@ def _held(name: str, array: Array, dtype: str) -> Array:
         return (bfloat16_bits(array).astype(np.uint32) << 16).view(np.float32)
     if dtype == "int8":
         conv1d = name.endswith(CONV1D)
-        integers, scale = quantised(array.T if conv1d else array)
-        values: Array = integers * scale[:, None]
+        steps, scale = quantised(array.T if conv1d else array)
+        values: Array = steps * scale[:, None]
         return values.T if conv1d else values
     return array

@@ -37,7 +37,9 @@ def expected_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
     }
 
 
-def from_hugging_face(config: GPT2Config, state: Mapping[str, Array]) -> dict[str, Array]:
+def from_hugging_face(
+    config: GPT2Config, state: Mapping[str, Array], *, contiguous: bool = True
+) -> dict[str, Array]:
     """Lay out a Hugging Face state dict as `impl.model.GPT2LMHeadModel` holds it.
 
     Conv1D weights are transposed, mask buffers skipped, a tied head shares the embedding's memory,
@@ -47,6 +49,7 @@ def from_hugging_face(config: GPT2Config, state: Mapping[str, Array]) -> dict[st
     Args:
         config: the model's sizes.
         state: float32 arrays by Hugging Face name.
+        contiguous: as MAX reads them; without it transposes are views, and no memory is taken.
 
     Returns:
         C-contiguous float32 arrays by the model's parameter names, `lm_head.weight` included.
@@ -61,7 +64,8 @@ def from_hugging_face(config: GPT2Config, state: Mapping[str, Array]) -> dict[st
     for name, shape in shapes.items():
         if name not in rest:
             raise WeightsError(f"weight {name} is missing")
-        weights[name] = _laid_out(name, rest.pop(name), shape)
+        array = _laid_out(name, rest.pop(name), shape)
+        weights[name] = np.ascontiguousarray(array) if contiguous else array
     if rest:
         raise WeightsError(f"GPT-2 has no weight {', '.join(sorted(rest)[:3])}")
     if config.tie_word_embeddings:
@@ -73,7 +77,7 @@ def from_hugging_face(config: GPT2Config, state: Mapping[str, Array]) -> dict[st
 
 
 def _laid_out(name: str, array: Array, shape: tuple[int, ...]) -> Array:
-    """Check one weight and bring it into the model's layout."""
+    """Check one weight, and view it in the model's layout."""
     if array.dtype != np.float32:
         raise WeightsError(f"{name} has dtype {array.dtype}, not float32")
     if name.endswith(CONV1D):
@@ -82,4 +86,4 @@ def _laid_out(name: str, array: Array, shape: tuple[int, ...]) -> Array:
         raise WeightsError(f"{name} has shape {array.shape} as [out, in]; {shape} was expected")
     if not np.isfinite(array).all():
         raise WeightsError(f"{name} holds NaN or infinity")
-    return np.ascontiguousarray(array)
+    return array
