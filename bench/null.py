@@ -21,6 +21,7 @@ from rich.console import Console
 from scipy import stats
 
 from bench.arms import ARMS
+from bench.cli import INTERRUPTED
 from bench.contestant import Contestant, check_weights
 from bench.live import LiveView
 from bench.match import Match, Progress
@@ -89,14 +90,22 @@ def main(argv: Sequence[str]) -> int:
         "bench", command=command, environment=environment_of([plan]), out=options.out
     )
     with writer:
-        replays = []
-        for replay in _replays(plan, options, writer.folder, console):
-            replays.append(replay)
-            writer.write(_record(replay, len(replays)))
-        lines, passed = summary(replays)
-        writer.finish({"replays": len(replays), "passed": passed, "told": lines})
+        replays: list[Replay] = []
+        interrupted = False
+        try:
+            for replay in _replays(plan, options, writer.folder, console):
+                replays.append(replay)
+                writer.write(_record(replay, len(replays)))
+        except KeyboardInterrupt:
+            interrupted = True
+        lines, passed = summary(replays) if replays else ([], False)
+        if not interrupted:
+            writer.finish({"replays": len(replays), "passed": passed, "told": lines})
     for line in lines:
         console.print(line, markup=False, highlight=False)
+    if interrupted:
+        print(f"bench: interrupted after {len(replays)} replays", file=sys.stderr)
+        return INTERRUPTED
     return 0 if passed else 1
 
 

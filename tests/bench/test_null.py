@@ -3,6 +3,7 @@
 import psutil
 import pytest
 
+from bench import null
 from bench.null import Replay, load_on_purpose, main, summary
 from bench.planning import UsageError
 from bench.verdict import Judgement
@@ -56,3 +57,18 @@ def test_replays_are_played_on_live_workers_and_recorded(tmp_path, capsys):
     assert all(replay["ratio"] > 0 for replay in run.of("replay"))
     assert run.end["replays"] == 2
     assert "2 replays of equal code" in capsys.readouterr().out
+
+
+def test_ctrl_c_keeps_the_replays_that_were_played(tmp_path, monkeypatch, capsys):
+    def played(*_):
+        yield from replays(1, 2, count=3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(null, "_replays", played)
+    assert main(["-o", str(tmp_path / "n")]) == 130
+    run = read_run(tmp_path / "n")
+    assert len(run.of("replay")) == 3
+    assert run.end is None
+    captured = capsys.readouterr()
+    assert "3 replays of equal code: 1 called different" in captured.out
+    assert captured.err == "bench: interrupted after 3 replays\n"
