@@ -22,6 +22,7 @@ from verify import envelope
 from verify.cases import Case
 from verify.checks import check_case
 from verify.diagnosis import describe
+from verify.guard import compiling
 from verify.outline import BATCH, LENGTH, ReferenceOutline
 from verify.paired import PairedCandidate
 from verify.prepare import built, examined
@@ -144,7 +145,8 @@ def prepare_decoder(subject: Subject, model: Any) -> PairedCandidate:
     tree = built(subject, model.config, device, DType.float32)
     outline = examined(subject, tree, device, np.empty(reference.places["lm_head"]))
     pairing = propose(outline, reference, subject.corrections)
-    return PairedCandidate(tree, device, outline, pairing, reference)
+    with compiling(subject.name):
+        return PairedCandidate(tree, device, outline, pairing, reference)
 
 
 def _cases(config: Any, sizes: Sequence[tuple[int, int]], seed: int) -> Iterator[Case]:

@@ -48,6 +48,34 @@ def guarded(doing: str) -> Iterator[None]:
             say("harness")
 
 
+@contextmanager
+def compiling(name: str) -> Iterator[None]:
+    """MAX traces and compiles a candidate in this context; where it cannot, that is told.
+
+    Args:
+        name: of the candidate.
+    """
+    say(f"compiling {name}")
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, CandidateError):
+            raise
+        raise CandidateError(f"MAX cannot compile {name}: {_compilers_words(error)}") from None
+
+
+def _compilers_words(error: BaseException) -> str:
+    """The compiler's first complaint, from the exceptions behind the last one too."""
+    texts: list[str] = []
+    at: BaseException | None = error
+    while at is not None:
+        texts.append(str(at))
+        at = at.__cause__ or at.__context__
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    complaints = [line for line in lines if line.startswith("error:")]
+    return (complaints or [line for line in lines if line] or [type(error).__name__])[0][:300]
+
+
 def told(doing: str, error: BaseException) -> CandidateError:
     """The sentence for what a candidate raised, with its own last frames as notes."""
     result = CandidateError(f"{doing} {_what(error)}")

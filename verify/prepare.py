@@ -13,7 +13,7 @@ from max.experimental.tensor import Tensor
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
 from reference.oracle import Oracle
-from verify.guard import CandidateError, a, guarded
+from verify.guard import CandidateError, a, compiling, guarded
 from verify.metrics import rms
 from verify.outline import BATCH, LENGTH, gpt2_outline
 from verify.paired import PairedCandidate, examine
@@ -149,9 +149,10 @@ def prepare(
     pairing = propose(outline, reference, subject.corrections)
     own = _own_values(model, outline, pairing.weights, subject)
     name = "" if program is None else f"{subject.name}/"
-    paired = PairedCandidate(
-        model, opened, outline, pairing, reference, own=own, name=name, program=program
-    )
+    with compiling(subject.name):
+        paired = PairedCandidate(
+            model, opened, outline, pairing, reference, own=own, name=name, program=program
+        )
     if program is None:
         settle(paired, checkpoint, subject.corrections)
     return paired

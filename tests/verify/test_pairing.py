@@ -10,7 +10,7 @@ from impl.weights import from_hugging_face
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights
 from verify.factory import load_factory
-from verify.guard import CandidateError
+from verify.guard import CandidateError, compiling
 from verify.outline import gpt2_outline
 from verify.paired import examine
 from verify.pairing import Counterpart, PairingError, collapsed, from_toml, to_toml
@@ -196,3 +196,15 @@ def test_what_a_candidate_raises_comes_with_its_own_last_frames(tmp_path):
         "  deep.py:6 in make: return inner(c)",
         "  deep.py:2 in inner: return c['x']",
     ]
+
+
+def test_what_the_compiler_says_is_a_sentence():
+    def fail():
+        try:
+            raise RuntimeError("Graph compilation failed:\nerror: no such kernel\nnote: see here")
+        except RuntimeError as error:
+            raise RuntimeError("Failed to compile the model. Please file an issue") from error
+
+    message = r"MAX cannot compile Mine: error: no such kernel$"
+    with pytest.raises(CandidateError, match=message), compiling("Mine"):
+        fail()

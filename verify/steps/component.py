@@ -23,7 +23,7 @@ from reference.regimes import initial_weights, with_regime
 from reference.trace import INPUT
 from verify.cases import PROBE_SIZE, random_cases
 from verify.diagnosis import diagnose
-from verify.guard import a, guarded
+from verify.guard import a, compiling, guarded
 from verify.metrics import rms
 from verify.outline import BATCH, LENGTH, gpt2_outline
 from verify.paired import PairedCandidate, examine
@@ -162,10 +162,11 @@ def check_numbers(step: Step, component: Component) -> None:
             f"its parameter {extra[0]} has no counterpart in GPT-2",
             "what is not learned belongs into forward, not into an attribute",
         )
-    paired = PairedCandidate(
-        component.model, open_device("cpu"), component.outline, pairing, component.reference,
-        types=component.types,
-    )  # fmt: skip
+    with compiling(step.name):
+        paired = PairedCandidate(
+            component.model, open_device("cpu"), component.outline, pairing, component.reference,
+            types=component.types,
+        )  # fmt: skip
     bound = paired.bind(paired.weights_of(small_checkpoint().weights))
     references = References(small_checkpoint())
     for case in _cases():
