@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Ask pytest-benchmark for its JSON, which it else would not make."""
     if not getattr(config.option, "benchmark_json", None):
         name = Path(tempfile.gettempdir()) / "pytest-benchmark.json"
-        config.option.benchmark_json = name.open("wb")
+        config.option.benchmark_json = str(name)
 
 
 def pytest_benchmark_update_json(
