@@ -75,8 +75,8 @@ def test_a_right_llama_passes_at_every_place(folder):
 
 
 @pytest.mark.compiles
-def test_rotary_embeddings_of_the_wrong_pairs_are_blamed_on_that_attention(folder):
-    divergence = verified(folder, "interleaved").first_divergence
+def test_rotary_embeddings_that_turn_backwards_are_blamed_on_that_attention(folder):
+    divergence = verified(folder, "backwards").first_divergence
     assert divergence.tap == "model.layers.1.self_attn.o_proj:input"
     assert "model.layers.1.self_attn.o_proj, what it is given" in divergence.diagnosis
 

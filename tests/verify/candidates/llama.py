@@ -41,6 +41,9 @@ class Attention(Module):
         self.v_proj = Linear(width, inner, bias=False)
         self.o_proj = Linear(self.heads * self.head_dim, width, bias=False)
 
+    def angles(self, length, device):
+        return angles(length, self.head_dim, self.theta, device)
+
     def split(self, x, count):
         return x.reshape([x.shape[0], x.shape[1], count, self.head_dim]).transpose(1, 2)
 
@@ -52,7 +55,7 @@ class Attention(Module):
         return wide.reshape([batch, self.heads, length, size])
 
     def forward(self, x):
-        cos, sin = angles(x.shape[1], self.head_dim, self.theta, x.device)
+        cos, sin = self.angles(x.shape[1], x.device)
         q = rotated(self.split(self.q_proj(x), self.heads), cos, sin)
         k = self.shared(rotated(self.split(self.k_proj(x), self.groups), cos, sin))
         v = self.shared(self.split(self.v_proj(x), self.groups))
@@ -105,18 +108,16 @@ class Llama(Module):
         return self.lm_head(self.model(ids))
 
 
-class InterleavedAttention(Attention):
-    """Rotary embeddings over neighbouring features, as the original weights have them."""
+class BackwardAttention(Attention):
+    """Rotary embeddings that turn backwards, and so see distances with the wrong sign."""
 
-    def split(self, x, count):
-        whole = super().split(x, count)
-        batch, heads, length, size = whole.shape
-        pairs = whole.reshape([batch, heads, length, int(size) // 2, 2])
-        return pairs.transpose(-2, -1).reshape([batch, heads, length, size])
+    def angles(self, length, device):
+        cos, sin = super().angles(length, device)
+        return cos, -sin
 
 
-def interleaved(config):
+def backwards(config):
     """A Llama with that fault in its second block."""
     model = Llama(config)
-    model.model.layers[1].self_attn = InterleavedAttention(config)
+    model.model.layers[1].self_attn = BackwardAttention(config)
     return model
