@@ -1,5 +1,6 @@
 """Arms are known by name, and nothing of them is imported until they run."""
 
+import os
 import subprocess
 import sys
 
@@ -24,7 +25,7 @@ print(*(name for name in ("max", "torch", "transformers") if name in sys.modules
 
 def test_the_parent_loads_neither_max_nor_torch():
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM], env=os.environ, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
 
@@ -32,7 +33,7 @@ def test_the_parent_loads_neither_max_nor_torch():
 def test_a_worker_loads_the_standard_library_alone_before_its_cpus_are_set():
     program = "import sys, bench.worker; print('numpy' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
 

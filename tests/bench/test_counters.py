@@ -80,6 +80,6 @@ def test_a_process_can_be_limited_to_one_cpu():
         "limit_cpus(1); print(len(os.sched_getaffinity(0)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "1"

@@ -1,6 +1,7 @@
 """A worker keeps its pipe to itself, times what it is asked to, and reports what fails."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -134,7 +135,12 @@ _send(replies, {"stdin": sys.stdin.read(), "request": requests.readline()})
 
 def test_what_libraries_print_and_read_does_not_touch_the_protocol():
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], input="hello\n", capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM],
+        input="hello\n",
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(done.stdout) == {"stdin": "", "request": "hello\n"}
     assert "python noise" in done.stderr
