@@ -98,6 +98,8 @@ def _verdict(run: Run) -> tuple[str, str, str]:
         layers = len({record.get("tap") for record in run.of("layer")})
         if layers:
             return "MEASURED", "Time by layer", f"{layers} places of the model were timed alone."
+        if told := (run.end or {}).get("told"):
+            return "MEASURED", "How often this machine misleads", ". ".join(map(str, told)) + "."
         text = f"No rows were recorded ({len(run.of('sample'))} samples were)."
         return "EMPTY", "Nothing to show", text
     statuses = Counter(str(row.get("status")) for row in rows)

@@ -41,7 +41,8 @@ def rooflines(run: Run) -> list[Variant]:
 def _roofline(
     run: Run, rows: Sequence[Record], arms: Sequence[str], place: tuple[Any, Any], name: str
 ) -> chart.Chart | None:
-    gemm, read = (_ceiling(run, kind, place) for kind in ("gemm", "read"))
+    gemm = _ceiling(run, ("gemm", "replay"), place)
+    read = _ceiling(run, ("read", "read_weights"), place)
     if not gemm or not read:
         return None
     spots = [(r, r["flops"] / r["bytes"], r["flops"] / r["median_s"] / 1e9) for r in rows]
@@ -52,7 +53,9 @@ def _roofline(
     roof = [(x(v), y(min(gemm, read * v))) for v in (max(x.low, y.low / read), ridge, x.high)]
     marks = [chart.area(roof, [(px, y(y.low)) for px, _ in roof], "stripe")]
     marks.append(chart.line(roof, "line rule"))
-    marks.append(chart.label(x(x.high) - 4, y(gemm) - 6, f"GEMM {short(gemm)} GFLOP/s", "", "end"))
+    marks.append(
+        chart.label(x(x.high) - 4, y(gemm) - 6, f"multiply {short(gemm)} GFLOP/s", "", "end")
+    )
     marks.append(chart.label(roof[0][0] + 10, roof[0][1] + 16, f"read {short(read)} GB/s"))
     for row, intensity, rate in spots:
         tip = f"{row['workload']}, {row['arm']}\n{short(rate)} GFLOP/s"
@@ -70,11 +73,11 @@ def _roofline(
     )  # fmt: skip
 
 
-def _ceiling(run: Run, kind: str, place: tuple[Any, Any]) -> float | None:
-    """The best block of one ceiling, of this dtype if the run tells it apart."""
+def _ceiling(run: Run, kinds: Sequence[str], place: tuple[Any, Any]) -> float | None:
+    """The best block of some ceilings, of this dtype if the run tells it apart."""
     found = [
-        r for r in run.of("ceiling") if r.get("ceiling") == kind and r.get("device") == place[0]
+        r for r in run.of("ceiling") if r.get("ceiling") in kinds and r.get("device") == place[0]
     ]
-    exact = [r for r in found if r.get("dtype") == place[1]]
+    exact = [r for r in found if r.get("dtype") == place[1] or r.get("ceiling") == "read"]
     values = [figure(r.get("value")) for r in exact or found]
     return max((value for value in values if value and value > 0), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports import chart
 from reports.numbers import figure, seconds
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 AXES = (("n_prompt", "length of the prompt"), ("batch", "batch"), ("n_depth", "depth"))
 """What cost is drawn against: a row's key, and its name."""
 
+PLACE = ("model", "workload", "arm", "device", "dtype", "threads")
+"""What tells one row from another."""
+
 SCALING_AID = (
-    "Dots were measured, lines are the fitted cost: a fixed overhead, a cost of each pass, and the "
+    "Dots were measured, lines are the fitted cost: a cost of each pass through the model, and the "
     "arithmetic and memory traffic at fitted rates."
 )
 
@@ -27,21 +30,20 @@ def scalings(run: Run) -> list[Variant]:
     """Measured and fitted cost by the length of the prompt, by batch, and by depth."""
     arms = arms_of(run)
     fits = run.of("scaling")
+    several = len({r.get("model") for r in run.of("row") if r.get("model")}) > 1
     rows = {
-        (r.get("workload"), r.get("arm"), r.get("device"), r.get("dtype")): r
-        for r in run.of("row")
-        if positive(r.get("median_s"))
+        tuple(r.get(key) for key in PLACE): r for r in run.of("row") if positive(r.get("median_s"))
     }
     variants = []
     for key, title in AXES:
-        lines = _scaling_lines(rows.values(), fits, key)
+        lines = _scaling_lines(rows.values(), fits, key, several)
         if lines:
             variants.append(Variant(title, _scaling(lines, arms, key, title)))
     return variants
 
 
 def _scaling_lines(
-    rows: Iterable[Record], fits: Sequence[Record], key: str
+    rows: Iterable[Record], fits: Sequence[Record], key: str, several: bool
 ) -> dict[tuple[str, str], list[tuple[float, float, float | None]]]:
     """By arm and by what else is equal: (x, measured, fitted), where x takes several values."""
     others = [name for name in ("batch", "n_prompt", "n_gen", "n_depth") if name != key]
@@ -51,19 +53,29 @@ def _scaling_lines(
         if not at:
             continue
         rest = ", ".join(f"{name} {row[name]}" for name in others if row.get(name))
-        label = f"{rest}{f' {row_device}' if (row_device := not_cpu(row)) else ''}"
+        model = str(row.get("model")) if several else ""
+        label = " ".join(filter(None, (model, rest, _threads(row), not_cpu(row))))
         points = lines.setdefault((str(row.get("arm")), label), [])
         points.append((at, float(row["median_s"]), _fitted(fits, row)))
     return {name: sorted(points) for name, points in lines.items() if len(points) > 1}
 
 
+def _threads(row: Record) -> str:
+    return f"{row['threads']} threads" if row.get("threads") else ""
+
+
 def _fitted(fits: Sequence[Record], row: Record) -> float | None:
     for fit in fits:
-        if all(fit.get(name) in (None, row.get(name)) for name in ("arm", "device", "dtype")):
+        if _same(fit, row, ("arm", "device", "dtype", "threads")):
             for point in fit.get("points") or []:
-                if isinstance(point, dict) and point.get("workload") == row.get("workload"):
+                if isinstance(point, dict) and _same(point, row, ("model", "workload")):
                     return figure(point.get("fitted_s"))
     return None
+
+
+def _same(one: Mapping[str, Any], row: Record, keys: Sequence[str]) -> bool:
+    """Whether the keys are equal, where the first has them."""
+    return all(one.get(key) in (None, row.get(key)) for key in keys)
 
 
 def _scaling(
