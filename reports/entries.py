@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports.bench_page import bench_headline
 from reports.headline import Headline, moment_of, verify_headline
@@ -19,6 +19,7 @@ from reports.records import RecordsError, read_run
 from reports.tables import checks_frame, layers_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from reports.records import Run
@@ -107,8 +108,14 @@ def _readable(run: Run) -> Entry:
 
 
 def _cases(run: Run) -> list[str]:
-    """The cases of a verification: the worst of other cases is another figure."""
-    return sorted({str(r.get("case")) for r in run.of("check") if r.get("mode") == "isolated"})
+    """Cases and precisions of a verification: the worst of other ones is another figure."""
+    alone = [r for r in run.of("check") if r.get("mode") == "isolated"]
+    return sorted({f"{r.get('case')} {r.get('dtype')}" for r in alone if _is_float(r)})
+
+
+def _is_float(check: Mapping[str, Any]) -> bool:
+    """Whether a check is in the run's precision: token ids are integers in every run."""
+    return not str(check.get("dtype")).startswith(("int", "uint"))
 
 
 def run_lines(run: Run) -> dict[str, Point]:
@@ -130,12 +137,13 @@ def _verify_lines(run: Run) -> tuple[dict[str, Point], Headline]:
 
 def _bench_lines(run: Run) -> tuple[dict[str, Point], Headline]:
     lines = {}
-    for row in run.of("row"):
+    rows = run.of("row")
+    several = len({row.get("model") for row in rows if row.get("model")}) > 1
+    keys = ("model",) * several + ("workload", "arm", "device", "dtype")
+    for row in rows:
         median = figure(row.get("median_s"))
         if row.get("status") == "VALID" and median:
-            name = " ".join(
-                str(row[key]) for key in ("workload", "arm", "device", "dtype") if row.get(key)
-            )
+            name = " ".join(str(row[key]) for key in keys if row.get(key))
             interval = (figure(row.get("ci_lo_s")), figure(row.get("ci_hi_s")))
             lines[name] = Point(0, median, *interval)
     return lines, bench_headline(run)

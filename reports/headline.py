@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.kinds import logits_seen
 from reports.markdown import missing
-from reports.numbers import figure, multiple, percent, seconds, short_tap
+from reports.numbers import figure, multiple, percent, seconds, short, short_tap
 from reports.power import fault_matrix
 from reports.tables import worst
 
@@ -82,7 +82,7 @@ def _verdict(run: Run, checks: pd.DataFrame) -> tuple[str, str, str]:
     verdict = str((run.end or {}).get("verdict") or _verdict_so_far(checks))
     match verdict:
         case "PASS":
-            return verdict, "The same model", _passed(checks)
+            return verdict, "The same model", _passed(run, checks)
         case "FAIL":
             return verdict, "Not the same model", _failed(run, checks)
         case "UNDERPOWERED":
@@ -100,13 +100,14 @@ def _verdict_so_far(checks: pd.DataFrame) -> str:
     return next((v for v in ("FAIL", "ERROR", "UNDERPOWERED") if v in found), "INCOMPLETE")
 
 
-def _passed(checks: pd.DataFrame) -> str:
+def _passed(run: Run, checks: pd.DataFrame) -> str:
     alone = checks[checks["mode"] == "isolated"]
     if not len(alone):
         return "Every check passed."
     closest = worst(alone)
+    dtypes = " and ".join(map(str, (run.end or {}).get("dtypes") or ["float32"]))
     return (
-        f"Each of {alone['tap'].nunique()} places stays within what float32 allows, in "
+        f"Each of {alone['tap'].nunique()} places stays within what {dtypes} allows, in "
         f"{alone['case'].nunique()} cases. The closest comes to {percent(closest['used'])} of it: "
         f"{short_tap(closest['tap'])}."
     )
@@ -139,13 +140,27 @@ def _verify_figures(run: Run, checks: pd.DataFrame) -> list[Fact]:
         closest = worst(alone)
         more = f"{short_tap(closest['tap'])} in {closest['case']}"
         figures.append(Fact("of the allowed error, at most", percent(closest["used"]), more))
+    figures += _precision_figures(checks)
     figures += _logit_figures(checks)
     matrix = fault_matrix(run)
     if matrix and (weakest := matrix.weakest) and weakest.best:
-        value = f"{matrix.told} of {len(matrix.faults)}"
+        unseen = sum(fault.verdict == "SKIP" for fault in matrix.faults)
+        value = f"{matrix.told} of {len(matrix.faults) - unseen}"
         more = f"weakest margin {multiple(weakest.best.margin)} ({weakest.name})"
+        more += f"; {unseen} change nothing here" if unseen else ""
         figures.append(Fact("planted faults caught", value, more))
     return figures
+
+
+def _precision_figures(checks: pd.DataFrame) -> list[Fact]:
+    """The precision that the results have, of the device that has least."""
+    details = [d for d in checks.loc[checks["mode"] == "precision", "details"] if d]
+    found = [d for d in details if isinstance(d, dict) and figure(d.get("median_bits")) is not None]
+    if not found:
+        return []
+    least = min(found, key=lambda one: figure(one["median_bits"]) or 0.0)
+    more = f"{least.get('class')}; {short(least.get('least_bits'))} in the worst"
+    return [Fact("bits right, in the median", f"{figure(least['median_bits']):.1f}", more)]
 
 
 def _logit_figures(checks: pd.DataFrame) -> list[Fact]:

@@ -84,6 +84,7 @@ def _group(entries: list[Entry], number: int) -> Group:
     cases = len(entries[0].environment) - len(ALIKE) - 1
     if cases:
         parts.append(f"{cases} cases")
+    parts += _other_dtypes(entries[0].environment[len(ALIKE) + 1 :])
     if environment["candidate"] not in ("None", "impl"):
         parts.append(environment["candidate"])
     lines = _lines(entries)
@@ -96,6 +97,11 @@ def _group(entries: list[Entry], number: int) -> Group:
         places=_place_history(lines, entries) if several and kind == "verify" else None,
         steps=_all_steps(lines, entries),
     )
+
+
+def _other_dtypes(cases: Sequence[str]) -> list[str]:
+    """The precisions of a verification's cases, unless they are the default."""
+    return sorted({case.rpartition(" ")[2] for case in cases} - {"float32", "None"})
 
 
 def _all_steps(lines: dict[str, list[Point]], entries: Sequence[Entry]) -> list[str]:
@@ -140,14 +146,13 @@ def _steps(name: str, points: Sequence[Point], entries: Sequence[Entry]) -> list
     for before, after in pairwise(points):
         if is_step(before, after):
             change = f"{name}: {show(before.value)} to {show(after.value)}"
-            where = f"{_label(entries[after.run])} ({_changed(entries, after)})"
-            found.append((after.run, f"{change} at {where}"))
+            old, new = entries[before.run], entries[after.run]
+            found.append((after.run, f"{change} at {_label(new)} ({_changed(old, new)})"))
     return found
 
 
-def _changed(entries: Sequence[Entry], after: Point) -> str:
-    """What differs between a run and the one before it."""
-    old, new = entries[after.run - 1], entries[after.run]
+def _changed(old: Entry, new: Entry) -> str:
+    """What differs between a run and the one of the figure before it."""
     parts = []
     if old.commit != new.commit:
         parts.append(f"commit {old.commit or '?'} to {new.commit or '?'}")

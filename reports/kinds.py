@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from reports.numbers import figure, multiple, short_tap
@@ -59,7 +60,7 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
             case "precision":
                 return _precision_seen(details)
             case "observer":
-                changes = [figure(check.get("max_abs")) or 0.0 for check in checks]
+                changes = [_worst_of(check.get("max_abs")) for check in checks]
                 return f"largest change of a logit: {max(changes):.1e}"
             case "oracle":
                 return f"NumPy and Hugging Face differ by {gravest['relative']:.1e} at most"
@@ -110,13 +111,20 @@ def _precision_seen(details: Mapping[str, Any]) -> str:
 
 def logits_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
     """The largest divergence, and how many first choices differ; empty without figures."""
-    details = [check["details"] for check in checks if check.get("details")]
+    details = [one for check in checks if isinstance(one := check.get("details"), dict)]
+    details = [one for one in details if "kl_max" in one]
     if not details:
         return ""
-    kl = max(figure(one["kl_max"]) or 0.0 for one in details)
-    flips = sum(one["top1_flips"] for one in details)
-    positions = sum(one["positions"] for one in details)
+    kl = max(_worst_of(one["kl_max"]) for one in details)
+    flips = sum(one.get("top1_flips") or 0 for one in details)
+    positions = sum(one.get("positions") or 0 for one in details)
     return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
+
+
+def _worst_of(value: Any) -> float:
+    """A figure to take the largest of: what is not a number is worse than any."""
+    number = figure(value)
+    return 0.0 if number is None else math.inf if math.isnan(number) else number
 
 
 def _power_seen(checks: Sequence[Mapping[Any, Any]]) -> str:

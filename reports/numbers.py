@@ -103,7 +103,12 @@ def power_of_ten(exponent: int) -> str:
     """`10⁻⁷`; 1 and 10 as they are."""
     if exponent in (0, 1):
         return str(10**exponent)
-    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+    return "10" + superscript(exponent)
+
+
+def superscript(number: int) -> str:
+    """A whole number as an exponent is written."""
+    return str(number).translate(_SUPERSCRIPTS)
 
 
 def shape(value: Any) -> str:

@@ -18,6 +18,7 @@ from reports.kinds import MODES, SEEN, seen
 from reports.places import computing_taps, place_map
 from reports.power import fault_matrix
 from reports.tables import gravest_first, worst
+from reports.tidy import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -211,7 +212,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
 
 
 def _files(folder: Path) -> list[str]:
-    names = ("checks", "layers", "bench", "effects", "samples")
+    names = list(NAMES.values())
     candidates = [f"{name}.{end}" for name in names for end in ("md", "csv", "parquet")]
-    candidates += ["junit.xml", "records.jsonl"]
+    candidates += ["junit.xml", "records.jsonl", FILE]
     return [name for name in candidates if (folder / name).is_file()]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports import chart
-from reports.numbers import figure, percent, scientific, short_tap
+from reports.numbers import figure, percent, scientific, short_tap, superscript
 from reports.tables import worst_of
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-ROUNDOFF = 2.0**-24
-"""Half the gap between 1 and the next float32: the smallest error that one rounding makes."""
+DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8}
+"""Binary digits of a number's significand; one rounding errs by at most 2 to minus this, from 1."""
 
 ERROR_AID = (
     "Each place works on PyTorch's own activations, so errors do not add up: a point above the "
-    "band is a place that computes something else. The band is the worst that legitimate float32 "
-    "evaluations of the same place do."
+    "band is a place that computes something else. The band is the worst that legitimate "
+    "evaluations of the same place do in the same precision."
 )
 
 GROWTH_AID = (
@@ -69,15 +69,17 @@ def _error_chart(
     x_span, y_span = chart.spans(chart.WIDE, 320)
     x = chart.Scale(-1, len(taps), *x_span)
     known = [value for _, p in points for value in p.values() if value is not None]
-    y = chart.logarithmic([*known, ROUNDOFF], y_span)
+    dtype = _dtype(checks)
+    roundoff = 2.0 ** -DIGITS[dtype]
+    y = chart.logarithmic([*known, roundoff], y_span)
     marks = [*_blocks(taps, x, y_span), *_band(points, x, y)]
-    marks.append(chart.segment(x_span[0], y(ROUNDOFF), x_span[1], y(ROUNDOFF), "rule"))
+    marks.append(chart.segment(x_span[0], y(roundoff), x_span[1], y(roundoff), "rule"))
     if joined:
         marks += [_curve(points, key, x, y) for key in ("torch", "candidate")]
     for index, values in points:
         marks += _dots(x(index), y, rows[taps[index]], values)
-    legend = [("candidate", "candidate"), ("torch", "PyTorch"), ("band", "envelope of float32")]
-    legend.append(("rule", "one rounding, 2⁻²⁴"))
+    legend = [("candidate", "candidate"), ("torch", "PyTorch"), ("band", f"envelope of {dtype}")]
+    legend.append(("rule", f"one rounding, 2{superscript(-DIGITS[dtype])}"))
     if any(rows[taps[i]]["verdict"] == "FAIL" for i, _ in points):
         legend.insert(1, ("failed", "fails"))
     return chart.Chart(
@@ -85,6 +87,12 @@ def _error_chart(
         x_title="place, in the order of execution", y_title="rms error / rms of the tensor",
         x_ticks=_block_ticks(taps, x), y_ticks=y.ticks(), marks=marks, legend=legend,
     )  # fmt: skip
+
+
+def _dtype(checks: pd.DataFrame) -> str:
+    """The precision of the checks; of several, or where it is not recorded, float32."""
+    found = {str(dtype) for dtype in checks["dtype"]} & DIGITS.keys()
+    return found.pop() if len(found) == 1 else "float32"
 
 
 def _curve(

@@ -67,7 +67,7 @@ def place_map(layers: pd.DataFrame, computes: Iterable[str], first: str | None) 
     computed = set(computes)
     cells = [
         _cell(row, first)
-        for row in layers.to_dict("records")
+        for row in _gravest(layers.to_dict("records"))
         if row["tap"] in computed or _alone(row) != "PASS"
     ]
     inside = {cell.tap: match for cell in cells if (match := _BLOCK.match(cell.tap))}
@@ -96,6 +96,22 @@ def computing_taps(checks: pd.DataFrame) -> list[str]:
     alone = checks[checks["mode"] == "isolated"]
     some = alone["envelope_rms"].map(lambda value: (figure(value) or 0.0) > 0)
     return list(dict.fromkeys(alone.loc[some.astype(bool), "tap"]))
+
+
+def _gravest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
+    """One row for each tap: of several devices the one that fails, else that with the most used."""
+    found: dict[Any, Mapping[Any, Any]] = {}
+    for row in rows:
+        known = found.get(row["tap"])
+        if known is None or _gravity(row) > _gravity(known):
+            found[row["tap"]] = row
+    return list(found.values())
+
+
+def _gravity(row: Mapping[Any, Any]) -> tuple[bool, bool, float]:
+    used = figure(row["used"])
+    share = -1.0 if used is None else math.inf if math.isnan(used) else used
+    return _alone(row) not in ("PASS", "SKIP"), row.get("verdict_free") == "FAIL", share
 
 
 def _alone(row: Mapping[Any, Any]) -> str:

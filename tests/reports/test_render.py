@@ -12,6 +12,8 @@ import pytest
 from reports.__main__ import main
 from reports.records import RecordsError, read_run
 from reports.render import render
+from reports.roofline import rooflines
+from reports.scaling import scalings
 
 
 class Outside(HTMLParser):
@@ -244,3 +246,56 @@ def test_a_run_is_read_only(passing):
     render(passing)
     assert (passing / "records.jsonl").read_bytes() == before
     assert read_run(passing).end is not None
+
+
+def test_the_fit_shows_the_cost_of_a_pass(benched):
+    page = page_of(benched)
+    assert "a pass" in page
+    assert "250 µs" in page
+
+
+def test_models_of_one_run_are_not_mixed(make_run):
+    place = {"arm": "max", "device": "cpu", "dtype": "float32", "threads": 2}
+    rows = [
+        place | {"record": "row", "status": "VALID", "model": model, "workload": f"pp{length}",
+                 "n_prompt": length, "batch": 1, "median_s": scale * length}
+        for model, scale in (("small", 1e-5), ("large", 1e-3)) for length in (8, 32)
+    ]  # fmt: skip
+    points = [{key: row[key] for key in ("model", "workload")} | {"fitted_s": row["median_s"]}
+              for row in rows]  # fmt: skip
+    fit = place | {"record": "scaling", "model": "small, large", "points": points}
+    run = read_run(make_run("bench", [*rows, fit], {"rows": 4}))
+    (length,) = scalings(run)
+    tips = [mark.tip for mark in length.figure.marks if mark.tip]
+    assert len(tips) == 4
+    assert len([tip for tip in tips if "large" in tip]) == 2
+    assert len([mark for mark in length.figure.marks if mark.tag == "polyline"]) == 2
+
+
+def test_the_roof_is_the_best_of_all_ceilings(make_run):
+    place = {"device": "cpu", "dtype": "float32"}
+    row = place | {"record": "row", "status": "VALID", "workload": "pp8", "arm": "max",
+                   "flops": 1e9, "bytes": 1e7, "median_s": 0.01}  # fmt: skip
+    ceilings = [
+        place | {"record": "ceiling", "ceiling": name, "value": value}
+        for name, value in (("read", 30), ("read_weights", 120), ("gemm", 150), ("replay", 180))
+    ]
+    (roof,) = rooflines(read_run(make_run("bench", [row, *ceilings], {"rows": 1})))
+    texts = [mark.text for mark in roof.figure.marks if mark.text]
+    assert texts == ["multiply 180 GFLOP/s", "read 120 GB/s"]
+
+
+def test_figures_name_the_precision_of_the_run(make_run):
+    checks = [
+        {"record": "check", "mode": "isolated", "case": "given-1x8", "regime": "given",
+         "tap": "transformer.h.0", "device": "cpu", "dtype": "bfloat16", "verdict": "PASS",
+         "rms": 1e-3, "relative": 1e-3, "torch_rms": 1e-3, "envelope_rms": 2e-3, "used": 0.3},
+        {"record": "check", "mode": "precision", "case": "cpu", "verdict": "PASS", "details":
+         {"class": "bfloat16", "median_bits": 8.94, "least_bits": 8.4}},
+    ]  # fmt: skip
+    page = page_of(make_run("verify", checks, {"verdict": "PASS", "dtypes": ["bfloat16"]}))
+    assert "what bfloat16 allows" in page
+    assert "envelope of bfloat16" in page
+    assert "2⁻⁸" in page
+    assert "float32" not in page.partition("<main")[2].partition("<script")[0]
+    assert ">8.9" in page

@@ -3,6 +3,8 @@
 import pandas as pd
 import pytest
 
+from reports.kinds import logits_seen
+from reports.places import place_map
 from reports.records import RecordsError, RunWriter, read_run
 from reports.render import render
 from reports.tables import checks_frame, layers_frame, rows_frame
@@ -167,3 +169,22 @@ def test_null_and_ceilings_have_tables(tmp_path):
     text = (folder / "bench.md").read_text()
     assert "0.99 to 1.03" in text
     assert "180.5" in text
+
+
+def test_the_map_shows_the_device_that_fails(tmp_path):
+    checks = [
+        check("transformer.h.0", verdict="FAIL", used=3.0, device="cpu", envelope_rms=1e-7),
+        check("transformer.h.0", used=0.2, device="gpu", envelope_rms=1e-7),
+    ]
+    run = read_run(run_of(tmp_path, "verify", checks))
+    shown = place_map(layers_frame(checks_frame(run)), ["transformer.h.0"], None)
+    assert [cell.verdict for _, cells in shown.rows for cell in cells if cell] == ["FAIL"]
+
+
+def test_a_divergence_that_is_not_a_number_is_never_the_smaller_one():
+    details = [{"kl_max": value, "top1_flips": 0, "positions": 1} for value in (1e-9, "nan")]
+    assert "KL at most inf" in logits_seen([{"details": one} for one in details])
+
+
+def test_what_a_check_without_figures_says_is_nothing():
+    assert logits_seen([{"details": None}, {"details": {"diagnosis": "x"}}, {}]) == ""
