@@ -127,7 +127,8 @@ def _first_message(checks: pd.DataFrame, verdict: str) -> str:
     first = some.iloc[0]
     where = " ".join(filter(None, (short_tap(first["tap"]), str(first["case"] or ""))))
     rest = f" And {len(some) - 1} more." if len(some) > 1 else ""
-    return f"{where}: {first['message']}.{rest}"
+    message = "no reason was recorded" if missing(first["message"]) else first["message"]
+    return f"{where}: {message}.{rest}"
 
 
 def _verify_figures(run: Run, checks: pd.DataFrame) -> list[Fact]:
@@ -177,7 +178,7 @@ def _logit_figures(checks: pd.DataFrame) -> list[Fact]:
 def _skipped(checks: pd.DataFrame) -> list[Fact]:
     some = checks[checks["verdict"] == "SKIP"]
     pairs = zip(some["case"], some["message"], strict=True)
-    return [Fact(str(case), str(why)) for case, why in dict.fromkeys(pairs)]
+    return [Fact(str(case or "?"), str(why or "")) for case, why in dict.fromkeys(pairs)]
 
 
 def run_warnings(run: Run) -> list[str]:

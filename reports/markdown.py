@@ -109,6 +109,7 @@ def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:
     """Ratios of times, and what they say."""
     columns = ["workload", "device", "threads", "arm", "versus", "quads", "verdict"]
     shown = effects.reindex(columns=columns).map(_text)
+    effects = effects.reindex(columns=["ratio", "ci_lo", "ci_hi"])
     pairs = zip(effects["ci_lo"], effects["ci_hi"], strict=True)
     shown.insert(5, "ratio", effects["ratio"].map(_short))
     shown.insert(

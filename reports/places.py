@@ -124,7 +124,7 @@ def _cell(row: Mapping[Any, Any], first: str | None) -> Cell:
     used = figure(row["used"])
     alone = _alone(row)
     return Cell(
-        tap=row["tap"],
+        tap=str(row["tap"] or ""),
         verdict=alone,
         share=None if used is None else 1.0 if math.isnan(used) else min(1.0, used),
         free_failed=row.get("verdict_free") == "FAIL",

@@ -86,7 +86,7 @@ def fault_matrix(run: Run) -> Matrix | None:
     sightings = [record for record in run.of("fault") if record.get("applicable")]
     regimes = _unique(record.get("regime") for record in sightings)
     stages = _unique(stage_name(check["tap"]) for check in checks if check.get("tap"))
-    in_max = {c["case"]: c for c in run.of("check") if c.get("mode") == "max-power"}
+    in_max = {str(c.get("case")): c for c in run.of("check") if c.get("mode") == "max-power"}
     by_fault = {(record.get("fault"), record.get("regime")): record for record in sightings}
     faults = [_fault(check, stages, regimes, by_fault, in_max) for check in checks]
     faults.sort(key=lambda fault: fault.stage if fault.best else len(stages))

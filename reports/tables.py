@@ -186,4 +186,5 @@ def _frame(records: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFram
     """A frame with the known columns first, and whatever else the records hold behind them."""
     known = {"record": None} | dict.fromkeys(columns)
     others = [key for record in records for key in record if key not in known]
-    return pd.DataFrame(records, columns=[*columns, *dict.fromkeys(others)], dtype=object)
+    frame = pd.DataFrame(records, columns=[*columns, *dict.fromkeys(others)], dtype=object)
+    return frame.where(frame.notna(), None)  # else a key that a record has not would read "nan"

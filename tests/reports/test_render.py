@@ -248,6 +248,28 @@ def test_a_run_is_read_only(passing):
     assert read_run(passing).end is not None
 
 
+@pytest.mark.parametrize(
+    ("kind", "records"),
+    [
+        ("verify", [{"mode": "isolated", "verdict": "ERROR"}, {"mode": "logits", "verdict": "ERROR",
+                     "details": {}}, {"mode": "engine", "case": "a", "verdict": "FAIL"}]),
+        ("verify", [{"mode": "power", "verdict": "UNDERPOWERED"}, {"mode": "power", "case": "a",
+                     "verdict": "SKIP"}, {"mode": "max-power", "verdict": "PASS"}]),
+        ("bench", [{"record": "row", "status": "INVALID"}, {"record": "row", "status": "ERROR",
+                    "workload": "pp8"}, {"record": "null"}, {"record": "effect", "ratio": "nan"}]),
+    ],
+)  # fmt: skip
+def test_a_record_of_few_fields_does_no_harm(make_run, tmp_path, kind, records):
+    folder = make_run(kind, [{"record": "check"} | record for record in records])
+    summary = tmp_path / "summary.md"
+    render(folder, summary)
+    words = re.split(
+        r"<script>|[^\w]+", page_of(folder).partition("<main")[2].partition("<script")[0]
+    )
+    assert "nan" not in words or kind == "bench"
+    assert summary.read_text().startswith("## ")
+
+
 def test_the_fit_shows_the_cost_of_a_pass(benched):
     page = page_of(benched)
     assert "a pass" in page
