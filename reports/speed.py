@@ -96,7 +96,7 @@ def _null_band(run: Run, effect: Record) -> tuple[float, float] | None:
     margin = figure(effect.get("margin"))
     if margin and math.isfinite(margin) and margin > 1:
         return 1 / margin, margin
-    place = ("workload", "device", "dtype")
+    place = ("model", "workload", "device", "dtype", "threads")
     for null in run.of("null"):
         if all(null.get(key) == effect.get(key) for key in place):
             low, high = figure(null.get("ci_lo")), figure(null.get("ci_hi"))
