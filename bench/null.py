@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from scipy import stats
 
-from bench.arms import ARMS
+from bench.arms import ARMS, CANDIDATE
 from bench.cli import INTERRUPTED
 from bench.contestant import Contestant, check_weights
 from bench.live import LiveView
@@ -150,8 +150,8 @@ def _parser() -> Parser:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    if len(options.arms) != 1 or ARMS[options.arms[0]].peer:
-        raise UsageError("null: --arms takes one arm, which is no peer")
+    if len(options.arms) != 1 or ARMS[options.arms[0]].peer or options.arms == [CANDIDATE]:
+        raise UsageError("null: --arms takes one arm, which is no peer and no candidate")
     if options.threads > default_threads():
         raise UsageError(
             f"null: {options.threads} is more than the {default_threads()} usable CPUs"

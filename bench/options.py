@@ -79,6 +79,11 @@ def _add_workloads(group: argparse._ArgumentGroup) -> None:
 def _add_arms(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     arms_option(group, list(DEFAULT_ARMS))
+    add("--candidate", metavar="FILE.py:NAME",
+        help="your own MAX GPT-2, as python -m verify takes it: the arm `candidate`")  # fmt: skip
+    add("--pairing", metavar="FILE.toml", help="its pairing file, which python -m verify writes")
+    add("--output", choices=["logits", "hidden"], default="logits",
+        help="what it returns (logits)")  # fmt: skip
     add(
         "--dtype",
         type=_dtypes,

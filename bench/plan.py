@@ -14,6 +14,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """The model that `--candidate` names.
+
+    Attributes:
+        candidate: `FILE.py:NAME` or `package.module:NAME`.
+        sha256: of that file.
+        pairing: the pairing file; empty for none.
+        output: `logits` or `hidden`.
+    """
+
+    candidate: str
+    sha256: str
+    pairing: str = ""
+    output: str = "logits"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options of `python -m verify` and of a worker that say the same."""
+        pairing = ["--pairing", self.pairing] if self.pairing else []
+        output = ["--output", self.output] if self.output != "logits" else []
+        return ["--candidate", self.candidate, *pairing, *output]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to measure of one checkpoint.
 
@@ -30,6 +54,7 @@ class Plan:
         blocks: turns of each arm, of each workload; None measures as long as the budget lasts.
         seed: draws token ids, the order of turns, resamples, and the weights of `random:`.
         cold: start each arm that compiles once with empty caches before.
+        named: what the arm `candidate` runs; None where it takes no part.
     """
 
     model: str
@@ -44,6 +69,7 @@ class Plan:
     blocks: int | None
     seed: int
     cold: bool = False
+    named: Named | None = None
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -63,4 +89,5 @@ class Plan:
         return [
             role, "--model", self.model, *revision, "--device", device, "--seed", str(self.seed),
             "--threads", str(threads), "--workloads", workloads,
+            *(self.named.arguments if self.named else []),
         ]  # fmt: skip

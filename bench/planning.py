@@ -7,12 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.arms import ARMS, labels_of, spec_of, with_null
-from bench.plan import Plan
+from bench.arms import ARMS, CANDIDATE, labels_of, spec_of, with_null
+from bench.plan import Named, Plan
 from bench.process import Worker
 from bench.workloads import workloads
 from reference.load import load
 from reports.files import check_target
+from verify.factory import source_sha256
+from verify.guard import CandidateError
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +40,9 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
     wanted = workloads(options.p, options.n, options.d, options.b, options.logits)
     if not wanted:
         raise UsageError("there is nothing to time: -p and -n are both 0")
-    arms = with_null(labels_of(in_dtypes(options.arms, options.dtype)))
+    named = find_candidate(options)
+    own = [CANDIDATE] if named and CANDIDATE not in options.arms else []
+    arms = with_null(labels_of(in_dtypes([*own, *options.arms], options.dtype)))
     models = dict.fromkeys(options.model or ["tiny"])
     checkpoints = [load(name, revision=options.revision, seed=options.seed) for name in models]
     for checkpoint in checkpoints:
@@ -58,10 +62,37 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
             blocks=options.blocks,
             seed=options.seed,
             cold=options.cold,
+            named=named,
         )
         for checkpoint in checkpoints
     ]
     return plans, skipped
+
+
+def find_candidate(options: argparse.Namespace) -> Named | None:
+    """What `--candidate` names; its code is not run here.
+
+    Raises:
+        UsageError: where it is not there, or misses.
+    """
+    if options.candidate is None:
+        if CANDIDATE in options.arms or options.pairing or options.output != "logits":
+            raise UsageError(
+                "the arm candidate, --pairing and --output need --candidate FILE.py:NAME"
+            )
+        return None
+    if options.pairing and not Path(options.pairing).is_file():
+        raise UsageError(f"--pairing: there is no file {options.pairing}")
+    try:
+        sha256 = source_sha256(options.candidate)
+    except CandidateError as error:
+        raise UsageError(str(error)) from None
+    return Named(
+        candidate=options.candidate,
+        sha256=sha256,
+        pairing=options.pairing or "",
+        output=options.output,
+    )
 
 
 def in_dtypes(arms: Sequence[str], dtypes: Sequence[str]) -> list[str]:

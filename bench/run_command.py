@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench import run as runs
-from bench.arms import spec_of
+from bench.arms import CANDIDATE, spec_of
 from bench.cli import INTERRUPTED
 from bench.display import WIDTH, notes, show
 from bench.effects import make_effects, make_nulls
@@ -114,7 +114,8 @@ def _unverified(
                 impl_sha256=environment["impl_sha256"],
                 max_version=environment["versions"]["max"],
                 device=device,
-                engine=engine,
+                engine="" if engine == CANDIDATE else engine,
+                **_named(plan, engine),
             ),
             ROOT,
         )
@@ -122,6 +123,13 @@ def _unverified(
         for device in plan.devices
         for engine in dict.fromkeys(spec_of(arm).engine for arm in plan.arms if _candidate(arm))
     }
+
+
+def _named(plan: Plan, engine: str) -> dict[str, str]:
+    """Whose file must have been verified, where it is not impl's model."""
+    if engine != CANDIDATE or plan.named is None:
+        return {}
+    return {"candidate": plan.named.candidate, "candidate_sha256": plan.named.sha256}
 
 
 def _candidate(arm: str) -> bool:
@@ -132,6 +140,8 @@ def _verify_command(plan: Plan, engine: str) -> str:
     parts = ["python -m verify --model", plan.model]
     parts += ["--revision", plan.revision] if plan.revision else []
     parts += ["--seed", str(plan.seed)] if plan.seed and plan.model.startswith("random:") else []
+    if engine == CANDIDATE and plan.named:
+        return " ".join([*parts, *plan.named.arguments])
     parts += ["--engines", engine] if engine not in ("", "auto") else []  # auto is the default
     return " ".join(parts)
 
@@ -141,8 +151,9 @@ def _warn(console: Console, plans: Sequence[Plan], unverified: Mapping[Any, str]
     for (model, device, engine), reason in unverified.items():
         if reason:
             which = f"{model}, " if len(plans) > 1 else ""
-            kind = f"engine {engine}" if engine else "model without a cache"
-            text = f"MAX's {kind} ({which}{device}) will show no speed: {reason}"
+            kind = f"MAX's engine {engine}" if engine else "MAX's model without a cache"
+            kind = "The candidate" if engine == CANDIDATE else kind
+            text = f"{kind} ({which}{device}) will show no speed: {reason}"
             console.print(text, style="yellow", markup=False, highlight=False)
 
 

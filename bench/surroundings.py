@@ -33,11 +33,18 @@ def environment_of(plans: Sequence[Plan]) -> dict[str, Any]:
             "seed": first.seed,
             "threads": list(first.threads),
             "gpus": describe_gpus() if accelerator else [],
+            **_candidate(first),
         },
     )
     if any(spec_of(arm).peer for arm in first.arms):
         environment["versions"] |= peer_versions()
     return environment
+
+
+def _candidate(plan: Plan) -> dict[str, str]:
+    if plan.named is None:
+        return {}
+    return {"candidate": plan.named.candidate, "candidate_sha256": plan.named.sha256}
 
 
 def peer_versions() -> dict[str, str | None]:

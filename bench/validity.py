@@ -2,7 +2,8 @@
 
 A verification is a finished run of `python -m verify` of impl's own model whose environment has the
 same weights, the same code of `impl/` and the same MAX, on the same device; for an engine, one that
-checked this very engine (`--engines`), else one in float32.
+checked this very engine (`--engines`), else one in float32. For the model that `--candidate` names
+it is a run of this candidate, whose file was the same.
 Of all such runs the newest decides.
 """
 
@@ -27,6 +28,8 @@ class Subject:
     Attributes:
         command: the verification that is asked for where there is none.
         engine: as `python -m verify --engines` names it; empty for the model without a cache.
+        candidate: `impl`, or `FILE.py:NAME`, of which NAME counts.
+        candidate_sha256: of that file; empty for `impl`.
     """
 
     command: str
@@ -35,6 +38,8 @@ class Subject:
     max_version: str | None
     device: str
     engine: str
+    candidate: str = "impl"
+    candidate_sha256: str = ""
 
 
 def why_unverified(subject: Subject, root: Path) -> str:
@@ -56,7 +61,7 @@ def why_unverified(subject: Subject, root: Path) -> str:
 
 
 def _runs(root: Path, subject: Subject) -> Iterator[Run]:
-    """Every readable verification of these weights and impl's own model, each once."""
+    """Every readable verification of these weights and this model, each once."""
     folders = {path.parent.resolve() for path in root.glob(f"runs/*/{RECORDS}")}
     folders |= {path.parent.resolve() for path in root.glob(f"latest/verify/{RECORDS}")}
     for folder in folders:
@@ -72,8 +77,14 @@ def _same_model(header: Mapping[str, Any], subject: Subject) -> bool:
     environment = header.get("environment") or {}
     return (
         environment.get("weights_sha256") == subject.weights_sha256
-        and environment.get("candidate", "impl") == "impl"
+        and _name(environment.get("candidate", "impl")) == _name(subject.candidate)
+        and (environment.get("candidate_sha256") or "") == subject.candidate_sha256
     )
+
+
+def _name(candidate: str) -> str:
+    """What is called in a candidate's file, wherever that lies."""
+    return candidate.rpartition(":")[2]
 
 
 def _same_code(run: Run, subject: Subject) -> bool:
@@ -105,4 +116,6 @@ def _nearest(finished: list[Run], subject: Subject) -> str:
     if finished:
         what = f"the engine {subject.engine}" if subject.engine else "the model"
         return f"{what} was not verified with these weights on {subject.device}"
+    if subject.candidate != "impl":
+        return f"{subject.candidate}, as the file is now, was never verified with these weights"
     return "these weights were never verified"

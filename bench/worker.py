@@ -102,15 +102,18 @@ class Phases:
 def _arm_role(options: argparse.Namespace) -> tuple[Reply, Answer]:
     """Load an arm and make it ready, each phase timed."""
     phases = Phases()
-    from bench.arms import spec_of
+    from bench.arms import CANDIDATE, spec_of
     from bench.server import ArmServer, load_checkpoint
     from bench.workloads import Workload
 
-    module, _, name = spec_of(options.role).adapter.partition(":")
+    spec = spec_of(options.role)
+    module, _, name = spec.adapter.partition(":")
     adapter = getattr(importlib.import_module(module), name)
     phases.end("import")
     checkpoint = load_checkpoint(options)
-    arm: Arm = adapter(checkpoint, options.device, options.threads)
+    names = ("candidate", "pairing", "output") if spec.engine == CANDIDATE else ()
+    named = {name: getattr(options, name) for name in names}
+    arm: Arm = adapter(checkpoint, options.device, options.threads, **named)
     phases.end("load")
     arm.compile([Workload(**fields) for fields in json.loads(options.workloads)])
     phases.end("compile", exists=arm.compiles)
@@ -136,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workloads", default="[]", help="JSON list")
+    parser.add_argument("--candidate", default="")
+    parser.add_argument("--pairing", default="")
+    parser.add_argument("--output", default="logits")
     return parser
 
 

@@ -247,15 +247,15 @@ class Candidate:
     ) -> None:
         self.device = device
         self.name = name
-        self._model = weightless(model, name)
-        paths = paths_of(self._model)
-        self.parameter_names = [name for name, _ in self._model.parameters]
+        self.model = weightless(model, name)
+        paths = paths_of(self.model)
+        self.parameter_names = [name for name, _ in self.model.parameters]
         shared = program
         program = Program() if shared is None else shared
         ids = types or [input_type(device)]
         others = program if shared is None else Program()  # thrown away
-        stage(f"{name}plain", self._model, ids, others)
-        seen = stage_tapped(f"{name}tapped", self._model, ids, paths, others, result)
+        stage(f"{name}plain", self.model, ids, others)
+        seen = stage_tapped(f"{name}tapped", self.model, ids, paths, others, result)
         self.taps = list(seen)
         cut = cut or (lambda _: True)
         self._given_types = {
@@ -264,9 +264,9 @@ class Candidate:
             if not tap.endswith(INPUT) and tap != result and cut(tap)
         }
         self.forced_taps = stage_forced(
-            f"{name}forced", self._model, ids, paths, self._given_types, program, result
+            f"{name}forced", self.model, ids, paths, self._given_types, program, result
         )
-        stage(f"{name}weights", lambda: [w for _, w in self._model.parameters], [], others)
+        stage(f"{name}weights", lambda: [w for _, w in self.model.parameters], [], others)
         if shared is None:
             self._compiled = CompiledProgram(program, device)
 
@@ -351,7 +351,7 @@ class BoundCandidate:
         self, program: Candidate, models: Mapping[str, Any], weights: dict[str, Array]
     ) -> None:
         self.program = program
-        self._models = models
+        self.models = models
         self._weights = weights
 
     def logits(self, ids: Array) -> Array:
@@ -376,5 +376,5 @@ class BoundCandidate:
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
         buffers = [to_buffer(array).to(self.program.device) for array in arrays]
         return [
-            to_array(out) for out in self._models[f"{self.program.name}{graph}"].execute(*buffers)
+            to_array(out) for out in self.models[f"{self.program.name}{graph}"].execute(*buffers)
         ]

@@ -32,11 +32,11 @@ from verify.cases import chosen_shapes
 from verify.decoder import SIZES, verify_decoder
 from verify.display import WIDTH, show
 from verify.engine import Form
-from verify.factory import load_factory
+from verify.factory import source_sha256
 from verify.guard import CandidateError
-from verify.pairing import PairingError, from_toml, to_toml
+from verify.pairing import PairingError, to_toml
 from verify.pairing_table import pairing_table
-from verify.prepare import OUTPUTS, Subject
+from verify.prepare import OUTPUTS, Subject, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, report, verify
 from verify.sandbox import OWN_CODE_S, say, write_error
 from verify.steps import cli as steps
@@ -230,16 +230,14 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _subject(options: argparse.Namespace, n_layer: int) -> Subject:
-    """The candidate that is named, with what a pairing file corrects."""
-    corrections = None
-    if options.pairing and options.pairing.exists():
-        corrections = from_toml(options.pairing, n_layer)
-    return Subject(
-        name=options.candidate.rpartition(":")[2],
-        factory=load_factory(options.candidate),
-        output=options.output,
-        corrections=corrections,
-    )
+    return subject_of(options.candidate, options.pairing, options.output, n_layer)
+
+
+def _candidate(reference: str | None) -> dict[str, str]:
+    """What the run's environment tells of the candidate."""
+    if reference is None:
+        return {"candidate": "impl"}
+    return {"candidate": reference, "candidate_sha256": source_sha256(reference)}
 
 
 def _check_json(path: Path) -> None:
@@ -269,7 +267,7 @@ def _run(plan: Plan, options: argparse.Namespace, command: Sequence[str]) -> int
     environment = collect(
         weights_sha256=plan.checkpoint.sha256,
         accelerator=next((name for name in plan.devices if name != "cpu"), None),
-        extra={"model": plan.checkpoint.name, "candidate": options.candidate or "impl"},
+        extra={"model": plan.checkpoint.name, **_candidate(options.candidate)},
     )
     writer = RunWriter("verify", command=command, environment=environment, out=options.out)
     with writer:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,7 @@ def load_factory(reference: str) -> Callable[[Any], Any]:
     Raises:
         CandidateError: if there is no such file, name or module, or importing it fails.
     """
-    where, colon, name = reference.rpartition(":")
-    if not colon or not where or not name:
-        raise CandidateError(
-            f"--candidate {reference!r} is not FILE.py:NAME or package.module:NAME"
-        )
+    where, name = _parts(reference)
     with guarded(f"importing {where}"):
         module = (
             _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
@@ -48,3 +46,42 @@ def _import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))  # for what lies beside the file
     spec.loader.exec_module(module)
     return module
+
+
+def source_sha256(reference: str) -> str:
+    """Hash of the file that `FILE.py:NAME` or `package.module:NAME` lies in; nothing is imported.
+
+    What that file imports is no part of the hash.
+
+    Raises:
+        CandidateError: if there is no such file or module.
+    """
+    where, _ = _parts(reference)
+    path = Path(where) if where.endswith(".py") else _module_file(where)
+    if path is None:
+        raise CandidateError(f"there is no module {where}")
+    if not path.is_file():
+        raise CandidateError(f"there is no file {path}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _parts(reference: str) -> tuple[str, str]:
+    where, colon, name = reference.rpartition(":")
+    if not colon or not where or not name:
+        raise CandidateError(
+            f"--candidate {reference!r} is not FILE.py:NAME or package.module:NAME"
+        )
+    return where, name
+
+
+def _module_file(name: str) -> Path | None:
+    """Where a module lies, found without running the packages that it is in."""
+    places = None
+    spec = None
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:count]), places)
+        if spec is None:
+            return None
+        places = spec.submodule_search_locations or []
+    return Path(spec.origin) if spec and spec.origin else None

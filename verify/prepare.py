@@ -13,15 +13,17 @@ from max.experimental.tensor import Tensor
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
 from reference.oracle import Oracle
+from verify.factory import load_factory
 from verify.guard import CandidateError, a, compiling, guarded
 from verify.metrics import rms
 from verify.outline import BATCH, LENGTH, gpt2_outline
 from verify.paired import PairedCandidate, examine
-from verify.pairing import Corrections
+from verify.pairing import Corrections, from_toml
 from verify.propose import propose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from max.driver import Device
     from max.dtype import DType
@@ -53,6 +55,21 @@ class Subject:
     factory: Callable[[Any], Any]
     output: str = "logits"
     corrections: Corrections | None = None
+
+
+def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) -> Subject:
+    """The candidate that `FILE.py:NAME` names, with what a pairing file corrects, if it is there.
+
+    Raises:
+        CandidateError, verify.pairing.PairingError: where either cannot be read.
+    """
+    corrections = from_toml(pairing, n_layer) if pairing and pairing.exists() else None
+    return Subject(
+        name=candidate.rpartition(":")[2],
+        factory=load_factory(candidate),
+        output=output,
+        corrections=corrections,
+    )
 
 
 class WithHead(Module[[Tensor], Tensor]):

@@ -71,6 +71,10 @@ class Arm(ABC):
         return None
 
 
+CANDIDATE = "candidate"
+"""The arm of the model that `--candidate` names."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArmSpec:
     """What the parent process knows of an arm without importing it.
@@ -80,7 +84,7 @@ class ArmSpec:
         kv_cache: whether generation keeps keys and values, rather than computing them anew.
         candidate: whether it runs the MAX model, whose speed counts only when it is verified.
         engine: which engine that is, as `python -m verify --engines` names it; empty for the model
-            without a cache.
+            without a cache; `CANDIDATE` for the model that `--candidate` names.
         dtype: of the weights.
         kv_dtype: of the cache; empty where it is that of the weights.
         coarse: the dtype that its results are judged by, where that is not `dtype`: `float16`, by
@@ -131,6 +135,9 @@ ARMS: dict[str, ArmSpec] = {
     ),
     "max-stock": ArmSpec("bench.arms.max_engine:MaxStock", candidate=True, engine="stock"),
     "max-readable": ArmSpec("bench.arms.max_readable:MaxReadable", kv_cache=False, candidate=True),
+    CANDIDATE: ArmSpec(
+        "bench.arms.candidate:OwnModel", kv_cache=False, candidate=True, engine=CANDIDATE
+    ),
     "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
     "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),
     "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),

@@ -15,12 +15,13 @@ from impl.sampling import Sampler
 from reports.environment import package_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
     from bench.arms import Stamp
     from bench.workloads import Logits, Workload
+    from impl.next_token import NextToken
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
@@ -30,6 +31,8 @@ class MaxReadable(Arm):
     """What `python -m impl` runs; MAX takes its threads from the CPU affinity."""
 
     compiles: ClassVar[bool] = True
+    _all: Callable[[Array], Array]
+    _last: NextToken
 
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
         try:

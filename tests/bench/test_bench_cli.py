@@ -10,13 +10,16 @@ import pytest
 from bench import planning, run_command
 from bench.cli import main
 from bench.options import make_parser
-from bench.planning import UsageError, find_devices, in_dtypes
+from bench.planning import UsageError, find_devices, in_dtypes, make_plans
 from bench.process import WorkerError
+from bench.surroundings import environment_of
 from bench.workloads import Workload
 from reports.records import RunWriter, read_run
 from tests.bench.helpers import contestant, group
+from verify.factory import source_sha256
 
 CPU = ["--model", "random:tiny", "--device", "cpu"]
+OWN = "tests/verify/candidates/own_names.py:MyGPT"
 
 
 @pytest.fixture
@@ -54,6 +57,12 @@ def refused(capsys, arguments):
         ([*CPU, "--dtype", "float16"], "unknown dtype 'float16'"),
         ([*CPU, "--arms", "openvino", "--dtype", "bfloat16"], "openvino has no bfloat16"),
         (["sing"], "unknown command 'sing'"),
+        ([*CPU, "--candidate", "mine.py"], "is not FILE.py:NAME"),
+        ([*CPU, "--candidate", "nowhere.py:Model"], "there is no file nowhere.py"),
+        ([*CPU, "--candidate", "no_such.model:Model"], "there is no module no_such.model"),
+        ([*CPU, "--candidate", OWN, "--pairing", "nowhere.toml"], "there is no file nowhere.toml"),
+        ([*CPU, "--arms", "candidate"], "need --candidate"),
+        ([*CPU, "--pairing", "mine.toml"], "need --candidate"),
         ([*CPU, "--logits", "first"], "first"),
         ([*CPU, "-p", "0", "-n", "0"], "nothing to time"),
         (["-p", "-1"], "'-1'"),
@@ -73,6 +82,26 @@ def refused(capsys, arguments):
 def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(root, capsys, arguments, part):
     assert part in refused(capsys, arguments)
     assert list(root.iterdir()) == []
+
+
+def test_a_candidate_takes_part_beside_the_other_arms_and_every_worker_is_told_of_it(root):
+    options = make_parser().parse_args([*CPU, "--candidate", OWN, "--output", "hidden"])
+    (plan,), _ = make_plans(options)
+    assert plan.arms == ["candidate", "max", "torch", "torch#2"]
+    assert plan.named.arguments == ["--candidate", OWN, "--output", "hidden"]
+    assert plan.worker_arguments("candidate", "cpu", 1)[-4:] == plan.named.arguments
+    environment = environment_of([plan])
+    assert environment["candidate"] == OWN
+    assert environment["candidate_sha256"] == source_sha256(OWN)
+
+
+def test_the_reason_names_the_verification_that_a_candidate_wants(root):
+    options = make_parser().parse_args([*CPU, "--candidate", OWN])
+    (plan,), _ = make_plans(options)
+    reasons = run_command._unverified([plan], environment_of([plan]))
+    reason = reasons[plan.model, "cpu", "candidate"]
+    command = f"python -m verify --model random:tiny --candidate {OWN}"
+    assert reason.endswith(f"was never verified with these weights: run `{command}` first")
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(root, capsys):

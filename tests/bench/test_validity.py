@@ -72,6 +72,44 @@ def test_a_verification_of_another_candidate_says_nothing_of_impl(tmp_path):
     assert "never verified" in why_unverified(SUBJECT, tmp_path)
 
 
+OWN = {"candidate": "mine.py:Model", "candidate_sha256": "c"}
+
+
+def test_a_candidate_counts_where_this_very_file_was_verified(tmp_path):
+    subject = replace(SUBJECT, candidate="folder/mine.py:Model", candidate_sha256="c")
+    assert "was never verified" in why_unverified(subject, tmp_path)
+    verified(tmp_path)  # impl's own model says nothing of it
+    assert "was never verified" in why_unverified(subject, tmp_path)
+    verified(tmp_path, environment=OWN)
+    assert why_unverified(subject, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"candidate_sha256": "d"}, "as the file is now, was never verified"),
+        ({"candidate": "mine.py:Other"}, "mine.py:Other, as the file is now, was never verified"),
+        ({"weights_sha256": "x"}, "was never verified with these weights"),
+        ({"max_version": "27.0.0"}, "has changed"),
+        ({"device": "gpu"}, "not verified with these weights on gpu"),
+    ],
+)
+def test_another_candidate_file_weights_max_or_device_does_not_count(tmp_path, change, reason):
+    verified(tmp_path, environment=OWN)
+    assert reason in why_unverified(replace(SUBJECT, **OWN | change), tmp_path)
+
+
+def test_a_candidate_that_was_verified_before_files_were_hashed_does_not_count(tmp_path):
+    verified(tmp_path, environment={"candidate": "mine.py:Model"})
+    assert "was never verified" in why_unverified(replace(SUBJECT, **OWN), tmp_path)
+
+
+def test_a_candidate_in_bfloat16_alone_does_not_count(tmp_path):
+    end = {"verdict": "PASS", "devices": ["cpu"], "dtypes": ["bfloat16"]}
+    verified(tmp_path, environment=OWN, end=end)
+    assert "was not verified" in why_unverified(replace(SUBJECT, **OWN), tmp_path)
+
+
 def test_an_interrupted_verification_does_not_count(tmp_path):
     verified(tmp_path, finish=False)
     assert "never verified" in why_unverified(SUBJECT, tmp_path)
