@@ -10,6 +10,7 @@ import pytest
 
 from reports.records import read_run
 from verify.cli import main
+from verify.factory import source_sha256
 
 ROOT = Path(__file__).parents[2]
 FAULTY = "tests/verify/candidates/gelu_erf.py:model"
@@ -118,6 +119,8 @@ def test_one_gelu_by_erf_fails_and_is_blamed_on_its_layer(tmp_path):
     assert outcome["verdict"] == "FAIL"
     assert outcome["first_divergence"]["tap"] == "transformer.h.3.mlp.act"
     assert "[gelu_erf]" in outcome["first_divergence"]["diagnosis"]
+    assert outcome["environment"]["candidate"] == FAULTY
+    assert outcome["environment"]["candidate_sha256"] == source_sha256(FAULTY)
     alone = {
         c["tap"] for c in outcome["checks"] if c["mode"] == "isolated" and c["verdict"] == "FAIL"
     }
