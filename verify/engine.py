@@ -25,7 +25,7 @@ from verify.faults import MARGIN
 from verify.rule import Check, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from impl.config import GPT2Config
     from reference.checkpoint import Checkpoint
@@ -200,8 +200,16 @@ def _fault_check(fault: CacheFault, case: Case, oracle: Oracle, expected: Expect
     )
 
 
-def fits(config: GPT2Config, case: Case) -> bool:
-    """Whether a case is worth an engine's time: a batch with a mask's edge, or a full context."""
+def worth_reading(config: GPT2Config, cases: Sequence[Case]) -> set[str]:
+    """Names of the cases that engines read: the telling ones, or the largest where none is.
+
+    Telling is a batch with a mask's edge, or a full context.
+    """
+    telling = {case.name for case in cases if _is_telling(config, case)}
+    return telling or {max(cases, key=lambda case: case.ids.size).name}
+
+
+def _is_telling(config: GPT2Config, case: Case) -> bool:
     batch, length = case.ids.shape
     return case.ids.shape == (2, min(33, config.n_positions)) or (
         batch == 1 and length == config.n_positions

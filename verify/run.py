@@ -29,7 +29,7 @@ from verify.cases import (
 from verify.checks import LOGITS, check_case, perplexity_check
 from verify.controls import must_fail
 from verify.diagnosis import diagnose
-from verify.engine import Form, cache_fault_checks, engine_checks, fits, quality_check
+from verify.engine import Form, cache_fault_checks, engine_checks, quality_check, worth_reading
 from verify.max_faults import max_fault_checks
 from verify.metamorphic import metamorphic_checks
 from verify.paired import PairedCandidate
@@ -40,7 +40,7 @@ from verify.rule import MAX_FACTOR, Check, Verdict
 from verify.text import greedy_check, held_out_ids, text_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
@@ -264,10 +264,11 @@ def _check_regime(
     if not outcome.expected:
         yield from _coverage_checks(outcome, candidate, references, cases[0].ids)
     outcome.largest_envelope = 0.0
+    read_by_engines = worth_reading(checkpoint.config, cases) if plan.engines else ()
     cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
     for case in cases:
         status(case.name)
-        yield from _check_case(plan, case, bound, references, outcome)
+        yield from _check_case(plan, case, bound, references, outcome, read_by_engines)
     status(f"{device}, {regime}: invariances")
     yield from metamorphic_checks(
         bound,
@@ -294,6 +295,7 @@ def _check_case(
     bound: BoundCandidate,
     references: References,
     outcome: Outcome,
+    read_by_engines: Collection[str],
 ) -> Iterator[Check]:
     """The checks of one case, a diagnosis of its first failure, and what the case could notice."""
     expected = references.expectation(case, bound.program.given_taps)
@@ -320,7 +322,7 @@ def _check_case(
         return
     if case.ids.shape == PROBE_SIZE:
         yield from must_fail(case, expected, plan.dtype)
-    if plan.engines and fits(references.checkpoint.config, case):
+    if case.name in read_by_engines:
         yield from _check_engines(plan, case, expected, references, outcome)
     outcome.largest_envelope = max(outcome.largest_envelope, expected.free_envelope[LOGITS].max)
 

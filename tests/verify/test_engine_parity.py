@@ -7,14 +7,33 @@ import pytest
 
 from impl import engine as engines
 from verify.cached import FAULTS, CachedOracle, read_in_parts
+from verify.cases import random_cases
 from verify.checks import LOGITS
-from verify.engine import Form, cache_fault_checks, engine_checks, quality_check
+from verify.engine import (
+    Form,
+    cache_fault_checks,
+    engine_checks,
+    quality_check,
+    worth_reading,
+)
 
 
 @pytest.fixture(scope="session")
 def batch(cases):
     """Two rows of 33 tokens, and what they are compared with."""
     return cases[0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "read"),
+    [
+        ([(1, 1), (2, 33), (10, 3)], {"given-2x33"}),
+        ([(1, 1), (1, 33), (1, 9)], {"given-1x33"}),  # no batch is asked for: the largest
+    ],
+)
+def test_engines_read_something_in_every_run(checkpoint, sizes, read):
+    found = random_cases(checkpoint.config, "given", sizes, seed=0, device="cpu")
+    assert worth_reading(checkpoint.config, found) == read
 
 
 @pytest.mark.compiles
