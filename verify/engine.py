@@ -96,8 +96,9 @@ def engine_checks(
             expected.free[LOGITS][rows, positions], expected.torch_free[LOGITS][rows, positions],
             expected.free_envelope[LOGITS], "float32",
         )  # fmt: skip
+        shape = (*case.ids.shape, found.shape[-1])
         details = {"way": name, "engine": str(form), "path": engine.kernel_path}
-        yield replace(check, case=f"{form}-{name}-{case.name}", details=details)
+        yield replace(check, case=f"{case.name}-{form}-{name}", shape=shape, details=details)
 
 
 def quality_check(form: Form, case: Case, truth: Expectation, held: Expectation) -> Check:
@@ -115,7 +116,7 @@ def quality_check(form: Form, case: Case, truth: Expectation, held: Expectation)
         "positions": int(divergence.size),
     }
     return Check(
-        case=f"{form}-{case.name}", mode="engine-quality", tap=LOGITS, verdict="PASS",
+        case=f"{case.name}-{form}", mode="engine-quality", tap=LOGITS, verdict="PASS",
         shape=exact.shape, dtype=form.dtype, details=details,
     )  # fmt: skip
 
@@ -166,7 +167,7 @@ def cache_fault_checks(case: Case, oracle: Oracle, expected: Expectation) -> Ite
     sound = read_in_parts(CachedOracle(oracle), case.ids)
     distance = float(np.abs(sound - truth).max() / np.abs(truth).max())
     yield Check(
-        case=f"cache-{case.name}",
+        case=f"{case.name}-cache",
         mode="oracle",
         tap=LOGITS,
         verdict="PASS" if distance <= CONTROL_TOLERANCE else "ERROR",

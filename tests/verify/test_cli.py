@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.validity import Subject, why_unverified
 from reports.records import read_run
 from verify.cli import main
 from verify.factory import source_sha256
@@ -85,6 +86,21 @@ def test_the_records_hold_every_check(correct):
     assert run.end["verdict"] == "PASS"
     assert (folder / "checks.csv").is_file()
     assert (folder / "checks.md").is_file()
+
+
+@pytest.mark.compiles
+def test_the_benchmark_counts_the_run_for_the_model_and_for_its_engine(correct):
+    _, outcome, folder = correct
+    environment = outcome["environment"]
+    asked = {
+        "command": "", "device": "cpu", "weights_sha256": environment["weights_sha256"],
+        "impl_sha256": environment["impl_sha256"], "max_version": environment["versions"]["max"],
+    }  # fmt: skip
+    (folder.parent / "runs").mkdir()
+    (folder.parent / "runs" / "newest").symlink_to(folder)
+    assert why_unverified(Subject(engine="", **asked), folder.parent) == ""
+    assert why_unverified(Subject(engine="auto", **asked), folder.parent) == ""
+    assert "was not verified" in why_unverified(Subject(engine="stock", **asked), folder.parent)
 
 
 @pytest.mark.compiles
