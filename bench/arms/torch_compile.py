@@ -9,7 +9,7 @@ import torch
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 from transformers import StaticCache
 
-from bench.arms.torch_eager import TorchEager, on_host
+from bench.arms.torch_eager import TorchEager
 from bench.caches import Watch
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bench.arms import Stamp
-    from bench.workloads import Logits, Workload
+    from bench.workloads import Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ class TorchCompile(TorchEager):
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:
         super().__init__(checkpoint, device, threads)
         self._model.set_attn_implementation("sdpa")
-        self._compiled: Any = torch.compile(self._model, dynamic=False)
+        self._run = torch.compile(self._model, dynamic=False)
         self._caches: dict[int, StaticCache] = {}
 
     @torch.inference_mode()
@@ -54,19 +54,12 @@ class TorchCompile(TorchEager):
         self.cache = watch.cache()
 
     @torch.inference_mode()
-    def forward(self, ids: Array, logits: Logits) -> Array:
-        """Logits float32 `[batch, sequence or 1, vocab_size]`."""
-        tokens = torch.from_numpy(ids).to(self._device)
-        keep = 0 if logits == "all" else 1
-        return on_host(self._compiled(tokens, use_cache=False, logits_to_keep=keep).logits)
-
-    @torch.inference_mode()
     def generate(self, ids: Array, n_new: int, stamp: Stamp) -> Array:
         """Greedy continuation: int64 `[batch, n_new]`."""
         tokens, cache, chosen = torch.from_numpy(ids).to(self._device), self._cache(len(ids)), []
         position = torch.arange(ids.shape[1], device=self._device)
         for _ in range(n_new):
-            output = self._compiled(
+            output = self._run(
                 tokens, past_key_values=cache, cache_position=position,
                 position_ids=position[None], use_cache=True, logits_to_keep=1,
             )  # fmt: skip

@@ -29,6 +29,7 @@ class TorchEager(Arm):
         self._device = torch_device(device)
         self._config = checkpoint.config
         self._model = load_model(checkpoint, self.dtype).to(self._device)
+        self._run: Any = self._model  # what is called; the model itself, or compiled from it
         self.runtime = f"torch {torch.__version__}"
         self.kernel_path = matmul_precision(self._device)
         self.weight_bytes = sum(p.numel() * p.element_size() for p in self._model.parameters())
@@ -38,7 +39,7 @@ class TorchEager(Arm):
         """Logits float32 `[batch, sequence or 1, vocab_size]`."""
         tokens = torch.from_numpy(ids).to(self._device)
         keep = 0 if logits == "all" else 1  # 0 means every position
-        output = self._model(tokens, use_cache=False, logits_to_keep=keep)
+        output = self._run(tokens, use_cache=False, logits_to_keep=keep)
         return on_host(output.logits)
 
     @torch.inference_mode()
@@ -46,7 +47,7 @@ class TorchEager(Arm):
         """Greedy continuation: int64 `[batch, n_new]`; each step computes one position."""
         tokens, cache, chosen = torch.from_numpy(ids).to(self._device), None, []
         for _ in range(n_new):
-            output = self._model(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            output = self._run(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = output.past_key_values
             tokens = output.logits[:, -1].argmax(dim=-1, keepdim=True)  # [batch, 1]
             chosen.append(tokens.cpu())
