@@ -99,7 +99,7 @@ class Worker:
     def receive(self, limit_s: float = LIMIT_S) -> dict[str, Any]:
         """Wait for a line; raises as `ask`."""
         reply: dict[str, Any] = json.loads(self._line(time.monotonic() + limit_s, limit_s))
-        self._signal(signal.SIGSTOP)
+        self._stop()
         if "unavailable" in reply:
             raise WorkerUnavailable(reply["unavailable"])
         if "error" in reply:
@@ -130,6 +130,15 @@ class Worker:
         """End the worker and whatever it started, at once."""
         self._signal(signal.SIGKILL)
         self._process.wait()
+
+    def _stop(self) -> None:
+        """Stop the worker, and wait until each of its threads has stopped.
+
+        A signal is only on its way when `kill` returns: threads that spin take CPU until then.
+        """
+        self._signal(signal.SIGSTOP)
+        if self._process.returncode is None:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
