@@ -9,7 +9,7 @@ from verify.precision import effective_bits, precision_class
 from verify.rule import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 def precision_check(checks: Iterable[Check], dtype: str, device: str) -> Check:
@@ -76,13 +76,3 @@ def _check(
         message=message,
         details=details,
     )
-
-
-def on_device(checks: Sequence[Check], device: str) -> list[Check]:
-    """Those whose case runs on a device: `gpu-given-1x8` on `gpu`, `given-1x8` on `cpu`."""
-    return [check for check in checks if _device_of(check) == device]
-
-
-def _device_of(check: Check) -> str:
-    first = check.case.partition("-")[0]
-    return first if first.startswith("gpu") else "cpu"

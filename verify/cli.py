@@ -339,7 +339,8 @@ def _verify_with_progress(plan: Plan, writer: RunWriter, console: Console) -> Ou
     seen: set[str] = set()
 
     def emit(check: Check) -> None:
-        writer.write({"record": "check", **_context(plan, check), **check.record()})
+        ran = {"model": plan.checkpoint.name, "seed": plan.seed}
+        writer.write({"record": "check", **ran, **check.record()})
         if check.mode == "isolated" and check.case not in seen:
             seen.add(check.case)
             progress.update(task, completed=len(seen))
@@ -359,21 +360,6 @@ def _status(progress: Progress, task: Any, console: Console) -> Callable[[str], 
             console.print(text)
 
     return status
-
-
-def _context(plan: Plan, check: Check) -> dict[str, Any]:
-    """What a record tells of its case, beside the check itself."""
-    device, _, rest = check.case.partition("-")
-    on_gpu = device.startswith("gpu")
-    shape = check.shape or ()
-    return {
-        "model": plan.checkpoint.name,
-        "regime": (rest if on_gpu else check.case).partition("-")[0],
-        "device": device if on_gpu else "cpu",
-        "seed": plan.seed,
-        "batch": shape[0] if shape else None,
-        "length": shape[1] if len(shape) > 1 else None,
-    }
 
 
 def _write_pairing(options: argparse.Namespace, pairing: Pairing, console: Console) -> None:

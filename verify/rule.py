@@ -118,15 +118,21 @@ def _explain(found: Array, used: float) -> str:
 class Check:
     """One comparison, as it is recorded.
 
-    `max_abs` to `cosine` tell the candidate's error to float64, `torch_*` PyTorch's in the same
-    place, `envelope_*` the envelope. `ratio` is the candidate's rms error over PyTorch's. Figures
-    are None where nothing could be measured.
+    `regime` and `device` tell where it was made, `batch` and `length` on how many tokens; they are
+    None where a check belongs to no regime, device or input. `max_abs` to `cosine` tell the
+    candidate's error to float64, `torch_*` PyTorch's in the same place, `envelope_*` the envelope.
+    `ratio` is the candidate's rms error over PyTorch's. Figures are None where nothing could be
+    measured.
     """
 
     case: str
     mode: str
     tap: str
     verdict: Verdict
+    regime: str | None = None
+    device: str | None = None
+    batch: int | None = None
+    length: int | None = None
     layer: int | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None

@@ -14,7 +14,7 @@ from reference.dtypes import held_in
 from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.artefacts import Artefacts
-from verify.bits import on_device, precision_check
+from verify.bits import precision_check
 from verify.candidate import Candidate
 from verify.cases import (
     PROBE,
@@ -212,8 +212,9 @@ def verify(
         candidate = _candidate(plan, device)
         for regime in plan.regimes:
             for check in _check_regime(plan, candidate, regime, device, outcome, status):
-                add(check)
-        add(precision_check(on_device(outcome.checks, device), plan.dtype, device))
+                add(replace(check, regime=regime, device=device))
+        own = [check for check in outcome.checks if check.device == device]
+        add(replace(precision_check(own, plan.dtype, device), device=device))
     if plan.max_faults:
         status("compiling faulty MAX graphs (minutes, seconds from then on)")
         for check in max_fault_checks(plan.checkpoint, plan.regimes[0], plan.seed, plan.dtype):
@@ -268,7 +269,8 @@ def _check_regime(
     cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
     for case in cases:
         status(case.name)
-        yield from _check_case(plan, case, bound, references, outcome, read_by_engines)
+        for check in _check_case(plan, case, bound, references, outcome, read_by_engines):
+            yield _of_case(check, case)
     status(f"{device}, {regime}: invariances")
     yield from metamorphic_checks(
         bound,
@@ -287,6 +289,12 @@ def _check_regime(
         yield from _check_text(plan, bound, references, text, device, outcome, status)
     elif regime == "given":
         yield _skip(f"{prefix}text", "the checkpoint has no tokenizer")
+
+
+def _of_case(check: Check, case: Case) -> Check:
+    """The check, with the size of its input."""
+    batch, length = case.ids.shape
+    return replace(check, batch=batch, length=length)
 
 
 def _check_case(
@@ -368,9 +376,9 @@ def _check_text(
     status(case.name)
     expected = references.expectation(case, bound.program.given_taps)
     checks = list(check_case(case, bound, expected, plan.dtype))
-    yield from checks
     outcome.artefacts.look(case, bound, expected, checks, tokens=True)
-    yield perplexity_check(case, bound.logits(case.ids), expected, plan.dtype)
+    checks.append(perplexity_check(case, bound.logits(case.ids), expected, plan.dtype))
+    yield from (_of_case(check, case) for check in checks)
     yield greedy_check(bound, references, text, device, plan.dtype)
 
 

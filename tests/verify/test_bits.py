@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from verify.bits import on_device, precision_check
+from verify.bits import precision_check
 from verify.diagnosis import describe
 from verify.precision import to_bf16, to_tf32
 from verify.rule import Check
@@ -62,12 +62,6 @@ def test_a_place_that_is_simply_wrong_is_no_lower_precision():
 
 def test_without_a_computed_place_nothing_is_said():
     assert precision_check([], "float32", "cpu").verdict == "SKIP"
-
-
-def test_checks_are_told_apart_by_device():
-    checks = [_check(_same), _check(_same, case="gpu-given-1x64")]
-    assert [check.case for check in on_device(checks, "cpu")] == ["given-1x64"]
-    assert [check.case for check in on_device(checks, "gpu")] == ["gpu-given-1x64"]
 
 
 def test_a_tf32_product_is_described_with_its_bits(cases):

@@ -46,6 +46,22 @@ def test_the_correct_model_passes(correct):
 
 
 @pytest.mark.compiles
+def test_a_check_tells_where_it_was_made(correct):
+    """On which weights, device and input; what belongs to none of them says so."""
+    _, outcome, _ = correct
+    made = {c["mode"]: (c["regime"], c["device"], c["batch"], c["length"])
+            for c in outcome["checks"]}  # fmt: skip
+    text = next(c for c in outcome["checks"] if c["case"].startswith("given-text"))
+    assert (text["batch"], text["length"]) == tuple(
+        map(int, text["case"].split("-")[-1].split("x"))
+    )
+    assert made["isolated"] == made["perplexity"] == ("given", "cpu", text["batch"], text["length"])
+    assert made["parameters"] == made["metamorphic"] == ("given", "cpu", None, None)
+    assert made["precision"] == (None, "cpu", None, None)
+    assert made["power"] == (None, None, None, None)
+
+
+@pytest.mark.compiles
 def test_the_output_fits_100_columns(correct):
     done, _, _ = correct
     assert max(map(len, done.stdout.splitlines())) <= 100
