@@ -1,8 +1,7 @@
 """The engine's graph of this repository's own Mojo kernels, for the CPU.
 
-Five operations a layer: LayerNorm + query, key, value; attention over the cache; projection +
-residual; LayerNorm + MLP's first layer + GELU; second layer + residual. Weights are packed once
-when they are loaded, and a tied head is the embedding's own memory.
+One operation a layer, so that the cores part and meet once in it. Weights are packed once when they
+are loaded, and a tied head is the embedding's own memory.
 """
 
 from __future__ import annotations
@@ -169,13 +168,7 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
         layers = _Layers(config, traced, layout, past)
         x = layers.embed(ids)
         for layer in range(config.n_layer):
-            name, cache = f"transformer.h.{layer}.", caches[2 * layer : 2 * layer + 2]
-            mixed = layers.attention(
-                layers.norm_linear(name + "ln_1", name + "attn.c_attn", x), cache
-            )
-            x = layers.linear_add(name + "attn.c_proj", mixed, x)
-            wide = layers.norm_linear(name + "ln_2", name + "mlp.c_fc", x, gelu=True)
-            x = layers.linear_add(name + "mlp.c_proj", wide, x)
+            x = layers.layer(f"transformer.h.{layer}.", x, caches[2 * layer : 2 * layer + 2])
         traced.output(layers.head(ops.gather(x, asked.tensor, 0)))
     return program
 
@@ -208,43 +201,42 @@ class _Layers:
         config, w = self._config, self._weights
         batch, length = ids.tensor.shape
         values = [
-            *(ids, self._past, *self._linear("transformer.wte")),
+            *(ids, self._past, *self._linear("transformer.wte", "no_bias")[:2]),
             *(w["transformer.wpe.weight"], _constant([config.vocab_size], DType.int64)),
         ]
         return self._op("engine_embedding", values, [batch * length, config.n_embd])
 
-    def norm_linear(self, norm: str, linear: str, x: Any, *, gelu: bool = False) -> Any:
-        bias = self._weights[linear + ".bias"]
-        return self._norm_linear(norm, linear, x, bias, gelu=gelu)
+    def layer(self, name: str, x: Any, cache: list[Any]) -> Any:
+        """The residual stream `[tokens, D]` behind a layer; its tokens go into the cache."""
+        config = self._config
+        values = [
+            *(x, *(entry.buffer for entry in cache), self._past, self._eps),
+            *(*self._norm(name + "ln_1"), *self._linear(name + "attn.c_attn")),
+            *self._linear(name + "attn.c_proj"),
+            *(*self._norm(name + "ln_2"), *self._linear(name + "mlp.c_fc")),
+            *self._linear(name + "mlp.c_proj"),
+        ]
+        # The result, then query, key and value, their mixture, the first residual, and the MLP's
+        # inside, which the graph's own memory holds.
+        widths = [config.n_embd * n for n in (1, 3, 1, 1)] + [config.inner_dim]
+        shapes = [TensorType(DType.float32, [x.shape[0], n], device=CPU) for n in widths]
+        parameters = {"head_vectors": _head_vectors(config)}
+        return ops.inplace_custom("engine_layer", CPU, values, shapes, parameters)[0].tensor
 
     def head(self, x: Any) -> Any:
         """Logits of states `[rows, D]`."""
         name = "transformer.wte" if self._config.tie_word_embeddings else "lm_head"
-        return self._norm_linear("transformer.ln_f", name, x, self._weights["no_bias"], gelu=False)
+        values = [x, *self._norm("transformer.ln_f"), self._eps, *self._linear(name, "no_bias")]
+        return self._op("engine_head", values, [x.shape[0], self._config.vocab_size])
 
-    def _norm_linear(self, norm: str, linear: str, x: Any, bias: Any, *, gelu: bool) -> Any:
-        w = self._weights
-        values = [
-            *(x, w[norm + ".weight"], w[norm + ".bias"], self._eps),
-            *(*self._linear(linear), bias),
-        ]
-        shape = [x.shape[0], bias.shape[0]]
-        return self._op("engine_norm_linear", values, shape, {"gelu": gelu})
+    def _norm(self, name: str) -> tuple[Any, Any]:
+        return self._weights[name + ".weight"], self._weights[name + ".bias"]
 
-    def linear_add(self, linear: str, x: Any, added: Any) -> Any:
-        values = [x, *self._linear(linear), self._weights[linear + ".bias"], added]
-        return self._op("engine_linear_add", values, added.shape)
-
-    def _linear(self, name: str) -> tuple[Any, Any]:
-        """A layer's weight, and the scale that 8-bit weights have."""
-        name += ".weight"
-        return self._weights[name], self._weights.get(name + SCALE, self._no_scale)
-
-    def attention(self, qkv: Any, cache: list[Any]) -> Any:
-        values = [qkv, *(entry.buffer for entry in cache), self._past]
-        shape = TensorType(DType.float32, [qkv.shape[0], self._config.n_embd], device=CPU)
-        parameters = {"head_vectors": _head_vectors(self._config)}
-        return ops.inplace_custom("engine_attention", CPU, values, [shape], parameters)[0].tensor
+    def _linear(self, name: str, bias: str = "") -> tuple[Any, Any, Any]:
+        """A layer's weight, the scale that 8-bit weights have, and its bias."""
+        weights, name_of_weight = self._weights, name + ".weight"
+        scale = weights.get(name_of_weight + SCALE, self._no_scale)
+        return weights[name_of_weight], scale, weights[bias or name + ".bias"]
 
     @staticmethod
     def _op(name: str, values: list[Any], shape: Any, parameters: Any = None) -> Any:

@@ -9,8 +9,7 @@ belongs to padding, and is not stored.
 from std.math import ceildiv, exp, sqrt
 from std.utils.numerics import neg_inf
 
-from max.algorithm import sync_parallelize
-
+from .team import Worker
 from .tile import F32, Floats, Tile, W, floats
 
 comptime SLOTS = 2 * W
@@ -37,8 +36,12 @@ struct Attention[V: Int](Copyable, Movable):
     var size: Int
     var slots: Int
 
-    def run(self):
-        """Store the new keys and values, then mix: a task for each head and tile of queries."""
+    def steps(self) -> Int:
+        """Steps of a walk."""
+        return 2
+
+    def walk(self, mut worker: Worker):
+        """Store the new keys and values, then mix: a part for each head and tile of queries."""
         var tiles = ceildiv(self.length, Self.ROWS)
         var pairs = self.batch * self.heads
 
@@ -51,9 +54,8 @@ struct Attention[V: Int](Copyable, Movable):
                 self.store(pair // self.heads, pair % self.heads)
             self.mix(pair // self.heads, pair % self.heads, tile)
 
-        if tiles > 1:
-            sync_parallelize(store, pairs)
-        sync_parallelize(mix, pairs * tiles)
+        worker.share(pairs if tiles > 1 else 0, store)
+        worker.share(pairs * tiles, mix)
 
     @always_inline
     def new(self, row: Int, i: Int, part: Int, head: Int) -> Floats:

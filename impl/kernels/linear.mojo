@@ -7,10 +7,10 @@ stream is the cost, and prefill, where the multiply-adds are.
 
 from std.math import ceildiv, tanh
 
-from max.algorithm import sync_parallelize
 from std.sys.info import num_physical_cores
 
 from .rows import normalise, pack
+from .team import PARTS_PER_CORE, Worker, together
 from .tile import Floats, Tile, W, floats
 
 comptime V = 2
@@ -26,8 +26,6 @@ comptime HEIGHTS = [1, 2, 4, 6, 8, 11, ROWS]
 comptime BLOCK = 12 * ROWS
 """Rows whose packed activations are kept at once, near the cores."""
 
-comptime TASKS_PER_CORE = 4
-"""A core that is held up leaves work to the others."""
 
 
 @fieldwise_init
@@ -48,37 +46,60 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     var columns: Int
 
     def run(self):
-        """Compute all rows, a block of them at a time."""
-        var packed = floats(ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth)
-        for start in range(0, self.rows, BLOCK):
-            self.run_block(start, min(BLOCK, self.rows - start), packed)
+        """Compute all rows."""
+        var packed = self.scratch()
+
+        def walk(mut worker: Worker) {imm}:
+            self.walk(worker, packed)
+
+        together(self.steps(), self.work(), walk)
         packed.unsafe_free()
 
-    def run_block(self, start: Int, count: Int, packed: Floats):
+    def steps(self) -> Int:
+        """Steps of a walk."""
+        return 2 * ceildiv(self.rows, BLOCK)
+
+    def work(self) -> Int:
+        """Multiply-adds."""
+        return self.rows * self.depth * self.columns
+
+    def scratch(self) -> Floats:
+        """Memory for the activations of a block."""
+        return floats(ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth)
+
+    def walk(self, mut worker: Worker, packed: Floats):
+        """Compute a worker's share of all rows, a block of them at a time."""
+        for start in range(0, self.rows, BLOCK):
+            self.walk_block(worker, start, min(BLOCK, self.rows - start), packed)
+
+    def walk_block(self, mut worker: Worker, start: Int, count: Int, packed: Floats):
         """Rows `start` to `start + count`: lay them out, then multiply."""
         var tiles = ceildiv(count, ROWS)
+        var panels = ceildiv(self.columns, PANEL)
+        var parts = num_physical_cores() * PARTS_PER_CORE
+        var across = min(panels, parts)
+        var down = min(tiles, ceildiv(parts, across))
 
         def lay_out(t: Int) {imm}:
             self.pack_tile(start, count, t, packed)
 
-        if tiles == 1:
-            lay_out(0)
-        else:
-            sync_parallelize(lay_out, tiles)
-        var panels = ceildiv(self.columns, PANEL)
-        var tasks = num_physical_cores() * TASKS_PER_CORE
-        var across = min(panels, tasks)
-        var down = min(tiles, ceildiv(tasks, across))
-
         def multiply(t: Int) {imm}:
             var i, j = divmod(t, across)
-            var sums = floats(ROWS * PANEL)
-            for panel in range(j * panels // across, (j + 1) * panels // across):
-                for tile in range(i * tiles // down, (i + 1) * tiles // down):
-                    self.tile(start, count, tile, panel, packed, sums)
-            sums.unsafe_free()
+            var first, last = j * panels // across, (j + 1) * panels // across
+            self.multiply(start, count, i * tiles // down, (i + 1) * tiles // down, first, last, packed)
 
-        sync_parallelize(multiply, across * down)
+        worker.share(tiles, lay_out)
+        worker.share(across * down, multiply)
+
+    def multiply(
+        self, start: Int, count: Int, tile: Int, tiles: Int, panel: Int, panels: Int, packed: Floats
+    ):
+        """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
+        var sums = floats(ROWS * PANEL)
+        for p in range(panel, panels):
+            for t in range(tile, tiles):
+                self.tile(start, count, t, p, packed, sums)
+        sums.unsafe_free()
 
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""

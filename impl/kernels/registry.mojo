@@ -7,6 +7,7 @@ from std.math import ceildiv
 
 from .attention import Attention, Integers, SLOTS
 from .embedding import Embedding
+from .layer import Layer
 from .linear import Linear, PANEL
 from .tile import Floats, W
 
@@ -32,17 +33,53 @@ def check_weights(w: Weights, depth: Int, columns: Int, scales: Int) raises:
         check(scales == columns, "engine: 8-bit weights need one scale for each output")
 
 
+def check_norm(width: Int, gamma: Vector, beta: Vector, eps: Vector) raises:
+    check(gamma.dim_size(0) == width, "engine: gamma does not fit x")
+    check(beta.dim_size(0) == width, "engine: beta does not fit x")
+    check(eps.dim_size(0) == 1, "engine: eps is one number")
+
+
+def check_linear(
+    rows: Int, depth: Int, w: Weights, scale: Vector, bias: Vector, y: Result
+) raises:
+    check(y.dim_size(0) == rows, "engine: y has other rows than x")
+    check(bias.dim_size(0) == y.dim_size(1), "engine: bias does not fit y")
+    check_weights(w, depth, y.dim_size(1), scale.dim_size(0))
+
+
+def check_attention[
+    head_vectors: Int
+](
+    qkv: Result, keys: Cache[rank=5, ...], values: Cache[rank=4, ...], past: Counts, y: Result
+) raises:
+    var rows, batch, heads = qkv.dim_size(0), past.dim_size(0), keys.dim_size(1)
+    var slots, size = keys.dim_size(2) * SLOTS, keys.dim_size(3)
+    check(rows % batch == 0, "engine: past does not fit qkv")
+    check(qkv.dim_size(1) == 3 * heads * size, "engine: keys do not fit qkv")
+    check(y.dim_size(0) == rows, "engine: the mixture has other rows than qkv")
+    check(y.dim_size(1) == heads * size, "engine: the mixture does not fit qkv")
+    check(keys.dim_size(0) == batch, "engine: keys have other rows than past")
+    check(keys.dim_size(4) == SLOTS, "engine: panels of keys have another width")
+    check(values.dim_size(0) == batch, "engine: values have other rows than past")
+    check(values.dim_size(1) == heads, "engine: values have other heads than keys")
+    check(values.dim_size(2) == slots, "engine: values have other slots than keys")
+    check(values.dim_size(3) == head_vectors * W, "engine: values' width is wrong")
+    check(size <= head_vectors * W, "engine: a head does not fit its vectors")
+    for row in range(batch):
+        check(0 <= Int(past.unsafe_ptr().unsafe_load(row)) < slots, "engine: past is outside")
+
+
 def at(address: Int) -> Floats:
     return Floats(unsafe_from_address=address)
 
 
-@extensibility.register("engine_norm_linear")
-struct NormLinear:
-    """Gives y = act(norm(x) w + bias)."""
+@extensibility.register("engine_head")
+struct Head:
+    """Gives y = norm(x) w + bias."""
 
     @staticmethod
     def execute[
-        gelu: Bool, target: StaticString
+        target: StaticString
     ](
         y: Result,
         x: Matrix,
@@ -53,100 +90,90 @@ struct NormLinear:
         scale: Vector,
         bias: Vector,
     ) raises:
-        var rows, depth, columns = x.dim_size(0), x.dim_size(1), y.dim_size(1)
-        check(y.dim_size(0) == rows, "engine_norm_linear: y has other rows than x")
-        check(bias.dim_size(0) == columns, "engine_norm_linear: bias does not fit y")
-        check(gamma.dim_size(0) == depth, "engine_norm_linear: gamma does not fit x")
-        check(beta.dim_size(0) == depth, "engine_norm_linear: beta does not fit x")
-        check(eps.dim_size(0) == 1, "engine_norm_linear: eps is one number")
-        check_weights(w, depth, columns, scale.dim_size(0))
-        Linear[w.dtype, True, gelu, False](
-            at(Int(x.unsafe_ptr())),
-            at(Int(gamma.unsafe_ptr())),
-            at(Int(beta.unsafe_ptr())),
-            eps.unsafe_ptr().unsafe_load(0),
-            {unsafe_from_address = Int(w.unsafe_ptr())},
-            at(Int(scale.unsafe_ptr())),
-            at(Int(bias.unsafe_ptr())),
-            at(Int(x.unsafe_ptr())),
-            at(Int(y.unsafe_ptr())),
-            rows,
-            depth,
-            columns,
+        check_norm(x.dim_size(1), gamma, beta, eps)
+        check_linear(x.dim_size(0), x.dim_size(1), w, scale, bias, y)
+        Linear[w.dtype, True, False, False](
+            at(Int(x.unsafe_ptr())), at(Int(gamma.unsafe_ptr())), at(Int(beta.unsafe_ptr())), eps.unsafe_ptr().unsafe_load(0),
+            {unsafe_from_address = Int(w.unsafe_ptr())}, at(Int(scale.unsafe_ptr())), at(Int(bias.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(y.unsafe_ptr())),
+            x.dim_size(0), x.dim_size(1), y.dim_size(1),
         ).run()
 
 
-@extensibility.register("engine_linear_add")
-struct LinearAdd:
-    """Gives y = added + x w + bias."""
+@extensibility.register("engine_layer")
+struct GPT2Layer:
+    """Gives y = m + MLP(norm(m)), where m = x + attention(norm(x)), and keeps keys and values.
 
-    @staticmethod
-    def execute[
-        target: StaticString
-    ](y: Result, x: Matrix, w: Weights, scale: Vector, bias: Vector, added: Matrix) raises:
-        var rows, depth, columns = x.dim_size(0), x.dim_size(1), y.dim_size(1)
-        check(y.dim_size(0) == rows, "engine_linear_add: y has other rows than x")
-        check(bias.dim_size(0) == columns, "engine_linear_add: bias does not fit y")
-        check(added.dim_size(0) == rows, "engine_linear_add: added has other rows than x")
-        check(added.dim_size(1) == columns, "engine_linear_add: added does not fit y")
-        check_weights(w, depth, columns, scale.dim_size(0))
-        var unused = at(Int(bias.unsafe_ptr()))
-        Linear[w.dtype, False, False, True](
-            at(Int(x.unsafe_ptr())),
-            unused,
-            unused,
-            Float32(0),
-            {unsafe_from_address = Int(w.unsafe_ptr())},
-            at(Int(scale.unsafe_ptr())),
-            at(Int(bias.unsafe_ptr())),
-            at(Int(added.unsafe_ptr())),
-            at(Int(y.unsafe_ptr())),
-            rows,
-            depth,
-            columns,
-        ).run()
-
-
-@extensibility.register("engine_attention")
-struct CachedAttention:
-    """Stores the keys and values of qkv, and gives the mixture for each of its queries."""
+    The other results are memory for what lies between.
+    """
 
     @staticmethod
     def execute[
         head_vectors: Int, target: StaticString
     ](
         y: Result,
-        qkv: Matrix,
+        qkv: Result,
+        mixed: Result,
+        middle: Result,
+        wide: Result,
+        x: Matrix,
         keys: Cache[rank=5, ...],
         values: Cache[rank=4, ...],
         past: Counts,
+        eps: Vector,
+        gamma_1: Vector,
+        beta_1: Vector,
+        attend: Weights,
+        attend_scale: Vector,
+        attend_bias: Vector,
+        project: Weights,
+        project_scale: Vector,
+        project_bias: Vector,
+        gamma_2: Vector,
+        beta_2: Vector,
+        widen: Weights,
+        widen_scale: Vector,
+        widen_bias: Vector,
+        narrow: Weights,
+        narrow_scale: Vector,
+        narrow_bias: Vector,
     ) raises:
-        var rows, batch, heads = qkv.dim_size(0), past.dim_size(0), keys.dim_size(1)
-        var slots, size = keys.dim_size(2) * SLOTS, keys.dim_size(3)
-        check(rows % batch == 0, "engine_attention: past does not fit qkv")
-        check(qkv.dim_size(1) == 3 * heads * size, "engine_attention: keys do not fit qkv")
-        check(y.dim_size(0) == rows, "engine_attention: y has other rows than qkv")
-        check(y.dim_size(1) == heads * size, "engine_attention: y does not fit qkv")
-        check(keys.dim_size(0) == batch, "engine_attention: keys have other rows than past")
-        check(keys.dim_size(4) == SLOTS, "engine_attention: panels of keys have another width")
-        check(values.dim_size(0) == batch, "engine_attention: values have other rows than past")
-        check(values.dim_size(1) == heads, "engine_attention: values have other heads than keys")
-        check(values.dim_size(2) == slots, "engine_attention: values have other slots than keys")
-        check(values.dim_size(3) == head_vectors * W, "engine_attention: values' width is wrong")
-        check(size <= head_vectors * W, "engine_attention: a head does not fit its vectors")
-        for row in range(batch):
-            check(0 <= Int(past.unsafe_ptr().unsafe_load(row)) < slots, "engine_attention: past")
-        Attention[head_vectors](
-            at(Int(qkv.unsafe_ptr())),
-            at(Int(keys.unsafe_ptr())),
-            at(Int(values.unsafe_ptr())),
-            {unsafe_from_address = Int(past.unsafe_ptr())},
-            at(Int(y.unsafe_ptr())),
-            batch,
-            rows // batch,
-            heads,
-            size,
-            slots,
+        check_norm(x.dim_size(1), gamma_1, beta_1, eps)
+        check_norm(middle.dim_size(1), gamma_2, beta_2, eps)
+        check_linear(x.dim_size(0), x.dim_size(1), attend, attend_scale, attend_bias, qkv)
+        check_attention[head_vectors](qkv, keys, values, past, mixed)
+        check_linear(x.dim_size(0), mixed.dim_size(1), project, project_scale, project_bias, middle)
+        check_linear(x.dim_size(0), middle.dim_size(1), widen, widen_scale, widen_bias, wide)
+        check_linear(x.dim_size(0), wide.dim_size(1), narrow, narrow_scale, narrow_bias, y)
+        check(x.dim_size(1) == y.dim_size(1), "engine: a layer's result has another width than x")
+        check(middle.dim_size(1) == y.dim_size(1), "engine: a residual has another width than x")
+        var rows, batch, heads = x.dim_size(0), past.dim_size(0), keys.dim_size(1)
+        var width, inner = x.dim_size(1), wide.dim_size(1)
+        Layer[attend.dtype, head_vectors](
+            Linear[attend.dtype, True, False, False](
+                at(Int(x.unsafe_ptr())), at(Int(gamma_1.unsafe_ptr())), at(Int(beta_1.unsafe_ptr())), eps.unsafe_ptr().unsafe_load(0),
+                {unsafe_from_address = Int(attend.unsafe_ptr())}, at(Int(attend_scale.unsafe_ptr())), at(Int(attend_bias.unsafe_ptr())),
+                at(Int(x.unsafe_ptr())), at(Int(qkv.unsafe_ptr())), rows, width, 3 * width,
+            ),
+            Attention[head_vectors](
+                at(Int(qkv.unsafe_ptr())), at(Int(keys.unsafe_ptr())), at(Int(values.unsafe_ptr())),
+                {unsafe_from_address = Int(past.unsafe_ptr())}, at(Int(mixed.unsafe_ptr())), batch, rows // batch,
+                heads, keys.dim_size(3), values.dim_size(2),
+            ),
+            Linear[attend.dtype, False, False, True](
+                at(Int(mixed.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(x.unsafe_ptr())), Float32(0),
+                {unsafe_from_address = Int(project.unsafe_ptr())}, at(Int(project_scale.unsafe_ptr())),
+                at(Int(project_bias.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(middle.unsafe_ptr())), rows, width, width,
+            ),
+            Linear[attend.dtype, True, True, False](
+                at(Int(middle.unsafe_ptr())), at(Int(gamma_2.unsafe_ptr())), at(Int(beta_2.unsafe_ptr())), eps.unsafe_ptr().unsafe_load(0),
+                {unsafe_from_address = Int(widen.unsafe_ptr())}, at(Int(widen_scale.unsafe_ptr())), at(Int(widen_bias.unsafe_ptr())),
+                at(Int(middle.unsafe_ptr())), at(Int(wide.unsafe_ptr())), rows, width, inner,
+            ),
+            Linear[attend.dtype, False, False, True](
+                at(Int(wide.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(x.unsafe_ptr())), Float32(0),
+                {unsafe_from_address = Int(narrow.unsafe_ptr())}, at(Int(narrow_scale.unsafe_ptr())),
+                at(Int(narrow_bias.unsafe_ptr())), at(Int(middle.unsafe_ptr())), at(Int(y.unsafe_ptr())), rows, inner, width,
+            ),
         ).run()
 
 
