@@ -1,7 +1,7 @@
 """GPT-2s in many styles: right ones pass with no edit, faults are blamed where they are.
 
 Compiling all of them takes minutes: `ALL_CANDIDATES=1 pytest tests/verify/test_candidates.py`.
-Otherwise a few that differ most are compiled.
+Otherwise a few that differ most are compiled; with `-k`, those that it selects.
 """
 
 import os
@@ -62,19 +62,24 @@ class Shared(CompiledProgram):
 
 
 @pytest.fixture(scope="module")
-def subjects():
-    """Every candidate's forced graph, compiled as one program."""
+def subjects(request):
+    """The forced graph of every candidate that a test asks for, compiled as one program."""
     program = Program()
-    outputs = RIGHT | dict.fromkeys(WRONG, "logits")
     found = {}
-    for spec, output in outputs.items():
+    for spec in asked_for(request.session.items):
         factory = load_factory(f"{FOLDER}/{spec}")
-        subject = Subject(name=spec, factory=factory, output=output)
+        subject = Subject(name=spec, factory=factory, output=RIGHT.get(spec, "logits"))
         found[spec] = prepare(subject, CHECKPOINT, "cpu", DType.float32, program)
     shared = Shared(program, open_device("cpu"), found.values())
     for paired in found.values():
         settle(paired, CHECKPOINT, run=lambda p, ids: forced_logits(shared, p, ids))
     return shared, found
+
+
+def asked_for(items):
+    """The candidates of the tests that run."""
+    mine = [item for item in items if item.path == Path(__file__)]
+    return dict.fromkeys(item.callspec.params["spec"] for item in mine)
 
 
 def forced_logits(shared, paired, ids):
