@@ -51,13 +51,18 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of every name, shape and value, independent of the file format."""
-        digest = hashlib.sha256()
-        for name in sorted(self.weights):
-            array = np.ascontiguousarray(self.weights[name])
-            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        """As `weights_sha256` has it."""
+        return weights_sha256(self.weights)
+
+
+def weights_sha256(weights: Mapping[str, Array]) -> str:
+    """Hash of every name, shape and value, independent of the file format."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def check_weights(config: GPT2Config, weights: Mapping[str, Array]) -> None:

@@ -32,14 +32,43 @@ from verify.rule import Check
 from verify.run import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from reference.trace import Array
+    from verify.paired import PairedBound
     from verify.prepare import Subject
 
 SIZES = ((1, 1), (1, 9), (2, 33))
-"""(batch, length) of the cases, as far as the model's positions allow."""
+"""(batch, length) of the cases where a user names none, as far as the model's positions allow."""
 
 EXCUSED = "no module of the candidate's own: judged where its result comes to light"
+
+
+class DecoderError(ValueError):
+    """A comparison with a decoder that cannot be made, told in one sentence."""
+
+
+def decoder_sizes(
+    config: Any, lengths: Sequence[int] | None, batches: Sequence[int] | None
+) -> list[tuple[int, int]]:
+    """(batch, length) of the cases: what a user names, crossed, or `SIZES` as far as they fit.
+
+    Raises:
+        DecoderError: where a length is beyond the model's positions.
+    """
+    most = config.max_position_embeddings
+    if lengths and max(lengths) > most:
+        raise DecoderError(
+            f"--lengths: {max(lengths)} tokens are more than the model's {most} positions"
+        )
+    fitting = [(batch, length) for batch, length in SIZES if length <= most]
+    if lengths is None and batches is None:
+        return fitting
+    return [
+        (batch, length)
+        for batch in batches or (1,)
+        for length in lengths or [length for _, length in fitting]
+    ]
 
 
 @dataclass(frozen=True)
@@ -103,12 +132,19 @@ def decoder_outline(model: Any) -> ReferenceOutline:
     )
 
 
+def weights_of(model: Any) -> dict[str, Array]:
+    """A model's parameters by transformers' names."""
+    return {name: p.detach().numpy() for name, p in model.named_parameters()}
+
+
 def verify_decoder(
     model: Any,
     subject: Subject,
     *,
     sizes: Sequence[tuple[int, int]] = SIZES,
     seed: int = 0,
+    emit: Callable[[Check], None] = lambda _: None,
+    status: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Verify a candidate against a decoder of transformers.
 
@@ -117,25 +153,40 @@ def verify_decoder(
         subject: the candidate; its factory is called with transformers' configuration.
         sizes: (batch, length) of the cases.
         seed: draws token ids and envelopes.
+        emit: called with every check as soon as it is made.
+        status: called with a few words whenever a new part begins.
     """
+    status("cpu: compiling the model (about a minute, seconds from then on)")
     paired = prepare_decoder(subject, model)
-    weights = {name: p.detach().numpy() for name, p in model.named_parameters()}
-    bound = paired.bind(paired.weights_of(weights))
+    bound = paired.bind(paired.weights_of(weights_of(model)))
     references = DecoderReferences.of(model)
     outcome = Outcome(order=list(paired.reference.places), pairing=paired.pairing)
     shown = set(paired.forced_taps)
     outcome.expected = {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
+
+    def add(check: Check) -> None:
+        outcome.checks.append(replace(check, regime="given", device="cpu"))
+        emit(outcome.checks[-1])
+
     for name in paired.pairing.unheld:
         message = f"the candidate holds no parameter for {name}"
-        outcome.checks.append(
-            Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
-        )
+        add(Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message))
     for case in _cases(model.config, sizes, seed):
+        status(case.name)
         expected = references.expectation(case, paired.given_taps)
-        forced = bound.forced_trace(case.ids, expected.given)
-        checks = check_case(case, bound, expected, "float32")
-        outcome.checks += _described(checks, forced, expected)
+        checks = list(_checked(case, bound, expected))
+        for check in checks:
+            add(check)
+        outcome.artefacts.look(case, bound, expected, checks, tokens=case.ids.shape == SIZES[-1])
     return outcome
+
+
+def _checked(case: Case, bound: PairedBound, expected: Expectation) -> Iterator[Check]:
+    """The checks of one case, the first that fails alone with what its error looks like."""
+    forced = bound.forced_trace(case.ids, expected.given)
+    batch, length = case.ids.shape
+    for check in _described(check_case(case, bound, expected, "float32"), forced, expected):
+        yield replace(check, batch=batch, length=length)
 
 
 def prepare_decoder(subject: Subject, model: Any) -> PairedCandidate:
@@ -151,10 +202,9 @@ def prepare_decoder(subject: Subject, model: Any) -> PairedCandidate:
 
 def _cases(config: Any, sizes: Sequence[tuple[int, int]], seed: int) -> Iterator[Case]:
     for batch, length in sizes:
-        if length <= config.max_position_embeddings:
-            rng = np.random.default_rng([seed, batch, length])
-            ids = rng.integers(0, config.vocab_size, (batch, length), dtype=np.int64)
-            yield Case(regime="given", ids=ids, seed=seed)
+        rng = np.random.default_rng([seed, batch, length])
+        ids = rng.integers(0, config.vocab_size, (batch, length), dtype=np.int64)
+        yield Case(regime="given", ids=ids, seed=seed)
 
 
 def _described(

@@ -106,7 +106,7 @@ def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
 def _is_own(file: Path) -> bool:
     if not file.is_file() or "site-packages" in file.parts:
         return False
-    ours = file.is_relative_to(_OURS / "verify") or file.is_relative_to(_OURS / "impl")
+    ours = any(file.is_relative_to(_OURS / name) for name in ("verify", "impl", "reference"))
     library = file.is_relative_to(Path(os.__file__).parent)
     return not ours and not library
 

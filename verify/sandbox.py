@@ -41,6 +41,9 @@ SILENT_S = 1800.0
 MEMORY_SHARE = 0.8
 """Of the memory that is free at the start: what the child may hold."""
 
+INTERRUPTED = 130
+"""What shells report for a program that Ctrl-C ended."""
+
 POLL_S = 0.05
 PRINTED_LINES = 5
 GRACE_S = 10.0
@@ -80,7 +83,8 @@ class Watched:
 def needs_child(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code, and this is not the child already."""
     named = any(word == "--candidate" or word.startswith("--candidate=") for word in argv)
-    return (named or argv[:1] in (["step"], ["steps"])) and STATUS not in os.environ
+    step = argv[:1] == ["step"] and not {"--explain", "--scaffold"} & set(argv)
+    return (named or step) and STATUS not in os.environ
 
 
 def supervise(argv: Sequence[str]) -> int:
@@ -214,7 +218,7 @@ def _interrupted(child: subprocess.Popen[bytes]) -> int:
         with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_S)
     _kill(child)
-    return 130
+    return INTERRUPTED
 
 
 def _died(code: int, watched: Watched) -> str:

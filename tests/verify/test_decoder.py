@@ -1,5 +1,6 @@
 """A Llama in MAX beside transformers' own, with random weights."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import transformers
 
 from reference.checkpoint import CheckpointError
 from reference.decoder import ORDERS, Decoder, in_float64, load_decoder
+from reports.records import read_run
 from verify.cli import main
-from verify.decoder import verify_decoder
+from verify.decoder import SIZES, DecoderError, decoder_sizes, verify_decoder
 from verify.factory import load_factory
 from verify.prepare import Subject
 
@@ -66,12 +68,21 @@ def test_a_folder_without_a_decoder_is_told_in_a_sentence(tmp_path):
 
 
 @pytest.mark.compiles
-def test_a_right_llama_passes_at_every_place(folder):
-    outcome = verified(folder, "Llama")
-    assert outcome.verdict == "PASS"
-    shown = {check.tap for check in outcome.checks if check.mode == "isolated"}
+def test_a_right_llama_passes_at_every_place_and_leaves_records_and_a_page(folder, tmp_path):
+    options = ["--reference", f"hf:{folder}", "--candidate", f"{FILE}:Llama"]
+    assert main([*options, "--out", f"{tmp_path}/run", "--json", f"{tmp_path}/out.json"]) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["verdict"] == "PASS"
+    shown = {check["tap"] for check in report["checks"] if check["mode"] == "isolated"}
     assert {"model.layers.1.self_attn.o_proj:input", "model.layers.0.mlp.down_proj:input"} <= shown
     assert {"model.norm", "lm_head", "model.layers.0.self_attn"} <= shown
+    run = read_run(tmp_path / "run")
+    assert run.end["verdict"] == "PASS"
+    assert len(run.of("check")) == len(report["checks"])
+    assert {(c["batch"], c["length"]) for c in run.of("check")} == set(SIZES)
+    assert run.environment["model"] == f"hf:{folder}"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "model.layers.1.self_attn" in page
 
 
 @pytest.mark.compiles
@@ -90,8 +101,31 @@ def test_rotary_embeddings_that_turn_backwards_are_blamed_on_that_attention(fold
             ["--reference", "hf:nowhere", "--candidate", "a.py:b"],
             "cannot read a decoder in nowhere",
         ),
+        (
+            ["--reference", "hf:x", "--candidate", "a.py:b", "--dtype", "bfloat16"],
+            "--dtype belongs",
+        ),
+        (
+            ["--reference", "hf:x", "--candidate", "a.py:b", "--output", "hidden"],
+            "--output belongs",
+        ),
+        (["--reference", "hf:x", "--candidate", "a.py:b", "--power"], "--power belongs to a GPT-2"),
+        (["--reference", "hf:x", "--candidate", "a.py:b", "--seed", "-1"], "must not be negative"),
     ],
 )
 def test_a_wrong_reference_is_told_in_a_sentence(options, message, capsys):
     assert main(options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_length_beyond_the_models_positions_is_told():
+    config = transformers.LlamaConfig(max_position_embeddings=16)
+    with pytest.raises(DecoderError, match="17 tokens are more than the model's 16 positions"):
+        decoder_sizes(config, [3, 17], None)
+
+
+def test_sizes_are_those_named_or_those_that_fit():
+    config = transformers.LlamaConfig(max_position_embeddings=16)
+    assert decoder_sizes(config, None, None) == [(1, 1), (1, 9)]
+    assert decoder_sizes(config, [3], [1, 2]) == [(1, 3), (2, 3)]
+    assert decoder_sizes(config, None, [4]) == [(4, 1), (4, 9)]

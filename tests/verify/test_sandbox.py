@@ -78,6 +78,8 @@ def test_only_commands_that_run_a_candidates_code_need_a_child(monkeypatch):
     assert needs_child(["--candidate", "a.py:b"])
     assert needs_child(["--candidate=a.py:b"])
     assert needs_child(["step", "3", "a.py"])
+    assert not needs_child(["step", "3", "--explain"])
+    assert not needs_child(["steps", "."])
     assert not needs_child(["--power"])
     monkeypatch.setenv(STATUS, "3,4,5")
     assert not needs_child(["step", "3", "a.py"])

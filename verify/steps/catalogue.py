@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PHASES = (
+    "it imports",
+    "it has the expected structure",
+    "it is implemented",
+    "signature and shapes",
+    "it computes the right numbers",
+)
+"""In which a step's file is checked; the first that fails ends the check."""
+
 H0 = "transformer.h.0"
 
 

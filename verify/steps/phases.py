@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from verify.factory import load_factory
 from verify.guard import CandidateError
+from verify.steps.catalogue import PHASES
 from verify.steps.component import StepError, check_numbers, check_shapes
 from verify.steps.plain import PLAIN
 
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from verify.steps.catalogue import Step
-
-PHASES = (
-    "it imports",
-    "it has the expected structure",
-    "it is implemented",
-    "signature and shapes",
-    "it computes the right numbers",
-)
 
 
 @dataclass(frozen=True, slots=True)

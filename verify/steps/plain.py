@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from max.graph import TensorType
 
 from impl.config import GPT2Config
 from impl.runtime import open_device
+from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
+from reference.regimes import initial_weights
 from verify.candidate import Candidate
-from verify.guard import a, guarded
-from verify.steps.component import SMALL, StepError, small_checkpoint
+from verify.guard import a, compiling, guarded
+from verify.paired import examine
+from verify.steps.component import SMALL, StepError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from reference.trace import Array
 
 FIELDS = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "layer_norm_epsilon")
-MASK_LENGTHS = (1, 2, 7, 33)
+MASK_LENGTHS = (7, 1, 2, 33)
 NEW_TOKENS = 6
 
 
@@ -69,6 +73,8 @@ def check_mask(factory: Any) -> None:
     device = open_device("cpu")
     types = [TensorType(DType.float32, ["sequence", 1], device=device)]
     with guarded("causal_mask(length, dtype, device)"):
+        examine(Masked(), device, types)
+    with compiling("causal_mask"):
         candidate = Candidate(Masked(), device, types=types)
     bound = candidate.bind({})
     for length in MASK_LENGTHS:
@@ -82,6 +88,11 @@ def _judge_mask(found: Array, length: int) -> None:
         raise StepError(
             f"for {length} tokens it has shape {list(found.shape)}, not {[length, length]}",
             "one row for each query, one column for each key",
+        )
+    if found.dtype != np.float32:
+        raise StepError(
+            f"it holds {found.dtype}, and float32 was asked for",
+            "it is added to the scores: a number for each pair, in the dtype that is given",
         )
     found = found.reshape(expected.shape)
     if not np.array_equal(found, expected):
@@ -108,14 +119,19 @@ def _mask_problem(found: Array, expected: Array) -> str:
     ):
         return f"hidden keys get {lowest[0]:g}, which large scores can outweigh; -inf cannot be"
     row, column = np.argwhere(found != expected)[0]
+    if blocked[row, column] and found[row, column] == 0:
+        return f"query {row} sees key {column}, which lies ahead"
+    if np.isneginf(found[row, column]):
+        return f"query {row} cannot see key {column}, which came before it"
     return f"query {row}, key {column} is {found[row, column]:g}, not {expected[row, column]:g}"
 
 
 def check_generate(factory: Any) -> None:
-    """Greedy continuations of one row and of several, by the float64 model's logits."""
-    oracle = Oracle(small_checkpoint())
+    """Greedy continuations of one row and of several, by a float64 model's logits."""
+    oracle = _telling_model()
 
     def logits(ids: Array) -> Array:
+        _check_ids(np.asarray(ids))
         result: Array = oracle.trace(np.asarray(ids, np.int64))["lm_head"].astype(np.float32)
         return result
 
@@ -132,6 +148,28 @@ def check_generate(factory: Any) -> None:
         _judge_generated(found, prompt, logits)
 
 
+def _telling_model() -> Oracle:
+    """A model whose next token depends on all tokens so far, and differs from row to row.
+
+    A random model with a tied head mostly repeats its last token, whatever came before.
+    """
+    config = replace(SMALL, tie_word_embeddings=False)
+    weights = initial_weights(config, seed=1)
+    return Oracle(Checkpoint(name="small", config=config, weights=weights))
+
+
+def _check_ids(ids: Array) -> None:
+    """What a candidate gives the model, told in its own terms where it cannot be used."""
+    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"logits takes integers [B, S], not {ids.dtype} {list(ids.shape)}")
+    if not 0 < ids.shape[1] <= SMALL.n_positions:
+        raise ValueError(
+            f"logits takes 1 to {SMALL.n_positions} tokens here, and was given {ids.shape[1]}"
+        )
+    if ids.min() < 0 or ids.max() >= SMALL.vocab_size:
+        raise ValueError(f"logits was given a token id that is not in 0..{SMALL.vocab_size - 1}")
+
+
 _GENERATE_HINT = "follow one row by hand: which position's logits tell the next token?"
 
 
@@ -144,21 +182,34 @@ def _judge_generated(found: Array, prompt: Array, logits: Callable[[Array], Arra
             "tokens",
             _GENERATE_HINT,
         )
+    if not np.issubdtype(found.dtype, np.integer):
+        raise StepError(f"it returns {found.dtype}, not integers", "token ids are int64")
     if not np.array_equal(found[:, :start], prompt):
         raise StepError("the prompt is not at the beginning of what it returns", _GENERATE_HINT)
     for place in range(start, wanted[1]):
-        scores = logits(found[:, :place])
-        if np.array_equal(found[:, place], scores[:, -1].argmax(axis=-1)):
-            continue
-        other = next(
-            (p for p in range(place - 1) if np.array_equal(
-                found[:, place], scores[:, p].argmax(axis=-1))), None
-        )  # fmt: skip
-        seen = f"; it is the best one after position {other}" if other is not None else ""
-        raise StepError(
-            f"new token {place - start + 1} is not the likeliest one after all before it{seen}",
-            _GENERATE_HINT,
-        )
+        likeliest = logits(found[:, :place]).argmax(axis=-1)
+        wrong = np.flatnonzero(found[:, place] != likeliest[:, -1])
+        if wrong.size:
+            row = int(wrong[0])
+            raise StepError(
+                f"new token {place - start + 1}{f' of row {row}' if rows > 1 else ''} is not the "
+                f"likeliest one after all before it{_chosen_by(found, row, place, logits)}",
+                _GENERATE_HINT,
+            )
+
+
+def _chosen_by(found: Array, row: int, place: int, logits: Callable[[Array], Array]) -> str:
+    """What else tells that token, if anything does."""
+    token, before = found[row, place], found[row : row + 1, :place]
+    at = logits(before)[0].argmax(axis=-1)
+    if token == logits(before[:, -1:])[0, -1].argmax():
+        return "; it is the likeliest one after the last token alone"
+    if token in at[:-1]:
+        return f"; it is the likeliest one after position {int(np.flatnonzero(at == token)[0])}"
+    others = logits(found[:, :place])[:, -1].argmax(axis=-1)
+    if token in np.delete(others, row):
+        return f"; it is row {int(np.flatnonzero(others == token)[0])}'s"
+    return ""
 
 
 PLAIN: dict[int, Callable[[Any], None]] = {1: check_config, 2: check_mask, 12: check_generate}

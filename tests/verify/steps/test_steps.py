@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from verify.factory import load_factory
+from verify.guard import CandidateError
 from verify.propose import propose
 from verify.steps.catalogue import STEPS
 from verify.steps.cli import main
@@ -66,14 +68,51 @@ def test_each_phase_says_what_is_wrong(text, phase, problem, tmp_path):
     assert phases[-1].hint
 
 
-def test_generation_by_the_wrong_position_is_told():
-    def first(logits, ids, count):
+@pytest.mark.parametrize(
+    ("chosen", "problem"),
+    [
+        (lambda logits, ids: logits(ids)[:, :1].argmax(-1), "the likeliest one after position 0"),
+        (lambda logits, ids: logits(ids[:, -1:]).argmax(-1), "after the last token alone"),
+        (
+            lambda logits, ids: logits(ids)[:1, -1:].argmax(-1).repeat(len(ids), 0),
+            "new token 1 of row 1 is not the likeliest one after all before it; it is row 0's",
+        ),
+        (lambda logits, ids: logits(ids)[:, -1:].argmin(-1), "new token 1 is not the likeliest"),
+    ],
+)
+def test_generation_of_another_token_is_told(chosen, problem):
+    def generate(logits, ids, count):
         for _ in range(count):
-            ids = np.concatenate([ids, logits(ids)[:, :1].argmax(-1)], axis=1)
+            ids = np.concatenate([ids, chosen(logits, ids)], axis=1)
         return ids
 
-    with pytest.raises(StepError, match="the best one after position 0"):
-        check_generate(first)
+    with pytest.raises(StepError, match=problem):
+        check_generate(generate)
+
+
+def test_generation_that_returns_no_integers_is_told():
+    def generate(logits, ids, count):
+        for _ in range(count):
+            ids = np.concatenate([ids, logits(ids)[:, -1:].argmax(-1)], axis=1)
+        return ids.astype(np.float32)
+
+    with pytest.raises(StepError, match="returns float32, not integers"):
+        check_generate(generate)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.zeros(6, np.int64), r"integers \[B, S\], not int64 \[6\]"),
+        (np.zeros((1, 3)), "not float64"),
+        (np.zeros((1, 49), np.int64), "1 to 48 tokens here, and was given 49"),
+        (np.full((1, 3), 97), "a token id that is not in 0..96"),
+    ],
+)
+def test_ids_that_the_model_cannot_take_are_told_in_the_learners_terms(ids, message):
+    with pytest.raises(CandidateError, match=message) as caught:
+        check_generate(lambda logits, *_: logits(ids))
+    assert "oracle.py" not in " ".join(getattr(caught.value, "__notes__", ()))
 
 
 def test_generation_that_returns_new_tokens_alone_is_told():
@@ -92,34 +131,35 @@ def test_a_configuration_that_shares_features_unevenly_is_told():
 
 def test_every_step_is_explained(capsys):
     for step in STEPS:
-        assert main(["step", str(step.number), "--explain"]) == 0
+        assert main([str(step.number), "--explain"]) == 0
         assert step.name in capsys.readouterr().out
 
 
 def test_a_scaffold_never_overwrites(tmp_path, capsys):
     file = tmp_path / "mine.py"
-    assert main(["step", "7", "--scaffold", str(file)]) == 0
-    assert main(["step", "7", "--scaffold", str(file)]) == 2
+    assert main(["7", "--scaffold", str(file)]) == 0
+    assert main(["7", "--scaffold", str(file)]) == 2
     assert "exists already" in capsys.readouterr().err
-
-
-def test_the_table_counts_what_is_done(tmp_path, capsys):
-    (tmp_path / "step_12.py").write_text(COMPONENTS.read_text())
-    (tmp_path / "step_04.py").write_text(skeleton(STEPS[3]))
-    assert main(["steps", str(tmp_path)]) == 1
-    shown = capsys.readouterr().out
-    assert "1 of 12 steps done" in shown
-    assert "#####" in shown
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["step", "3"], "step 3 needs a file"),
-        (["step", "3", "nowhere.py"], "there is no file nowhere.py"),
-        (["steps", "nowhere"], "there is no folder nowhere"),
+        (["3"], "step 3 needs a file"),
+        (["3", "nowhere.py"], "there is no file nowhere.py"),
+        (["3", __file__, "--json", "nowhere/out.json"], "there is no folder nowhere"),
     ],
 )
 def test_bad_usage_is_told_in_a_sentence(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_outcome_is_written_as_json(tmp_path):
+    file = tmp_path / "step_12.py"
+    file.write_text(skeleton(STEPS[11]))
+    assert main(["12", str(file), "--json", str(tmp_path / "out.json")]) == 1
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["verdict"] == "FAIL"
+    assert [phase["passed"] for phase in report["phases"]] == [True, True, False]
+    assert "NotImplementedError" in report["phases"][2]["problem"]

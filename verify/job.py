@@ -1,0 +1,159 @@
+"""One run of `python -m verify` from its first record to the page: what it does with an outcome."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from reports.files import PAGE
+from reports.records import SCHEMA_VERSION, RunWriter
+from reports.render import render
+from verify.display import WIDTH, show
+from verify.options import UsageError, write_json
+from verify.pairing import to_toml
+from verify.pairing_table import pairing_table
+from verify.run import report
+from verify.sandbox import INTERRUPTED, say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from verify.pairing import Pairing
+    from verify.rule import Check
+    from verify.run import Outcome
+
+EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 1, "ERROR": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a command verifies, a GPT-2 or another decoder.
+
+    Attributes:
+        work: called with what takes every check, and what takes a few words on what goes on.
+        cases: how many there are, to tell how far a run has come.
+        environment: of the run's header.
+        ran: stands in the record of every check.
+        devices: names of the devices it runs on.
+        dtype: the precision that the candidate declares.
+        note: a line below the tables.
+    """
+
+    work: Callable[[Callable[[Check], None], Callable[[str], None]], Outcome]
+    cases: int
+    environment: dict[str, Any]
+    ran: dict[str, Any]
+    devices: Sequence[str] = ("cpu",)
+    dtype: str = "float32"
+    note: str = ""
+
+
+def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
+    """Verify, record, show and render; returns the exit code.
+
+    Args:
+        job: what to verify.
+        options: where to write what, and how much to show.
+        command: as the run's header has it.
+
+    Raises:
+        UsageError, RecordsError: where something cannot be written.
+    """
+    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+    writer = RunWriter("verify", command=command, environment=job.environment, out=options.out)
+    with writer:
+        try:
+            outcome = _verify_with_progress(job, writer, console)
+        except KeyboardInterrupt:
+            print(
+                f"verify: interrupted; the finished checks are in {writer.folder}", file=sys.stderr
+            )
+            return INTERRUPTED
+        for record in outcome.power.records():
+            writer.write(record)
+        writer.finish(_end(job, outcome))
+    _show(job, options, outcome, console)
+    divergence = outcome.first_divergence
+    outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
+    render(writer.folder, options.summary)
+    console.print(f"Report: {_relative(writer.folder) / PAGE}")
+    if options.json:
+        write_json(options.json, report(outcome, job.environment, SCHEMA_VERSION))
+    return EXIT[outcome.verdict]
+
+
+def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """The run's last record."""
+    return {
+        "verdict": outcome.verdict,
+        "devices": list(job.devices),
+        "dtypes": [job.dtype],
+        "first_divergence": report(outcome, {}, SCHEMA_VERSION)["first_divergence"],
+        "coverage": outcome.coverage(),
+        "observer_effect": outcome.observer_effect,
+        "power": outcome.power.report(),
+        "order": outcome.order,
+    }
+
+
+def _show(job: Job, options: argparse.Namespace, outcome: Outcome, console: Console) -> None:
+    if outcome.pairing and not outcome.pairing.by_path:
+        console.print(pairing_table(outcome.pairing))
+    show(console, outcome, power=options.power)
+    if job.note:
+        console.print(job.note)
+    if options.pairing and outcome.pairing:
+        _write_pairing(options, outcome.pairing, console)
+
+
+def _verify_with_progress(job: Job, writer: RunWriter, console: Console) -> Outcome:
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    task = progress.add_task("starting", total=job.cases)
+    seen: set[str] = set()
+
+    def emit(check: Check) -> None:
+        writer.write({"record": "check", **job.ran, **check.record()})
+        if check.mode == "isolated" and check.case not in seen:
+            seen.add(check.case)
+            progress.update(task, completed=len(seen))
+
+    live: AbstractContextManager[Any] = progress if console.is_terminal else nullcontext()
+    with live:
+        return job.work(emit, _status(progress, task, console))
+
+
+def _status(progress: Progress, task: Any, console: Console) -> Callable[[str], None]:
+    """Say what goes on: in the progress bar or, where there is none, the long parts only."""
+
+    def status(text: str) -> None:
+        say(text)
+        progress.update(task, description=text)
+        if not console.is_terminal and "compiling" in text:
+            console.print(text)
+
+    return status
+
+
+def _write_pairing(options: argparse.Namespace, pairing: Pairing, console: Console) -> None:
+    """Write the pairing, unless there is a file already, which was read."""
+    if options.pairing.exists():
+        return
+    try:
+        options.pairing.write_text(to_toml(pairing, options.candidate), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--pairing {options.pairing} cannot be written: {error}") from error
+    console.print(f"Pairing: {options.pairing}")
+
+
+def _relative(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,0 +1,130 @@
+"""`python -m verify steps DIR`: which of the twelve steps are done.
+
+Each step's file is checked by `python -m verify step N FILE` in a process of its own, so that one
+that hangs or crashes costs its own row only. Neither MAX nor torch is imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from verify.options import UsageError, add_json, add_limits, check_json, write_json
+from verify.sandbox import INTERRUPTED
+from verify.steps.catalogue import PHASES, STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from verify.steps.catalogue import Step
+
+WIDTH = 100
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check all files of a folder; returns 0 where all steps are done, 1 if not, 2 for bad usage.
+
+    Args:
+        argv: what follows `steps`.
+    """
+    options = _parser().parse_args(argv)
+    console = Console(width=WIDTH if not sys.stdout.isatty() else None, highlight=False)
+    try:
+        check_json(options.json)
+        return _steps(options, console)
+    except UsageError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m verify steps", description="Which of the twelve steps are done?"
+    )
+    parser.add_argument("folder", type=Path, help="holds step_01.py to step_12.py")
+    add_limits(parser)
+    add_json(parser)
+    return parser
+
+
+def _steps(options: argparse.Namespace, console: Console) -> int:
+    if not options.folder.is_dir():
+        raise UsageError(f"there is no folder {options.folder}")
+    table = Table(width=WIDTH, pad_edge=False, header_style="bold")
+    for name in ("step", "phases", "file", "what to do next"):
+        table.add_column(name, overflow="fold")
+    results = []
+    for step in STEPS:
+        file = find(step, options.folder)
+        with console.status(f"step {step.number}: {step.title}"):
+            results.append(_checked(step, file, options) if file else _missing(step))
+        table.add_row(*_row(step, results[-1]))
+    done = sum(result["verdict"] == "PASS" for result in results)
+    console.print(table)
+    console.print(f"{done} of {len(STEPS)} steps done")
+    if options.json:
+        verdict = "PASS" if done == len(STEPS) else "FAIL"
+        write_json(options.json, {"verdict": verdict, "steps": results})
+    return 0 if done == len(STEPS) else 1
+
+
+def find(step: Step, folder: Path) -> Path | None:
+    """The step's file: its name has the step's number, `step_07.py` or `7_attention.py`."""
+    for file in sorted(folder.glob("*.py")):
+        digits = "".join(c if c.isdigit() else " " for c in file.stem).split()
+        if digits and int(digits[0]) == step.number:
+            return file
+    return None
+
+
+def _missing(step: Step) -> dict[str, Any]:
+    return {"verdict": "MISSING", "step": step.number, "file": None, "phases": []}
+
+
+def _checked(step: Step, file: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What `verify step N FILE --json` says; where it says nothing, why."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "step.json"
+        command = [sys.executable, "-m", "verify", "step", str(step.number), str(file)]
+        command += ["--json", str(target)]
+        for name in ("time_limit", "memory_limit"):
+            if value := getattr(options, name):
+                command += [f"--{name.replace('_', '-')}", str(value)]
+        done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+        if done.returncode == INTERRUPTED:
+            raise KeyboardInterrupt
+        if not target.is_file():
+            words = done.stderr.strip().splitlines() or ["it ended without a word"]
+            report = {"verdict": "ERROR", "reason": words[-1]}
+        else:
+            report = json.loads(target.read_text(encoding="utf-8"))
+    return {"step": step.number, "file": str(file), **report}
+
+
+def _row(step: Step, result: dict[str, Any]) -> list[str | Text]:
+    phases = result.get("phases", [])
+    passed = sum(phase["passed"] for phase in phases)
+    bar = Text("#" * passed + "." * (len(PHASES) - passed), "green" if passed == 5 else "yellow")
+    file = Path(result["file"]).name if result["file"] else "-"
+    return [f"{step.number} {step.title}", bar, file, Text(_todo(step, result))]
+
+
+def _todo(step: Step, result: dict[str, Any]) -> str:
+    if result["verdict"] == "MISSING":
+        return f"python -m verify step {step.number} --scaffold step_{step.number:02}.py"
+    failed = next((phase for phase in result.get("phases", []) if not phase["passed"]), None)
+    if failed:
+        return f"{failed['title']}: {failed['problem']}"
+    return str(result.get("reason", "done"))
