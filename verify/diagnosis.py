@@ -107,7 +107,7 @@ def _planted_trace(
 ) -> Trace:
     planted = Planted(oracle, fault, layer)
     if layer is None:
-        return planted.trace(case.ids, expected.given)
+        return planted.whole(case.ids, expected.given)
     tap = fault.blamed(layer)
     return planted.seen(tap, case.ids, expected.isolated, expected.given, shown)
 

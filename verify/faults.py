@@ -150,8 +150,14 @@ class Planted(Oracle):
         trace = self.stage(tap, ids, truth, given)
         behind = list(trace)[list(trace).index(tap) :]
         if not any(place in visible for place in behind):
-            trace = self.trace(ids, given)
+            trace = self.whole(ids, given)
         return {place: array for place, array in trace.items() if place in visible}
+
+    def whole(self, ids: Array, given: Mapping[str, Array]) -> Trace:
+        """The forced trace of the whole model; a fault may leave out modules that are given."""
+        self.tap = recorder = Recorder(given)
+        self.language_model(ids)
+        return recorder.trace
 
     def block(self, x: Array, path: str) -> Array:
         """A block, or its given result where only what lies outside blocks is wanted."""

@@ -230,8 +230,14 @@ def _block_shapes(reference: ReferenceOutline) -> set[Shape]:
 
 
 def _templates(name: str) -> Iterator[tuple[str, int]]:
-    """The name with one of its numbers left out, from the first number to the last."""
-    for found in re.finditer(r"\d+", name):
+    """The name with one of its numbers left out: those that index a list first, as `norm2.0` has.
+
+    Args:
+        name: of a parameter.
+    """
+    indices = list(re.finditer(r"(?<![^.])\d+(?![^.])", name))
+    others = [n for n in re.finditer(r"\d+", name) if n.span() not in [i.span() for i in indices]]
+    for found in (*indices, *others):
         yield f"{name[: found.start()]}{{}}{name[found.end() :]}", int(found[0])
 
 

@@ -17,6 +17,7 @@ from verify.factory import load_factory
 from verify.prepare import Subject
 
 FILE = Path(__file__).parent / "candidates" / "llama.py"
+BOTH = ["--reference", "hf:nowhere", "--candidate", "a.py:b"]
 IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
 
 
@@ -101,16 +102,11 @@ def test_rotary_embeddings_that_turn_backwards_are_blamed_on_that_attention(fold
             ["--reference", "hf:nowhere", "--candidate", "a.py:b"],
             "cannot read a decoder in nowhere",
         ),
-        (
-            ["--reference", "hf:x", "--candidate", "a.py:b", "--dtype", "bfloat16"],
-            "--dtype belongs",
-        ),
-        (
-            ["--reference", "hf:x", "--candidate", "a.py:b", "--output", "hidden"],
-            "--output belongs",
-        ),
-        (["--reference", "hf:x", "--candidate", "a.py:b", "--power"], "--power belongs to a GPT-2"),
-        (["--reference", "hf:x", "--candidate", "a.py:b", "--seed", "-1"], "must not be negative"),
+        ([*BOTH, "--dtype", "bfloat16"], "--dtype belongs to a GPT-2"),
+        ([*BOTH, "--output", "hidden"], "--output belongs to a GPT-2"),
+        ([*BOTH, "--engines", "stock"], "--engines belongs to a GPT-2"),
+        ([*BOTH, "--device", "gpu"], "is compared on the CPU"),
+        ([*BOTH, "--seed", "-1"], "must not be negative"),
     ],
 )
 def test_a_wrong_reference_is_told_in_a_sentence(options, message, capsys):

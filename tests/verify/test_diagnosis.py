@@ -32,6 +32,21 @@ def test_a_planted_fault_is_named(fault, references, cases):
     pytest.fail(f"{fault.id} was never named; last: {sentence}")
 
 
+def test_a_block_left_out_is_named_where_blocks_are_no_modules_of_the_candidates(references, cases):
+    """Its parts are cut, and a fault that leaves out the block leaves them out too."""
+    case, oracle = cases[0][0], references.oracle
+    last, tap = oracle.config.n_layer - 1, "transformer.ln_f:input"
+    blocks = [f"transformer.h.{layer}" for layer in range(last + 1)]
+    shown = [t for t in cases[0][1].isolated if t.removesuffix(":input") not in blocks]
+    cut = [t for t in shown if not t.endswith(":input") and t != "transformer"]
+    expected = references.expectation(case, cut)
+    fault = next(fault for fault in FAULTS if fault.id == "layer_dropped")
+    found = Planted(oracle, fault, last).whole(case.ids, expected.given)[tap].astype(np.float32)
+    sentence = diagnose(tap, found, case, oracle, expected, "float32", shown)
+    assert f"in block {last}" in sentence
+    assert "[layer_dropped]" in sentence
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [

@@ -57,6 +57,8 @@ def test_impls_model_is_paired_by_path_and_its_weights_are_laid_out_as_impl_does
         ("sequential.py:gpt", "2.0.inner.0.weight", f"{BLOCK}.ln_1.weight"),
         ("functional_style.py:GPT", "layers.1.attn.qkv.w", f"{BLOCK}.attn.c_attn.weight"),
         ("stacked.py:Stacked", "up", "transformer.h.*.mlp.c_fc.weight"),
+        ("no_blocks.py:Flat", "norms_1.1.weight", f"{BLOCK}.ln_1.weight"),
+        ("no_blocks.py:Flat", "norms_2.1.bias", f"{BLOCK}.ln_2.bias"),
     ],
 )  # fmt: skip
 def test_a_parameter_finds_its_counterpart(spec, parameter, counterpart):

@@ -16,6 +16,21 @@ from verify.steps.skeletons import skeleton
 
 COMPONENTS = Path(__file__).parent / "impl_components.py"
 
+OTHER_EPSILON = """
+from max.experimental import functional as F
+from max.experimental.nn import Module
+from max.experimental.tensor import Tensor
+
+
+class LayerNorm(Module):
+    def __init__(self, dim, eps=1e-5):
+        self.weight, self.bias = Tensor.ones([dim]), Tensor.zeros([dim])
+
+    def forward(self, x):
+        x = x - F.mean(x, axis=-1)
+        return x * F.rsqrt(F.mean(x * x, axis=-1) + 1e-6) * self.weight + self.bias
+"""
+
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.number)
 def test_a_skeleton_is_python_and_fails_with_a_hint(step, tmp_path):
@@ -37,6 +52,16 @@ def test_impls_plain_parts_pass(number):
 @pytest.mark.parametrize("number", [2, 3])
 def test_impls_small_modules_pass(number):
     assert all(phase.passed for phase in check_step(STEPS[number - 1], COMPONENTS))
+
+
+@pytest.mark.compiles
+def test_wrong_numbers_are_diagnosed(tmp_path):
+    file = tmp_path / "step_03.py"
+    file.write_text(OTHER_EPSILON)
+    last = list(check_step(STEPS[2], file))[-1]
+    assert last.title == PHASES[4]
+    assert "ln_1: found eps = 1e-6; GPT-2 has" in last.problem
+    assert "(step 3)" in last.hint
 
 
 @pytest.mark.parametrize("number", range(3, 12))
