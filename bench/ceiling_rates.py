@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from bench.workloads import Workload
 
-UNITS = {"read": "GB/s", "read_weights": "GB/s", "gemm": "GFLOP/s", "replay": "GFLOP/s"}
+UNITS = {
+    "read": "GB/s", "read_weights": "GB/s", "peak": "GFLOP/s", "gemm": "GFLOP/s",
+    "replay": "GFLOP/s",
+}  # fmt: skip
 
 
 GEMM_DTYPE = {"int8": "bfloat16"}
@@ -64,15 +67,16 @@ class Ceilings:
         except WorkerError as error:
             self.error = str(error)
             return
-        self.rates.setdefault(kind, []).append(reply["rate"])
-        self.what[kind] = reply["what"]
+        if reply["rate"] is not None:
+            self.rates.setdefault(kind, []).append(reply["rate"])
+            self.what[kind] = reply["what"]
 
     def best(self, ceiling: str, dtype: str) -> float | None:
         """The highest rate of a kind, in bytes or FLOPs a second; None where none was measured."""
         return max(self.rates.get(Kind(ceiling, dtype), []), default=None)
 
-    def gemm(self, dtype: str) -> float | None:
-        """The highest rate of products in a dtype, in FLOPs a second: of squares or replays."""
+    def arithmetic(self, dtype: str) -> float | None:
+        """The highest rate of multiply-adds in a dtype, in FLOPs a second, however measured."""
         kinds = [kind for kind in self.rates if kind.dtype == GEMM_DTYPE.get(dtype, dtype)]
         rates = [self.rates[kind] for kind in kinds if UNITS[kind.ceiling] == "GFLOP/s"]
         return max((rate for found in rates for rate in found), default=None)
@@ -107,11 +111,12 @@ class Ceilings:
         }
 
 
-def kinds_for(dtypes: Sequence[str], workloads: Sequence[Workload]) -> list[Kind]:
+def kinds_for(dtypes: Sequence[str], workloads: Sequence[Workload], device: str) -> list[Kind]:
     """What to measure for arms of these dtypes."""
     distinct = list(dict.fromkeys(dtypes))
     return [
         Kind("read", "float32"),
+        *([Kind("peak", "float32")] if device == "cpu" else []),
         *(Kind("read_weights", dtype) for dtype in distinct),
         *(Kind("gemm", dtype) for dtype in dict.fromkeys(GEMM_DTYPE.get(d, d) for d in distinct)),
         *(Kind("replay", "float32", workload) for workload in workloads),

@@ -3,6 +3,7 @@
     read          sum of more float32 values than the last-level cache holds
     read_weights  sum of as many bytes as the weights take, again and again: a small model's weights
                   stay in caches, from which they are read far faster
+    peak          multiply-adds from registers, on a CPU (bench/peak.py)
     gemm          the best of some square products
     replay        the products with weights of one pass of a workload, each a library call
 
@@ -21,6 +22,7 @@ import torch
 from bench.arms.torch_eager import torch_device
 from bench.work import products, weight_bytes
 from bench.workloads import Workload
+from impl.precompile import KernelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,11 +61,17 @@ class CeilingServer:
 
     @torch.inference_mode()
     def answer(self, request: Reply) -> Reply:
-        """`{"ceiling", "dtype", "workload"}` to `{"rate", "what"}`: bytes or FLOPs a second."""
+        """`{"ceiling", "dtype", "workload"}` to `{"rate", "what"}`: bytes or FLOPs a second.
+
+        `rate` is None where it cannot be measured here, and `what` says why.
+        """
         workload = Workload(**request["workload"]) if request["workload"] else None
         key = request["ceiling"], request["dtype"], workload and workload.name
-        if key not in self._tasks:
-            self._tasks[key] = self._prepare(request["ceiling"], request["dtype"], workload)
+        try:
+            if key not in self._tasks:
+                self._tasks[key] = self._prepare(request["ceiling"], request["dtype"], workload)
+        except KernelError as error:
+            return {"rate": None, "what": str(error)}
         rates = {task.what: task.amount / self._best_s(task.call) for task in self._tasks[key]}
         what = max(rates, key=rates.__getitem__)
         return {"rate": rates[what], "what": what}
@@ -76,6 +84,8 @@ class CeilingServer:
                 return self._read(max(LEAST_READ_BYTES, 4 * last_level_cache_bytes()))
             case "read_weights":
                 return self._read(int(weight_bytes(self._config, dtype)))
+            case "peak":
+                return self._peak()
             case "gemm":
                 return self._gemm(kind)
             case "replay":
@@ -86,6 +96,12 @@ class CeilingServer:
     def _read(self, size: int) -> list[Task]:
         values = torch.ones(size // 4, device=self._device)
         return [Task(values.sum, float(4 * len(values)), f"sum of {size / 2**20:,.0f} MiB")]
+
+    def _peak(self) -> list[Task]:
+        from bench.peak import Peak
+
+        peak = Peak()
+        return [Task(peak, peak(), "multiply-adds from registers")]
 
     def _gemm(self, kind: torch.dtype) -> list[Task]:
         def product(size: int) -> Callable[[], Any]:

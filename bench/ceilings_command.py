@@ -58,7 +58,7 @@ def _measure(plan: Plan, device: str, threads: int, rounds: int) -> list[dict[st
         arguments = plan.worker_arguments("ceilings", device, threads)
         with Worker(arguments, Path(folder) / "ceilings.log") as worker:
             worker.receive()
-            kinds = kinds_for(["float32", "bfloat16"], plan.workloads)
+            kinds = kinds_for(["float32", "bfloat16"], plan.workloads, device)
             ceilings = Ceilings(worker, plan.model, device, threads, kinds)
             for _ in range(rounds):
                 ceilings.measure()

@@ -138,7 +138,7 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m bench null", description=__doc__ and __doc__.split("\n\n")[1])
     add_subject(parser)
     arms_option(parser, ["torch"])
-    blocks_option(parser, 40)
+    blocks_option(parser, 60)
     add = parser.add_argument
     add("--replays", type=positive, default=200, metavar="N", help="benchmarks to play (200)")
     add("-p", type=positive, default=16, metavar="N", help="tokens of the forward pass (16)")

@@ -1,11 +1,13 @@
 """How near a time is to what the machine allows.
 
-    MFU = needed FLOPs / (time x GEMM rate)        HFU = executed FLOPs / (time x GEMM rate)
+    MFU = needed FLOPs / (time x arithmetic rate)
+    HFU = executed FLOPs / (time x arithmetic rate)
     MBU = needed bytes / (time x read bandwidth)
-    roofline = max(needed FLOPs / GEMM rate, needed bytes / read bandwidth) / time
+    roofline = max(needed FLOPs / arithmetic rate, needed bytes / read bandwidth) / time
 
-Rates are the best blocks measured in the same run. More than 100% cannot be: either the model of
-the work is wrong, or the ceiling, and the row that shows it has no speed.
+Rates are the best blocks measured in the same run; the arithmetic rate is that of multiply-adds
+from registers (float32 on a CPU), or of the best product. More than 100% cannot be: either the
+model of the work is wrong, or the ceiling, and the row that shows it has no speed.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ class Utilisation:
     """Fractions of the ceilings; None where a ceiling was not measured.
 
     Attributes:
-        mfu: of the GEMM rate, by needed FLOPs.
-        hfu: of the GEMM rate, by executed FLOPs.
+        mfu: of the arithmetic rate, by needed FLOPs.
+        hfu: of the arithmetic rate, by executed FLOPs.
         mbu: of the read bandwidth, by needed bytes.
         roofline_pct: the least time over the time taken, in percent.
         bound: the ceiling that makes up the least time.
@@ -53,28 +55,28 @@ class Utilisation:
 
 
 def utilisation(
-    needed: Work, seconds: float, gemm: float | None, bandwidth: float | None
+    needed: Work, seconds: float, arithmetic: float | None, bandwidth: float | None
 ) -> Utilisation:
     """How far the ceilings were used.
 
     Args:
         needed: the work of one call.
         seconds: that it took.
-        gemm: FLOPs a second.
+        arithmetic: FLOPs a second.
         bandwidth: bytes a second.
     """
-    if gemm is None or bandwidth is None:
+    if arithmetic is None or bandwidth is None:
         return Utilisation()
-    compute_s, memory_s = least_times(needed, gemm, bandwidth)
+    compute_s, memory_s = least_times(needed, arithmetic, bandwidth)
     return Utilisation(
         mfu=compute_s / seconds,
-        hfu=needed.flops_executed / gemm / seconds,
+        hfu=needed.flops_executed / arithmetic / seconds,
         mbu=memory_s / seconds,
         roofline_pct=100 * max(compute_s, memory_s) / seconds,
         bound="compute" if compute_s > memory_s else "memory",
     )
 
 
-def least_times(needed: Work, gemm: float, bandwidth: float) -> tuple[float, float]:
+def least_times(needed: Work, arithmetic: float, bandwidth: float) -> tuple[float, float]:
     """The least times that products and reading allow, in seconds."""
-    return needed.flops / gemm, needed.bytes / bandwidth
+    return needed.flops / arithmetic, needed.bytes / bandwidth

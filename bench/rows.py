@@ -207,8 +207,9 @@ def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Ut
         return Utilisation()
     spec = spec_of(contestant.label)
     needed = _needed(spec, workload, group)
-    gemm, bandwidth = group.ceilings.gemm(spec.dtype), group.ceilings.bandwidth(spec.dtype)
-    return utilisation(needed, found.value, gemm, bandwidth)
+    arithmetic = group.ceilings.arithmetic(spec.dtype)
+    bandwidth = group.ceilings.bandwidth(spec.dtype)
+    return utilisation(needed, found.value, arithmetic, bandwidth)
 
 
 def _memory(contestant: Contestant, workload: Workload) -> dict[str, Any]:

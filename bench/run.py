@@ -122,7 +122,7 @@ def _ceilings(group: Group, logs: Path, stack: ExitStack) -> Ceilings | None:
     except WorkerError:
         return None
     dtypes = [contestant.dtype for contestant in group.contestants if contestant.alive]
-    kinds = kinds_for(dtypes, group.plan.workloads)
+    kinds = kinds_for(dtypes, group.plan.workloads, group.device)
     return Ceilings(worker, group.plan.model, group.device, group.threads, kinds)
 
 

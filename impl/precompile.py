@@ -39,32 +39,37 @@ def _has_avx512() -> bool:
         return False
 
 
-def kernel_library() -> Path:
-    """The built package of kernels, from the cache where it is there.
+def kernel_library(source: Path | None = None, name: str = "engine_kernels") -> Path:
+    """A built package of kernels, from the cache where it is there.
+
+    Args:
+        source: folder of the package; the engine's by default.
+        name: what the built file's name begins with.
 
     Raises:
         KernelError: where the Mojo compiler is missing or refuses the source, or the cache folder
             cannot be written.
     """
-    name = f"engine_kernels_{_fingerprint()}.mojoc"
-    library = _cache_folder() / name
+    source = source or SOURCE
+    file = f"{name}_{_fingerprint(source)}.mojoc"
+    library = _cache_folder() / file
     if library.is_file():
         return library
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         # The compiler writes the file's name into it, and other processes may build the same.
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-            _build(Path(folder) / name)
-            (Path(folder) / name).replace(library)
+            _build(source, Path(folder) / file)
+            (Path(folder) / file).replace(library)
     except OSError as error:
         raise KernelError(f"the kernels cannot be kept in {library.parent}: {error}") from None
     return library
 
 
-def _build(to: Path) -> None:
+def _build(source: Path, to: Path) -> None:
     from mojo.run import subprocess_run_mojo
 
-    arguments = ["precompile", str(SOURCE), "-o", str(to)]
+    arguments = ["precompile", str(source), "-o", str(to)]
     try:
         done = subprocess_run_mojo(arguments, capture_output=True, text=True)
     except RuntimeError as error:
@@ -74,10 +79,10 @@ def _build(to: Path) -> None:
         raise KernelError(f"the kernels do not build: {(lines or ['no reason was given'])[0]}")
 
 
-def _fingerprint() -> str:
+def _fingerprint(source: Path) -> str:
     """Of MAX and of the source."""
     digest = hashlib.sha256()
-    for file in sorted(SOURCE.glob("*.mojo")):
+    for file in sorted(source.glob("*.mojo")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return f"{version('max').replace('.', '_')}_{digest.hexdigest()[:16]}"
 

@@ -41,7 +41,7 @@ def rooflines(run: Run) -> list[Variant]:
 def _roofline(
     run: Run, rows: Sequence[Record], arms: Sequence[str], place: tuple[Any, Any], name: str
 ) -> chart.Chart | None:
-    gemm = _ceiling(run, ("gemm", "replay"), place)
+    gemm = _ceiling(run, ("peak", "gemm", "replay"), place)
     read = _ceiling(run, ("read", "read_weights"), place)
     if not gemm or not read:
         return None

@@ -258,7 +258,7 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     assert all(agreement["agreed"] for agreement in agreements)
     assert run.end["idle_cpu_pct"] == 0  # stopped, not merely waiting
     assert {ceiling["ceiling"] for ceiling in run.of("ceiling")} == {
-        "read", "read_weights", "gemm", "replay",
+        "read", "read_weights", "peak", "gemm", "replay",
     }  # fmt: skip
     assert {memory["phase"] for memory in run.of("memory")} == {"import", "load", "compile", None}
     assert (tmp_path / "out" / "bench.csv").is_file()

@@ -96,19 +96,19 @@ NEEDED = Work(flops=100.0, flops_executed=150.0, bytes=40.0, passes=1)
 
 
 def test_utilisation_is_the_share_of_each_ceiling():
-    used = utilisation(NEEDED, 2.0, gemm=100.0, bandwidth=80.0)
+    used = utilisation(NEEDED, 2.0, arithmetic=100.0, bandwidth=80.0)
     assert (used.mfu, used.hfu, used.mbu) == (0.5, 0.75, 0.25)
     assert (used.roofline_pct, used.bound) == (50, "compute")
     assert used.problem == ""
 
 
 def test_the_slower_of_both_ceilings_binds():
-    assert utilisation(NEEDED, 2.0, gemm=1000.0, bandwidth=40.0).bound == "memory"
+    assert utilisation(NEEDED, 2.0, arithmetic=1000.0, bandwidth=40.0).bound == "memory"
 
 
 def test_more_than_a_ceiling_is_a_problem():
-    assert "HFU is 150%" in utilisation(NEEDED, 1.0, gemm=100.0, bandwidth=80.0).problem
-    assert "MBU" in utilisation(NEEDED, 10.0, gemm=100.0, bandwidth=2.0).problem
+    assert "HFU is 150%" in utilisation(NEEDED, 1.0, arithmetic=100.0, bandwidth=80.0).problem
+    assert "MBU" in utilisation(NEEDED, 10.0, arithmetic=100.0, bandwidth=2.0).problem
 
 
 def test_without_a_ceiling_nothing_is_claimed():

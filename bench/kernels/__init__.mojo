@@ -1,0 +1,3 @@
+"""What the machine's cores can do at most."""
+
+from .peak import *
