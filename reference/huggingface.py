@@ -68,9 +68,10 @@ class HuggingFaceReference:
 
 def load_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     """A `GPT2LMHeadModel` in eval mode, checked to hold exactly the checkpoint's weights."""
-    model = transformers.GPT2LMHeadModel(_config(checkpoint.config))
+    with torch.device("meta"):  # no initial values are drawn; what is not loaded has no memory
+        model = transformers.GPT2LMHeadModel(_config(checkpoint.config))
     state = {name: torch.from_numpy(np.array(w)) for name, w in checkpoint.weights.items()}
-    missing, unexpected = model.load_state_dict(state, strict=False)
+    missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     tied = ["lm_head.weight"] if checkpoint.config.tie_word_embeddings else []
     if unexpected or sorted(missing) != tied:
         raise RuntimeError(f"transformers did not take {unexpected} and lacks {missing}")

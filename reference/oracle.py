@@ -18,7 +18,7 @@ import numpy as np
 from reference.trace import INPUT, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import numpy.typing as npt
 
@@ -38,10 +38,11 @@ class Oracle:
         self.config = checkpoint.config
         self.dtype = np.dtype(dtype)
         self.weights: Mapping[str, Array] = {
-            name: array.astype(self.dtype) for name, array in checkpoint.weights.items()
+            name: array.astype(self.dtype, copy=False) for name, array in checkpoint.weights.items()
         }
         self.number: Callable[[float], Any] = self.dtype.type
         self.tap: Callable[[str, Array], Array] = Recorder()
+        self._left_out: Mapping[str, Array] = {}
 
     def trace(self, ids: Array, given: Mapping[str, Array] | None = None) -> Trace:
         """Run on token ids and return every tap.
@@ -62,23 +63,39 @@ class Oracle:
         """What sees every tap of one trace."""
         return Recorder(given)
 
-    def part_trace(self, path: str, x: Array, given: Mapping[str, Array] | None = None) -> Trace:
+    def part_trace(
+        self,
+        path: str,
+        x: Array,
+        given: Mapping[str, Array] | None = None,
+        wanted: Collection[str] | None = None,
+    ) -> Trace:
         """Run a block, or a block's attention or MLP, alone, and return its taps.
 
         Args:
             path: `transformer.h.3`, `transformer.h.3.attn` or `transformer.h.3.mlp`.
             x: what the part is called with, `[batch, sequence, n_embd]`.
             given: as in `trace`, for taps inside the part.
+            wanted: the taps that are asked for, None for all. What is given, and holds none of
+                them, is not computed.
         """
-        recorder = self.recorder(given)
-        self.tap = recorder
+        given = given or {}
+        left_out = {} if wanted is None else _without(given, wanted)
+        recorder = self.recorder({tap: a for tap, a in given.items() if tap not in left_out})
+        self.tap, self._left_out = recorder, left_out
         inside = {"attn": self.attention, "mlp": self.mlp}
-        self.call(path, inside.get(path.rsplit(".", 1)[-1], self.block), x.astype(self.dtype))
+        try:
+            self.call(path, inside.get(path.rsplit(".", 1)[-1], self.block), x.astype(self.dtype))
+        finally:
+            self._left_out = {}
         return recorder.finish()
 
     def call(self, path: str, part: Callable[[Array, str], Array], x: Array) -> Array:
         """Compute one part of the model under the eyes of the taps."""
-        return self.tap(path, part(self.tap(path + INPUT, x), path))
+        x = self.tap(path + INPUT, x)
+        if path in self._left_out:
+            return self._left_out[path].astype(self.dtype, copy=False)
+        return self.tap(path, part(x, path))
 
     # ---- the model, from the outside in -------------------------------------------------------
 
@@ -201,6 +218,15 @@ class Oracle:
         """The hyperbolic tangent."""
         result: Array = np.tanh(x)
         return result
+
+
+def _without(given: Mapping[str, Array], wanted: Collection[str]) -> dict[str, Array]:
+    """Those given that hold nothing of what is wanted; what they are called with lies outside."""
+    return {
+        tap: array
+        for tap, array in given.items()
+        if not any(name == tap or name.startswith(f"{tap}.") for name in wanted)
+    }
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:

@@ -6,11 +6,10 @@ They are judged exactly as a candidate's results are, at every place where somet
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verify import envelope
 from verify.metrics import rms
 from verify.precision import to_bf16, to_fp8, to_tf32
 from verify.rule import RMS_FACTOR, Check, judge
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 
     from reference.trace import Array
     from verify.cases import Case
+    from verify.envelope import Sample, Stage
     from verify.references import Expectation
-    from verify.rule import Envelope
-
-T = TypeVar("T")
 
 
 def _constant(x: Array) -> Array:
@@ -120,45 +117,33 @@ def _accepted(result: Array, tap: str, expected: Expectation, dtype: str) -> boo
 
 
 def correct_results(
-    sample: envelope.Sample,
+    sample: Sample,
     truth: Mapping[str, Array],
     evaluations: Sequence[Mapping[str, Array]],
-    further: Mapping[str, Sequence[Sequence[Envelope]]],
+    stages: Mapping[str, Stage],
     dtype: str,
 ) -> Alarms:
     """Judge each evaluation by the envelope of the others: a correct order that it has not seen.
+
+    It is judged on the input itself, as a candidate is. Copies only widen envelopes: what nearly
+    ties in a copy, moved by `verify.envelope.JITTER`, is no tie of the input, and near it nothing
+    is drawn again.
 
     Args:
         sample: what was evaluated.
         truth: its forced trace by the float64 oracle.
         evaluations: its forced traces in the candidate's precision; those with results left out
             are not judged, only made use of.
-        further: by tap, for each evaluation, extents drawn again.
+        stages: by tap, what the evaluations' errors are.
         dtype: the precision.
     """
-    alarms = Alarms()
+    alarms, right = Alarms(), sample.original(truth)
+    computed = [tap for tap, stage in stages.items() if stage.found]
     for index, trace in enumerate(evaluations):
-        others = _without(evaluations, index)
-        again = {tap: _without(drawn, index) for tap, drawn in further.items()}
-        stages = envelope.isolated(sample, truth, others, again)
-        alarms += _count(trace, truth, {t: s.envelope for t, s in stages.items()}, dtype)
-    return alarms
-
-
-def _without(items: Sequence[T], index: int) -> list[T]:
-    return [*items[:index], *items[index + 1 :]]
-
-
-def _count(
-    trace: Mapping[str, Array],
-    truth: Mapping[str, Array],
-    envelopes: Mapping[str, Envelope],
-    dtype: str,
-) -> Alarms:
-    alarms = Alarms()
-    for tap in truth:
-        result = trace[tap]
-        if envelopes[tap].rms and np.isfinite(result).all():
-            verdict = judge(result, truth[tap], envelopes[tap], dtype).verdict
-            alarms += Alarms(1, int(verdict != "PASS"))
+        found = sample.original(trace)
+        for tap in computed:
+            envelope = stages[tap].without(index)
+            if envelope.rms and np.isfinite(found[tap]).all():
+                verdict = judge(found[tap], right[tap], envelope, dtype).verdict
+                alarms += Alarms(1, int(verdict != "PASS"))
     return alarms

@@ -122,10 +122,21 @@ class Stage:
         envelope: the worst over all evaluations.
         error: of the evaluation with the largest rms error, float64, as large as the stage's
             result; None where every evaluation is exact.
+        found: the worst of each evaluation's copies.
+        again: the worst of what was drawn again of each evaluation; nothing where nothing was.
     """
 
     envelope: Envelope = EXACT
     error: Array | None = None
+    found: Sequence[Envelope] = ()
+    again: Sequence[Envelope] = ()
+
+    def without(self, index: int) -> Envelope:
+        """The envelope that the other evaluations have."""
+        others = [*self.found[:index], *self.found[index + 1 :]]
+        if not any(envelope.rms for envelope in others):
+            return EXACT
+        return _widest([*others, *self.again[:index], *self.again[index + 1 :]])
 
 
 def isolated(
@@ -156,13 +167,13 @@ def _stage(
     evaluations: Sequence[Array],
     further: Sequence[Sequence[Envelope]],
 ) -> Stage:
-    found = [result.astype(np.float64) - truth for result in evaluations]
-    envelopes = [_widest(extents(error, sample)) for error in found]
-    worst = max(range(len(found)), key=lambda index: envelopes[index].rms)
-    if not envelopes[worst].rms:
+    errors = [result.astype(np.float64) - truth for result in evaluations]
+    found = [_widest(extents(error, sample)) for error in errors]
+    worst = max(range(len(found)), key=lambda index: found[index].rms)
+    if not found[worst].rms:
         return Stage()
-    again = [extent for drawn in further for extent in drawn]
-    return Stage(_widest([*envelopes, *again]), _filled(found[worst]))
+    again = [_widest(drawn) for drawn in further]
+    return Stage(_widest([*found, *again]), _filled(errors[worst]), found, again)
 
 
 def _filled(error: Array) -> Array:
@@ -190,14 +201,15 @@ def free(
         truth: the oracle's free trace of the sample's ids.
         stages: the errors of each stage in isolation, on the same sample.
         seed: draws the signs.
-        evaluations: free traces of the sample's ids in the candidate's precision, which are
-            legitimate too and widen the envelope by what they really strayed.
+        evaluations: free traces in the candidate's precision, of the sample's ids or, as copies
+            of ids are all alike, of the input's; legitimate too, they widen the envelope by what
+            they really strayed.
     """
     strayed = {
         tap: [
             part
             for trace in evaluations
-            for part in extents(trace[tap].astype(np.float64) - array, sample)
+            for part in extents(trace[tap].astype(np.float64) - array[: len(trace[tap])], sample)
         ]
         for tap, array in truth.items()
     }
@@ -253,11 +265,12 @@ def extents(error: Array, sample: Sample) -> list[Envelope]:
     """Rms and largest magnitude of each copy's finite elements; copies without any are left out."""
     copies = sample.copies if len(error) == len(sample.ids) else 1
     squares = error.reshape(copies, -1) ** 2
-    finite = np.isfinite(squares)
-    counts = finite.sum(axis=1)
-    if not finite.all():
+    counts, sums = np.full(copies, squares.shape[1]), squares.sum(axis=1)
+    if not np.isfinite(sums).all():
+        finite = np.isfinite(squares)
         squares = np.where(finite, squares, 0.0)
-    sums, peaks = squares.sum(axis=1), squares.max(axis=1, initial=0.0)
+        counts, sums = finite.sum(axis=1), squares.sum(axis=1)
+    peaks = squares.max(axis=1, initial=0.0)
     return [
         Envelope(float(np.sqrt(total / count)), float(np.sqrt(peak)))
         for total, count, peak in zip(sums, counts, peaks, strict=True)

@@ -8,7 +8,7 @@ replaced. Only the forced graph of that block is traced, and all of them compile
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from max.dtype import DType
@@ -22,7 +22,6 @@ from impl.model import GPT2Attention, GPT2Block, causal_mask
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from reference.dtypes import DTYPES, held_in
-from reference.regimes import with_regime
 from reference.trace import INPUT
 from verify.candidate import (
     CompiledProgram,
@@ -37,7 +36,6 @@ from verify.cases import PROBE_SIZE, probe_case, random_cases
 from verify.catalogue import CATALOGUE
 from verify.faults import Sighting, sight
 from verify.power import fault_check
-from verify.references import References
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,10 +43,9 @@ if TYPE_CHECKING:
     from max.driver import Device
 
     from impl.config import GPT2Config
-    from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
     from verify.cases import Case
-    from verify.references import Expectation
+    from verify.references import Expectation, References
     from verify.rule import Check
 
 
@@ -276,6 +273,15 @@ class FaultProgram:
         """Where the faulty block stands in the model."""
         return f"transformer.h.{self.layer}"
 
+    @property
+    def takes(self) -> set[str]:
+        """The taps whose activations the faulty blocks are given."""
+        return {tap for takes, _ in self._taps.values() for tap in takes}
+
+    def own(self, weights: Mapping[str, Array]) -> dict[str, Array]:
+        """Of a model's weights, those of the block, under their own names."""
+        return {name: w for name, w in weights.items() if name.startswith(f"{self.path}.")}
+
     def _stage(
         self, name: str, block: Module[..., Any], program: Program
     ) -> tuple[list[str], list[str]]:
@@ -299,7 +305,7 @@ class FaultProgram:
             expected: the case; its batch and length are free.
         """
         prefix = f"{self.path}."
-        own = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+        own = {name.removeprefix(prefix): w for name, w in self.own(weights).items()}
         models = self._compiled.models(own)
         x = expected.isolated[self.path + INPUT].astype(DTYPES[self.dtype])
         return {name: self._run(models[name], name, x, expected.given) for name in MAX_FAULTS}
@@ -325,30 +331,49 @@ class FaultProgram:
         ]  # fmt: skip
 
 
-def max_fault_checks(checkpoint: Checkpoint, regime: str, seed: int, dtype: str) -> Iterator[Check]:
-    """One check for each fault, planted in MAX, compiled and run on the CPU.
+class MaxPower:
+    """What was seen of each fault in MAX, on the CPU, in one state of the weights.
 
     Args:
-        checkpoint: as given.
-        regime: the state of the weights to run them with.
-        seed: draws the inputs.
-        dtype: of the MAX graphs.
+        references: of that state; its cases are made use of.
     """
-    device = open_device("cpu")
-    program = FaultProgram(checkpoint.config, device, dtype)
-    changed = with_regime(checkpoint, regime, seed=seed)
-    references = References(changed, dtype)
-    weights = held_in(dtype, from_hugging_face(changed.config, changed.weights))
-    best: dict[str, Sighting] = {}
-    for case in _cases(changed.config, regime, seed):
-        taps = [tap for tap in references.oracle.trace(case.ids) if not tap.endswith(INPUT)]
-        expected = references.expectation(case, taps)
-        for sighting in program.sightings(weights, expected, dtype):
-            known = best.get(sighting.fault)
+
+    def __init__(self, references: References) -> None:
+        checkpoint, dtype = references.checkpoint, references.dtype
+        self._references = references
+        self._program = FaultProgram(checkpoint.config, open_device("cpu"), dtype)
+        weights = from_hugging_face(checkpoint.config, checkpoint.weights)
+        self._weights = held_in(dtype, self._program.own(weights))
+        self.best: dict[str, Sighting] = {}
+
+    @property
+    def told(self) -> bool:
+        """Whether every fault has been told."""
+        return bool(self.best) and all(sighting.told for sighting in self.best.values())
+
+    def look(self, expected: Expectation) -> None:
+        """Judge every faulty block on a case, unless each has been told already."""
+        if self.told or not self._program.takes <= expected.given.keys():
+            return
+        for sighting in self._program.sightings(self._weights, expected, self._references.dtype):
+            known = self.best.get(sighting.fault)
             if known is None or (sighting.told, sighting.margin) > (known.told, known.margin):
-                best[sighting.fault] = sighting
-    for sighting in best.values():
-        yield fault_check(sighting, mode="max-power")
+                self.best[sighting.fault] = sighting
+
+    def checks(self, regime: str, seed: int) -> Iterator[Check]:
+        """One check for each fault; where no case has told it yet, two more are computed.
+
+        Args:
+            regime: the state of the weights.
+            seed: draws the inputs.
+        """
+        oracle = self._references.oracle
+        for case in _cases(oracle.config, regime, seed):
+            if not self.told:
+                taps = [tap for tap in oracle.trace(case.ids) if not tap.endswith(INPUT)]
+                self.look(self._references.expectation(case, taps, free=False))
+        for sighting in self.best.values():
+            yield replace(fault_check(sighting, mode="max-power"), device="cpu")
 
 
 def _cases(config: GPT2Config, regime: str, seed: int) -> list[Case]:

@@ -60,10 +60,10 @@ def redraws(
         wanted = [tap for tap in taps if _part(tap) == part]
         for _ in range(0, DRAWS, sample.copies):
             copies, x = _copies(sample, truth[part + INPUT], part, dtype, rng)
-            right = oracle.part_trace(part, x, copies.given)
+            right = oracle.part_trace(part, x, copies.given, wanted)
             for index, model in enumerate(models):
                 if model is not None:
-                    trace = model.part_trace(part, x, copies.given)
+                    trace = model.part_trace(part, x, copies.given, wanted)
                     for tap in wanted:
                         found[tap][index] += extents(trace[tap] - right[tap], copies)
     return found

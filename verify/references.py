@@ -112,7 +112,12 @@ class References:
         )
 
     def expectation(
-        self, case: Case, given_taps: list[str], without: type[Oracle] | None = None
+        self,
+        case: Case,
+        given_taps: list[str],
+        without: type[Oracle] | None = None,
+        *,
+        free: bool = True,
     ) -> Expectation:
         """Compute everything that the case is compared with.
 
@@ -121,6 +126,7 @@ class References:
             given_taps: where the candidate's stages are cut, that is, its modules' outputs.
             without: an evaluation order that the envelope shall not know, so that it can be judged
                 as a candidate is.
+            free: whether the case is run free too; a probe never is.
         """
         models = [model for model in self._evaluations if type(model) is not without]
         torch_free = self.torch.trace(case.ids)
@@ -145,23 +151,19 @@ class References:
             drawn=Drawn(sample, isolated, evaluations) if plants_faults(case) else None,
         )
         if case.ids.shape == PROBE_SIZE:
-            alarms = correct_results(sample, isolated, evaluations, further, self.dtype)
+            alarms = correct_results(sample, isolated, evaluations, stages, self.dtype)
             expectation = replace(expectation, alarms=alarms)
-        if case.label == PROBE:
+        if case.label == PROBE or not free:
             return expectation
-        free = self.oracle.trace(sample.ids)
+        truth = self.oracle.trace(sample.ids)
+        runs = [model.trace(case.ids) for model in models if not isinstance(model, Sequential)]
         return replace(
             expectation,
-            free=sample.original(free),
+            free=sample.original(truth),
             free_envelope=envelope.free(
-                self.oracle, sample, free, stages, case.seed, self._free_runs(sample.ids, models)
+                self.oracle, sample, truth, stages, case.seed, [torch_free, *runs]
             ),
         )
-
-    def _free_runs(self, ids: Array, models: Sequence[Oracle]) -> list[Trace]:
-        """Free runs of the models that compute every row, and PyTorch's."""
-        complete = [model for model in models if not isinstance(model, Sequential)]
-        return [self.torch.trace(ids), *(model.trace(ids) for model in complete)]
 
     def oracle_disagreement(self, ids: Array) -> tuple[str, float]:
         """The tap at which Hugging Face in float64 is farthest from the oracle, and how far.

@@ -30,7 +30,7 @@ from verify.checks import LOGITS, check_case, perplexity_check
 from verify.controls import must_fail
 from verify.diagnosis import diagnose
 from verify.engine import Form, cache_fault_checks, engine_checks, quality_check, worth_reading
-from verify.max_faults import max_fault_checks
+from verify.max_faults import MaxPower
 from verify.metamorphic import metamorphic_checks
 from verify.paired import PairedCandidate
 from verify.power import Power
@@ -212,13 +212,9 @@ def verify(
         candidate = _candidate(plan, device)
         for regime in plan.regimes:
             for check in _check_regime(plan, candidate, regime, device, outcome, status):
-                add(replace(check, regime=regime, device=device))
+                add(replace(check, regime=regime, device=check.device or device))
         own = [check for check in outcome.checks if check.device == device]
         add(replace(precision_check(own, plan.dtype, device), device=device))
-    if plan.max_faults:
-        status("compiling faulty MAX graphs (minutes, seconds from then on)")
-        for check in max_fault_checks(plan.checkpoint, plan.regimes[0], plan.seed, plan.dtype):
-            add(check)
     for check in [*outcome.power.checks(), *outcome.cache_faults.values()]:
         add(check)
     return outcome
@@ -267,10 +263,16 @@ def _check_regime(
     outcome.largest_envelope = 0.0
     read_by_engines = worth_reading(checkpoint.config, cases) if plan.engines else ()
     cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
+    in_max = None
+    if plan.max_faults and (regime, device) == (plan.regimes[0], plan.devices[0]):
+        status("compiling faulty MAX graphs (minutes, seconds from then on)")
+        in_max = MaxPower(references)
     for case in cases:
         status(case.name)
-        for check in _check_case(plan, case, bound, references, outcome, read_by_engines):
+        for check in _check_case(plan, case, bound, references, outcome, read_by_engines, in_max):
             yield _of_case(check, case)
+    if in_max:
+        yield from in_max.checks(regime, plan.seed)
     status(f"{device}, {regime}: invariances")
     yield from metamorphic_checks(
         bound,
@@ -304,6 +306,7 @@ def _check_case(
     references: References,
     outcome: Outcome,
     read_by_engines: Collection[str],
+    in_max: MaxPower | None,
 ) -> Iterator[Check]:
     """The checks of one case, a diagnosis of its first failure, and what the case could notice."""
     expected = references.expectation(case, bound.program.given_taps)
@@ -326,6 +329,8 @@ def _check_case(
         yield from outcome.power.matched_checks(
             case, bound, references.oracle, expected, plan.dtype
         )
+        if in_max:
+            in_max.look(expected)
     if case.label == PROBE:
         return
     if case.ids.shape == PROBE_SIZE:
