@@ -5,7 +5,7 @@ from reference.load import load
 from reference.oracle import Oracle
 from verify import envelope
 from verify.arithmetic import evaluations
-from verify.rule import EXACT
+from verify.rule import EXACT, Envelope
 
 CHECKPOINT = load("random:tiny")
 
@@ -61,6 +61,33 @@ def test_the_envelope_is_the_worst_of_its_evaluations():
     for tap, stage in together.items():
         assert stage.envelope.rms == max(part[tap].envelope.rms for part in alone), tap
         assert stage.envelope.max == max(part[tap].envelope.max for part in alone), tap
+
+
+def test_an_evaluation_is_judged_by_what_the_others_have_with_what_they_drew_again():
+    ids = _ids(1, 64)
+    sample = envelope.sample(ids, _given(ids), seed=0)
+    truth = Oracle(CHECKPOINT).trace(sample.ids, sample.given)
+    traces = [m.trace(sample.ids, sample.given) for m in evaluations(CHECKPOINT)]
+    tap = "transformer.h.1.mlp.act"
+    further = {tap: [[Envelope(1.0, 9.0)], [Envelope(2.0, 8.0)], [], []]}
+    together = envelope.isolated(sample, truth, traces, further)
+    for index in range(len(traces)):
+        others = [*traces[:index], *traces[index + 1 :]]
+        again = {tap: [*further[tap][:index], *further[tap][index + 1 :]]}
+        alone = envelope.isolated(sample, truth, others, again)
+        for name, stage in together.items():
+            assert stage.without(index) == alone[name].envelope, name
+
+
+def test_free_runs_of_the_input_alone_are_compared_with_its_own_truth():
+    """Copies of token ids are all alike: a run of one of them says what a run of all says."""
+    ids = _ids(1, 16)
+    oracle = Oracle(CHECKPOINT)
+    sample = envelope.sample(ids, {}, seed=0)
+    truth, stages = oracle.trace(sample.ids), _stages(ids)
+    far = {tap: array[:1] + 1.0 for tap, array in truth.items()}
+    found = envelope.free(oracle, sample, truth, stages, 0, [far])
+    assert found["lm_head"].max == pytest.approx(1.0)
 
 
 def test_errors_grow_along_a_free_run():

@@ -65,3 +65,22 @@ def test_an_evaluation_that_knows_no_parts_draws_nothing(stressed):
 def test_nothing_is_drawn_where_copies_abound_or_no_row_dominates(shape, copies):
     run = _run(load("random:tiny"), shape, copies)
     assert redraws(*run, seed=0) == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "wanted"),
+    [
+        ("transformer.h.2.attn", ["transformer.h.2.attn.c_proj:input"]),
+        ("transformer.h.2.mlp", ["transformer.h.2.mlp.act"]),
+        ("transformer.h.2", ["transformer.h.2.ln_2:input", "transformer.h.2.mlp"]),
+    ],
+)
+def test_what_is_not_wanted_is_left_out_and_changes_nothing(stressed, part, wanted):
+    sample, truth, _, _, models = stressed
+    given = {tap: a for tap, a in sample.given.items() if tap.startswith(f"{part}.")}
+    for model in models:
+        whole = model.part_trace(part, truth[f"{part}:input"], given)
+        short = model.part_trace(part, truth[f"{part}:input"], given, wanted)
+        assert len(short) < len(whole)
+        for tap in wanted:
+            assert np.array_equal(short[tap], whole[tap], equal_nan=True), tap
