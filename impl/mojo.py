@@ -80,7 +80,8 @@ class MojoProgram:
         asked = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
         inputs = [Buffer.from_numpy(np.ascontiguousarray(array)) for array in (ids, past, asked)]
         (logits,) = self._model.execute(*inputs, *self._buffers)
-        result: Array = logits.to_numpy().copy()
+        # MAX makes a new buffer for each result, which the array keeps alive: it is the caller's.
+        result: Array = logits.to_numpy()
         return result.reshape(batch, length, -1) if every else result
 
 

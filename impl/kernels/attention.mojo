@@ -103,7 +103,7 @@ struct Attention[V: Int](Copyable, Movable):
         comptime for r in [1, 2, 4, Self.ROWS]:
             if rows == r:
                 var tile = Tile[r, Self.V]()
-                tile.multiply(scores, stride, 1, values, Self.WIDTH, seen)
+                tile.multiply(scores, stride, 1, values, Self.WIDTH, seen, values)
                 tile.store(mixed, Self.WIDTH)
         for i in range(rows):
             var place = (row * self.length + first + i) * self.heads + head
@@ -118,7 +118,7 @@ struct Attention[V: Int](Copyable, Movable):
         for panel in range(panels):
             var tile = Tile[R, 2]()
             var key = keys.unsafe_offset(panel * self.size * SLOTS)
-            tile.multiply(query, 3 * self.heads * self.size, 1, key, SLOTS, self.size)
+            tile.multiply(query, 3 * self.heads * self.size, 1, key, SLOTS, self.size, key)
             tile.store(scores.unsafe_offset(panel * SLOTS), stride)
 
     def softmax(self, scores: Floats, sees: Int, count: Int):

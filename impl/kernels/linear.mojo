@@ -7,7 +7,7 @@ stream is the cost, and prefill, where the multiply-adds are.
 
 from std.math import ceildiv, tanh
 
-from std.sys.info import num_physical_cores
+from std.sys.info import num_physical_cores, size_of
 
 from .rows import normalise, pack
 from .team import PARTS_PER_CORE, Worker, together
@@ -22,6 +22,9 @@ comptime ROWS = 14
 
 comptime HEIGHTS = [1, 2, 4, 6, 8, 11, ROWS]
 """Rows that tiles are compiled for; a last tile of fewer is filled up with zeros."""
+
+comptime LINE = 64
+"""Bytes of a cache line."""
 
 comptime BLOCK = 12 * ROWS
 """Rows whose packed activations are kept at once, near the cores."""
@@ -98,7 +101,7 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         var sums = floats(ROWS * PANEL)
         for p in range(panel, panels):
             for t in range(tile, tiles):
-                self.tile(start, count, t, p, packed, sums)
+                self.tile(start, count, t, p, packed, sums, self.ahead(p, t - tile, panels))
         sums.unsafe_free()
 
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
@@ -124,7 +127,16 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
             pack(x, rows, height(rows), self.depth, to)
 
     @always_inline
-    def tile(self, start: Int, count: Int, t: Int, panel: Int, packed: Floats, sums: Floats):
+    def ahead(self, panel: Int, t: Int, panels: Int) -> Floats:
+        """What the t-th tile over a panel calls to the core: a line in each step, `depth` in all."""
+        var size = self.depth * PANEL * size_of[Scalar[Self.dtype]]()
+        var place = t * self.depth * LINE
+        var there = panel + 1 == panels or place >= size
+        var next = panel * size if there else (panel + 1) * size + place
+        return Floats(unsafe_from_address=Int(self.w) + next)
+
+    @always_inline
+    def tile(self, start: Int, count: Int, t: Int, panel: Int, packed: Floats, sums: Floats, ahead: Floats):
         """Rows of tile t times one panel."""
         var rows = min(ROWS, count - t * ROWS)
         var a = packed.unsafe_offset(t * ROWS * self.depth)
@@ -132,7 +144,7 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         comptime for r in HEIGHTS:
             if height(rows) == r:
                 var tile = Tile[r, V]()
-                tile.multiply(a, 1, r, w, PANEL, self.depth)
+                tile.multiply(a, 1, r, w, PANEL, self.depth, ahead)
                 tile.store(sums, PANEL)
         for i in range(rows):
             self.finish(sums.unsafe_offset(i * PANEL), start + t * ROWS + i, panel * PANEL)
