@@ -201,15 +201,14 @@ def free(
         truth: the oracle's free trace of the sample's ids.
         stages: the errors of each stage in isolation, on the same sample.
         seed: draws the signs.
-        evaluations: free traces in the candidate's precision, of the sample's ids or, as copies
-            of ids are all alike, of the input's; legitimate too, they widen the envelope by what
-            they really strayed.
+        evaluations: free traces of the sample's ids in the candidate's precision, which are
+            legitimate too and widen the envelope by what they really strayed.
     """
     strayed = {
         tap: [
             part
             for trace in evaluations
-            for part in extents(trace[tap].astype(np.float64) - array[: len(trace[tap])], sample)
+            for part in extents(trace[tap].astype(np.float64) - array, sample)
         ]
         for tap, array in truth.items()
     }

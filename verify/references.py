@@ -156,12 +156,13 @@ class References:
         if case.label == PROBE or not free:
             return expectation
         truth = self.oracle.trace(sample.ids)
-        runs = [model.trace(case.ids) for model in models if not isinstance(model, Sequential)]
+        runs = [model.trace(sample.ids) for model in models if not isinstance(model, Sequential)]
+        of_torch = torch_free if sample.copies == 1 else self.torch.trace(sample.ids)
         return replace(
             expectation,
             free=sample.original(truth),
             free_envelope=envelope.free(
-                self.oracle, sample, truth, stages, case.seed, [torch_free, *runs]
+                self.oracle, sample, truth, stages, case.seed, [of_torch, *runs]
             ),
         )
 

@@ -79,17 +79,6 @@ def test_an_evaluation_is_judged_by_what_the_others_have_with_what_they_drew_aga
             assert stage.without(index) == alone[name].envelope, name
 
 
-def test_free_runs_of_the_input_alone_are_compared_with_its_own_truth():
-    """Copies of token ids are all alike: a run of one of them says what a run of all says."""
-    ids = _ids(1, 16)
-    oracle = Oracle(CHECKPOINT)
-    sample = envelope.sample(ids, {}, seed=0)
-    truth, stages = oracle.trace(sample.ids), _stages(ids)
-    far = {tap: array[:1] + 1.0 for tap, array in truth.items()}
-    found = envelope.free(oracle, sample, truth, stages, 0, [far])
-    assert found["lm_head"].max == pytest.approx(1.0)
-
-
 def test_errors_grow_along_a_free_run():
     ids = _ids(1, 33)
     oracle = Oracle(CHECKPOINT)
