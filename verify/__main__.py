@@ -3,11 +3,11 @@
 import os
 import sys
 
-from verify.sandbox import INTERRUPTED, enter, needs_child, supervise
+from verify.sandbox import INTERRUPTED, enter, leave, needs_child, supervise
 
 
 def _main(argv: list[str]) -> int:
-    """The command that is named; MAX and torch are imported by those that need them."""
+    """The command that is named, a candidate's code in a child."""
     if argv[:1] == ["steps"]:
         from verify.steps import progress
 
@@ -15,6 +15,14 @@ def _main(argv: list[str]) -> int:
     if needs_child(argv):
         return supervise(argv)
     enter()
+    try:
+        return leave(_command(argv))
+    except SystemExit as end:  # argparse's: bad usage, or --help
+        return leave(int(end.code or 0))
+
+
+def _command(argv: list[str]) -> int:
+    """MAX and torch are imported by the commands that need them."""
     if argv[:1] == ["step"]:
         from verify.steps import cli as step
 

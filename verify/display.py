@@ -44,7 +44,7 @@ def layer_table(outcome: Outcome) -> Table:
         if check.mode in ("isolated", "free"):
             grouped[check.tap][check.mode].append(check)
     table = Table(width=WIDTH, pad_edge=False, header_style="bold", row_styles=("", "dim"))
-    table.add_column("tap", no_wrap=True, min_width=22)
+    table.add_column("tap", overflow="fold", min_width=22)  # long names fold, figures never
     for name in ("worst shape", "error", "PyTorch's", "used", "free run", "verdict"):
         table.add_column(name, justify="right", no_wrap=True)
     for tap in outcome.order:

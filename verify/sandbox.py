@@ -47,7 +47,10 @@ INTERRUPTED = 130
 POLL_S = 0.05
 PRINTED_LINES = 5
 GRACE_S = 10.0
-"""How long an interrupted child may take to write down what it has."""
+"""How long an interrupted child may take to write down what it has, and a finished one to end."""
+
+DONE = "done "
+"""Begins the last thing that a child says; its exit code follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,14 @@ class Watched:
     since: float = field(default_factory=time.monotonic)
     problem: str = ""
 
+    @property
+    def code(self) -> int | None:
+        """The exit code that the harness itself told; None where it never came to its end.
+
+        The process's own code tells nothing: a candidate that calls `os._exit(0)` passes nothing.
+        """
+        return int(self.doing.removeprefix(DONE)) if self.doing.startswith(DONE) else None
+
 
 def needs_child(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code, and this is not the child already."""
@@ -102,8 +113,8 @@ def supervise(argv: Sequence[str]) -> int:
             return _interrupted(child)
         finally:
             os.close(status)
-        if child.returncode >= 0 and not watched.problem:
-            return child.returncode
+        if watched.code is not None:
+            return watched.code
         reason = watched.problem or _died(child.returncode, watched)
         _tell(reason, _last_lines(printed), options.json)
     return 2
@@ -159,11 +170,16 @@ def _watch(child: subprocess.Popen[bytes], status: int, limits: Limits, watched:
     while child.poll() is None:
         _listen(status, watched)
         watched.problem = _beyond(child, limits, watched)
-        if watched.problem:
+        if watched.problem or _lingers(watched):
             _kill(child)
             return
         time.sleep(POLL_S)
     _listen(status, watched)
+
+
+def _lingers(watched: Watched) -> bool:
+    """Whether a child that is done stays, for a thread that the candidate left behind, say."""
+    return watched.code is not None and time.monotonic() - watched.since > GRACE_S
 
 
 def _listen(status: int, watched: Watched) -> None:
@@ -222,7 +238,9 @@ def _interrupted(child: subprocess.Popen[bytes]) -> int:
 
 
 def _died(code: int, watched: Watched) -> str:
-    """How a child ended that a signal killed."""
+    """How a child ended before the harness was done."""
+    if code >= 0:
+        return f"{_phase(watched)} ended the process, with exit code {code}"
     name = signal.Signals(-code).name
     why = {
         "SIGKILL": "something killed the process, the system for want of memory perhaps",
@@ -277,6 +295,12 @@ def enter() -> None:
 
 def _stream(descriptor: int) -> TextIO:
     return os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="replace")
+
+
+def leave(code: int) -> int:
+    """In the child: tell the parent that the harness is done, and with which exit code."""
+    say(f"{DONE}{code}")
+    return code
 
 
 def say(doing: str) -> None:

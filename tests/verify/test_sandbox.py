@@ -28,6 +28,14 @@ def crashes(config):
     print("last words", flush=True)
     os.kill(os.getpid(), 11)
 
+def leaves(config):
+    os._exit(0)
+
+def leaves_a_thread_behind(config):
+    import threading
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    raise ValueError("no")
+
 def prints_and_raises(config):
     print("not for the terminal")
     raise ValueError("no")
@@ -58,6 +66,8 @@ def verified(tmp_path):
         ("hangs", ["--time-limit", "2"], "hangs(config) took more than 2 s (--time-limit)"),
         ("hogs", ["--memory-limit", "3"], "hogs(config) took more than 3.0 GiB of memory"),
         ("crashes", [], "crashes(config): the process crashed (SIGSEGV)"),
+        ("leaves", [], "leaves(config) ended the process, with exit code 0"),
+        ("leaves_a_thread_behind", [], "leaves_a_thread_behind(config) raises ValueError: no"),
         ("prints_and_raises", [], "prints_and_raises(config) raises ValueError: no"),
     ],
 )
