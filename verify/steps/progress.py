@@ -70,7 +70,7 @@ def _steps(options: argparse.Namespace, console: Console) -> int:
         file = find(step, options.folder)
         with console.status(f"step {step.number}: {step.title}"):
             results.append(_checked(step, file, options) if file else _missing(step))
-        table.add_row(*_row(step, results[-1]))
+        table.add_row(*_row(step, results[-1], options.folder))
     done = sum(result["verdict"] == "PASS" for result in results)
     console.print(table)
     console.print(f"{done} of {len(STEPS)} steps done")
@@ -113,17 +113,18 @@ def _checked(step: Step, file: Path, options: argparse.Namespace) -> dict[str, A
     return {"step": step.number, "file": str(file), **report}
 
 
-def _row(step: Step, result: dict[str, Any]) -> list[str | Text]:
+def _row(step: Step, result: dict[str, Any], folder: Path) -> list[str | Text]:
     phases = result.get("phases", [])
     passed = sum(phase["passed"] for phase in phases)
     bar = Text("#" * passed + "." * (len(PHASES) - passed), "green" if passed == 5 else "yellow")
     file = Path(result["file"]).name if result["file"] else "-"
-    return [f"{step.number} {step.title}", bar, file, Text(_todo(step, result))]
+    return [f"{step.number} {step.title}", bar, file, Text(_todo(step, result, folder))]
 
 
-def _todo(step: Step, result: dict[str, Any]) -> str:
+def _todo(step: Step, result: dict[str, Any], folder: Path) -> str:
     if result["verdict"] == "MISSING":
-        return f"python -m verify step {step.number} --scaffold step_{step.number:02}.py"
+        target = folder / f"step_{step.number:02}.py"
+        return f"python -m verify step {step.number} --scaffold {target}"
     failed = next((phase for phase in result.get("phases", []) if not phase["passed"]), None)
     if failed:
         return f"{failed['title']}: {failed['problem']}"

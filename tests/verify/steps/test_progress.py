@@ -20,7 +20,7 @@ def test_the_table_counts_what_is_done_and_one_that_hangs_costs_its_own_row(tmp_
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "1 of 12 steps done" in shown
     assert "#####" in shown
-    assert "python -m verify step 2 --scaffold step_02.py" in shown
+    assert "python -m verify step 2 --scaffold" in shown
     report = json.loads((tmp_path / "out.json").read_text())
     steps = {step["step"]: step for step in report["steps"]}
     assert steps[1]["verdict"] == "ERROR"
