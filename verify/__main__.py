@@ -5,6 +5,10 @@ import sys
 
 from verify.sandbox import INTERRUPTED, enter, leave, needs_child, supervise
 
+MADE_FOR = "26.7"
+"""The oldest version that has what `verify.candidate` traces with: 26.6 has neither `max.tree`, nor
+a `StagedGraph` that is made from a function, nor weights that are declarations."""
+
 
 def _main(argv: list[str]) -> int:
     """The command that is named, a candidate's code in a child."""
@@ -23,13 +27,20 @@ def _main(argv: list[str]) -> int:
 
 def _command(argv: list[str]) -> int:
     """MAX and torch are imported by the commands that need them."""
-    if argv[:1] == ["step"]:
-        from verify.steps import cli as step
+    try:
+        if argv[:1] == ["step"]:
+            from verify.steps import cli as step
 
-        return step.main(argv[1:])
-    from verify import cli
+            return step.main(argv[1:])
+        from verify import cli
 
-    return cli.main(argv)
+        return cli.main(argv)
+    except ImportError as error:
+        if not (error.name or "").startswith("max"):
+            raise
+        print(f"verify: the MAX that is installed has another interface: {error}", file=sys.stderr)
+        print(f"verify: this is made for MAX {MADE_FOR}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
