@@ -72,6 +72,7 @@ def load_decoder(folder: str) -> Any:
     Raises:
         CheckpointError: where transformers cannot read it.
     """
+    transformers.utils.logging.disable_progress_bar()  # it takes a moment, and stderr is for errors
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True

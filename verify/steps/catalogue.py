@@ -15,6 +15,11 @@ PHASES = (
 
 H0 = "transformer.h.0"
 
+IN_ISOLATION = (
+    "compiled by MAX alone, fed with PyTorch's activations, and compared with a float64 model; "
+    "what is allowed is what correct float32 evaluations stray"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -41,16 +46,11 @@ class Step:
     purpose: str
     formula: str
     shapes: str
-    tested: str
+    tested: str = IN_ISOLATION
     result: str = ""
     takes: str = ""
     holds: tuple[str, ...] = ()
 
-
-IN_ISOLATION = (
-    "compiled by MAX alone, fed with PyTorch's activations, and compared with a float64 model; "
-    "what is allowed is what correct float32 evaluations stray"
-)
 
 STEPS: tuple[Step, ...] = (
     Step(
@@ -82,7 +82,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Keeps the scale of the residual stream the same in front of each part.",
         formula="(x - mean) / sqrt(var + eps) * weight + bias, var divides by D",
         shapes="[B, S, D] -> [B, S, D]; holds weight [D] and bias [D]",
-        tested=IN_ISOLATION,
         result=f"{H0}.ln_1",
         takes=f"{H0}.ln_1:input",
         holds=(f"{H0}.ln_1.",),
@@ -95,7 +94,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Works on each position alone: widen, bend, narrow.",
         formula="c_proj(gelu(c_fc(x))), gelu in its tanh form (gelu_new)",
         shapes="[B, S, D] -> [B, S, 4D] -> [B, S, D]",
-        tested=IN_ISOLATION,
         result=f"{H0}.mlp",
         takes=f"{H0}.mlp:input",
         holds=(f"{H0}.mlp.",),
@@ -108,7 +106,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Turns each token id into a vector.",
         formula="row ids[b, s] of a table",
         shapes="int64 [B, S] -> [B, S, D]; holds a table [V, D]",
-        tested=IN_ISOLATION,
         result="transformer.wte",
         takes="transformer.wte:input",
         holds=("transformer.wte.",),
@@ -121,7 +118,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Tells each token where it stands: attention alone knows no order.",
         formula="rows 0, 1, ..., S - 1 of a table",
         shapes="int64 token ids [B, S] -> [1, S, D]; holds a table [n_positions, D]",
-        tested=IN_ISOLATION,
         result="transformer.wpe",
         takes="transformer.wte:input",
         holds=("transformer.wpe.",),
@@ -134,7 +130,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Lets each position take from those before it what it asks for.",
         formula="q, k, v = c_attn(x); c_proj(softmax(q k^T / sqrt(head_dim) + mask) v), by head",
         shapes="[B, S, D] -> heads [B, H, S, head_dim] -> [B, S, D]",
-        tested=IN_ISOLATION,
         result=f"{H0}.attn",
         takes=f"{H0}.attn:input",
         holds=(f"{H0}.attn.",),
@@ -160,7 +155,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Attention mixes positions, the MLP works on each; both add to the stream.",
         formula="x = x + attn(ln_1(x)); x + mlp(ln_2(x))",
         shapes="[B, S, D] -> [B, S, D]",
-        tested=IN_ISOLATION,
         result=H0,
         takes=f"{H0}:input",
         holds=(f"{H0}.",),
@@ -173,7 +167,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Embeddings, all blocks in turn, and a last LayerNorm.",
         formula="ln_f(block_n(... block_1(wte[ids] + wpe[positions])))",
         shapes="int64 [B, S] -> [B, S, D]",
-        tested=IN_ISOLATION,
         result="transformer",
         takes="transformer.wte:input",
         holds=("transformer.",),
@@ -186,7 +179,6 @@ STEPS: tuple[Step, ...] = (
         purpose="Scores every token of the vocabulary as the next one.",
         formula="hidden wte^T: the head shares the token embedding's table",
         shapes="int64 [B, S] -> logits [B, S, V]",
-        tested=IN_ISOLATION,
         result="lm_head",
         takes="transformer.wte:input",
         holds=("transformer.",),

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from verify.options import UsageError, add_json, add_limits, check_json, write_json
@@ -109,10 +110,9 @@ def _show(phase: Phase, console: Console) -> None:
             console.print(Padding(line, (0, 0, 0, 6), expand=False))
 
 
-def explanation(step: Step) -> Text:
+def explanation(step: Step) -> Group:
     """What `--explain` prints."""
-    text = Text()
-    text.append(f"Step {step.number}: {step.title}\n", "bold")
+    rows = Table.grid(padding=(0, 2))
     for title, value in (
         ("What for", step.purpose),
         ("You write", f"{step.name}, called as {step.signature}"),
@@ -120,10 +120,12 @@ def explanation(step: Step) -> Text:
         ("Shapes", step.shapes),
         ("Checked", step.tested),
     ):
-        text.append(f"{title:<10}", "cyan")
-        text.append(f"{value}\n")
-    text.append("B batch, S sequence, D n_embd, H heads, V vocab_size", "dim")
-    return text
+        rows.add_row(Text(title, "cyan"), Text(value))
+    return Group(
+        Text(f"Step {step.number}: {step.title}", "bold"),
+        rows,
+        Text("B batch, S sequence, D n_embd, H heads, V vocab_size", "dim"),
+    )
 
 
 def _scaffold(step: Step, path: Path, console: Console) -> int:

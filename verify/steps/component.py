@@ -6,6 +6,7 @@ of a small model and judged by the rule that judges whole models.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -192,11 +193,12 @@ def _judge_case(
     known = [tap for tap in expected.isolated if tap in trace or tap not in inside]
     for tap in expected.isolated:
         if tap in trace and not (tap == step.takes and tap.startswith(step.result)):
-            _judge_tap(tap, trace[tap], case, expected, references, known)
+            _judge_tap(step, tap, trace[tap], case, expected, references, known)
     _judge_plain(bound.logits(x), expected.isolated[step.result])
 
 
 def _judge_tap(
+    step: Step,
     tap: str,
     found: Any,
     case: Case,
@@ -210,7 +212,7 @@ def _judge_tap(
         batch, length = case.ids.shape
         raise StepError(
             f"{_short(sentence)} ({judgement.message}; {batch} rows of {length} tokens)",
-            f"compare with the formula, term by term: {_hint(tap)}",
+            f"compare with the formula, term by term: {_hint(step, tap)}",
         )
 
 
@@ -228,11 +230,11 @@ def _short(text: str) -> str:
     return text.replace("transformer.", "").replace("h.0.", "")
 
 
-def _hint(tap: str) -> str:
+def _hint(step: Step, tap: str) -> str:
+    """The formula of the smallest step around a place; of this one between equals."""
     from verify.steps.catalogue import STEPS
 
-    place = tap.removesuffix(INPUT)
-    for step in STEPS:
-        if step.result and place.startswith(step.result):
-            return f"{step.formula} (step {step.number})"
-    return "python -m verify step N --explain"
+    place = re.sub(r"\.h\.\d+", ".h.0", tap.removesuffix(INPUT))
+    near = [s for s in STEPS if s.result and f"{place}.".startswith(f"{s.result}.")]
+    best = max(near, key=lambda s: (len(s.result), s.number == step.number), default=step)
+    return f"{best.formula} (step {best.number})"

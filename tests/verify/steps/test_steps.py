@@ -9,7 +9,7 @@ from verify.guard import CandidateError
 from verify.propose import propose
 from verify.steps.catalogue import STEPS
 from verify.steps.cli import main
-from verify.steps.component import StepError, check_shapes
+from verify.steps.component import StepError, _hint, check_shapes
 from verify.steps.phases import PHASES, check_step
 from verify.steps.plain import check_config, check_generate
 from verify.steps.skeletons import skeleton
@@ -152,6 +152,22 @@ def test_a_configuration_that_shares_features_unevenly_is_told():
 
     with pytest.raises(StepError, match="64 features are shared out to 5 heads"):
         check_config(make)
+
+
+@pytest.mark.parametrize(
+    ("checked", "tap", "hinted"),
+    [
+        (7, "transformer.h.0.attn.c_proj:input", 7),
+        (9, "transformer.h.0.attn.c_attn", 7),
+        (10, "transformer.h.1.mlp.act", 4),
+        (9, "transformer.h.0", 9),
+        (8, "transformer.h.0.ln_2", 8),
+        (11, "transformer.ln_f", 10),
+        (11, "lm_head", 11),
+    ],
+)
+def test_a_hint_is_the_formula_of_the_smallest_step_around_a_place(checked, tap, hinted):
+    assert f"{STEPS[hinted - 1].formula} (step {hinted})" == _hint(STEPS[checked - 1], tap)
 
 
 def test_every_step_is_explained(capsys):
