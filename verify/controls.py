@@ -5,7 +5,7 @@ They are judged exactly as a candidate's results are, at every place where somet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,6 +88,43 @@ def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
             message=f"{name} would pass at {', '.join(missed[:3])}" if missed else "",
             details={"places": len(results), "missed": len(missed), "below": len(below)},
         )
+
+
+@dataclass(slots=True)
+class Lowered:
+    """Results rounded to a lower precision, over all cases of a run.
+
+    Where a softmax nearly ties, a lower precision may be as good as the declared one: one case
+    cannot tell it there. Some case of the run has to, or the run would not notice it at all.
+
+    Attributes:
+        seen: for each lower precision and place, whether any case rejected it.
+    """
+
+    seen: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def look(self, expected: Expectation, dtype: str) -> None:
+        """Round PyTorch's own results at every place where no case has rejected that yet."""
+        for name, spoil in LOWER[dtype].items():
+            told = self.seen.setdefault(name, {})
+            for tap in computed(expected):
+                if not told.get(tap):
+                    result = spoil(expected.torch_isolated[tap])
+                    told[tap] = not _accepted(result, tap, expected, dtype)
+
+    def checks(self) -> Iterator[Check]:
+        """One check for each lower precision: UNDERPOWERED where every case accepts it."""
+        for name, told in self.seen.items():
+            missed = [tap for tap, rejected in told.items() if not rejected]
+            message = f"{name} would pass at {', '.join(missed[:3])} in every case"
+            yield Check(
+                case=name.replace(" ", "-"),
+                mode="control",
+                tap=missed[0] if missed else "",
+                verdict="UNDERPOWERED" if missed else "PASS",
+                message=message if missed else "",
+                details={"places": len(told), "missed": len(missed)},
+            )
 
 
 def _below(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from verify.cases import (
     regime_shapes,
 )
 from verify.checks import LOGITS, check_case, perplexity_check
-from verify.controls import must_fail
+from verify.controls import Lowered, must_fail
 from verify.diagnosis import diagnose
 from verify.engine import Form, cache_fault_checks, engine_checks, quality_check, worth_reading
 from verify.max_faults import MaxPower
@@ -126,6 +127,7 @@ class Outcome:
         artefacts: arrays for the report.
         pairing: a candidate's counterparts; None for the model of `impl`.
         cache_faults: for each fault of a cache, the check with the largest margin so far.
+        lowered: where results of a lower precision were told.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -137,6 +139,7 @@ class Outcome:
     artefacts: Artefacts = field(default_factory=Artefacts)
     pairing: Pairing | None = None
     cache_faults: dict[str, Check] = field(default_factory=dict)
+    lowered: Lowered = field(default_factory=Lowered)
 
     @property
     def verdict(self) -> Verdict:
@@ -215,7 +218,8 @@ def verify(
                 add(replace(check, regime=regime, device=check.device or device))
         own = [check for check in outcome.checks if check.device == device]
         add(replace(precision_check(own, plan.dtype, device), device=device))
-    for check in [*outcome.power.checks(), *outcome.cache_faults.values()]:
+    of_the_run = chain(outcome.lowered.checks(), outcome.power.checks())
+    for check in [*of_the_run, *outcome.cache_faults.values()]:
         add(check)
     return outcome
 
@@ -329,6 +333,7 @@ def _check_case(
         yield from outcome.power.matched_checks(
             case, bound, references.oracle, expected, plan.dtype
         )
+        outcome.lowered.look(expected, plan.dtype)
         if in_max:
             in_max.look(expected)
     if case.label == PROBE:

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from verify.controls import correct_results
+from verify.controls import LOWER, Lowered, correct_results
 from verify.envelope import Sample, isolated
+from verify.rule import Envelope
 
 TAP = "transformer.h.0.attn.c_proj:input"
 SIZE = (2, 5, 8)
@@ -35,3 +38,36 @@ def test_an_order_with_rows_left_out_is_made_use_of_but_not_judged():
 def _judged(sample, truth, evaluations):
     stages = isolated(sample, truth, evaluations)
     return correct_results(sample, truth, evaluations, stages, "float32")
+
+
+def _expected(size):
+    """A case with one place, whose correct evaluations stray by `size`."""
+    truth = np.random.default_rng(0).standard_normal(SIZE)
+    envelope = Envelope(size, 4 * size)
+    return SimpleNamespace(
+        isolated={TAP: truth},
+        torch_isolated={TAP: truth.astype(np.float32)},
+        isolated_envelope={TAP: envelope},
+    )
+
+
+NARROW, WIDE = _expected(1e-7), _expected(1.0)
+
+
+@pytest.mark.parametrize(
+    ("cases", "verdict"),
+    [
+        ([NARROW], "PASS"),
+        ([WIDE, NARROW], "PASS"),
+        ([NARROW, WIDE], "PASS"),
+        ([WIDE, WIDE], "UNDERPOWERED"),
+    ],
+)
+def test_a_lower_precision_has_to_be_told_at_every_place_in_some_case(cases, verdict):
+    lowered = Lowered()
+    for expected in cases:
+        lowered.look(expected, "float32")
+    checks = list(lowered.checks())
+    assert [check.case for check in checks] == [n.replace(" ", "-") for n in LOWER["float32"]]
+    assert {check.verdict for check in checks} == {verdict}
+    assert all((check.tap == TAP) == (verdict == "UNDERPOWERED") for check in checks)
