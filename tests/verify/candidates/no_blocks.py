@@ -36,7 +36,7 @@ class NoActivation(FeedForward):
 
 
 def linear_mlps(config):
-    """The activation is forgotten, which is no fault of the catalogue."""
+    """The activation is forgotten: what it takes is what it returns."""
     model = Flat(config)
     model.mlps = ModuleList(NoActivation(config) for _ in range(config.n_layer))
     return model
