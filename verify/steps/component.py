@@ -49,6 +49,8 @@ FUSED = 1e-3
 """Relative difference that fusing may make: a thousand times what rounding adds up to here, and a
 thousandth of what a dropped mask makes. The stages themselves are judged by their envelopes."""
 
+DROPPED = "MAX can drop a mask that is made by a comparison: verify/max_bugs/where_mask.py"
+
 
 class StepError(Exception):
     """A phase that a file does not pass: why, and a hint."""
@@ -212,7 +214,7 @@ def _judge_tap(
         batch, length = case.ids.shape
         raise StepError(
             f"{_short(sentence)} ({judgement.message}; {batch} rows of {length} tokens)",
-            f"compare with the formula, term by term: {_hint(step, tap)}",
+            f"compare with the formula, term by term: {_hint(step, tap)}{_unseen(sentence)}",
         )
 
 
@@ -222,7 +224,7 @@ def _judge_plain(found: Array, truth: Array) -> None:
     if found.shape != truth.shape or not rms(found - truth) <= FUSED * rms(truth):
         raise StepError(
             "its stages are right one by one, but compiled without taps the result is another",
-            "MAX can drop a mask that is made by a comparison: verify/max_bugs/where_mask.py",
+            DROPPED,
         )
 
 
@@ -238,3 +240,8 @@ def _hint(step: Step, tap: str) -> str:
     near = [s for s in STEPS if s.result and f"{place}.".startswith(f"{s.result}.")]
     best = max(near, key=lambda s: (len(s.result), s.number == step.number), default=step)
     return f"{best.formula} (step {best.number})"
+
+
+def _unseen(sentence: str) -> str:
+    """A mask that is missing may have been written, and dropped by the compiler."""
+    return f"; if you wrote a mask: {DROPPED}" if "[mask_missing]" in sentence else ""

@@ -9,7 +9,7 @@ from verify.guard import CandidateError
 from verify.propose import propose
 from verify.steps.catalogue import STEPS
 from verify.steps.cli import main
-from verify.steps.component import StepError, _hint, check_shapes
+from verify.steps.component import StepError, _hint, _unseen, check_shapes
 from verify.steps.phases import PHASES, check_step
 from verify.steps.plain import check_config, check_generate
 from verify.steps.skeletons import skeleton
@@ -168,6 +168,11 @@ def test_a_configuration_that_shares_features_unevenly_is_told():
 )
 def test_a_hint_is_the_formula_of_the_smallest_step_around_a_place(checked, tap, hinted):
     assert f"{STEPS[hinted - 1].formula} (step {hinted})" == _hint(STEPS[checked - 1], tap)
+
+
+def test_a_missing_mask_may_have_been_dropped_by_the_compiler():
+    assert "where_mask.py" in _unseen("attn.c_proj: found no mask [mask_missing]")
+    assert _unseen("attn.c_proj: found another scale [scale_missing]") == ""
 
 
 def test_every_step_is_explained(capsys):
