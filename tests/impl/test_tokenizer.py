@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from max.driver import CPU, Buffer
 from max.dtype import DType
@@ -70,14 +70,20 @@ def test_a_stop_text_ends_the_text_wherever_tokens_are_cut(tokenizer, text, stop
     assert shown + stream.finish() == whole[: whole.index(stop)]
 
 
-@given(text=VALID_TEXT, stops=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3))
+@given(
+    text=VALID_TEXT | st.text("abc", max_size=8),
+    stops=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3),
+)
+@example(text="aba", stops=["b", "aba"])
+@example(text="aba", stops=["ba", "a"])
 def test_what_looks_like_a_stop_text_is_only_held_back(tokenizer, text, stops):
+    """The first stop text to be complete ends the text, however it is cut into tokens."""
     stream = TextStream(tokenizer, stops)
     shown = "".join(stream.feed(token) for token in tokenizer.encode(text))
     shown += stream.finish()
-    first = min((text.index(stop) for stop in stops if stop in text), default=None)
-    assert stream.stopped == (first is not None)
-    assert shown == text[:first]
+    found = [(text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop in text]
+    assert stream.stopped == bool(found)
+    assert shown == (text[: min(found)[1]] if found else text)
 
 
 def test_ids_are_those_of_transformers(tokenizer, tokenizer_folder):
