@@ -6,8 +6,8 @@
     INCONCLUSIVE  none of these: so many further blocks would probably settle it
 
 The margin is the farther end of the null's 95% interval from 1: a difference as large as that can
-come from nothing. Two processes with the same code do differ a little, for as long as they live:
-of 17 false alarms in 200 replays of equal code, 10 were smaller than the margin of their own run. In
+come from nothing. Two processes with the same code do differ a little, for as long as they live: of
+17 false alarms in 200 replays of equal code, 10 were smaller than the margin of their own run. In
 this order, so that what is resolved to be smaller than the margin is no difference, however certain
 its sign. A null wider than `WIDEST_SAME` makes nothing the same, and bounds nothing.
 """
