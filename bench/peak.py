@@ -6,7 +6,6 @@ reached 303 and the cores themselves do 470.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from max.engine import InferenceSession
 from max.graph import DeviceRef, Graph, TensorType, ops
 
 from impl.precompile import KernelError, kernel_library
+from reports.environment import usable_cpus
 
 SOURCE = Path(__file__).parent / "kernels"
 STEPS = 1 << 18
@@ -30,7 +30,7 @@ class Peak:
     """
 
     def __init__(self) -> None:
-        tasks = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        tasks = len(usable_cpus())
         library, cpu = kernel_library(SOURCE, "peak_kernels"), DeviceRef.CPU()
         types = [TensorType(DType.float32, [2], cpu), TensorType(DType.int64, [1], cpu)]
         done = TensorType(DType.float32, [tasks], cpu)

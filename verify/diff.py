@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from reports.records import RecordsError, read_run
-from verify.display import WIDTH, short_name
+from verify.display import short_name
+from verify.options import WIDTH, plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
 
     from reports.records import Run
 
@@ -158,7 +160,7 @@ def main(argv: Sequence[str]) -> int:
     except (DiffError, RecordsError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return 2
-    console = Console(width=WIDTH if not sys.stdout.isatty() else None, highlight=False)
+    console = plain_console()
     show(console, changes, *runs, everything=options.all)
     return 1 if any(change.broken for change in changes) else 0
 

@@ -93,9 +93,8 @@ def _what(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "calls itself without end (RecursionError)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if (
-        "Diagnostics:" in lines[1:-1]
-    ):  # MAX lists an operation's inputs before it says what is wrong
+    # MAX lists an operation's inputs before it says what is wrong.
+    if "Diagnostics:" in lines[1:-1]:
         lines[1] = lines[lines.index("Diagnostics:") + 1]
     text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
     return f"raises {type(error).__name__}{': ' if text else ''}{text}"

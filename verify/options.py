@@ -8,14 +8,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from verify.sandbox import OWN_CODE_S
+
+WIDTH = 100
+"""Columns of what is printed, where nobody's terminal says otherwise."""
 
 
 class UsageError(ValueError):
     """An option that cannot be carried out, told in one sentence."""
+
+
+def plain_console() -> Console:
+    """Prints in the width of the terminal, or in `WIDTH` columns; numbers are not coloured."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

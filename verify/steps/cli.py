@@ -13,7 +13,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from verify.options import UsageError, add_json, add_limits, check_json, write_json
+from verify.options import (
+    UsageError,
+    add_json,
+    add_limits,
+    check_json,
+    plain_console,
+    write_json,
+)
 from verify.sandbox import say
 from verify.steps.catalogue import STEPS
 from verify.steps.skeletons import skeleton
@@ -24,8 +31,6 @@ if TYPE_CHECKING:
     from verify.steps.catalogue import Step
     from verify.steps.phases import Phase
 
-WIDTH = 100
-
 
 def main(argv: Sequence[str]) -> int:
     """Check, explain or begin a step; returns 0 where it passes, 1 where not, 2 for bad usage.
@@ -34,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         argv: what follows `step`.
     """
     options = _parser().parse_args(argv)
-    console = Console(width=WIDTH if not sys.stdout.isatty() else None, highlight=False)
+    console = plain_console()
     try:
         return _step(options, console)
     except UsageError as error:

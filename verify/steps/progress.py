@@ -15,20 +15,27 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verify.options import UsageError, add_json, add_limits, check_json, write_json
+from verify.options import (
+    WIDTH,
+    UsageError,
+    add_json,
+    add_limits,
+    check_json,
+    plain_console,
+    write_json,
+)
 from verify.sandbox import INTERRUPTED
 from verify.steps.catalogue import PHASES, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verify.steps.catalogue import Step
+    from rich.console import Console
 
-WIDTH = 100
+    from verify.steps.catalogue import Step
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         argv: what follows `steps`.
     """
     options = _parser().parse_args(argv)
-    console = Console(width=WIDTH if not sys.stdout.isatty() else None, highlight=False)
+    console = plain_console()
     try:
         check_json(options.json)
         return _steps(options, console)
