@@ -1,27 +1,42 @@
 """Weights in the layout of the Mojo kernels, in memory that a core reads in whole cache lines.
 
 A linear layer's `[out, in]` becomes panels `[ceil(out / 32), in, 32]`: 32 output features side by
-side, so that one pass over memory serves decode and prefill alike (impl/kernels/linear.mojo).
+side, so that one pass over memory serves decode and prefill alike (impl/kernels/linear.mojo). Where
+the weights allow it, and nearly all do, they take fewer bits than their type and lose none
+(impl/kernels/narrow.mojo).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impl.weights import CONV1D
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
-    Convert = Callable[[Array, slice], Array]
 
 PANEL = 32
 """Output features of a panel, as in impl/kernels/linear.mojo."""
+
+STEPS = 4
+"""Inputs whose narrow weights lie together, as in impl/kernels/narrow.mojo."""
+
+EXPONENTS = 16
+"""Powers of 2 that narrow weights of one panel span."""
+
+FIRST_EXPONENT = 112
+"""What the smallest of them is stored as: the largest is then that of 1.0 to 2.0."""
+
+MOST_PATCHES = 1 / 256
+"""Share of the weights that may lie outside; with more of them the plain layout is faster."""
 
 AT_ONCE = 64 * PANEL
 """Rows that are converted together, so that loading takes little more than what it fills."""
@@ -33,6 +48,28 @@ PAGE = 1 << 21
 """Bytes of a huge page."""
 
 
+class TooWide(ValueError):
+    """Weights of which too many lie outside 16 powers of 2, or that would not come back exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One matrix of every layer, as the kernels read it.
+
+    Attributes:
+        dtype: what MAX calls the words: `float32`, `bfloat16` or `int8`, or `uint32` and `uint16`
+            for float32 in 28 and bfloat16 in 12 bits.
+        words: `[layers, panels, in, 32]`, or narrow `[layers, panels, ceil(in / 4), 112 or 96]`.
+        scale: float32 `[layers, out]`, what a word counts; `[1, 1]` where it counts as it is.
+        patches: int32; where each panel's begin, then (place, bits) of each. `[1]` without any.
+    """
+
+    dtype: str
+    words: Array
+    scale: Array
+    patches: Array
+
+
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Zeros that begin at a cache line, or at a huge page where they are large."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -42,25 +79,109 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def panels(
-    weight: Array, dtype: npt.DTypeLike = np.float32, convert: Convert = lambda rows, _: rows
-) -> Array:
-    """A weight `[out, in]` as panels `[ceil(out / 32), in, 32]`, zeros behind the last output.
+def packed(matrices: Sequence[Array], dtype: str, *, narrow: bool) -> Packed:
+    """One matrix of every layer in the kernels' layout.
 
     Args:
-        weight: any strides; a view is not copied as a whole.
-        dtype: of the panels.
-        convert: called with some rows and their place, returns them in `dtype`.
+        matrices: float32 `[out, in]` of each layer, all of one shape; any strides, and no view is
+            copied as a whole.
+        dtype: `float32`, `bfloat16` (rounded to nearest, ties to even) or `int8` (see `quantised`).
+        narrow: whether in fewer bits, of which none is lost; 8 bits stay as they are.
+
+    Raises:
+        TooWide: if narrow weights are asked for, and cannot be had.
     """
-    outputs, depth = weight.shape
-    packed = aligned((-(-outputs // PANEL), depth, PANEL), dtype)
-    for start in range(0, outputs, AT_ONCE):
-        place = slice(start, min(start + AT_ONCE, outputs))
-        rows = convert(weight[place], place)
-        for first in range(0, len(rows), PANEL):
-            panel = rows[first : first + PANEL]
-            packed[(start + first) // PANEL, :, : len(panel)] = panel.T
-    return packed
+    if narrow and dtype != "int8":
+        return _narrow(matrices, dtype)
+    (outputs, depth), count = matrices[0].shape, len(matrices)
+    stored = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}[dtype]
+    words = aligned((count, -(-outputs // PANEL), depth, PANEL), stored)
+    scale = aligned((count, outputs) if dtype == "int8" else (1, 1), np.float32)
+    for layer, weight in enumerate(matrices):
+        steps = scales(weight) if dtype == "int8" else np.ones(1, np.float32)
+        scale[layer % len(scale)] = steps
+        for start in range(0, outputs, AT_ONCE):
+            place = slice(start, min(start + AT_ONCE, outputs))
+            rows = _converted(weight[place], dtype, steps[place] if len(steps) > 1 else steps)
+            for first in range(0, len(rows), PANEL):
+                panel = rows[first : first + PANEL]
+                words[layer, (start + first) // PANEL, :, : len(panel)] = panel.T
+    return Packed(dtype, words, scale, np.zeros(1, np.int32))
+
+
+def _converted(rows: Array, dtype: str, steps: Array) -> Array:
+    if dtype == "int8":
+        return integers(rows, steps)
+    return bfloat16_bits(rows) if dtype == "bfloat16" else rows
+
+
+def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
+    (outputs, depth), count = matrices[0].shape, len(matrices)
+    shape = count, -(-outputs // PANEL), -(-depth // STEPS)
+    wide = dtype == "float32"
+    words = aligned((*shape, 112 if wide else 96), np.uint32 if wide else np.uint16)
+    scale = aligned((count, outputs), np.float32)
+    patches, starts = [], [0]
+    most = MOST_PATCHES * outputs * depth * count
+    for layer, weight in enumerate(matrices):
+        for panel in range(shape[1]):
+            place = slice(panel * PANEL, min((panel + 1) * PANEL, outputs))
+            found = _narrow_panel(weight[place], words[layer, panel])
+            scale[layer, place] = found[0]
+            patches.append(found[1])
+            starts.append(starts[-1] + len(found[1]))
+        if starts[-1] > most:
+            raise TooWide(f"more than one weight in {1 / MOST_PATCHES:.0f} lies outside")
+    pairs = np.concatenate([np.array(starts, np.int32), np.concatenate(patches).reshape(-1)])
+    return Packed("uint32" if wide else "uint16", words, scale, pairs)
+
+
+def _narrow_panel(rows: Array, words: Array) -> tuple[np.float32, Array]:
+    """Fill one panel's words; return its scale, and its patches int32 `[n, 2]`.
+
+    Args:
+        rows: float32 `[up to 32, in]`.
+        words: `[ceil(in / 4), 112]` uint32 or `[ceil(in / 4), 96]` uint16.
+    """
+    count, depth = rows.shape
+    panel = np.zeros((len(words) * STEPS, PANEL), np.float32)
+    panel[:depth, :count] = rows.T
+    if words.dtype == np.uint16:
+        panel = (bfloat16_bits(panel).astype(np.uint32) << 16).view(np.float32)
+    bits = panel.view(np.uint32)
+    exponents = (bits >> 23).astype(np.uint8)  # the sign falls off
+    window = _window(exponents[:depth, :count])
+    scale = np.float32(2.0 ** (window - FIRST_EXPONENT))
+    outside = exponents - np.uint8(window) >= EXPONENTS
+    outside[depth:] = outside[:, count:] = False
+    short = (bits - np.uint32(window << 23)) << 4 & 0x7FFFFFF0 | bits & 0x80000000
+    _interleave(short, words)
+    places = np.flatnonzero(outside)
+    values = panel.reshape(-1)[places]
+    stored = values / scale
+    if not np.array_equal(stored * scale, values):
+        raise TooWide("a weight is too small or too large to come back exactly")
+    return scale, np.stack([places.astype(np.int32), stored.view(np.int32)], axis=1)
+
+
+def _window(exponents: Array) -> int:
+    """The first of 16 neighbouring exponents that most of the weights have."""
+    below = np.concatenate([[0], np.bincount(exponents.reshape(-1), minlength=256).cumsum()])
+    inside = below[EXPONENTS:] - below[:-EXPONENTS]
+    return int(np.clip(inside.argmax(), 1, 254 - EXPONENTS))
+
+
+def _interleave(short: Array, words: Array) -> None:
+    """Uint32 `[steps, 32]`, of which the upper 28 or 12 bits count, to words of four steps."""
+    if words.dtype == np.uint32:
+        vectors = short.reshape(-1, 8, 16)
+    else:  # column c beside column 16 + c
+        halves = (short >> 16).astype(np.uint16).reshape(-1, STEPS, 2, 16)
+        vectors = halves.swapaxes(2, 3).reshape(-1, STEPS, PANEL)
+    whole = vectors.shape[1] - 1
+    shifts = 4 * np.arange(whole, 0, -1, dtype=vectors.dtype)[:, None]
+    nibbles = vectors[:, -1:] >> shifts & 15
+    words[:] = (vectors[:, :-1] | nibbles).reshape(words.shape)
 
 
 def bfloat16_bits(array: Array) -> Array:

@@ -36,6 +36,14 @@ struct Attention[V: Int](Copyable, Movable):
     var size: Int
     var slots: Int
 
+    def at(self, layer: Int) -> Self:
+        """The same of another layer, whose cache lies behind that of the first."""
+        var other = self.copy()
+        var positions = layer * self.batch * self.heads * self.slots
+        other.keys = self.keys.unsafe_offset(positions * self.size)
+        other.values = self.values.unsafe_offset(positions * Self.WIDTH)
+        return other^
+
     def steps(self) -> Int:
         """Steps of a walk."""
         return 2

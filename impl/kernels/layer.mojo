@@ -1,13 +1,14 @@
-"""A whole layer of GPT-2, one fork and join: attention over a cache, then the MLP."""
+"""A layer of GPT-2: attention over a cache, then the MLP."""
 
 from .attention import Attention
 from .linear import Linear
-from .team import Worker, together
+from .team import Worker
+from .tile import Floats
 
 
 @fieldwise_init
 struct Layer[dtype: DType, head_vectors: Int](Copyable, Movable):
-    """The steps of a layer, each on what the one before it wrote."""
+    """The steps of a layer, each on what the one before it wrote. The last one writes over x."""
 
     var attend: Linear[Self.dtype, True, False, False]  # query, key and value
     var attention: Attention[Self.head_vectors]
@@ -15,22 +16,32 @@ struct Layer[dtype: DType, head_vectors: Int](Copyable, Movable):
     var widen: Linear[Self.dtype, True, True, False]
     var narrow: Linear[Self.dtype, False, False, True]
 
-    def run(self):
-        """Compute the layer."""
-        var a, b = self.attend.scratch(), self.project.scratch()
-        var c, d = self.widen.scratch(), self.narrow.scratch()
+    def at(self, layer: Int) -> Self:
+        """The same of another layer, whose weights and cache lie behind those of the first."""
+        return Self(
+            self.attend.at(layer),
+            self.attention.at(layer),
+            self.project.at(layer),
+            self.widen.at(layer),
+            self.narrow.at(layer),
+        )
 
-        def walk(mut worker: Worker) {imm}:
-            self.attend.walk(worker, a)
-            self.attention.walk(worker)
-            self.project.walk(worker, b)
-            self.widen.walk(worker, c)
-            self.narrow.walk(worker, d)
+    def steps(self) -> Int:
+        """Steps of a walk."""
+        return 4 * self.attend.steps() + self.attention.steps()
 
-        var steps = 4 * self.attend.steps() + self.attention.steps()
-        var work = self.attend.work() + self.project.work() + 2 * self.widen.work()
-        together(steps, work, walk)
-        a.unsafe_free()
-        b.unsafe_free()
-        c.unsafe_free()
-        d.unsafe_free()
+    def work(self) -> Int:
+        """Multiply-adds of the linear layers."""
+        return self.attend.work() + self.project.work() + 2 * self.widen.work()
+
+    def scratch(self) -> Int:
+        """Floats that each step's activations take at most."""
+        return max(self.attend.scratch(), self.narrow.scratch())
+
+    def walk(self, mut worker: Worker, packed: Floats):
+        """Compute a worker's share."""
+        self.attend.walk(worker, packed)
+        self.attention.walk(worker)
+        self.project.walk(worker, packed)
+        self.widen.walk(worker, packed)
+        self.narrow.walk(worker, packed)

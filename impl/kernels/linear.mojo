@@ -2,15 +2,16 @@
 
 Weights lie as [panels, depth, 32]: panel p holds output features 32 p to 32 p + 31, padded with
 zeros behind the last, so that each is one stream of memory. One kernel serves decode, where that
-stream is the cost, and prefill, where the multiply-adds are.
+stream is the cost, and prefill, where the multiply-adds are. Narrow weights (narrow.mojo) are
+float32 again before they are multiplied, a few steps at a time.
 """
 
 from std.math import ceildiv, tanh
-
 from std.sys.info import num_physical_cores, size_of
 
+from .narrow import STEPS, Patcher, Patches, group_size, widen
 from .rows import normalise, pack
-from .team import PARTS_PER_CORE, Worker, together
+from .team import PARTS_PER_CORE, Worker
 from .tile import Floats, Tile, W, floats
 
 comptime V = 2
@@ -29,18 +30,26 @@ comptime LINE = 64
 comptime BLOCK = 12 * ROWS
 """Rows whose packed activations are kept at once, near the cores."""
 
+comptime SPAN = 768
+"""Steps of a panel that tiles share while they are near: 96 KiB of float32."""
+
+comptime CHUNK = 16
+"""Steps of narrow weights that a panel's only tile widens at once: 2 KiB."""
 
 
 @fieldwise_init
 struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Movable):
     """The arguments of one layer; pointers that a parameter switches off are not read."""
 
+    comptime narrow = Self.dtype.is_unsigned()
+
     var x: Floats  # [rows, depth]
     var gamma: Floats  # [depth]
     var beta: Floats  # [depth]
     var eps: Float32
-    var w: Pointer[Scalar[Self.dtype], MutUntrackedOrigin]  # [panels, depth, PANEL]
-    var scale: Floats  # [columns], of 8-bit weights
+    var w: Pointer[Scalar[Self.dtype], MutUntrackedOrigin]  # [panels, panel_size]
+    var scale: Floats  # [columns], of 8-bit and of narrow weights
+    var patches: Patches  # of narrow weights
     var bias: Floats  # [columns]
     var added: Floats  # [rows, columns]
     var y: Floats  # [rows, columns]
@@ -48,15 +57,16 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     var depth: Int
     var columns: Int
 
-    def run(self):
-        """Compute all rows."""
-        var packed = self.scratch()
-
-        def walk(mut worker: Worker) {imm}:
-            self.walk(worker, packed)
-
-        together(self.steps(), self.work(), walk)
-        packed.unsafe_free()
+    def at(self, layer: Int) -> Self:
+        """The same of another layer, whose weights lie behind those of the first."""
+        var other = self.copy()
+        other.gamma = self.gamma.unsafe_offset(layer * self.depth)
+        other.beta = self.beta.unsafe_offset(layer * self.depth)
+        other.w = self.w.unsafe_offset(layer * self.panels() * self.panel_size())
+        other.scale = self.scale.unsafe_offset(layer * self.columns)
+        other.patches.starts = self.patches.starts.unsafe_offset(layer * self.panels())
+        other.bias = self.bias.unsafe_offset(layer * self.columns)
+        return other^
 
     def steps(self) -> Int:
         """Steps of a walk."""
@@ -66,9 +76,20 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         """Multiply-adds."""
         return self.rows * self.depth * self.columns
 
-    def scratch(self) -> Floats:
-        """Memory for the activations of a block."""
-        return floats(ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth)
+    def scratch(self) -> Int:
+        """Floats that the activations of a block take."""
+        return ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth
+
+    @always_inline
+    def panels(self) -> Int:
+        return ceildiv(self.columns, PANEL)
+
+    @always_inline
+    def panel_size(self) -> Int:
+        """Numbers of a panel."""
+        comptime if Self.narrow:
+            return ceildiv(self.depth, STEPS) * group_size[Self.dtype]()
+        return self.depth * PANEL
 
     def walk(self, mut worker: Worker, packed: Floats):
         """Compute a worker's share of all rows, a block of them at a time."""
@@ -78,31 +99,21 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     def walk_block(self, mut worker: Worker, start: Int, count: Int, packed: Floats):
         """Rows `start` to `start + count`: lay them out, then multiply."""
         var tiles = ceildiv(count, ROWS)
-        var panels = ceildiv(self.columns, PANEL)
+        var panels = self.panels()
         var parts = num_physical_cores() * PARTS_PER_CORE
-        var across = min(panels, parts)
-        var down = min(tiles, ceildiv(parts, across))
+        var across = min(panels, parts) if tiles == 1 else panels
+        var down = min(tiles, ceildiv(2 * parts, across)) if tiles > 1 else 1
 
         def lay_out(t: Int) {imm}:
             self.pack_tile(start, count, t, packed)
 
         def multiply(t: Int) {imm}:
-            var i, j = divmod(t, across)
+            var j, i = divmod(t, down)
             var first, last = j * panels // across, (j + 1) * panels // across
             self.multiply(start, count, i * tiles // down, (i + 1) * tiles // down, first, last, packed)
 
         worker.share(tiles, lay_out)
         worker.share(across * down, multiply)
-
-    def multiply(
-        self, start: Int, count: Int, tile: Int, tiles: Int, panel: Int, panels: Int, packed: Floats
-    ):
-        """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
-        var sums = floats(ROWS * PANEL)
-        for p in range(panel, panels):
-            for t in range(tile, tiles):
-                self.tile(start, count, t, p, packed, sums, self.ahead(p, t - tile, panels))
-        sums.unsafe_free()
 
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""
@@ -126,28 +137,73 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         else:
             pack(x, rows, height(rows), self.depth, to)
 
-    @always_inline
-    def ahead(self, panel: Int, t: Int, panels: Int) -> Floats:
-        """What the t-th tile over a panel calls to the core: a line in each step, `depth` in all."""
-        var size = self.depth * PANEL * size_of[Scalar[Self.dtype]]()
-        var place = t * self.depth * LINE
-        var there = panel + 1 == panels or place >= size
-        var next = panel * size if there else (panel + 1) * size + place
-        return Floats(unsafe_from_address=Int(self.w) + next)
+    def multiply(
+        self, start: Int, count: Int, tile: Int, tiles: Int, panel: Int, panels: Int, packed: Floats
+    ):
+        """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
+        var span = SPAN if tiles - tile > 1 else CHUNK if Self.narrow else self.depth
+        var sums = floats((tiles - tile) * ROWS * PANEL)
+        var wide = floats((span + STEPS) * PANEL if Self.narrow else 0)
+        for p in range(panel, panels):
+            var patcher = self.patches.of(p) if Self.narrow else Patcher(self.patches.pairs, 0, 0)
+            for k in range(0, self.depth, span):
+                var steps = min(span, self.depth - k)
+                self.multiply_span(count, tile, tiles, p, k, steps, packed, sums, wide, patcher)
+            for t in range(tile, tiles):
+                for i in range(min(ROWS, count - t * ROWS)):
+                    var row = (t - tile) * ROWS + i
+                    self.finish(sums.unsafe_offset(row * PANEL), start + t * ROWS + i, p * PANEL)
+        sums.unsafe_free()
+        wide.unsafe_free()
 
     @always_inline
-    def tile(self, start: Int, count: Int, t: Int, panel: Int, packed: Floats, sums: Floats, ahead: Floats):
-        """Rows of tile t times one panel."""
-        var rows = min(ROWS, count - t * ROWS)
-        var a = packed.unsafe_offset(t * ROWS * self.depth)
-        var w = self.w.unsafe_offset(panel * self.depth * PANEL)
-        comptime for r in HEIGHTS:
-            if height(rows) == r:
-                var tile = Tile[r, V]()
-                tile.multiply(a, 1, r, w, PANEL, self.depth, ahead)
-                tile.store(sums, PANEL)
-        for i in range(rows):
-            self.finish(sums.unsafe_offset(i * PANEL), start + t * ROWS + i, panel * PANEL)
+    def multiply_span(
+        self,
+        count: Int,
+        tile: Int,
+        tiles: Int,
+        panel: Int,
+        start: Int,
+        steps: Int,
+        packed: Floats,
+        sums: Floats,
+        wide: Floats,
+        mut patcher: Patcher,
+    ):
+        """Steps `start` to `start + steps` of one panel, added to the sums of each tile."""
+        var w = self.w.unsafe_offset(panel * self.panel_size())
+        comptime if Self.narrow:
+            w = w.unsafe_offset(start // STEPS * group_size[Self.dtype]())
+            widen(w, ceildiv(steps, STEPS), wide)
+            patcher.patch(start * PANEL, steps * PANEL, wide)
+        else:
+            w = w.unsafe_offset(start * PANEL)
+        for t in range(tile, tiles):
+            var rows = height(min(ROWS, count - t * ROWS))
+            var a = packed.unsafe_offset(t * ROWS * self.depth + start * rows)
+            var to = sums.unsafe_offset((t - tile) * ROWS * PANEL)
+            var soon = self.soon(panel, start, steps, t - tile)
+            comptime if Self.narrow:
+                add_products(rows, a, wide, steps, to, start > 0, soon)
+            else:
+                add_products(rows, a, w, steps, to, start > 0, soon)
+
+    @always_inline
+    def soon(self, panel: Int, start: Int, steps: Int, t: Int) -> Floats:
+        """What the t-th tile over a span calls to the core, a line in each step.
+
+        That is a piece of what comes next: the panel's next span, or the beginning of the panel
+        that this worker will probably take.
+        """
+        comptime size = size_of[Scalar[Self.dtype]]()
+        var panel_bytes = self.panel_size() * size
+        var step_bytes = group_size[Self.dtype]() * size // STEPS if Self.narrow else PANEL * size
+        var place = panel * panel_bytes + (start + steps) * step_bytes
+        if start + steps >= self.depth:
+            place = (panel + num_physical_cores()) * panel_bytes
+        var piece = t * steps * LINE
+        var there = piece >= steps * step_bytes or place >= self.panels() * panel_bytes
+        return Floats(unsafe_from_address=Int(self.w) + (0 if there else place + piece))
 
     @always_inline
     def finish(self, sums: Floats, row: Int, column: Int):
@@ -171,6 +227,28 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         comptime if Self.residual:
             value = self.added.unsafe_load[width=width](at) + value
         self.y.unsafe_store(at, value)
+
+
+@no_inline
+def add_products[
+    dtype: DType
+](
+    rows: Int,
+    a: Floats,
+    w: Pointer[Scalar[dtype], MutUntrackedOrigin],
+    steps: Int,
+    sums: Floats,
+    more: Bool,
+    soon: Floats,
+):
+    """One tile's sums `[rows, 32]`, begun, or with `more` gone on with; `rows` is a height."""
+    comptime for r in HEIGHTS:
+        if rows == r:
+            var tile = Tile[r, V]()
+            if more:
+                tile.load(sums, PANEL)
+            tile.multiply(a, 1, r, w, PANEL, steps, soon)
+            tile.store(sums, PANEL)
 
 
 @always_inline

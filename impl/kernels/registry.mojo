@@ -1,4 +1,4 @@
-"""The kernels as operations of a MAX graph. MAX trusts the declared shapes: they are checked here."""
+"""The engine as an operation of a MAX graph. MAX trusts the declared shapes: they are checked here."""
 
 import extensibility
 from extensibility import InputTensor, OutputTensor
@@ -9,13 +9,16 @@ from .attention import Attention, Integers, SLOTS
 from .embedding import Embedding
 from .layer import Layer
 from .linear import Linear, PANEL
+from .model import Model
+from .narrow import Patches, STEPS, group_size
 from .tile import Floats, W
 
 comptime Vector = InputTensor[dtype=DType.float32, rank=1, ...]
 comptime Matrix = InputTensor[dtype=DType.float32, rank=2, ...]
-comptime Weights = InputTensor[rank=3, ...]
+comptime Weights = InputTensor[rank=4, ...]
 comptime Cache = MutableInputTensor[dtype=DType.float32, ...]
 comptime Counts = InputTensor[dtype=DType.int64, rank=1, ...]
+comptime Pairs = InputTensor[dtype=DType.int32, rank=1, ...]
 comptime Result = OutputTensor[dtype=DType.float32, rank=2, ...]
 
 
@@ -24,193 +27,243 @@ def check(holds: Bool, message: StaticString) raises:
         raise Error(message)
 
 
-def check_weights(w: Weights, depth: Int, columns: Int, scales: Int) raises:
-    """Packed weights of `columns` outputs; 8-bit ones have a scale for each."""
-    check(w.dim_size(0) == ceildiv(columns, PANEL), "engine: too few or too many panels")
-    check(w.dim_size(1) == depth, "engine: the weights have another depth than x")
-    check(w.dim_size(2) == PANEL, "engine: the panels have another width")
+def check_weights(
+    w: Weights, scale: Matrix, patches: Pairs, layers: Int, depth: Int, columns: Int
+) raises:
+    """Packed weights of `columns` outputs for each layer; integers have a scale for each output."""
+    var panels = ceildiv(columns, PANEL)
+    check(w.dim_size(0) == layers, "engine: weights of too few or too many layers")
+    check(w.dim_size(1) == panels, "engine: too few or too many panels")
+    comptime if w.dtype.is_unsigned():
+        check(w.dim_size(2) == ceildiv(depth, STEPS), "engine: the weights have another depth than x")
+        check(w.dim_size(3) == group_size[w.dtype](), "engine: the panels have another width")
+        var starts = layers * panels + 1
+        check(patches.dim_size(0) >= starts, "engine: some panel's patches are missing")
+        var count = Int(patches.unsafe_ptr().unsafe_load(starts - 1))
+        check(patches.dim_size(0) == starts + 2 * count, "engine: some patches are missing")
+    else:
+        check(w.dim_size(2) == depth, "engine: the weights have another depth than x")
+        check(w.dim_size(3) == PANEL, "engine: the panels have another width")
     comptime if w.dtype.is_integral():
-        check(scales == columns, "engine: 8-bit weights need one scale for each output")
+        check(scale.dim_size(0) == layers, "engine: scales of too few or too many layers")
+        check(scale.dim_size(1) == columns, "engine: integers need one scale for each output")
 
 
-def check_norm(width: Int, gamma: Vector, beta: Vector, eps: Vector) raises:
-    check(gamma.dim_size(0) == width, "engine: gamma does not fit x")
-    check(beta.dim_size(0) == width, "engine: beta does not fit x")
-    check(eps.dim_size(0) == 1, "engine: eps is one number")
+def check_vectors(vectors: Matrix, layers: Int, size: Int) raises:
+    """Biases and LayerNorms."""
+    check(vectors.dim_size(0) == layers, "engine: vectors of too few or too many layers")
+    check(vectors.dim_size(1) == size, "engine: a vector does not fit its layer")
 
 
-def check_linear(
-    rows: Int, depth: Int, w: Weights, scale: Vector, bias: Vector, y: Result
-) raises:
-    check(y.dim_size(0) == rows, "engine: y has other rows than x")
-    check(bias.dim_size(0) == y.dim_size(1), "engine: bias does not fit y")
-    check_weights(w, depth, y.dim_size(1), scale.dim_size(0))
-
-
-def check_attention[
+def check_cache[
     head_vectors: Int
-](
-    qkv: Result, keys: Cache[rank=5, ...], values: Cache[rank=4, ...], past: Counts, y: Result
-) raises:
-    var rows, batch, heads = qkv.dim_size(0), past.dim_size(0), keys.dim_size(1)
-    var slots, size = keys.dim_size(2) * SLOTS, keys.dim_size(3)
-    check(rows % batch == 0, "engine: past does not fit qkv")
-    check(qkv.dim_size(1) == 3 * heads * size, "engine: keys do not fit qkv")
-    check(y.dim_size(0) == rows, "engine: the mixture has other rows than qkv")
-    check(y.dim_size(1) == heads * size, "engine: the mixture does not fit qkv")
-    check(keys.dim_size(0) == batch, "engine: keys have other rows than past")
-    check(keys.dim_size(4) == SLOTS, "engine: panels of keys have another width")
-    check(values.dim_size(0) == batch, "engine: values have other rows than past")
-    check(values.dim_size(1) == heads, "engine: values have other heads than keys")
-    check(values.dim_size(2) == slots, "engine: values have other slots than keys")
-    check(values.dim_size(3) == head_vectors * W, "engine: values' width is wrong")
+](keys: Cache[rank=6, ...], values: Cache[rank=5, ...], past: Counts, layers: Int, width: Int) raises:
+    var batch, heads, size = past.dim_size(0), keys.dim_size(2), keys.dim_size(4)
+    var slots = keys.dim_size(3) * SLOTS
+    check(keys.dim_size(0) == layers, "engine: keys of too few or too many layers")
+    check(values.dim_size(0) == layers, "engine: values of too few or too many layers")
+    check(keys.dim_size(1) == batch, "engine: keys have other rows than past")
+    check(heads * size == width, "engine: the heads do not fit x")
+    check(keys.dim_size(5) == SLOTS, "engine: panels of keys have another width")
+    check(values.dim_size(1) == batch, "engine: values have other rows than past")
+    check(values.dim_size(2) == heads, "engine: values have other heads than keys")
+    check(values.dim_size(3) == slots, "engine: values have other slots than keys")
+    check(values.dim_size(4) == head_vectors * W, "engine: values' width is wrong")
     check(size <= head_vectors * W, "engine: a head does not fit its vectors")
     for row in range(batch):
         check(0 <= Int(past.unsafe_ptr().unsafe_load(row)) < slots, "engine: past is outside")
+
+
+def check_numbers(numbers: Counts, end: Int, message: StaticString) raises:
+    """Each lies between 0 and `end`."""
+    for i in range(numbers.dim_size(0)):
+        check(0 <= Int(numbers.unsafe_ptr().unsafe_load(i)) < end, message)
 
 
 def at(address: Int) -> Floats:
     return Floats(unsafe_from_address=address)
 
 
-@extensibility.register("engine_head")
-struct Head:
-    """Gives y = norm(x) w + bias."""
-
-    @staticmethod
-    def execute[
-        target: StaticString
-    ](
-        y: Result,
-        x: Matrix,
-        gamma: Vector,
-        beta: Vector,
-        eps: Vector,
-        w: Weights,
-        scale: Vector,
-        bias: Vector,
-    ) raises:
-        check_norm(x.dim_size(1), gamma, beta, eps)
-        check_linear(x.dim_size(0), x.dim_size(1), w, scale, bias, y)
-        Linear[w.dtype, True, False, False](
-            at(Int(x.unsafe_ptr())), at(Int(gamma.unsafe_ptr())), at(Int(beta.unsafe_ptr())), eps.unsafe_ptr().unsafe_load(0),
-            {unsafe_from_address = Int(w.unsafe_ptr())}, at(Int(scale.unsafe_ptr())), at(Int(bias.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(y.unsafe_ptr())),
-            x.dim_size(0), x.dim_size(1), y.dim_size(1),
-        ).run()
+def patches_of(pairs: Pairs, panels: Int) -> Patches:
+    """Where the patches of so many panels begin, then the patches."""
+    var starts = pairs.unsafe_ptr()
+    return Patches(
+        {unsafe_from_address = Int(starts)},
+        {unsafe_from_address = Int(starts) + 4 * (panels + 1)},
+    )
 
 
-@extensibility.register("engine_layer")
-struct GPT2Layer:
-    """Gives y = m + MLP(norm(m)), where m = x + attention(norm(x)), and keeps keys and values.
+@extensibility.register("engine")
+struct Engine:
+    """Token ids to logits; keys and values are kept. The results are memory for what lies between.
 
-    The other results are memory for what lies between.
+    All layers' weights lie behind one another, as their caches do.
     """
 
     @staticmethod
     def execute[
         head_vectors: Int, target: StaticString
     ](
-        y: Result,
+        x: Result,
         qkv: Result,
         mixed: Result,
         middle: Result,
         wide: Result,
-        x: Matrix,
-        keys: Cache[rank=5, ...],
-        values: Cache[rank=4, ...],
-        past: Counts,
-        eps: Vector,
-        gamma_1: Vector,
-        beta_1: Vector,
-        attend: Weights,
-        attend_scale: Vector,
-        attend_bias: Vector,
-        project: Weights,
-        project_scale: Vector,
-        project_bias: Vector,
-        gamma_2: Vector,
-        beta_2: Vector,
-        widen: Weights,
-        widen_scale: Vector,
-        widen_bias: Vector,
-        narrow: Weights,
-        narrow_scale: Vector,
-        narrow_bias: Vector,
-    ) raises:
-        check_norm(x.dim_size(1), gamma_1, beta_1, eps)
-        check_norm(middle.dim_size(1), gamma_2, beta_2, eps)
-        check_linear(x.dim_size(0), x.dim_size(1), attend, attend_scale, attend_bias, qkv)
-        check_attention[head_vectors](qkv, keys, values, past, mixed)
-        check_linear(x.dim_size(0), mixed.dim_size(1), project, project_scale, project_bias, middle)
-        check_linear(x.dim_size(0), middle.dim_size(1), widen, widen_scale, widen_bias, wide)
-        check_linear(x.dim_size(0), wide.dim_size(1), narrow, narrow_scale, narrow_bias, y)
-        check(x.dim_size(1) == y.dim_size(1), "engine: a layer's result has another width than x")
-        check(middle.dim_size(1) == y.dim_size(1), "engine: a residual has another width than x")
-        var rows, batch, heads = x.dim_size(0), past.dim_size(0), keys.dim_size(1)
-        var width, inner = x.dim_size(1), wide.dim_size(1)
-        Layer[attend.dtype, head_vectors](
-            Linear[attend.dtype, True, False, False](
-                at(Int(x.unsafe_ptr())), at(Int(gamma_1.unsafe_ptr())), at(Int(beta_1.unsafe_ptr())), eps.unsafe_ptr().unsafe_load(0),
-                {unsafe_from_address = Int(attend.unsafe_ptr())}, at(Int(attend_scale.unsafe_ptr())), at(Int(attend_bias.unsafe_ptr())),
-                at(Int(x.unsafe_ptr())), at(Int(qkv.unsafe_ptr())), rows, width, 3 * width,
-            ),
-            Attention[head_vectors](
-                at(Int(qkv.unsafe_ptr())), at(Int(keys.unsafe_ptr())), at(Int(values.unsafe_ptr())),
-                {unsafe_from_address = Int(past.unsafe_ptr())}, at(Int(mixed.unsafe_ptr())), batch, rows // batch,
-                heads, keys.dim_size(3), values.dim_size(2),
-            ),
-            Linear[attend.dtype, False, False, True](
-                at(Int(mixed.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(x.unsafe_ptr())), Float32(0),
-                {unsafe_from_address = Int(project.unsafe_ptr())}, at(Int(project_scale.unsafe_ptr())),
-                at(Int(project_bias.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(middle.unsafe_ptr())), rows, width, width,
-            ),
-            Linear[attend.dtype, True, True, False](
-                at(Int(middle.unsafe_ptr())), at(Int(gamma_2.unsafe_ptr())), at(Int(beta_2.unsafe_ptr())), eps.unsafe_ptr().unsafe_load(0),
-                {unsafe_from_address = Int(widen.unsafe_ptr())}, at(Int(widen_scale.unsafe_ptr())), at(Int(widen_bias.unsafe_ptr())),
-                at(Int(middle.unsafe_ptr())), at(Int(wide.unsafe_ptr())), rows, width, inner,
-            ),
-            Linear[attend.dtype, False, False, True](
-                at(Int(wide.unsafe_ptr())), at(Int(x.unsafe_ptr())), at(Int(x.unsafe_ptr())), Float32(0),
-                {unsafe_from_address = Int(narrow.unsafe_ptr())}, at(Int(narrow_scale.unsafe_ptr())),
-                at(Int(narrow_bias.unsafe_ptr())), at(Int(middle.unsafe_ptr())), at(Int(y.unsafe_ptr())), rows, inner, width,
-            ),
-        ).run()
-
-
-@extensibility.register("engine_embedding")
-struct Embed:
-    """Gives x = wte[ids] + wpe[positions], where row b's positions begin at past[b]."""
-
-    @staticmethod
-    def execute[
-        target: StaticString
-    ](
-        x: Result,
+        logits: Cache[rank=2, ...],
         ids: InputTensor[dtype=DType.int64, rank=2, ...],
         past: Counts,
+        asked: Counts,
+        keys: Cache[rank=6, ...],
+        values: Cache[rank=5, ...],
         wte: Weights,
-        scale: Vector,
+        wte_scale: Matrix,
+        wte_patches: Pairs,
         wpe: Matrix,
-        vocabulary: Counts,
+        eps: Vector,
+        gamma_1: Matrix,
+        beta_1: Matrix,
+        attend: Weights,
+        attend_scale: Matrix,
+        attend_patches: Pairs,
+        attend_bias: Matrix,
+        project: Weights,
+        project_scale: Matrix,
+        project_patches: Pairs,
+        project_bias: Matrix,
+        gamma_2: Matrix,
+        beta_2: Matrix,
+        widen: Weights,
+        widen_scale: Matrix,
+        widen_patches: Pairs,
+        widen_bias: Matrix,
+        narrow: Weights,
+        narrow_scale: Matrix,
+        narrow_patches: Pairs,
+        narrow_bias: Matrix,
+        gamma: Matrix,
+        beta: Matrix,
+        head: Weights,
+        head_scale: Matrix,
+        head_patches: Pairs,
+        head_bias: Matrix,
     ) raises:
-        var batch, length, size = ids.dim_size(0), ids.dim_size(1), wpe.dim_size(1)
-        var tokens = Int(vocabulary.unsafe_ptr().unsafe_load(0))
-        check(x.dim_size(0) == batch * length, "engine_embedding: x does not fit ids")
-        check(x.dim_size(1) == size, "engine_embedding: x does not fit wpe")
-        check(past.dim_size(0) == batch, "engine_embedding: past has other rows than ids")
-        check_weights(wte, size, tokens, scale.dim_size(0))
-        for i in range(batch * length):
+        var batch, length = ids.dim_size(0), ids.dim_size(1)
+        var rows, width, inner = batch * length, wpe.dim_size(1), wide.dim_size(1)
+        var layers, tokens = gamma_1.dim_size(0), logits.dim_size(1)
+        var heads, size, slots = keys.dim_size(2), keys.dim_size(4), values.dim_size(3)
+
+        for result in [x.dim_size(0), qkv.dim_size(0), mixed.dim_size(0), middle.dim_size(0), wide.dim_size(0)]:
+            check(result == rows, "engine: a result has other rows than ids")
+        check(x.dim_size(1) == width, "engine: x does not fit wpe")
+        check(qkv.dim_size(1) == 3 * width, "engine: qkv does not fit x")
+        check(mixed.dim_size(1) == width, "engine: the mixture does not fit x")
+        check(middle.dim_size(1) == width, "engine: the residual does not fit x")
+        check(asked.dim_size(0) <= rows, "engine: more states are asked for than there are")
+        check(logits.dim_size(0) == asked.dim_size(0), "engine: logits do not fit what is asked for")
+        check(past.dim_size(0) == batch, "engine: past has other rows than ids")
+        check(eps.dim_size(0) == 1, "engine: eps is one number")
+        check_numbers(asked, rows, "engine: a state is asked for that is not there")
+        for i in range(rows):
             var id = Int(ids.unsafe_ptr().unsafe_load(i))
-            check(0 <= id < tokens, "engine_embedding: an id is outside the vocabulary")
-        Embedding[wte.dtype](
-            {unsafe_from_address = Int(ids.unsafe_ptr())},
-            {unsafe_from_address = Int(past.unsafe_ptr())},
-            {unsafe_from_address = Int(wte.unsafe_ptr())},
-            at(Int(scale.unsafe_ptr())),
-            at(Int(wpe.unsafe_ptr())),
-            at(Int(x.unsafe_ptr())),
-            batch,
-            length,
-            wpe.dim_size(0),
-            size,
+            check(0 <= id < tokens, "engine: an id is outside the vocabulary")
+        check_cache[head_vectors](keys, values, past, layers, width)
+        check_weights(wte, wte_scale, wte_patches, 1, width, tokens)
+        check_weights(attend, attend_scale, attend_patches, layers, width, 3 * width)
+        check_weights(project, project_scale, project_patches, layers, width, width)
+        check_weights(widen, widen_scale, widen_patches, layers, width, inner)
+        check_weights(narrow, narrow_scale, narrow_patches, layers, inner, width)
+        check_weights(head, head_scale, head_patches, 1, width, tokens)
+        check_vectors(gamma_1, layers, width)
+        check_vectors(beta_1, layers, width)
+        check_vectors(attend_bias, layers, 3 * width)
+        check_vectors(project_bias, layers, width)
+        check_vectors(gamma_2, layers, width)
+        check_vectors(beta_2, layers, width)
+        check_vectors(widen_bias, layers, inner)
+        check_vectors(narrow_bias, layers, width)
+        check_vectors(gamma, 1, width)
+        check_vectors(beta, 1, width)
+        check_vectors(head_bias, 1, tokens)
+
+        var epsilon = eps.unsafe_ptr().unsafe_load(0)
+        var states, mixture = at(Int(x.unsafe_ptr())), at(Int(mixed.unsafe_ptr()))
+        var between, inside = at(Int(middle.unsafe_ptr())), at(Int(wide.unsafe_ptr()))
+        Model[wte.dtype, head_vectors](
+            Embedding[wte.dtype](
+                {unsafe_from_address = Int(ids.unsafe_ptr())},
+                {unsafe_from_address = Int(past.unsafe_ptr())},
+                {unsafe_from_address = Int(wte.unsafe_ptr())},
+                at(Int(wte_scale.unsafe_ptr())),
+                patches_of(wte_patches, wte.dim_size(1)),
+                at(Int(wpe.unsafe_ptr())),
+                states,
+                batch,
+                length,
+                wpe.dim_size(0),
+                width,
+            ),
+            Layer[wte.dtype, head_vectors](
+                linear[wte.dtype, True, False, False](
+                    states, gamma_1, beta_1, epsilon, attend, attend_scale, attend_patches,
+                    attend_bias, states, at(Int(qkv.unsafe_ptr())), rows, width, 3 * width,
+                ),
+                Attention[head_vectors](
+                    at(Int(qkv.unsafe_ptr())), at(Int(keys.unsafe_ptr())), at(Int(values.unsafe_ptr())),
+                    {unsafe_from_address = Int(past.unsafe_ptr())}, mixture, batch, length,
+                    heads, size, slots,
+                ),
+                linear[wte.dtype, False, False, True](
+                    mixture, gamma_1, beta_1, epsilon, project, project_scale, project_patches,
+                    project_bias, states, between, rows, width, width,
+                ),
+                linear[wte.dtype, True, True, False](
+                    between, gamma_2, beta_2, epsilon, widen, widen_scale, widen_patches,
+                    widen_bias, between, inside, rows, width, inner,
+                ),
+                linear[wte.dtype, False, False, True](
+                    inside, gamma_2, beta_2, epsilon, narrow, narrow_scale, narrow_patches,
+                    narrow_bias, between, states, rows, inner, width,
+                ),
+            ),
+            layers,
+            {unsafe_from_address = Int(asked.unsafe_ptr())},
+            linear[wte.dtype, True, False, False](
+                between, gamma, beta, epsilon, head, head_scale, head_patches, head_bias,
+                between, at(Int(logits.unsafe_ptr())), asked.dim_size(0), width, tokens,
+            ),
         ).run()
+
+
+def linear[
+    dtype: DType, norm: Bool, gelu: Bool, residual: Bool
+](
+    x: Floats,
+    gamma: Matrix,
+    beta: Matrix,
+    eps: Float32,
+    w: Weights,
+    scale: Matrix,
+    patches: Pairs,
+    bias: Matrix,
+    added: Floats,
+    y: Floats,
+    rows: Int,
+    depth: Int,
+    columns: Int,
+) -> Linear[dtype, norm, gelu, residual]:
+    """A linear layer of the first of all layers."""
+    return Linear[dtype, norm, gelu, residual](
+        x,
+        at(Int(gamma.unsafe_ptr())),
+        at(Int(beta.unsafe_ptr())),
+        eps,
+        {unsafe_from_address = Int(w.unsafe_ptr())},
+        at(Int(scale.unsafe_ptr())),
+        patches_of(patches, w.dim_size(0) * w.dim_size(1)),
+        at(Int(bias.unsafe_ptr())),
+        added,
+        y,
+        rows,
+        depth,
+        columns,
+    )

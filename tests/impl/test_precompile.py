@@ -6,7 +6,7 @@ import torch
 
 from impl import mojo, precompile
 from impl.engine import Engine, EngineError
-from impl.packing import aligned, bfloat16_bits, panels, quantised
+from impl.packing import aligned, bfloat16_bits, packed, quantised
 from impl.precompile import KernelError, check_device, kernel_library
 
 
@@ -70,9 +70,9 @@ def test_kernels_run_where_they_fit(monkeypatch):
 @pytest.mark.parametrize("outputs", [1, 31, 32, 33, 70])
 def test_panels_hold_32_outputs_side_by_side_and_zeros_behind_the_last(outputs):
     weight = np.arange(outputs * 5, dtype=np.float32).reshape(outputs, 5) + 1
-    packed = panels(weight)
-    assert packed.shape == (-(-outputs // 32), 5, 32)
-    flat = packed.transpose(0, 2, 1).reshape(-1, 5)
+    panels = packed([weight], "float32", narrow=False).words[0]
+    assert panels.shape == (-(-outputs // 32), 5, 32)
+    flat = panels.transpose(0, 2, 1).reshape(-1, 5)
     assert np.array_equal(flat[:outputs], weight)
     assert not flat[outputs:].any()
 

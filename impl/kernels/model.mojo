@@ -1,0 +1,45 @@
+"""All of GPT-2, one fork and join: token ids to the logits of the states that are asked for."""
+
+from .attention import Integers
+from .embedding import Embedding
+from .layer import Layer
+from .linear import Linear
+from .team import Worker, together
+from .tile import Floats, floats
+
+
+@fieldwise_init
+struct Model[dtype: DType, head_vectors: Int](Copyable, Movable):
+    """The embedding, a layer that stands for all of them, and the head."""
+
+    var embedding: Embedding[Self.dtype]
+    var layer: Layer[Self.dtype, Self.head_vectors]  # the first
+    var layers: Int
+    var asked: Integers  # [head.rows]: states whose logits are wanted
+    var head: Linear[Self.dtype, True, False, False]
+
+    def run(self):
+        """Compute the logits."""
+        var packed = floats(max(self.layer.scratch(), self.head.scratch()))
+
+        def walk(mut worker: Worker) {imm}:
+            self.embedding.walk(worker)
+            for i in range(self.layers):
+                self.layer.at(i).walk(worker, packed)
+            self.gather(worker)
+            self.head.walk(worker, packed)
+
+        var steps = 2 + self.layers * self.layer.steps() + self.head.steps()
+        together(steps, self.layers * self.layer.work() + self.head.work(), walk)
+        packed.unsafe_free()
+
+    def gather(self, mut worker: Worker):
+        """Bring the states that are asked for together, where the head reads them."""
+        var size = self.head.depth
+
+        def copy(row: Int) {imm}:
+            var state = Int(self.asked.unsafe_load(row)) * size
+            for k in range(size):
+                self.head.x.unsafe_store(row * size + k, self.embedding.x.unsafe_load(state + k))
+
+        worker.share(self.head.rows, copy)
