@@ -9,9 +9,9 @@ float32 again before they are multiplied, a few steps at a time.
 from std.math import ceildiv, tanh
 from std.sys.info import num_physical_cores, size_of
 
-from .narrow import STEPS, Patcher, Patches, group_size, widen
+from .narrow import STEPS, Patcher, Patches, group_size, numbers, widen
 from .rows import normalise, pack
-from .team import PARTS_PER_CORE, Worker
+from .team import Worker, cut, parts_of
 from .tile import Floats, Tile, W, floats
 
 comptime V = 2
@@ -30,11 +30,17 @@ comptime LINE = 64
 comptime BLOCK = 12 * ROWS
 """Rows whose packed activations are kept at once, near the cores."""
 
+comptime PARTS_PER_CORE = 16
+"""At least, of a step with many tiles, so that a core that is held up leaves work to the others."""
+
 comptime SPAN = 768
 """Steps of a panel that tiles share while they are near: 96 KiB of float32."""
 
+comptime LOW = 8
+"""Rows of the largest tile that leaves registers for narrow weights to be widened in."""
+
 comptime CHUNK = 16
-"""Steps of narrow weights that a panel's only tile widens at once: 2 KiB."""
+"""Steps of narrow weights that a panel's only tile widens at once where it is higher: 2 KiB."""
 
 
 @fieldwise_init
@@ -77,8 +83,11 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         return self.rows * self.depth * self.columns
 
     def scratch(self) -> Int:
-        """Floats that the activations of a block take."""
+        """Floats that the activations of a block take, and `own` those of a tile."""
         return ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth
+
+    def own(self) -> Int:
+        return ROWS * self.depth
 
     @always_inline
     def panels(self) -> Int:
@@ -97,23 +106,32 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
             self.walk_block(worker, start, min(BLOCK, self.rows - start), packed)
 
     def walk_block(self, mut worker: Worker, start: Int, count: Int, packed: Floats):
-        """Rows `start` to `start + count`: lay them out, then multiply."""
-        var tiles = ceildiv(count, ROWS)
-        var panels = self.panels()
-        var parts = num_physical_cores() * PARTS_PER_CORE
-        var across = min(panels, parts) if tiles == 1 else panels
-        var down = min(tiles, ceildiv(2 * parts, across)) if tiles > 1 else 1
+        """Rows `start` to `start + count`: lay them out, then multiply.
+
+        One tile is laid out by every worker for itself, which is faster than to wait for it.
+        """
+        var tiles, panels = ceildiv(count, ROWS), self.panels()
+        if tiles == 1:
+            var own = worker.own
+            self.pack_tile(start, count, 0, own)
+
+            def stream(t: Int) {imm}:
+                var first, last = cut(panels, t)
+                self.multiply(start, count, 0, 1, first, last, own)
+
+            worker.share(parts_of(panels), stream)
+            return
+        var down = min(tiles, ceildiv(PARTS_PER_CORE * num_physical_cores(), panels))
 
         def lay_out(t: Int) {imm}:
             self.pack_tile(start, count, t, packed)
 
         def multiply(t: Int) {imm}:
             var j, i = divmod(t, down)
-            var first, last = j * panels // across, (j + 1) * panels // across
-            self.multiply(start, count, i * tiles // down, (i + 1) * tiles // down, first, last, packed)
+            self.multiply(start, count, i * tiles // down, (i + 1) * tiles // down, j, j + 1, packed)
 
         worker.share(tiles, lay_out)
-        worker.share(across * down, multiply)
+        worker.share(panels * down, multiply)
 
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""
@@ -141,20 +159,43 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         self, start: Int, count: Int, tile: Int, tiles: Int, panel: Int, panels: Int, packed: Floats
     ):
         """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
-        var span = SPAN if tiles - tile > 1 else CHUNK if Self.narrow else self.depth
+        var many = tiles - tile > 1
+        var span = SPAN if many else CHUNK if Self.narrow else self.depth
         var sums = floats((tiles - tile) * ROWS * PANEL)
         var wide = floats((span + STEPS) * PANEL if Self.narrow else 0)
         for p in range(panel, panels):
             var patcher = self.patches.of(p) if Self.narrow else Patcher(self.patches.pairs, 0, 0)
-            for k in range(0, self.depth, span):
+            var k = 0
+            while k < self.depth:
+                comptime if Self.narrow:
+                    if not many and count <= LOW:
+                        k = self.multiply_calm(count, p, k, packed, sums, patcher)
+                        if k == self.depth:
+                            break
                 var steps = min(span, self.depth - k)
                 self.multiply_span(count, tile, tiles, p, k, steps, packed, sums, wide, patcher)
+                k += steps
             for t in range(tile, tiles):
                 for i in range(min(ROWS, count - t * ROWS)):
                     var row = (t - tile) * ROWS + i
                     self.finish(sums.unsafe_offset(row * PANEL), start + t * ROWS + i, p * PANEL)
         sums.unsafe_free()
         wide.unsafe_free()
+
+    @always_inline
+    def multiply_calm(
+        self, count: Int, panel: Int, start: Int, packed: Floats, sums: Floats, patcher: Patcher
+    ) -> Int:
+        """The only tile, from step `start` on to the next patch or the last steps; returns where."""
+        comptime if Self.narrow:
+            var first = start // STEPS
+            var groups = patcher.group(self.depth // STEPS) - first
+            var rows = height(count)
+            var a = packed.unsafe_offset(start * rows)
+            var w = self.w.unsafe_offset(panel * self.panel_size() + first * group_size[Self.dtype]())
+            add_narrow(rows, a, w, groups, sums, start > 0)
+            return start + groups * STEPS
+        return start
 
     @always_inline
     def multiply_span(
@@ -249,6 +290,30 @@ def add_products[
                 tile.load(sums, PANEL)
             tile.multiply(a, 1, r, w, PANEL, steps, soon)
             tile.store(sums, PANEL)
+
+
+@no_inline
+def add_narrow[
+    dtype: DType
+](
+    rows: Int,
+    a: Floats,
+    w: Pointer[Scalar[dtype], MutUntrackedOrigin],
+    groups: Int,
+    sums: Floats,
+    more: Bool,
+):
+    """As `add_products`, of so many times four steps of narrow weights without patches."""
+    comptime for r in HEIGHTS:
+        comptime if r <= LOW:
+            if rows == r:
+                var tile = Tile[r, V]()
+                if more:
+                    tile.load(sums, PANEL)
+                for g in range(groups):
+                    var found = numbers(w.unsafe_offset(g * group_size[dtype]()))
+                    tile.multiply_four(a.unsafe_offset(g * STEPS * r), found)
+                tile.store(sums, PANEL)
 
 
 @always_inline

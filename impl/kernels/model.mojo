@@ -30,7 +30,8 @@ struct Model[dtype: DType, head_vectors: Int](Copyable, Movable):
             self.head.walk(worker, packed)
 
         var steps = 2 + self.layers * self.layer.steps() + self.head.steps()
-        together(steps, self.layers * self.layer.work() + self.head.work(), walk)
+        var work = self.layers * self.layer.work() + self.head.work()
+        together(steps, work, max(self.layer.narrow.own(), self.head.own()), walk)
         packed.unsafe_free()
 
     def gather(self, mut worker: Worker):

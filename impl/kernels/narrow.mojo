@@ -14,17 +14,15 @@ to 127. What a column sums up is scaled once, which is exact.
 """
 
 from std.memory import bitcast
-from std.sys.intrinsics import PrefetchOptions, prefetch
+from std.sys.intrinsics import prefetch
 
-from .tile import F32, Floats, W
+from .tile import F32, Floats, SOON, W
 
 comptime STEPS = 4
 """Steps of the depth that are stored together."""
 
 comptime AHEAD = 4096
 """Bytes between what is read and what is called from memory."""
-
-comptime TO_L2 = PrefetchOptions().for_read().medium_locality().to_data_cache()
 
 comptime Integers32 = Pointer[Int32, MutUntrackedOrigin]
 comptime Words[dtype: DType] = Pointer[Scalar[dtype], MutUntrackedOrigin]
@@ -71,28 +69,34 @@ def last[
 
 
 @always_inline
-def widen[dtype: DType](w: Words[dtype], groups: Int, to: Floats):
-    """So many times four steps of 32 columns, as float32 `[4 groups, 32]`."""
-    comptime lanes = group_size[dtype]() // vectors[dtype]()
-    var from_, into = w, to
-    for _ in range(groups):
-        comptime for i in range(vectors[dtype]()):
-            prefetch[TO_L2](Floats(unsafe_from_address=Int(from_.unsafe_offset(i * lanes)) + AHEAD))
-            store(number(from_.unsafe_load[width=lanes](i * lanes)), into.unsafe_offset(i * lanes))
-        store(number(last[dtype, lanes](from_, 0, lanes)), into.unsafe_offset(vectors[dtype]() * lanes))
-        from_ = from_.unsafe_offset(group_size[dtype]())
-        into = into.unsafe_offset(STEPS * 2 * W)
+def numbers[dtype: DType](w: Words[dtype]) -> Array[F32, 2 * STEPS]:
+    """Four steps of 32 columns, two vectors a step; the next lines are called from memory."""
+    comptime count = vectors[dtype]()
+    comptime lanes = group_size[dtype]() // count
+    var found = Array[F32, 2 * STEPS](fill=F32(0))
+    comptime for i in range(count + 1):
+        var word: SIMD[dtype, lanes]
+        comptime if i < count:
+            prefetch[SOON](Floats(unsafe_from_address=Int(w.unsafe_offset(i * lanes)) + AHEAD))
+            word = w.unsafe_load[width=lanes](i * lanes)
+        else:
+            word = last[dtype, lanes](w, 0, lanes)
+        comptime if dtype == DType.uint32:
+            found[i] = bitcast[DType.float32, W](number(word))
+        else:  # column c beside column 16 + c
+            var both = bitcast[DType.uint32, W](number(word))
+            found[2 * i] = bitcast[DType.float32, W](both << 16)
+            found[2 * i + 1] = bitcast[DType.float32, W](both & 0xFFFF0000)
+    return found^
 
 
 @always_inline
-def store[dtype: DType, width: Int](bits: SIMD[dtype, width], to: Floats):
-    """One vector of float32, or two of bfloat16: column c beside column 16 + c."""
-    comptime if dtype == DType.uint32:
-        to.unsafe_store(0, bitcast[DType.float32, width](bits))
-    else:
-        var both = bitcast[DType.uint32, width // 2](bits)
-        to.unsafe_store(0, bitcast[DType.float32, width // 2](both << 16))
-        to.unsafe_store(width // 2, bitcast[DType.float32, width // 2](both & 0xFFFF0000))
+def widen[dtype: DType](w: Words[dtype], groups: Int, to: Floats):
+    """So many times four steps of 32 columns, as float32 `[4 groups, 32]`."""
+    for g in range(groups):
+        var found = numbers(w.unsafe_offset(g * group_size[dtype]()))
+        comptime for i in range(2 * STEPS):
+            to.unsafe_store(g * STEPS * 2 * W + i * W, found[i])
 
 
 @always_inline
@@ -141,6 +145,11 @@ struct Patcher(Copyable, Movable):
     @always_inline
     def value(self) -> Float32:
         return bitcast[DType.float32, 1](self.pairs.unsafe_load(2 * self.next + 1))
+
+    @always_inline
+    def group(self, none: Int) -> Int:
+        """The four steps that the next patch is in, `none` without one."""
+        return self.place() // (STEPS * 2 * W) if self.next < self.end else none
 
     @always_inline
     def patch(mut self, start: Int, count: Int, to: Floats):

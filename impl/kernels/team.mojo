@@ -13,6 +13,8 @@ from std.sys.info import num_physical_cores
 
 from max.algorithm import sync_parallelize
 
+from .tile import Floats, floats
+
 comptime Counters = Pointer[Int64, MutUntrackedOrigin]
 
 comptime LINE = 8
@@ -21,8 +23,33 @@ comptime LINE = 8
 comptime SPINS = 4096
 """Looks at a counter, some microseconds, before a worker lets others have its core."""
 
-comptime PARTS_PER_CORE = 8
-"""A core that is held up leaves work to the others."""
+
+def cut(units: Int, part: Int) -> Tuple[Int, Int]:
+    """Where a part of a step of so many units begins and ends; empty behind the last part.
+
+    Each takes a share of what is left, so that parts are long first, as streams of memory like
+    them, and short at the end, where workers wait for one another.
+    """
+    var start, left = 0, units
+    for _ in range(part):
+        var size = share_of(left)
+        start += size
+        left -= size
+    return start, start + share_of(left)
+
+
+def parts_of(units: Int) -> Int:
+    """Parts that `cut` makes."""
+    var left, parts = units, 0
+    while left > 0:
+        left -= share_of(left)
+        parts += 1
+    return parts
+
+
+def share_of(left: Int) -> Int:
+    """Half of an even share for each core, at least one unit while there is one."""
+    return min(left, max(1, left // (2 * num_physical_cores())))
 
 
 @fieldwise_init
@@ -31,6 +58,7 @@ struct Worker(Copyable, Movable):
 
     var counters: Counters  # [steps, 2, LINE]: parts taken, parts done
     var step: Int
+    var own: Floats  # memory that no other worker sees
 
     def share[Work: def(Int) -> None](mut self, parts: Int, work: Work):
         """Compute some of the next step's parts; return when all of them are done."""
@@ -53,16 +81,21 @@ comptime WORTH = 1 << 18
 """Multiply-adds for which it pays to call another core: 1 MiB of weights, some 20 microseconds."""
 
 
-def together[Walk: def(mut Worker) -> None](steps: Int, work: Int, walk: Walk):
-    """Walk through so many steps on all cores, or on as many as `work` multiply-adds are worth."""
+def together[Walk: def(mut Worker) -> None](steps: Int, work: Int, own: Int, walk: Walk):
+    """Walk through so many steps on all cores, or on as many as `work` multiply-adds are worth.
+
+    Each worker has `own` floats for itself.
+    """
     var size = steps * 2 * LINE
     var counters = Counters(unsafe_from_address=Int(alloc[Int64](size, alignment=64)))
     for i in range(size):
         counters.unsafe_store(i, Int64(0))
 
     def begin(_t: Int) {imm}:
-        var worker = Worker(counters, 0)
+        var memory = floats(own)
+        var worker = Worker(counters, 0, memory)
         walk(worker)
+        memory.unsafe_free()
 
     sync_parallelize(begin, min(num_physical_cores(), max(1, work // WORTH)))
     counters.unsafe_free()

@@ -71,3 +71,12 @@ struct Tile[R: Int, V: Int](Copyable, Movable):
                 var x = F32(a.unsafe_load(i * a_row + k * a_step))
                 comptime for v in range(Self.V):
                     self.sums[i * Self.V + v] = x.fma(columns[v], self.sums[i * Self.V + v])
+
+    @always_inline
+    def multiply_four(mut self, a: Floats, b: Array[F32, 8]):
+        """Add four steps, of rows that lie side by side in a, and of columns in registers."""
+        comptime for k in range(4):
+            comptime for i in range(Self.R):
+                var x = F32(a.unsafe_load(k * Self.R + i))
+                comptime for v in range(Self.V):
+                    self.sums[i * Self.V + v] = x.fma(b[k * Self.V + v], self.sums[i * Self.V + v])
