@@ -18,7 +18,8 @@ from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
 from impl.interrupt import interruptible
-from impl.packing import Packed, TooWide, aligned, packed
+from impl.log_thread import log_thread_yields
+from impl.packing import Packed, TooWideError, aligned, packed
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
 
@@ -37,6 +38,7 @@ Layout = tuple[tuple[str, tuple[int, ...], DType], ...]
 """Name, shape and dtype of every weight of a program, in the order of the operation's operands."""
 
 NAME = "Mojo kernels"
+HALVES = (("ln_1", ("attn.c_attn", "attn.c_proj")), ("ln_2", ("mlp.c_fc", "mlp.c_proj")))
 CPU = DeviceRef.CPU()
 VECTOR = 16
 SLOTS = 32  # positions of a panel of keys, as in impl/kernels/attention.mojo
@@ -84,7 +86,8 @@ class MojoProgram:
         asked = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
         inputs = [Buffer.from_numpy(np.ascontiguousarray(array)) for array in (ids, past, asked)]
         logits = self._results.take(len(asked))
-        self._model.execute(Buffer.from_numpy(logits), *inputs, *self._buffers)
+        with log_thread_yields():
+            self._model.execute(Buffer.from_numpy(logits), *inputs, *self._buffers)
         return logits.reshape(batch, length, -1) if every else logits
 
 
@@ -147,7 +150,7 @@ def operands(
     """
     try:
         return _operands(config, weights, dtype, narrow=narrow)
-    except TooWide:
+    except TooWideError:
         return _operands(config, weights, dtype, narrow=False)
 
 
@@ -176,9 +179,9 @@ def _operands(
         add_vectors(name + ".bias", beta)
 
     add_matrix("wte", [weights["transformer.wte.weight"]])
-    add("wpe", _stacked(weights["transformer.wpe.weight"]))
+    add("wpe", _stacked([weights["transformer.wpe.weight"]])[0])
     add("eps", np.array([config.layer_norm_epsilon], np.float32))
-    for norm, linears in (("ln_1", ("attn.c_attn", "attn.c_proj")), ("ln_2", ("mlp.c_fc", "mlp.c_proj"))):
+    for norm, linears in HALVES:
         add_norm(norm, of_all_layers(norm + ".weight"), of_all_layers(norm + ".bias"))
         for name in linears:
             add_matrix(name, of_all_layers(name + ".weight"))
@@ -202,7 +205,7 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
     program = Program()
     types = _input_types(config)
     with Graph("engine", input_types=types, custom_extensions=[library], module=program) as traced:
-        logits, ids, past, asked, keys, values = traced.inputs
+        logits, ids, past, asked, keys, mixed = traced.inputs
         weights = {
             name: traced.add_weight(Weight(name, dtype, list(shape), CPU))
             for name, shape, dtype in layout
@@ -214,13 +217,11 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
         # MLP's inside.
         rows = ids.tensor.shape[0] * ids.tensor.shape[1]
         widths = [config.n_embd * n for n in (1, 3, 1, 1)] + [config.inner_dim]
-        ops.inplace_custom(
-            "engine",
-            CPU,
-            [logits.buffer, ids, past, asked, keys.buffer, values.buffer, *(weights[n] for n in order)],
-            [TensorType(DType.float32, [rows, width], device=CPU) for width in widths],
-            {"head_vectors": _head_vectors(config)},
-        )
+        memory = [TensorType(DType.float32, [rows, width], device=CPU) for width in widths]
+        inputs = [logits.buffer, ids, past, asked, keys.buffer, mixed.buffer]
+        values = [*inputs, *(weights[name] for name in order)]
+        parameters = {"head_vectors": _head_vectors(config)}
+        ops.inplace_custom("engine", CPU, values, memory, parameters)
         traced.output()
     return program
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
 
+from impl.log_thread import log_thread_yields
 from impl.runtime import build, check_ids, input_type, open_device
 from impl.tokenizer import to_device
 from impl.weights import from_hugging_face
@@ -83,6 +84,7 @@ class WholeSequence:
             impl.runtime.InputError: see `impl.runtime.check_ids`.
         """
         tokens = to_device(check_ids(self.config, ids), self.device)
-        (logits,) = self._run.execute_raw(tokens)
+        with log_thread_yields(on_host=self.device.is_host):
+            (logits,) = self._run.execute_raw(tokens)
         result: Array = logits.to_numpy()
         return result.copy()

@@ -48,7 +48,7 @@ PAGE = 1 << 21
 """Bytes of a huge page."""
 
 
-class TooWide(ValueError):
+class TooWideError(ValueError):
     """Weights of which too many lie outside 16 powers of 2, or that would not come back exactly."""
 
 
@@ -89,7 +89,7 @@ def packed(matrices: Sequence[Array], dtype: str, *, narrow: bool) -> Packed:
         narrow: whether in fewer bits, of which none is lost; 8 bits stay as they are.
 
     Raises:
-        TooWide: if narrow weights are asked for, and cannot be had.
+        TooWideError: if narrow weights are asked for, and cannot be had.
     """
     if narrow and dtype != "int8":
         return _narrow(matrices, dtype)
@@ -131,7 +131,7 @@ def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
             patches.append(found[1])
             starts.append(starts[-1] + len(found[1]))
         if starts[-1] > most:
-            raise TooWide(f"more than one weight in {1 / MOST_PATCHES:.0f} lies outside")
+            raise TooWideError(f"more than one weight in {1 / MOST_PATCHES:.0f} lies outside")
     pairs = np.concatenate([np.array(starts, np.int32), np.concatenate(patches).reshape(-1)])
     return Packed("uint32" if wide else "uint16", words, scale, pairs)
 
@@ -160,7 +160,7 @@ def _narrow_panel(rows: Array, words: Array) -> tuple[np.float32, Array]:
     values = panel.reshape(-1)[places]
     stored = values / scale
     if not np.array_equal(stored * scale, values):
-        raise TooWide("a weight is too small or too large to come back exactly")
+        raise TooWideError("a weight is too small or too large to come back exactly")
     return scale, np.stack([places.astype(np.int32), stored.view(np.int32)], axis=1)
 
 

@@ -11,6 +11,7 @@ from max.experimental import functional as F
 from max.experimental.tensor import default_device, default_dtype
 from max.graph import TensorType
 
+from impl.log_thread import log_thread_yields
 from impl.model import GPT2LMHeadModel
 from impl.weights import from_hugging_face
 
@@ -151,6 +152,7 @@ class CompiledGPT2:
             InputError: see `check_ids`.
         """
         tokens = Buffer.from_numpy(check_ids(self.config, ids)).to(self.device)
-        (logits,) = self._run.execute_raw(tokens)
+        with log_thread_yields(on_host=self.device.is_host):
+            (logits,) = self._run.execute_raw(tokens)
         result: Array = logits.to_numpy()
         return result.copy()

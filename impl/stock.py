@@ -20,6 +20,7 @@ from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
 from impl.interrupt import interruptible
+from impl.log_thread import log_thread_yields
 from impl.weights import expected_shapes, from_hugging_face
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class StockProgram:
         inputs = (ids, np.arange(past, end), future_mask(past, end), asked)
         buffers = [Buffer.from_numpy(np.ascontiguousarray(array)) for array in inputs]
         moved = [buffer.to(self._device) for buffer in buffers]
-        (logits,) = self._model.execute(*moved, span, *self._cache)
+        with log_thread_yields(on_host=self._device.is_host):
+            (logits,) = self._model.execute(*moved, span, *self._cache)
         result: Array = logits.to_numpy()
         return result.copy()
 

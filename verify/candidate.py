@@ -35,6 +35,7 @@ from max.graph import AlgebraicDim, Graph, TensorType
 from max.graph import Module as Program
 
 from impl.interrupt import interruptible
+from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from reference.dtypes import DTYPES
 from reference.trace import INPUT, TraceError
@@ -375,6 +376,6 @@ class BoundCandidate:
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
         buffers = [to_buffer(array).to(self.program.device) for array in arrays]
-        return [
-            to_array(out) for out in self.models[f"{self.program.name}{graph}"].execute(*buffers)
-        ]
+        with log_thread_yields(on_host=self.program.device.is_host):
+            results = self.models[f"{self.program.name}{graph}"].execute(*buffers)
+        return [to_array(out) for out in results]

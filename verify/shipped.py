@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from max.dtype import DType
 from max.graph import Module as Program
 
+from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from verify.candidate import CompiledProgram, stage, to_array, to_buffer
 from verify.guard import compiling
@@ -69,7 +70,8 @@ class Shipped:
 
     def _run(self, graph: str, ids: Array) -> Array:
         tokens = to_buffer(ids).to(self._paired.candidate.device)
-        (logits,) = self._models[graph].execute(tokens)
+        with log_thread_yields(on_host=self._paired.candidate.device.is_host):
+            (logits,) = self._models[graph].execute(tokens)
         return to_array(logits)
 
 

@@ -64,9 +64,21 @@ def test_an_engine_whose_layers_share_a_cache_fails(checkpoint, batch, kernels, 
 
     def crossed(*arguments):
         program = build(*arguments)
-        held = program._buffers if kernels == "mojo" else program._cache
-        held[4:6] = held[0:2]
+        if kernels == "stock":
+            program._cache[4:6] = program._cache[0:2]
+        else:
+            monkeypatch.setattr(program, "forward", copied(program))
         return program
+
+    def copied(program):
+        forward = program.forward  # keys and values of all layers are one buffer each
+
+        def run(*arguments, **options):
+            for cache in program._cache:
+                cache[2] = cache[0]
+            return forward(*arguments, **options)
+
+        return run
 
     monkeypatch.setattr(engines, "_program", crossed)
     checks = list(engine_checks(Form(kernels=kernels), checkpoint, *batch))
