@@ -186,7 +186,7 @@ def _counts(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _work(contestant: Contestant, workload: Workload, group: Group) -> dict[str, float]:
     spec = spec_of(contestant.label)
-    needed = _needed(spec, workload, group)
+    needed = _needed(spec, contestant, workload, group)
     return {
         "flops": needed.flops,
         "flops_executed": needed.flops_executed,
@@ -195,10 +195,12 @@ def _work(contestant: Contestant, workload: Workload, group: Group) -> dict[str,
     }
 
 
-def _needed(spec: ArmSpec, workload: Workload, group: Group) -> Work:
+def _needed(spec: ArmSpec, contestant: Contestant, workload: Workload, group: Group) -> Work:
     return work(
-        group.plan.config, workload, spec.dtype, kv_cache=spec.kv_cache, kv_dtype=spec.kv_dtype
-    )
+        group.plan.config, workload, spec.dtype,
+        kv_cache=spec.kv_cache, kv_dtype=spec.kv_dtype,
+        weight_bits=contestant.facts.get("weight_bits"),
+    )  # fmt: skip
 
 
 def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Utilisation:
@@ -206,7 +208,7 @@ def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Ut
     if found is None or group.ceilings is None:
         return Utilisation()
     spec = spec_of(contestant.label)
-    needed = _needed(spec, workload, group)
+    needed = _needed(spec, contestant, workload, group)
     arithmetic = group.ceilings.arithmetic(spec.dtype)
     bandwidth = group.ceilings.bandwidth(spec.dtype)
     return utilisation(needed, found.value, arithmetic, bandwidth)
@@ -218,6 +220,7 @@ def _memory(contestant: Contestant, workload: Workload) -> dict[str, Any]:
         "peak_device_mib": contestant.peak_device_mib.get(workload.name),
         "kv_bytes": contestant.kv_bytes.get(workload.name),
         "weight_bytes": contestant.facts.get("weight_bytes"),
+        "weight_bits": contestant.facts.get("weight_bits"),
     }
 
 

@@ -66,6 +66,7 @@ def work(
     *,
     kv_cache: bool = True,
     kv_dtype: str = "",
+    weight_bits: float | None = None,
 ) -> Work:
     """The work of what is timed in one call of a workload.
 
@@ -75,13 +76,16 @@ def work(
         dtype: of the weights.
         kv_cache: whether generation keeps keys and values.
         kv_dtype: of these; empty where it is that of the weights.
+        weight_bits: that each weight takes, where it is fewer than the dtype has.
     """
     kept_bytes = ELEMENT_BYTES[kv_dtype or dtype]
+    weights = weight_bytes(config, dtype) * (weight_bits or 8 * ELEMENT_BYTES[dtype])
+    weights /= 8 * ELEMENT_BYTES[dtype]
     if not workload.n_gen:
         rows = workload.n_prompt if workload.logits == "all" else 1
-        return _one_pass(config, workload.batch, workload.n_prompt, 0, rows, dtype, kept_bytes)
+        return _one_pass(config, workload.batch, workload.n_prompt, 0, rows, weights, kept_bytes)
     steps = [
-        _step(config, workload.batch, workload.prompt_length + done, dtype, kept_bytes, kv_cache)
+        _step(config, workload.batch, workload.prompt_length + done, weights, kept_bytes, kv_cache)
         for done in range(workload.n_gen)
     ]
     return Work(
@@ -124,10 +128,10 @@ def products(config: GPT2Config, workload: Workload) -> list[Product]:
 
 
 def _step(
-    config: GPT2Config, batch: int, past: int, dtype: str, kept_bytes: int, kv_cache: bool
+    config: GPT2Config, batch: int, past: int, weights: float, kept_bytes: int, kv_cache: bool
 ) -> Work:
     """One token of each row, behind `past` others."""
-    needed = _one_pass(config, batch, 1, past, 1, dtype, kept_bytes)
+    needed = _one_pass(config, batch, 1, past, 1, weights, kept_bytes)
     if kv_cache:
         return needed
     anew = forward_flops(config, batch, past + 1, 0, 1)
@@ -135,14 +139,14 @@ def _step(
 
 
 def _one_pass(
-    config: GPT2Config, batch: int, new: int, past: int, rows: int, dtype: str, kept_bytes: int
+    config: GPT2Config, batch: int, new: int, past: int, rows: int, weights: float, kept_bytes: int
 ) -> Work:
     kept = 2 * config.n_layer * config.n_embd * (past + new) if past else 0
     moved = kept_bytes * batch * kept + LOGIT_BYTES * batch * config.vocab_size * rows
     return Work(
         causal_flops(config, batch, new, past, rows),
         forward_flops(config, batch, new, past, rows),
-        weight_bytes(config, dtype) + moved,
+        weights + moved,
         1,
     )
 

@@ -124,6 +124,7 @@ def _arm_role(options: argparse.Namespace) -> tuple[Reply, Answer]:
         "runtime": arm.runtime,
         "kernel_path": arm.kernel_path,
         "weight_bytes": arm.weight_bytes,
+        "weight_bits": arm.weight_bits,
         "weights_sha256": checkpoint.sha256,
     }
     server = ArmServer(arm, checkpoint.config.vocab_size, options.seed)

@@ -37,6 +37,7 @@ class Program(Protocol):
     """A compiled graph with its weights and its cache."""
 
     path: str
+    weight_bits: int
     weight_bytes: int
     cache_bytes: int
 
@@ -101,7 +102,14 @@ class Engine:
     @property
     def kernel_path(self) -> str:
         """One line that says what runs."""
-        return f"{self._program.path}, {self.dtype}"
+        bits = {"float32": 32, "bfloat16": 16, "int8": 8}[self.dtype]
+        held = "" if self.weight_bits == bits else f" in {self.weight_bits} bits, none lost"
+        return f"{self._program.path}, {self.dtype}{held}"
+
+    @property
+    def weight_bits(self) -> int:
+        """That each weight of a matrix takes: fewer than its dtype has, where none is lost."""
+        return self._program.weight_bits
 
     @property
     def weight_bytes(self) -> int:

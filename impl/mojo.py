@@ -38,6 +38,9 @@ Layout = tuple[tuple[str, tuple[int, ...], DType], ...]
 """Name, shape and dtype of every weight of a program, in the order of the operation's operands."""
 
 NAME = "Mojo kernels"
+WEIGHT_BITS = {
+    DType.float32: 32, DType.uint32: 28, DType.bfloat16: 16, DType.uint16: 12, DType.int8: 8,
+}  # fmt: skip
 HALVES = (("ln_1", ("attn.c_attn", "attn.c_proj")), ("ln_2", ("mlp.c_fc", "mlp.c_proj")))
 CPU = DeviceRef.CPU()
 VECTOR = 16
@@ -49,6 +52,7 @@ class MojoProgram:
 
     Attributes:
         path: what runs, in a few words.
+        weight_bits: that each weight of a matrix takes.
         weight_bytes: held by the weights, a tied head once.
         cache_bytes: held by keys and values.
 
@@ -77,6 +81,7 @@ class MojoProgram:
         self._buffers = [Buffer.from_numpy(array) for array in self._cache]
         self._results = Results(config.vocab_size)
         self.path = NAME
+        self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
         self.cache_bytes = sum(array.nbytes for array in self._cache)
 

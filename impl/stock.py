@@ -41,6 +41,7 @@ class StockProgram:
 
     Attributes:
         path: what runs, in a few words.
+        weight_bits: that each weight takes.
         weight_bytes: held by the weights, a tied head once.
         cache_bytes: held by keys and values.
     """
@@ -61,7 +62,7 @@ class StockProgram:
         self._cache = [
             Buffer.from_numpy(zeros.copy()).to(device) for _ in range(2 * config.n_layer)
         ]
-        self.path = NAME
+        self.path, self.weight_bits = NAME, 32
         self.weight_bytes = sum(array.nbytes for array in self._weights.values())
         self.cache_bytes = len(self._cache) * zeros.nbytes
 

@@ -32,8 +32,9 @@ ROW_COLUMNS = (
     "itl_ms", "itl_ms_p90", "itl_ms_p95", "itl_ms_p99", "itl_ms_n", "e2e_ms", "e2e_ms_p90",
     "e2e_ms_p95", "e2e_ms_p99", "e2e_ms_n", "prefill_tok_s", "decode_tok_s", "flops",
     "flops_executed", "bytes", "passes", "mfu", "hfu", "mbu", "roofline_pct", "bound",
-    "peak_rss_mib", "peak_device_mib", "kv_bytes", "weight_bytes", "import_s", "load_s",
-    "compile_s", "compile_cache", "first_call_s", "host_copy_s", "verified", "invalid_reasons",
+    "peak_rss_mib", "peak_device_mib", "kv_bytes", "weight_bytes", "weight_bits",
+    "import_s", "load_s", "compile_s", "compile_cache", "first_call_s", "host_copy_s", "verified",
+    "invalid_reasons",
 )  # fmt: skip
 EFFECT_COLUMNS = (
     "model", "workload", "device", "dtype", "threads", "arm", "versus", "ratio", "ci_lo", "ci_hi",

@@ -32,6 +32,7 @@ class Arm(ABC):
         runtime: name and version of what computes.
         kernel_path: which kernels compute, where the arm can tell.
         weight_bytes: memory of the weights as the arm holds them; None where it does not tell.
+        weight_bits: that each weight takes; None for those of its dtype.
     """
 
     compiles: ClassVar[bool] = False
@@ -39,6 +40,7 @@ class Arm(ABC):
     runtime: str = ""
     kernel_path: str | None = None
     weight_bytes: int | None = None
+    weight_bits: float | None = None
 
     @abstractmethod
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:

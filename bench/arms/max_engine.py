@@ -47,6 +47,7 @@ class MaxEngine(Arm):
         self.cache = watch.cache()
         first = next(iter(self._engines.values()))
         self.kernel_path, self.weight_bytes = first.kernel_path, first.weight_bytes
+        self.weight_bits = first.weight_bits
 
     def forward(self, ids: Array, logits: Logits) -> Array:
         """Logits float32 `[batch, sequence or 1, vocab_size]`."""

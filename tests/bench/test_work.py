@@ -56,6 +56,12 @@ def test_a_causal_model_needs_less_than_half_of_the_scores():
     assert causal_flops(GPT2, 1, 1, 50, 1) == forward_flops(GPT2, 1, 1, 50, 1)
 
 
+def test_narrow_weights_are_fewer_bytes():
+    pp = Workload(batch=1, n_prompt=8)
+    plain, narrow = (work(GPT2, pp, "float32", weight_bits=bits).bytes for bits in (None, 28))
+    assert plain - narrow == weight_bytes(GPT2, "float32") / 8
+
+
 def test_decode_steps_add_up_and_read_every_weight_and_the_cache():
     tg2 = Workload(batch=2, n_gen=2, n_depth=10)
     needed = work(GPT2, tg2, "float32")
