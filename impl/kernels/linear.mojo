@@ -27,14 +27,14 @@ comptime HEIGHTS = [1, 2, 4, 6, 8, 11, ROWS]
 comptime LINE = 64
 """Bytes of a cache line."""
 
-comptime BLOCK = 12 * ROWS
-"""Rows whose packed activations are kept at once, near the cores."""
+comptime BLOCK = 37 * ROWS
+"""Rows whose packed activations are kept at once: 518, of which a span is half a MiB."""
 
-comptime PARTS_PER_CORE = 16
+comptime PARTS_PER_CORE = 12
 """At least, of a step with many tiles, so that a core that is held up leaves work to the others."""
 
-comptime SPAN = 768
-"""Steps of a panel that tiles share while they are near: 96 KiB of float32."""
+comptime SPAN = 256
+"""Steps of a panel that tiles share while they are near: 32 KiB of float32."""
 
 comptime LOW = 8
 """Rows of the largest tile that leaves registers for narrow weights to be widened in."""
@@ -84,7 +84,11 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
 
     def scratch(self) -> Int:
         """Floats that the activations of a block take, and `own` those of a tile."""
-        return ceildiv(min(self.rows, BLOCK), ROWS) * ROWS * self.depth
+        return self.block() * self.depth
+
+    def block(self) -> Int:
+        """Rows of a block, whole tiles: as many as the others have, if there are several."""
+        return ceildiv(ceildiv(self.rows, ROWS), ceildiv(self.rows, BLOCK)) * ROWS
 
     def own(self) -> Int:
         return ROWS * self.depth
@@ -102,8 +106,9 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
 
     def walk(self, mut worker: Worker, packed: Floats):
         """Compute a worker's share of all rows, a block of them at a time."""
-        for start in range(0, self.rows, BLOCK):
-            self.walk_block(worker, start, min(BLOCK, self.rows - start), packed)
+        var size = self.block()
+        for start in range(0, self.rows, size):
+            self.walk_block(worker, start, min(size, self.rows - start), packed)
 
     def walk_block(self, mut worker: Worker, start: Int, count: Int, packed: Floats):
         """Rows `start` to `start + count`: lay them out, then multiply.

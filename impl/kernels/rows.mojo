@@ -1,6 +1,7 @@
 """Rows of activations: normalised, and laid out for a tile."""
 
 from std.math import sqrt
+from std.utils.index import IndexList
 
 from .tile import F32, Floats, W
 
@@ -34,9 +35,50 @@ def normalise(x: Floats, gamma: Floats, beta: Floats, eps: Float32, size: Int, y
 
 def pack(x: Floats, rows: Int, height: Int, depth: Int, packed: Floats):
     """Rows as [depth, height], the order in which a tile reads them; zeros behind the last."""
+    var k = 0
+    if height > W // 2 and height <= W:
+        k = pack_squares(x, rows, height, depth, packed)
     for i in range(rows):
-        for k in range(depth):
-            packed.unsafe_store(k * height + i, x.unsafe_load(i * depth + k))
+        for l in range(k, depth):
+            packed.unsafe_store(l * height + i, x.unsafe_load(i * depth + l))
     for i in range(rows, height):
-        for k in range(depth):
-            packed.unsafe_store(k * height + i, Float32(0))
+        for l in range(k, depth):
+            packed.unsafe_store(l * height + i, Float32(0))
+
+
+def pack_squares(x: Floats, rows: Int, height: Int, depth: Int, packed: Floats) -> Int:
+    """The same, 16 features at once, for 9 to 16 rows; returns how many features are laid out.
+
+    A vector of 16 rows is stored where `height` of them belong: what is too much lies where the
+    next one goes. So the last features are left, whose next belongs to another tile.
+    """
+    var squares = max(0, (depth - 1) // W)
+    for square in range(squares):
+        var lines = Array[F32, W](fill=F32(0))
+        comptime for i in range(W):
+            if i < rows:
+                lines[i] = x.unsafe_load[width=W](i * depth + square * W)
+        transpose(lines)
+        comptime for k in range(W):
+            packed.unsafe_store((square * W + k) * height, lines[k])
+    return squares * W
+
+
+@always_inline
+def transpose(mut lines: Array[F32, W]):
+    """A square of 16 by 16: halves change places, then quarters within them, and so on."""
+    comptime for apart in [8, 4, 2, 1]:
+        comptime for i in range(W):
+            comptime if i & apart == 0:
+                var upper, lower = lines[i], lines[i + apart]
+                lines[i] = upper.shuffle[mask=exchanged[apart](0)](lower)
+                lines[i + apart] = upper.shuffle[mask=exchanged[apart](apart)](lower)
+
+
+def exchanged[apart: Int](first: Int) -> IndexList[W]:
+    """Columns of two lines: those with the bit `apart` as `first` has it, of both by turns."""
+    var mask = IndexList[W]()
+    for c in range(W):
+        var column = c & ~apart | first
+        mask[c] = column + W if c & apart else column
+    return mask
