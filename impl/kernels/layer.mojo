@@ -13,8 +13,8 @@ struct Layer[dtype: DType, head_vectors: Int](Copyable, Movable):
     var attend: Linear[Self.dtype, True, False, False]  # query, key and value
     var attention: Attention[Self.head_vectors]
     var project: Linear[Self.dtype, False, False, True]
-    var widen: Linear[Self.dtype, True, True, False]
-    var narrow: Linear[Self.dtype, False, False, True]
+    var expand: Linear[Self.dtype, True, True, False]
+    var contract: Linear[Self.dtype, False, False, True]
 
     def at(self, layer: Int) -> Self:
         """The same of another layer, whose weights and cache lie behind those of the first."""
@@ -22,8 +22,8 @@ struct Layer[dtype: DType, head_vectors: Int](Copyable, Movable):
             self.attend.at(layer),
             self.attention.at(layer),
             self.project.at(layer),
-            self.widen.at(layer),
-            self.narrow.at(layer),
+            self.expand.at(layer),
+            self.contract.at(layer),
         )
 
     def steps(self) -> Int:
@@ -32,16 +32,16 @@ struct Layer[dtype: DType, head_vectors: Int](Copyable, Movable):
 
     def work(self) -> Int:
         """Multiply-adds of the linear layers."""
-        return self.attend.work() + self.project.work() + 2 * self.widen.work()
+        return self.attend.work() + self.project.work() + 2 * self.expand.work()
 
     def scratch(self) -> Int:
         """Floats that each step's activations take at most."""
-        return max(self.attend.scratch(), self.narrow.scratch())
+        return max(self.attend.scratch(), self.contract.scratch())
 
     def walk(self, mut worker: Worker, packed: Floats):
         """Compute a worker's share."""
         self.attend.walk(worker, packed)
         self.attention.walk(worker)
         self.project.walk(worker, packed)
-        self.widen.walk(worker, packed)
-        self.narrow.walk(worker, packed)
+        self.expand.walk(worker, packed)
+        self.contract.walk(worker, packed)

@@ -133,7 +133,8 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
 
         def multiply(t: Int) {imm}:
             var j, i = divmod(t, down)
-            self.multiply(start, count, i * tiles // down, (i + 1) * tiles // down, j, j + 1, packed)
+            var first, last = i * tiles // down, (i + 1) * tiles // down
+            self.multiply(start, count, first, last, j, j + 1, packed)
 
         worker.share(tiles, lay_out)
         worker.share(panels * down, multiply)
@@ -191,13 +192,14 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     def multiply_calm(
         self, count: Int, panel: Int, start: Int, packed: Floats, sums: Floats, patcher: Patcher
     ) -> Int:
-        """The only tile, from step `start` on to the next patch or the last steps; returns where."""
+        """The only tile, from step `start` to the next patch or the last steps; returns where."""
         comptime if Self.narrow:
             var first = start // STEPS
             var groups = patcher.group(self.depth // STEPS) - first
             var rows = height(count)
             var a = packed.unsafe_offset(start * rows)
-            var w = self.w.unsafe_offset(panel * self.panel_size() + first * group_size[Self.dtype]())
+            var place = panel * self.panel_size() + first * group_size[Self.dtype]()
+            var w = self.w.unsafe_offset(place)
             add_narrow(rows, a, w, groups, sums, start > 0)
             return start + groups * STEPS
         return start

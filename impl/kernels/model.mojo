@@ -31,7 +31,7 @@ struct Model[dtype: DType, head_vectors: Int](Copyable, Movable):
 
         var steps = 2 + self.layers * self.layer.steps() + self.head.steps()
         var work = self.layers * self.layer.work() + self.head.work()
-        together(steps, work, max(self.layer.narrow.own(), self.head.own()), walk)
+        together(steps, work, max(self.layer.contract.own(), self.head.own()), walk)
         packed.unsafe_free()
 
     def gather(self, mut worker: Worker):

@@ -112,7 +112,8 @@ def one[dtype: DType](w: Words[dtype], step: Int, column: Int) -> Float32:
         return bitcast[DType.float32, 1](UInt32(number[dtype, 1](word)))
     else:
         var i = 2 * c + half
-        var word = from_.unsafe_load(inner * lanes + i) if inner < 3 else last[dtype, 1](from_, i, lanes)
+        var at = inner * lanes + i
+        var word = from_.unsafe_load(at) if inner < 3 else last[dtype, 1](from_, i, lanes)
         return bitcast[DType.float32, 1](UInt32(number[dtype, 1](word)) << 16)
 
 
@@ -126,8 +127,8 @@ struct Patches(Copyable, Movable):
     @always_inline
     def of(self, panel: Int) -> Patcher:
         """Those of one panel."""
-        var first, end = Int(self.starts.unsafe_load(panel)), Int(self.starts.unsafe_load(panel + 1))
-        return Patcher(self.pairs, first, end)
+        var first, end = self.starts.unsafe_load(panel), self.starts.unsafe_load(panel + 1)
+        return Patcher(self.pairs, Int(first), Int(end))
 
 
 @fieldwise_init

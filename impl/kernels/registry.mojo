@@ -1,4 +1,4 @@
-"""The engine as an operation of a MAX graph. MAX trusts the declared shapes: they are checked here."""
+"""The engine as an operation of a MAX graph. MAX trusts declared shapes: they are checked here."""
 
 import extensibility
 from extensibility import InputTensor, OutputTensor
@@ -35,7 +35,8 @@ def check_weights(
     check(w.dim_size(0) == layers, "engine: weights of too few or too many layers")
     check(w.dim_size(1) == panels, "engine: too few or too many panels")
     comptime if w.dtype.is_unsigned():
-        check(w.dim_size(2) == ceildiv(depth, STEPS), "engine: the weights have another depth than x")
+        var groups = ceildiv(depth, STEPS)
+        check(w.dim_size(2) == groups, "engine: the weights have another depth than x")
         check(w.dim_size(3) == group_size[w.dtype](), "engine: the panels have another width")
         var starts = layers * panels + 1
         check(patches.dim_size(0) >= starts, "engine: some panel's patches are missing")
@@ -57,7 +58,9 @@ def check_vectors(vectors: Matrix, layers: Int, size: Int) raises:
 
 def check_cache[
     head_vectors: Int
-](keys: Cache[rank=6, ...], values: Cache[rank=5, ...], past: Counts, layers: Int, width: Int) raises:
+](
+    keys: Cache[rank=6, ...], values: Cache[rank=5, ...], past: Counts, layers: Int, width: Int
+) raises:
     var batch, heads, size = past.dim_size(0), keys.dim_size(2), keys.dim_size(4)
     var slots = keys.dim_size(3) * SLOTS
     check(keys.dim_size(0) == layers, "engine: keys of too few or too many layers")
@@ -132,14 +135,14 @@ struct Engine:
         project_bias: Matrix,
         gamma_2: Matrix,
         beta_2: Matrix,
-        widen: Weights,
-        widen_scale: Matrix,
-        widen_patches: Pairs,
-        widen_bias: Matrix,
-        narrow: Weights,
-        narrow_scale: Matrix,
-        narrow_patches: Pairs,
-        narrow_bias: Matrix,
+        expand: Weights,
+        expand_scale: Matrix,
+        expand_patches: Pairs,
+        expand_bias: Matrix,
+        contract: Weights,
+        contract_scale: Matrix,
+        contract_patches: Pairs,
+        contract_bias: Matrix,
         gamma: Matrix,
         beta: Matrix,
         head: Weights,
@@ -152,14 +155,17 @@ struct Engine:
         var layers, tokens = gamma_1.dim_size(0), logits.dim_size(1)
         var heads, size, slots = keys.dim_size(2), keys.dim_size(4), values.dim_size(3)
 
-        for result in [x.dim_size(0), qkv.dim_size(0), mixed.dim_size(0), middle.dim_size(0), wide.dim_size(0)]:
-            check(result == rows, "engine: a result has other rows than ids")
+        check(x.dim_size(0) == rows, "engine: x has other rows than ids")
+        check(qkv.dim_size(0) == rows, "engine: qkv has other rows than ids")
+        check(mixed.dim_size(0) == rows, "engine: the mixture has other rows than ids")
+        check(middle.dim_size(0) == rows, "engine: the residual has other rows than ids")
+        check(wide.dim_size(0) == rows, "engine: the MLP's inside has other rows than ids")
         check(x.dim_size(1) == width, "engine: x does not fit wpe")
         check(qkv.dim_size(1) == 3 * width, "engine: qkv does not fit x")
         check(mixed.dim_size(1) == width, "engine: the mixture does not fit x")
         check(middle.dim_size(1) == width, "engine: the residual does not fit x")
         check(asked.dim_size(0) <= rows, "engine: more states are asked for than there are")
-        check(logits.dim_size(0) == asked.dim_size(0), "engine: logits do not fit what is asked for")
+        check(logits.dim_size(0) == asked.dim_size(0), "engine: logits do not fit `asked`")
         check(past.dim_size(0) == batch, "engine: past has other rows than ids")
         check(eps.dim_size(0) == 1, "engine: eps is one number")
         check_numbers(asked, rows, "engine: a state is asked for that is not there")
@@ -170,8 +176,8 @@ struct Engine:
         check_weights(wte, wte_scale, wte_patches, 1, width, tokens)
         check_weights(attend, attend_scale, attend_patches, layers, width, 3 * width)
         check_weights(project, project_scale, project_patches, layers, width, width)
-        check_weights(widen, widen_scale, widen_patches, layers, width, inner)
-        check_weights(narrow, narrow_scale, narrow_patches, layers, inner, width)
+        check_weights(expand, expand_scale, expand_patches, layers, width, inner)
+        check_weights(contract, contract_scale, contract_patches, layers, inner, width)
         check_weights(head, head_scale, head_patches, 1, width, tokens)
         check_vectors(gamma_1, layers, width)
         check_vectors(beta_1, layers, width)
@@ -179,8 +185,8 @@ struct Engine:
         check_vectors(project_bias, layers, width)
         check_vectors(gamma_2, layers, width)
         check_vectors(beta_2, layers, width)
-        check_vectors(widen_bias, layers, inner)
-        check_vectors(narrow_bias, layers, width)
+        check_vectors(expand_bias, layers, inner)
+        check_vectors(contract_bias, layers, width)
         check_vectors(gamma, 1, width)
         check_vectors(beta, 1, width)
         check_vectors(head_bias, 1, tokens)
@@ -208,21 +214,21 @@ struct Engine:
                     attend_bias, states, at(Int(qkv.unsafe_ptr())), rows, width, 3 * width,
                 ),
                 Attention[head_vectors](
-                    at(Int(qkv.unsafe_ptr())), at(Int(keys.unsafe_ptr())), at(Int(values.unsafe_ptr())),
-                    {unsafe_from_address = Int(past.unsafe_ptr())}, mixture, batch, length,
-                    heads, size, slots,
+                    at(Int(qkv.unsafe_ptr())), at(Int(keys.unsafe_ptr())),
+                    at(Int(values.unsafe_ptr())), {unsafe_from_address = Int(past.unsafe_ptr())},
+                    mixture, batch, length, heads, size, slots,
                 ),
                 linear[wte.dtype, False, False, True](
                     mixture, gamma_1, beta_1, epsilon, project, project_scale, project_patches,
                     project_bias, states, between, rows, width, width,
                 ),
                 linear[wte.dtype, True, True, False](
-                    between, gamma_2, beta_2, epsilon, widen, widen_scale, widen_patches,
-                    widen_bias, between, inside, rows, width, inner,
+                    between, gamma_2, beta_2, epsilon, expand, expand_scale, expand_patches,
+                    expand_bias, between, inside, rows, width, inner,
                 ),
                 linear[wte.dtype, False, False, True](
-                    inside, gamma_2, beta_2, epsilon, narrow, narrow_scale, narrow_patches,
-                    narrow_bias, between, states, rows, inner, width,
+                    inside, gamma_2, beta_2, epsilon, contract, contract_scale, contract_patches,
+                    contract_bias, between, states, rows, inner, width,
                 ),
             ),
             layers,
