@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from max.driver import Buffer
 
 from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
@@ -287,6 +288,29 @@ def test_narrow_weights_give_the_same_bits(checkpoint, ids, dtype):
 def _part(ids, start, end):
     """Tokens, how many came before, and how many each row has."""
     return ids[:, start:end].copy(), np.full(BATCH, start), np.full(BATCH, end - start)
+
+
+@compiles
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"ids": [[0, 1], [2, 1024], [3, 4]]}, "an id is outside the vocabulary"),
+        ({"asked": [0, 2, 6]}, "a state is asked for that is not there"),
+        ({"asked": [0, -1, 5]}, "a state is asked for that is not there"),
+        ({"past": [0, 256, 0]}, "past is outside"),
+        ({"past": [0, -1, 0]}, "past is outside"),
+        ({"asked": [0, 1]}, "logits do not fit|asked"),
+        ({"past": [0, 1]}, "past has other rows than ids|batch"),
+    ],
+)
+def test_the_operation_checks_what_it_is_handed(mojo, changed, message):
+    """MAX does not: what does not fit would be read and written outside its memory."""
+    given = {"ids": [[0, 1], [2, 3], [4, 5]], "past": [0, 0, 0], "asked": [1, 3, 5]} | changed
+    logits = np.zeros((3, 1024), np.float32)
+    arrays = [logits, *(np.array(given[name]) for name in ("ids", "past", "asked"))]
+    program = mojo._program
+    with pytest.raises(ValueError, match=message):
+        program._model.execute(*map(Buffer.from_numpy, arrays), *program._buffers)
 
 
 @compiles
