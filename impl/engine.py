@@ -9,7 +9,8 @@ seen by nobody, and overwritten by the tokens that come.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from copy import copy
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
@@ -55,6 +56,9 @@ class Program(Protocol):
             copy. Logits of padding mean nothing.
         """
 
+    def resized(self, config: GPT2Config, batch: int) -> Self:
+        """The same program and weights, with a cache of its own for so many rows."""
+
 
 class Engine:
     """A GPT-2 that remembers what it has read; also a `NextToken`.
@@ -92,12 +96,29 @@ class Engine:
     ) -> None:
         _check_choice("dtype", dtype, DTYPES)
         _check_choice("kernels", kernels, KERNELS)
-        if batch < 1:
-            raise EngineError(f"batch must be at least 1, not {batch}")
-        self.config, self.batch, self.dtype = config, batch, dtype
+        _check_batch(batch)
+        self.config, self.dtype = config, dtype
         self._program = _program(config, state, open_device(device), batch, dtype, kernels)
-        self._tokens = np.zeros((batch, config.n_positions), np.int64)
+        self._begin(batch)
+
+    def _begin(self, batch: int) -> None:
+        self.batch = batch
+        self._tokens = np.zeros((batch, self.config.n_positions), np.int64)
         self.position = np.zeros(batch, np.int64)
+
+    def resized(self, batch: int) -> Engine:
+        """An engine for another number of rows, with the same weights and an empty cache.
+
+        Weights are held once for both, and nothing is compiled or packed again.
+
+        Raises:
+            EngineError: for a batch below 1.
+        """
+        _check_batch(batch)
+        other = copy(self)
+        other._program = self._program.resized(self.config, batch)
+        other._begin(batch)
+        return other
 
     @property
     def kernel_path(self) -> str:
@@ -242,6 +263,11 @@ def _program(
         program = StockProgram(config, state, device, batch)
         program.path = f"{program.path} ({error})"
         return program
+
+
+def _check_batch(batch: int) -> None:
+    if batch < 1:
+        raise EngineError(f"batch must be at least 1, not {batch}")
 
 
 def _check_choice(

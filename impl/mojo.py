@@ -7,6 +7,7 @@ another, and a tied head is the embedding's own memory.
 from __future__ import annotations
 
 import sys
+from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +78,22 @@ class MojoProgram:
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
         session, compiled = _compiled(config, device, layout)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
-        self._buffers = [Buffer.from_numpy(array) for array in self._cache]
-        self._results = Results(config.vocab_size)
         self.path = NAME
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
+        self._take_cache(config, batch)
+
+    def _take_cache(self, config: GPT2Config, batch: int) -> None:
+        self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
+        self._buffers = [Buffer.from_numpy(array) for array in self._cache]
+        self._results = Results(config.vocab_size)
         self.cache_bytes = sum(array.nbytes for array in self._cache)
+
+    def resized(self, config: GPT2Config, batch: int) -> MojoProgram:
+        """The same program and weights with a cache of its own; see `impl.engine.Program`."""
+        other = copy(self)
+        other._take_cache(config, batch)
+        return other
 
     def forward(self, ids: Array, past: Array, lengths: Array, *, every: bool) -> Array:
         """Append tokens to the cache; see `impl.engine.Program.forward`."""

@@ -35,8 +35,11 @@ EXPONENTS = 16
 FIRST_EXPONENT = 112
 """What the smallest of them is stored as: the largest is then that of 1.0 to 2.0."""
 
-MOST_PATCHES = 1 / 256
+MOST_PATCHES = 1 / 512
 """Share of the weights that may lie outside; with more of them the plain layout is faster."""
+
+FEW = 64
+"""Patches that a small matrix has room for, however few its weights are."""
 
 AT_ONCE = 64 * PANEL
 """Rows that are converted together, so that loading takes little more than what it fills."""
@@ -61,7 +64,8 @@ class Packed:
             for float32 in 28 and bfloat16 in 12 bits.
         words: `[layers, panels, in, 32]`, or narrow `[layers, panels, ceil(in / 4), 112 or 96]`.
         scale: float32 `[layers, out]`, what a word counts; `[1, 1]` where it counts as it is.
-        patches: int32; where each panel's begin, then (place, bits) of each. `[1]` without any.
+        patches: int32; where each panel's begin, then (place, bits) of each, then room for more,
+            so that other weights need no other program. `[1]` where words are not narrow.
     """
 
     dtype: str
@@ -98,11 +102,11 @@ def packed(matrices: Sequence[Array], dtype: str, *, narrow: bool) -> Packed:
     words = aligned((count, -(-outputs // PANEL), depth, PANEL), stored)
     scale = aligned((count, outputs) if dtype == "int8" else (1, 1), np.float32)
     for layer, weight in enumerate(matrices):
-        steps = scales(weight) if dtype == "int8" else np.ones(1, np.float32)
-        scale[layer % len(scale)] = steps
+        steps = scales(weight) if dtype == "int8" else np.ones(outputs, np.float32)
+        scale[layer % len(scale)] = steps[: scale.shape[1]]
         for start in range(0, outputs, AT_ONCE):
             place = slice(start, min(start + AT_ONCE, outputs))
-            rows = _converted(weight[place], dtype, steps[place] if len(steps) > 1 else steps)
+            rows = _converted(weight[place], dtype, steps[place])
             for first in range(0, len(rows), PANEL):
                 panel = rows[first : first + PANEL]
                 words[layer, (start + first) // PANEL, :, : len(panel)] = panel.T
@@ -122,7 +126,7 @@ def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
     words = aligned((*shape, 112 if wide else 96), np.uint32 if wide else np.uint16)
     scale = aligned((count, outputs), np.float32)
     patches, starts = [], [0]
-    most = MOST_PATCHES * outputs * depth * count
+    most = max(FEW, int(MOST_PATCHES * outputs * depth * count))
     for layer, weight in enumerate(matrices):
         for panel in range(shape[1]):
             place = slice(panel * PANEL, min((panel + 1) * PANEL, outputs))
@@ -132,8 +136,10 @@ def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
             starts.append(starts[-1] + len(found[1]))
         if starts[-1] > most:
             raise TooWideError(f"more than one weight in {1 / MOST_PATCHES:.0f} lies outside")
-    pairs = np.concatenate([np.array(starts, np.int32), np.concatenate(patches).reshape(-1)])
-    return Packed("uint32" if wide else "uint16", words, scale, pairs)
+    held = aligned((len(starts) + 2 * most,), np.int32)
+    held[: len(starts)] = starts
+    held[len(starts) : len(starts) + 2 * starts[-1]] = np.concatenate(patches).reshape(-1)
+    return Packed("uint32" if wide else "uint16", words, scale, held)
 
 
 def _narrow_panel(rows: Array, words: Array) -> tuple[np.float32, Array]:

@@ -8,6 +8,7 @@ call hold equally many tokens; the engine calls once for each group of equal row
 from __future__ import annotations
 
 import math
+from copy import copy
 from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -57,14 +58,23 @@ class StockProgram:
         held = {name: Buffer.from_numpy(array).to(device) for name, array in self._weights.items()}
         session, compiled = _compiled(config, device)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
+        self.path, self.weight_bits = NAME, 32
+        self.weight_bytes = sum(array.nbytes for array in self._weights.values())
+        self._take_cache(config, batch)
+
+    def _take_cache(self, config: GPT2Config, batch: int) -> None:
         shape = (batch, config.n_head, config.n_positions, config.head_dim)
         zeros = np.zeros(shape, np.float32)
         self._cache = [
-            Buffer.from_numpy(zeros.copy()).to(device) for _ in range(2 * config.n_layer)
+            Buffer.from_numpy(zeros.copy()).to(self._device) for _ in range(2 * config.n_layer)
         ]
-        self.path, self.weight_bits = NAME, 32
-        self.weight_bytes = sum(array.nbytes for array in self._weights.values())
         self.cache_bytes = len(self._cache) * zeros.nbytes
+
+    def resized(self, config: GPT2Config, batch: int) -> StockProgram:
+        """The same program and weights with a cache of its own; see `impl.engine.Program`."""
+        other = copy(self)
+        other._take_cache(config, batch)
+        return other
 
     def forward(self, ids: Array, past: Array, lengths: Array, *, every: bool) -> Array:
         """Append tokens to the cache; see `impl.engine.Program.forward`."""

@@ -40,12 +40,13 @@ class MaxEngine(Arm):
         self.runtime = f"max {package_version('max')}"
 
     def compile(self, workloads: Sequence[Workload]) -> None:
-        """Make an engine for each batch size; the first compiles for all of them."""
+        """Make an engine for each batch size; they share one program and its weights."""
         watch = Watch(max_cache())
-        for batch in dict.fromkeys(workload.batch for workload in workloads):
-            self._engines[batch] = self._engine(batch)
+        batches = list(dict.fromkeys(workload.batch for workload in workloads))
+        first = self._engine(batches[0])
+        self._engines = {batch: first.resized(batch) for batch in batches[1:]}
+        self._engines[batches[0]] = first
         self.cache = watch.cache()
-        first = next(iter(self._engines.values()))
         self.kernel_path, self.weight_bytes = first.kernel_path, first.weight_bytes
         self.weight_bits = first.weight_bits
 

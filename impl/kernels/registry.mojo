@@ -41,7 +41,7 @@ def check_weights(
         var starts = layers * panels + 1
         check(patches.dim_size(0) >= starts, "engine: some panel's patches are missing")
         var count = Int(patches.unsafe_ptr().unsafe_load(starts - 1))
-        check(patches.dim_size(0) == starts + 2 * count, "engine: some patches are missing")
+        check(patches.dim_size(0) >= starts + 2 * count, "engine: some patches are missing")
     else:
         check(w.dim_size(2) == depth, "engine: the weights have another depth than x")
         check(w.dim_size(3) == PANEL, "engine: the panels have another width")

@@ -291,6 +291,19 @@ def _part(ids, start, end):
 
 
 @compiles
+def test_an_engine_of_another_batch_shares_the_weights_and_nothing_else(fresh, ids, expected):
+    fresh.prefill(ids[:, :7])
+    alone = fresh.resized(1)
+    close(alone.prefill(ids[1:2, :9], logits="all"), expected[1:2, :9])
+    close(fresh.decode(ids[:, 7]), expected[:, 7])
+    close(alone.decode(ids[1:2, 9]), expected[1:2, 9])
+    assert alone._program._weights is fresh._program._weights
+    assert (alone.batch, alone.cache_bytes * BATCH) == (1, fresh.cache_bytes)
+    with pytest.raises(EngineError, match="batch must be at least 1, not 0"):
+        fresh.resized(0)
+
+
+@compiles
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

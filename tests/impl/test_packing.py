@@ -23,7 +23,8 @@ def unpacked(matrix, outputs, depth):
         columns = values.reshape(panels, groups * 4, 32)
     else:  # column c beside column 16 + c
         columns = values.reshape(panels, groups * 4, 16, 2).swapaxes(2, 3).reshape(panels, -1, 32)
-    starts, pairs = matrix.patches[: panels + 1], matrix.patches[panels + 1 :].reshape(-1, 2)
+    starts, pairs = np.split(matrix.patches, [panels + 1])
+    pairs = pairs.reshape(-1, 2)
     for panel in range(panels):
         for place, value in pairs[starts[panel] : starts[panel + 1]]:
             columns[panel].reshape(-1)[place] = np.int32(value).view(np.float32)
@@ -47,6 +48,8 @@ def test_what_lies_outside_the_window_is_kept_beside():
     narrow = packed([weight], "float32", narrow=True)
     assert narrow.patches[0] == 0
     assert 3 <= narrow.patches[2] < 20
+    other = packed([weight * 3 + 1], "float32", narrow=True)
+    assert other.patches.shape == narrow.patches.shape  # one program serves both
     assert np.array_equal(unpacked(narrow, 64, 512), weight)
 
 
