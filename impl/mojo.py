@@ -114,13 +114,18 @@ class Results:
 
     def __init__(self, vocab_size: int) -> None:
         self._vocab_size = vocab_size
-        self._last: Array | None = None
+        self._renew(0)
 
     def take(self, rows: int) -> Array:
         """Float32 `[rows, vocab_size]` that nobody else holds, of any content."""
-        if self._last is None or len(self._last) != rows or sys.getrefcount(self._last.base) > 2:
-            self._last = aligned((rows, self._vocab_size), np.float32)
+        if len(self._last) != rows or sys.getrefcount(self._last.base) > self._alone:
+            self._renew(rows)
         return self._last[:]
+
+    def _renew(self, rows: int) -> None:
+        self._last: Array = aligned((rows, self._vocab_size), np.float32)
+        # Every view of the memory, and of such a view, refers to the array that owns it.
+        self._alone = sys.getrefcount(self._last.base)
 
 
 @lru_cache(maxsize=4)
