@@ -79,8 +79,7 @@ def work(
         weight_bits: that each weight takes, where it is fewer than the dtype has.
     """
     kept_bytes = ELEMENT_BYTES[kv_dtype or dtype]
-    weights = weight_bytes(config, dtype) * (weight_bits or 8 * ELEMENT_BYTES[dtype])
-    weights /= 8 * ELEMENT_BYTES[dtype]
+    weights = weight_bytes(config, dtype, weight_bits)
     if not workload.n_gen:
         rows = workload.n_prompt if workload.logits == "all" else 1
         return _one_pass(config, workload.batch, workload.n_prompt, 0, rows, weights, kept_bytes)
@@ -107,10 +106,11 @@ def causal_flops(config: GPT2Config, batch: int, new: int, past: int, rows: int)
     return batch * (_linear(config, new, rows) + _attention(config, scores))
 
 
-def weight_bytes(config: GPT2Config, dtype: str) -> float:
-    """What every pass must read: all parameters but the table of positions."""
+def weight_bytes(config: GPT2Config, dtype: str, bits: float | None = None) -> float:
+    """What every pass must read: all parameters but the table of positions, in so many bits."""
     table = config.n_positions * config.n_embd
-    return float(ELEMENT_BYTES[dtype] * (config.parameter_count - table))
+    each = ELEMENT_BYTES[dtype] if bits is None else bits / 8
+    return float(each * (config.parameter_count - table))
 
 
 def products(config: GPT2Config, workload: Workload) -> list[Product]:

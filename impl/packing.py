@@ -101,22 +101,21 @@ def packed(matrices: Sequence[Array], dtype: str, *, narrow: bool) -> Packed:
     stored = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}[dtype]
     words = aligned((count, -(-outputs // PANEL), depth, PANEL), stored)
     scale = aligned((count, outputs) if dtype == "int8" else (1, 1), np.float32)
+    scale[:] = 1
     for layer, weight in enumerate(matrices):
-        steps = scales(weight) if dtype == "int8" else np.ones(outputs, np.float32)
-        scale[layer % len(scale)] = steps[: scale.shape[1]]
+        if dtype == "int8":
+            scale[layer] = scales(weight)
         for start in range(0, outputs, AT_ONCE):
             place = slice(start, min(start + AT_ONCE, outputs))
-            rows = _converted(weight[place], dtype, steps[place])
+            rows = weight[place]
+            if dtype == "int8":
+                rows = integers(rows, scale[layer, place])
+            elif dtype == "bfloat16":
+                rows = bfloat16_bits(rows)
             for first in range(0, len(rows), PANEL):
                 panel = rows[first : first + PANEL]
                 words[layer, (start + first) // PANEL, :, : len(panel)] = panel.T
     return Packed(dtype, words, scale, np.zeros(1, np.int32))
-
-
-def _converted(rows: Array, dtype: str, steps: Array) -> Array:
-    if dtype == "int8":
-        return integers(rows, steps)
-    return bfloat16_bits(rows) if dtype == "bfloat16" else rows
 
 
 def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
