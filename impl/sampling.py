@@ -85,8 +85,9 @@ class Sampler:
         if self.temperature == 0:
             best: Array = logits.argmax(axis=-1, keepdims=True) == np.arange(logits.shape[1])
             return best.astype(np.float64)
-        scores = _scaled(logits, self.temperature)
-        return _top_p(_top_k(scores, self.top_k), self.top_p)
+        # The k best are chosen before logits that hardly differ become one score.
+        scores = _scaled(_top_k(logits, self.top_k), self.temperature)
+        return _top_p(scores, self.top_p)
 
 
 def _checked(logits: Array) -> Array:
@@ -105,12 +106,12 @@ def _scaled(logits: Array, temperature: float) -> Array:
     return scores
 
 
-def _top_k(scores: Array, k: int) -> Array:
+def _top_k(logits: Array, k: int) -> Array:
     """Send all but the `k` best of each row, and those equal to the k-th, to -inf."""
-    if k == 0 or k >= scores.shape[-1]:
-        return scores
-    kth = np.partition(scores, -k, axis=-1)[:, -k, None]  # [batch, 1]
-    return np.where(scores < kth, -np.inf, scores)
+    if k == 0 or k >= logits.shape[-1]:
+        return logits
+    kth = np.partition(logits, -k, axis=-1)[:, -k, None]  # [batch, 1]
+    return np.where(logits < kth, -np.inf, logits)
 
 
 def _softmax(scores: Array) -> Array:
