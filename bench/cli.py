@@ -11,24 +11,21 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from bench.options import CANNOT_RUN
-from bench.planning import UsageError
-from bench.process import WorkerError
+from bench.worker.process import WorkerError
 from reference.checkpoint import CheckpointError
-from reports.records import RecordsError
+from reports.commands import CANNOT_RUN, INTERRUPTED, UsageError
+from reports.saved.records import RecordsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130
-
 COMMANDS = {
-    "run": "bench.run_command",
-    "compare": "bench.compare",
-    "null": "bench.null",
-    "ceilings": "bench.ceilings_command",
-    "scaling": "bench.scaling_command",
-    "env": "bench.doctor",
+    "run": "bench.commands.run",
+    "compare": "bench.commands.compare",
+    "null": "bench.commands.null",
+    "ceilings": "bench.commands.ceilings",
+    "scaling": "bench.commands.scaling",
+    "env": "bench.commands.env",
 }
 USAGE = """usage: python -m bench [COMMAND] [options]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.statistics import median_of
-from reports.environment import collect
-from reports.records import ROOT, RunWriter
+from bench.judge.statistics import median_of
+from reports.saved.environment import collect
+from reports.saved.records import ROOT, RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

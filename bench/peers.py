@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.arms import ArmSpec
+    from bench.arms.specs import ArmSpec
 
 REPOSITORY = Path(__file__).parents[1]
 VARIABLE = "MAX_GPT2_BENCH_PEERS"

@@ -25,7 +25,7 @@ from max.experimental.tensor import Tensor
 from max.graph import Graph, TensorType
 from max.graph import Module as Program
 
-from bench.agreement import RELATIVE_BOUND
+from bench.judge.agreement import RELATIVE_BOUND
 from impl.runtime import build
 from impl.weights import from_hugging_face
 from reference.huggingface import load_model

@@ -13,9 +13,10 @@ import sys
 import time
 from dataclasses import asdict
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from impl.interrupt import interruptible
+from reports.commands import CANNOT_RUN, CLOSED_PIPE, INTERRUPTED, Parser, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-CANNOT_RUN, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two as a shell counts signals
 COMPILING = "compiling for {}: about a minute the first time, seconds from then on"
 
 # Errors that are sentences for the user. Looked up in the modules that are loaded by then, so that
@@ -45,18 +45,6 @@ _TOLD = (
     ("impl.weights", "WeightsError"),
     ("reference.checkpoint", "CheckpointError"),
 )
-
-
-class UsageError(ValueError):
-    """Arguments that do not go together, told in one sentence."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2."""
-        self.exit(CANNOT_RUN, f"{self.prog}: {message}; see --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,7 @@ from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
 
 from impl.log_thread import log_thread_yields
-from impl.runtime import build, check_ids, input_type, open_device
-from impl.tokenizer import to_device
+from impl.runtime import build, check_ids, input_type, open_device, to_device
 from impl.weights import from_hugging_face
 
 if TYPE_CHECKING:

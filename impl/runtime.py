@@ -16,7 +16,7 @@ from impl.model import GPT2LMHeadModel
 from impl.weights import from_hugging_face
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -156,3 +156,9 @@ class CompiledGPT2:
             (logits,) = self._run.execute_raw(tokens)
         result: Array = logits.to_numpy()
         return result.copy()
+
+
+def to_device(ids: Sequence[int] | Array, device: Device) -> Buffer:
+    """Token ids as an int64 tensor on a MAX device, of the same shape; one row for a flat list."""
+    array = np.ascontiguousarray(np.atleast_2d(ids), dtype=np.int64)
+    return Buffer.from_numpy(array).to(device)

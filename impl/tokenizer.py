@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-    from max.driver import Buffer, Device
 
     Array = npt.NDArray[Any]
 
@@ -164,14 +163,6 @@ class TextStream:
         safe = len(text) - max((_overlap(text, stop) for stop in self._stops), default=0)
         self._held = text[safe:]
         return text[:safe]
-
-
-def to_device(ids: Sequence[int] | Array, device: Device) -> Buffer:
-    """Token ids as an int64 tensor on a MAX device, of the same shape; one row for a flat list."""
-    from max.driver import Buffer
-
-    array = np.ascontiguousarray(np.atleast_2d(ids), dtype=np.int64)
-    return Buffer.from_numpy(array).to(device)
 
 
 def _overlap(text: str, stop: str) -> int:

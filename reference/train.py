@@ -32,6 +32,7 @@ from reference import card, corpus
 from reference.card import Point
 from reference.corpus import CannotRunError, Corpus
 from reference.staging import check_folder, staged
+from reports.commands import INTERRUPTED, Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,6 @@ REPEATS = (
     "The same command on the same machine with these versions gives the same weights, to the bit."
 )
 FOLLOWED_THE_CLOCK = "The schedule followed the clock, so that a second run differs."
-INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     default = Settings()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reference train",
         description="Train the tiny GPT-2 and write it as a Hugging Face checkpoint.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

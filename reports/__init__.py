@@ -1,1 +1,12 @@
-"""Saved records, and the tables made from them. Imports neither max nor torch."""
+"""Saved records, and the tables and pages made from them. Imports neither max nor torch.
+
+Rooms, from the lowest floor to the highest; each imports only rooms named before it:
+
+    commands   what every command line of this repository shares
+    saved/     what a run leaves in its folder, written and read
+    tables/    records as pandas frames and Markdown, figures as text
+    figures/   charts and maps as data
+    pages/     one HTML page for each run; templates/ draws the figures as SVG
+    history/   several runs beside each other
+    output/    everything that is made from one run: page, tables, JUnit XML, summaries
+"""

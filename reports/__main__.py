@@ -5,30 +5,23 @@ Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from reports.compare import compare_page
-from reports.files import write
-from reports.index import write_index
-from reports.listing import BY, FORMATS, listing
-from reports.publish import publish
-from reports.records import ROOT, RecordsError, read_run
-from reports.render import render
+from reports.commands import Parser
+from reports.history.compare import compare_page
+from reports.history.index import write_index
+from reports.output.listing import BY, FORMATS, listing
+from reports.output.publish import publish
+from reports.output.render import render
+from reports.saved.files import write
+from reports.saved.records import ROOT, RecordsError, read_run
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}; see --help\n")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,1 +1,19 @@
-"""Is it the same model? Taps, cases, the envelope, the rule, and what the command prints."""
+"""Is it the same model?
+
+Rooms, from the lowest floor to the highest; each imports only rooms named before it:
+
+    judge/      what passes, and what is recorded of a comparison
+    truth/      what a case is compared with: inputs, float64, legitimate orders, envelopes
+    candidate/  the model under test: found, guarded, fenced, traced
+    pairing/    whose name stands for what
+    faults/     what would have been noticed, and what a failing stage computes instead
+    checks/     what is asked of a candidate
+    options     options that several commands share
+    display     the tables in the terminal
+    rules/      this project's rule beside published ones (`python -m verify.rules`)
+    steps/      the twelve steps of building a GPT-2, each checked alone
+    max_bugs/   the smallest reproductions of what MAX gets wrong
+
+At the top: what a user calls (`cli`, `decoder`, `diff`, `campaign`), one run (`job` writes it,
+`run` is the loop, `outcome` what it found, `artefacts` the arrays for the page).
+"""

@@ -1,13 +1,17 @@
-"""Entry point of `python -m verify`; a candidate's code is run in a child (`verify.sandbox`)."""
+"""Entry point of `python -m verify`.
+
+A candidate's code is run in a child process (`verify.candidate.sandbox`).
+"""
 
 import os
 import sys
 
-from verify.sandbox import INTERRUPTED, enter, leave, needs_child, supervise
+from reports.commands import INTERRUPTED
+from verify.candidate.sandbox import enter, leave, needs_child, supervise
 
 MADE_FOR = "26.7"
-"""The oldest version that has what `verify.candidate` traces with: 26.6 has neither `max.tree`, nor
-a `StagedGraph` that is made from a function, nor weights that are declarations."""
+"""The oldest version that has what `verify.candidate.graphs` traces with: 26.6 has neither
+`max.tree`, nor a `StagedGraph` that is made from a function, nor weights that are declarations."""
 
 
 def _main(argv: list[str]) -> int:
@@ -29,7 +33,7 @@ def _command(argv: list[str]) -> int:
     """MAX and torch are imported by the commands that need them."""
     try:
         if argv[:1] == ["step"]:
-            from verify.steps import cli as step
+            from verify.steps import single as step
 
             return step.main(argv[1:])
         from verify import cli

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impl.tokenizer import Tokenizer
+from reference.taps import LOGITS
 from reference.trace import INPUT
-from verify.checks import LOGITS, kl_divergence
+from verify.judge.metrics import kl_divergence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
-    from verify.candidate import BoundCandidate
-    from verify.cases import Case
-    from verify.references import Expectation, References
-    from verify.rule import Check
+    from verify.candidate.graphs import BoundCandidate
+    from verify.judge.verdict import Check
+    from verify.truth.cases import Case
+    from verify.truth.expectation import Expectation
+    from verify.truth.references import References
 
 FILE = "artefacts.npz"
 

@@ -14,11 +14,9 @@ import os
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from max.dtype import DType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -29,32 +27,22 @@ from impl.weights import WeightsError, from_hugging_face
 from reference.checkpoint import CheckpointError
 from reference.dtypes import DTYPES, held_in
 from reference.load import load
-from reference.regimes import REGIMES, with_regime
-from verify.candidate import Candidate
-from verify.cases import plants_faults, probe_case, random_cases
-from verify.checks import check_case
-from verify.display import WIDTH, percent
-from verify.power import Power
-from verify.references import References
+from reference.regimes import with_regime
+from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
+from verify.candidate.graphs import Candidate
+from verify.checks.stages import check_case
+from verify.display import percent
+from verify.tally import MODES, Draw, Judged, Tally, draw, figures, summary
+from verify.truth.cases import plants_faults, probe_case, random_cases
+from verify.truth.references import References
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from impl.config import GPT2Config
     from reference.checkpoint import Checkpoint
-    from verify.candidate import BoundCandidate
-    from verify.cases import Case
-    from verify.rule import Check
+    from verify.candidate.graphs import BoundCandidate
+    from verify.truth.cases import Case
 
-MODES = ("isolated", "free", "plain", "logits", "matched")
-"""Checks that judge the candidate; the others look at the run itself."""
-
-BATCHES = (1, 2, 3, 4, 5)
-LONGEST = 48
-"""Lengths are drawn up to here: beyond every tile of 32, and short enough for hundreds of seeds."""
-
-FULL_LENGTH_SHARE = 0.05
-"""Of the seeds, those whose length is all of the model's positions."""
 
 LOOK_EVERY = 10
 """Planting every fault costs as much as several cases."""
@@ -62,111 +50,9 @@ LOOK_EVERY = 10
 DRAWN_ANEW = ("init", "perturbed")
 """Regimes whose weights depend on the seed."""
 
-INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What one seed stands for."""
-
-    seed: int
-    regime: str
-    batch: int
-    length: int
-
-
-def draw(config: GPT2Config, seed: int) -> Draw:
-    """Draw a regime and a shape; the same seed always draws the same."""
-    rng = np.random.default_rng([seed, 3])
-    full = rng.random() < FULL_LENGTH_SHARE
-    length = int(rng.integers(1, min(LONGEST, config.n_positions) + 1))
-    return Draw(
-        seed=seed,
-        regime=str(rng.choice(REGIMES)),
-        batch=int(rng.choice(BATCHES)),
-        length=config.n_positions if full else length,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One check of the campaign, with the seed that shows it again."""
-
-    seed: int
-    regime: str
-    case: str
-    mode: str
-    tap: str
-    used: float | None
-    message: str
-
-    def __str__(self) -> str:
-        """Everything that is needed to see it again, in a line."""
-        used = "-" if self.used is None else f"{self.used:.3f}"
-        where = f"seed {self.seed}, {self.case}, {self.mode}, {self.tap}"
-        return f"{where}: used {used} {self.message}".rstrip()
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a campaign found; it grows while the campaign goes on.
-
-    Attributes:
-        seeds: how many were finished.
-        checks: judged, by mode.
-        nearest: the check with the largest share of the allowed error, by mode.
-        alarms: every check that did not pass.
-        power: what was seen of each fault, by regime.
-    """
-
-    seeds: int = 0
-    checks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
-    nearest: dict[str, Judged] = field(default_factory=dict)
-    alarms: list[Judged] = field(default_factory=list)
-    power: Power = field(default_factory=Power)
-
-    def add(self, drawn: Draw, check: Check) -> Judged | None:
-        """Count one check; returns it where it is a false alarm."""
-        if check.mode not in MODES:
-            return None
-        self.checks[check.mode] += 1
-        judged = Judged(
-            drawn.seed, drawn.regime, check.case, check.mode, check.tap, check.used, check.message
-        )
-        known = self.nearest.get(check.mode)
-        if check.used is not None and (known is None or check.used > (known.used or 0.0)):
-            self.nearest[check.mode] = judged
-        if check.verdict == "PASS":
-            return None
-        self.alarms.append(judged)
-        return judged
-
-    def faults(self) -> dict[str, tuple[int, int]]:
-        """For each regime, how many faults were told, and how many applied."""
-        counts = {}
-        for regime in sorted(self.power.seen, key=REGIMES.index):
-            sightings = [sighting for sighting, _ in self.power.seen[regime].values()]
-            applicable = [sighting for sighting in sightings if sighting.applicable]
-            counts[regime] = (sum(sighting.told for sighting in applicable), len(applicable))
-        return counts
-
-    def untold(self) -> list[str]:
-        """Each fault that applied in a regime and was not told there, in a line."""
-        return [
-            f"{sighting.fault}, {regime}, {case}: blamed on {sighting.blamed or 'nothing'}, "
-            f"margin {sighting.margin:.2f}"
-            for regime, seen in self.power.seen.items()
-            for sighting, case in seen.values()
-            if sighting.applicable and not sighting.told
-        ]
-
-    @property
-    def passed(self) -> bool:
-        """No false alarm, and no fault that applied was left untold."""
-        return not self.alarms and not self.power.alarms.false and not self.untold()
 
 
 class Campaign:
@@ -242,7 +128,7 @@ class Campaign:
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0 without, 1 with a false alarm or an untold fault."""
     options = _parser().parse_args(argv)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = open_console()
     try:
         _check(options)
         checkpoint = load(options.model)
@@ -270,7 +156,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m verify.campaign", description=__doc__)
+    parser = Parser(prog="python -m verify.campaign", description=__doc__)
     add = parser.add_argument
     add("--seeds", type=int, default=200, help="how many (default 200)")
     add("--start", type=int, default=0, help="the first seed; one alone shows a case again")
@@ -342,34 +228,6 @@ def show(console: Console, tally: Tally) -> None:
     for line in tally.untold():
         console.print(f"untold: {line}", highlight=False)
     console.print(summary(tally), highlight=False)
-
-
-def summary(tally: Tally) -> str:
-    """Both figures, in three sentences."""
-    told = ", ".join(f"{a} of {b} ({regime})" for regime, (a, b) in tally.faults().items())
-    alarms = tally.power.alarms
-    judged = sum(tally.checks.values())
-    return (
-        f"Seeds: {tally.seeds}. False alarms: {len(tally.alarms)} of {judged:,} checks of the MAX "
-        f"model, {alarms.false} of {alarms.runs:,} on other evaluation orders. "
-        f"Faults told: {told or 'none was planted'}."
-    )
-
-
-def figures(tally: Tally) -> dict[str, Any]:
-    """The tally as `--json` writes it."""
-    return {
-        "seeds": tally.seeds,
-        "checks": tally.checks,
-        "false_alarms": [asdict(alarm) for alarm in tally.alarms],
-        "nearest": {mode: asdict(judged) for mode, judged in tally.nearest.items()},
-        "other_orders": {"runs": tally.power.alarms.runs, "false": tally.power.alarms.false},
-        "faults": {
-            regime: {"told": a, "applicable": b} for regime, (a, b) in tally.faults().items()
-        },
-        "untold": tally.untold(),
-        "passed": tally.passed,
-    }
 
 
 if __name__ == "__main__":

@@ -17,21 +17,21 @@ from reference.decoder import load_decoder
 from reference.dtypes import DTYPES
 from reference.load import load
 from reference.regimes import REGIMES
-from reports.environment import collect
-from reports.files import check_target
-from reports.records import RecordsError
+from reports.commands import Parser, UsageError, check_appended, check_written
+from reports.saved.environment import collect
+from reports.saved.records import RecordsError
 from verify import diff
-from verify.cases import chosen_shapes
+from verify.candidate.factory import source_sha256
+from verify.candidate.guard import CandidateError
+from verify.candidate.sandbox import write_error
+from verify.checks.engine import Form
 from verify.decoder import DecoderError, decoder_sizes, verify_decoder, weights_of
-from verify.engine import Form
-from verify.factory import source_sha256
-from verify.guard import CandidateError
 from verify.job import Job, run
-from verify.options import UsageError, add_json, add_limits, check_json
-from verify.pairing import PairingError
-from verify.prepare import OUTPUTS, Subject, subject_of
+from verify.options import add_json, add_limits
+from verify.pairing.counterpart import PairingError
+from verify.pairing.prepare import OUTPUTS, Subject, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
-from verify.sandbox import write_error
+from verify.truth.cases import chosen_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m verify",
         description="Compare a GPT-2 in MAX with PyTorch / Hugging Face, layer by layer.",
     )
@@ -197,9 +197,8 @@ def _candidate(reference: str | None) -> dict[str, str]:
 def _check_targets(options: argparse.Namespace) -> None:
     if options.seed < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
-    check_json(options.json)
-    if options.summary:
-        check_target(options.summary, "--summary")
+    check_written(options.json, "--json")
+    check_appended(options.summary, "--summary")
 
 
 def _devices(asked: str) -> list[str]:

@@ -3,7 +3,8 @@
 import pytest
 
 from reference.load import load
-from verify.run import Outcome, Plan, verify
+from verify.outcome import Outcome
+from verify.run import Plan, verify
 
 SIZES = [(1, 1), (1, 9), (2, 33)]
 """A single token, an odd length, and a batch just over a tile of 32."""

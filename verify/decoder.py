@@ -18,25 +18,25 @@ from max.dtype import DType
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
 from reference.trace import INPUT
-from verify import envelope
-from verify.cases import Case
-from verify.checks import check_case
-from verify.diagnosis import describe
-from verify.guard import compiling
-from verify.outline import BATCH, LENGTH, ReferenceOutline
-from verify.paired import PairedCandidate
-from verify.prepare import built, examined
-from verify.propose import propose
-from verify.references import Expectation
-from verify.rule import Check
-from verify.run import Outcome
+from verify.candidate.guard import compiling
+from verify.checks.stages import check_case
+from verify.faults.diagnosis import describe
+from verify.judge.verdict import Check
+from verify.outcome import Outcome
+from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
+from verify.pairing.parameters import propose
+from verify.pairing.prepare import built, examined
+from verify.pairing.translated import PairedCandidate
+from verify.truth import envelope
+from verify.truth.cases import Case
+from verify.truth.expectation import Expectation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
-    from verify.paired import PairedBound
-    from verify.prepare import Subject
+    from verify.pairing.prepare import Subject
+    from verify.pairing.translated import PairedBound
 
 SIZES = ((1, 1), (1, 9), (2, 33))
 """(batch, length) of the cases where a user names none, as far as the model's positions allow."""

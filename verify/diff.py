@@ -8,7 +8,6 @@ did not in A.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from reports.records import RecordsError, read_run
+from reports.commands import WIDTH, Parser, open_console
+from reports.saved.records import RecordsError, read_run
 from verify.display import short_name
-from verify.options import WIDTH, plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
-    from reports.records import Run
+    from reports.saved.records import Run
 
 MODES = ("isolated", "free", "plain")
 """Kinds of check that compare arrays of both runs."""
@@ -147,7 +146,7 @@ def _mean_ratio(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, 1 where a place is broken, 2 where nothing can be compared."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m verify diff", description="Which stages differ between two runs?"
     )
     parser.add_argument("a", type=Path, help="folder of the earlier run")
@@ -160,7 +159,7 @@ def main(argv: Sequence[str]) -> int:
     except (DiffError, RecordsError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return 2
-    console = plain_console()
+    console = open_console(highlight=False)
     show(console, changes, *runs, everything=options.all)
     return 1 if any(change.broken for change in changes) else 0
 

@@ -9,17 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from reference.trace import INPUT
-from reports.kinds import MODES, seen
+from reports.commands import WIDTH
+from reports.tables.kinds import MODES, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
 
-    from verify.rule import Check
-    from verify.run import Outcome
+    from verify.judge.verdict import Check
+    from verify.outcome import Outcome
 
-WIDTH = 100
 LEGEND = """\
 error, PyTorch's: rms distance to float64 of each stage alone, in its worst case. used: share of
 the allowed error. free run: the same behind all earlier stages. <- is what the module is given."""

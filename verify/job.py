@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from reports.files import PAGE
-from reports.records import SCHEMA_VERSION, RunWriter
-from reports.render import render
-from verify.display import WIDTH, show
-from verify.options import UsageError, write_json
-from verify.pairing import to_toml
-from verify.pairing_table import pairing_table
-from verify.run import report
-from verify.sandbox import INTERRUPTED, say
+from reports.commands import INTERRUPTED, UsageError, open_console
+from reports.output.render import render
+from reports.saved.files import PAGE, write_json
+from reports.saved.records import SCHEMA_VERSION, RunWriter
+from verify.candidate.sandbox import say
+from verify.display import show
+from verify.outcome import report
+from verify.pairing.file import to_toml
+from verify.pairing.table import pairing_table
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from verify.pairing import Pairing
-    from verify.rule import Check
-    from verify.run import Outcome
+    from verify.judge.verdict import Check
+    from verify.outcome import Outcome
+    from verify.pairing.counterpart import Pairing
 
 EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 1, "ERROR": 2}
 
@@ -66,7 +66,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     Raises:
         UsageError, RecordsError: where something cannot be written.
     """
-    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+    console = open_console()
     writer = RunWriter("verify", command=command, environment=job.environment, out=options.out)
     with writer:
         try:

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from max.dtype import DType
 
 from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from impl.weights import from_hugging_face
 from reference.dtypes import held_in
 from reference.regimes import with_regime
-from reference.trace import INPUT
-from verify.artefacts import Artefacts
-from verify.bits import precision_check
-from verify.candidate import Candidate
-from verify.cases import (
+from reference.taps import LOGITS
+from verify.candidate.graphs import Candidate
+from verify.checks.engine import (
+    Form,
+    cache_fault_checks,
+    engine_checks,
+    quality_check,
+    worth_reading,
+)
+from verify.checks.invariances import metamorphic_checks
+from verify.checks.logits import perplexity_check
+from verify.checks.precision import precision_check
+from verify.checks.stages import check_case
+from verify.checks.text import greedy_check, held_out_ids, text_case
+from verify.checks.whole import (
+    coverage_checks,
+    distance_to_nine,
+    oracle_check,
+    parameters_check,
+)
+from verify.faults.controls import must_fail
+from verify.faults.diagnosis import diagnose
+from verify.faults.in_max import MaxPower
+from verify.judge.acceptance import MAX_FACTOR
+from verify.judge.verdict import Check
+from verify.outcome import Outcome
+from verify.pairing.prepare import prepare
+from verify.pairing.translated import PairedCandidate
+from verify.truth.cases import (
     PROBE,
     PROBE_SIZE,
     Case,
@@ -27,31 +50,17 @@ from verify.cases import (
     random_cases,
     regime_shapes,
 )
-from verify.checks import LOGITS, check_case, perplexity_check
-from verify.controls import Lowered, must_fail
-from verify.diagnosis import diagnose
-from verify.engine import Form, cache_fault_checks, engine_checks, quality_check, worth_reading
-from verify.max_faults import MaxPower
-from verify.metamorphic import metamorphic_checks
-from verify.paired import PairedCandidate
-from verify.power import Power
-from verify.prepare import prepare
-from verify.references import ORACLE_TOLERANCE, References
-from verify.rule import MAX_FACTOR, Check, Verdict
-from verify.text import greedy_check, held_out_ids, text_case
+from verify.truth.references import References
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.candidate import BoundCandidate
-    from verify.pairing import Pairing
-    from verify.prepare import Subject
-    from verify.references import Expectation
+    from verify.candidate.graphs import BoundCandidate
+    from verify.pairing.prepare import Subject
+    from verify.truth.expectation import Expectation
 
-ALONE = ("isolated", "matched")
-"""Checks that judge a stage alone."""
 
 DEFAULT_REGIMES = ("given", "perturbed", "stress")
 
@@ -68,7 +77,7 @@ class Plan:
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
         subject: the candidate; None for the model of `impl`.
-        max_faults: also plant faults in real MAX graphs (`verify.max_faults`).
+        max_faults: also plant faults in real MAX graphs (`verify.faults.in_max`).
         engines: KV-cached engines to compare with the model's own oracle.
     """
 
@@ -101,90 +110,6 @@ class Plan:
         return random_cases(
             self.checkpoint.config, regime, self.sizes_of(regime), seed=self.seed, device=device
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """The first stage, in the order of execution, that is wrong."""
-
-    case: str
-    tap: str
-    message: str
-    diagnosis: str | None = None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a run found; it grows while the run goes on.
-
-    Attributes:
-        checks: every check, in the order in which it was made.
-        order: taps in the order of execution.
-        expected: every tap of the reference, with the reason where it is excused.
-        unknown: taps of the candidate that the reference has not.
-        power: what the run could have noticed.
-        largest_envelope: of a logit in a free run, over the cases of the regime at hand.
-        artefacts: arrays for the report.
-        pairing: a candidate's counterparts; None for the model of `impl`.
-        cache_faults: for each fault of a cache, the check with the largest margin so far.
-        lowered: where results of a lower precision were told.
-    """
-
-    checks: list[Check] = field(default_factory=list)
-    order: list[str] = field(default_factory=list)
-    expected: dict[str, str] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
-    power: Power = field(default_factory=Power)
-    largest_envelope: float = 0.0
-    artefacts: Artefacts = field(default_factory=Artefacts)
-    pairing: Pairing | None = None
-    cache_faults: dict[str, Check] = field(default_factory=dict)
-    lowered: Lowered = field(default_factory=Lowered)
-
-    @property
-    def verdict(self) -> Verdict:
-        """FAIL before ERROR before UNDERPOWERED before PASS; ERROR if nothing was judged."""
-        found = {check.verdict for check in self.checks}
-        for verdict in ("FAIL", "ERROR", "UNDERPOWERED"):
-            if verdict in found:
-                return verdict
-        return "PASS" if "PASS" in found else "ERROR"
-
-    @property
-    def first_divergence(self) -> Divergence | None:
-        """The earliest stage that fails in isolation; if none does, the earliest failure."""
-        failed = [check for check in self.checks if check.verdict == "FAIL"]
-        if not failed:
-            return None
-        place = {tap: index for index, tap in enumerate(self.order)}
-        first = min(
-            failed,
-            key=lambda check: (
-                check.mode not in ALONE,
-                place.get(check.tap, len(place)),
-                "diagnosis" not in (check.details or {}),
-            ),
-        )
-        diagnosis = (first.details or {}).get("diagnosis")
-        return Divergence(first.case, first.tap, f"{_place(first)}: {first.message}", diagnosis)
-
-    @property
-    def observer_effect(self) -> float | None:
-        """Largest difference that tapping made to a logit."""
-        return max((c.max_abs or 0.0 for c in self.checks if c.mode == "observer"), default=None)
-
-    def coverage(self) -> dict[str, Any]:
-        """How many of the reference's taps were compared, and why the others were not."""
-        compared = {check.tap for check in self.checks if check.mode == "isolated"}
-        excused = [{"tap": tap, "reason": why} for tap, why in self.expected.items() if why]
-        return {"expected": len(self.expected), "compared": len(compared), "excused": excused}
-
-
-def _place(check: Check) -> str:
-    """Where a check lies, in words."""
-    name = check.tap.removeprefix("transformer.").removesuffix(INPUT)
-    what = f"what {name} is given" if check.tap.endswith(INPUT) else name
-    return f"{what} ({check.mode}, {check.case})"
 
 
 def verify(
@@ -258,12 +183,13 @@ def _check_regime(
     weights = _weights(candidate, references.checkpoint, plan.dtype)
     bound = candidate.bind(weights)
     prefix = "" if device == "cpu" else f"{device}-"
-    yield _parameters_check(f"{prefix}{regime}", bound, weights)
+    yield parameters_check(f"{prefix}{regime}", bound, weights)
     cases = plan.cases(regime, device)
     status(f"{device}, {regime}: two float64 models against each other")
-    yield _oracle_check(f"{prefix}{regime}", references, min(cases, key=_distance_to_nine).ids)
+    yield oracle_check(f"{prefix}{regime}", references, min(cases, key=distance_to_nine).ids)
     if not outcome.expected:
-        yield from _coverage_checks(outcome, candidate, references, cases[0].ids)
+        _look_for_places(outcome, candidate, references, cases[0].ids)
+        yield from coverage_checks(candidate, outcome.expected, outcome.unknown)
     outcome.largest_envelope = 0.0
     read_by_engines = worth_reading(checkpoint.config, cases) if plan.engines else ()
     cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
@@ -295,6 +221,18 @@ def _check_regime(
         yield from _check_text(plan, bound, references, text, device, outcome, status)
     elif regime == "given":
         yield _skip(f"{prefix}text", "the checkpoint has no tokenizer")
+
+
+def _look_for_places(
+    outcome: Outcome, candidate: Candidate | PairedCandidate, references: References, ids: Array
+) -> None:
+    """Which places there are on both sides, and in which order they are computed."""
+    outcome.order = list(references.oracle.trace(ids))
+    outcome.expected = references.expected_taps(ids)
+    if isinstance(candidate, PairedCandidate):
+        outcome.pairing = candidate.pairing
+        outcome.expected |= candidate.excused(outcome.expected)
+    outcome.unknown = [tap for tap in candidate.forced_taps if tap not in outcome.expected]
 
 
 def _of_case(check: Check, case: Case) -> Check:
@@ -368,11 +306,6 @@ def _margin(check: Check | None) -> float:
     return float((check.details or {})["margin"]) if check else -1.0
 
 
-def _distance_to_nine(case: Case) -> int:
-    """Nine tokens are enough to compare the two float64 models, and cost little."""
-    return abs(case.ids.size - 9)
-
-
 def _check_text(
     plan: Plan,
     bound: BoundCandidate,
@@ -390,83 +323,3 @@ def _check_text(
     checks.append(perplexity_check(case, bound.logits(case.ids), expected, plan.dtype))
     yield from (_of_case(check, case) for check in checks)
     yield greedy_check(bound, references, text, device, plan.dtype)
-
-
-def _parameters_check(case: str, bound: BoundCandidate, weights: dict[str, Array]) -> Check:
-    """Every parameter, read back from the compiled program, is the one that was loaded."""
-    held = bound.parameters()
-    names = sorted(held.keys() ^ weights.keys())
-    changed = [
-        name
-        for name in held.keys() & weights.keys()
-        if not np.array_equal(held[name], weights[name])
-    ]
-    wrong = names + sorted(changed)
-    return Check(
-        case=case,
-        mode="parameters",
-        tap="",
-        verdict="FAIL" if wrong else "PASS",
-        message=f"not as loaded: {', '.join(wrong[:3])}" if wrong else "",
-        details={"parameters": len(held), "wrong": len(wrong)},
-    )
-
-
-def _oracle_check(case: str, references: References, ids: Array) -> Check:
-    """The NumPy oracle and Hugging Face in float64 are one model; otherwise nobody can judge."""
-    tap, distance = references.oracle_disagreement(ids)
-    agreed = distance <= ORACLE_TOLERANCE
-    return Check(
-        case=case,
-        mode="oracle",
-        tap=tap,
-        verdict="PASS" if agreed else "ERROR",
-        dtype="float64",
-        relative=distance,
-        message="" if agreed else f"the two float64 models differ by {distance:.1e} at {tap}",
-    )
-
-
-def _coverage_checks(
-    outcome: Outcome, candidate: Candidate | PairedCandidate, references: References, ids: Array
-) -> Iterator[Check]:
-    """Every tap of one side has its counterpart, or is excused by name."""
-    outcome.expected = references.expected_taps(ids)
-    if isinstance(candidate, PairedCandidate):
-        outcome.pairing = candidate.pairing
-        outcome.expected |= candidate.excused(outcome.expected)
-        yield from (_unheld_failure(name) for name in candidate.pairing.unheld)
-    outcome.order = list(references.oracle.trace(ids))
-    missing = [
-        t for t, why in outcome.expected.items() if not why and t not in candidate.forced_taps
-    ]
-    outcome.unknown = [tap for tap in candidate.forced_taps if tap not in outcome.expected]
-    for tap in missing:
-        yield _coverage_failure(tap, "the candidate has no such place")
-    for tap in outcome.unknown:
-        yield _coverage_failure(tap, "the reference has no such place")
-
-
-def _unheld_failure(name: str) -> Check:
-    """A parameter of the reference that the candidate has not."""
-    message = f"the candidate holds no parameter for {name}"
-    return Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
-
-
-def _coverage_failure(tap: str, message: str) -> Check:
-    return Check(case="coverage", mode="coverage", tap=tap, verdict="FAIL", message=message)
-
-
-def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -> dict[str, Any]:
-    """The outcome as `--json` writes it."""
-    divergence = outcome.first_divergence
-    return {
-        "schema_version": schema_version,
-        "verdict": outcome.verdict,
-        "first_divergence": asdict(divergence) if divergence else None,
-        "coverage": outcome.coverage(),
-        "observer_effect": {"max_abs": outcome.observer_effect},
-        "power": outcome.power.report(),
-        "checks": [check.record() for check in outcome.checks],
-        "environment": environment,
-    }

@@ -9,7 +9,7 @@ import pytest
 from reference.load import load
 from reference.oracle import Oracle
 from verify.display import short_name
-from verify.run import Outcome
+from verify.outcome import Outcome
 
 pytestmark = pytest.mark.compiles
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.arms.caches import Watch, max_cache
 from bench.arms.max_readable import MaxReadable
-from bench.caches import Watch, max_cache
-from verify.prepare import subject_of
-from verify.shipped import Shipped
+from verify.pairing.prepare import subject_of
+from verify.pairing.shipped import Shipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.workloads import Workload
+    from bench.workload.workload import Workload
     from reference.checkpoint import Checkpoint
 
 

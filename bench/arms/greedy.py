@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from bench.arms import Stamp
+    from bench.arms.base import Stamp
 
     Array = npt.NDArray[Any]
 

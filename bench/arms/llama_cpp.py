@@ -13,17 +13,17 @@ import gguf
 import llama_cpp as lib
 import numpy as np
 
-from bench.arms import Arm, ArmUnavailable
+from bench.arms.base import Arm, ArmUnavailable
+from bench.arms.caches import converted
 from bench.arms.greedy import greedy
-from bench.caches import converted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from bench.arms import Stamp
-    from bench.workloads import Logits, Workload
+    from bench.arms.base import Stamp
+    from bench.workload.workload import Logits, Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.arms import Arm, ArmUnavailable
+from bench.arms.base import Arm, ArmUnavailable
+from bench.arms.caches import Watch, max_cache
 from bench.arms.greedy import greedy
-from bench.caches import Watch, max_cache
 from impl.engine import Engine, EngineError
 from impl.runtime import DeviceError, check_device
-from reports.environment import package_version
+from reports.saved.environment import package_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from bench.arms import Stamp
-    from bench.workloads import Logits, Workload
+    from bench.arms.base import Stamp
+    from bench.workload.workload import Logits, Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]

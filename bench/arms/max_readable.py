@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bench.arms import Arm, ArmUnavailable
-from bench.caches import Watch, max_cache
+from bench.arms.base import Arm, ArmUnavailable
+from bench.arms.caches import Watch, max_cache
 from impl.generate import generate
 from impl.next_token import WholeSequence
 from impl.runtime import CompiledGPT2, DeviceError, check_device
 from impl.sampling import Sampler
-from reports.environment import package_version
+from reports.saved.environment import package_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
-    from bench.arms import Stamp
-    from bench.workloads import Logits, Workload
+    from bench.arms.base import Stamp
+    from bench.workload.workload import Logits, Workload
     from impl.next_token import NextToken
     from reference.checkpoint import Checkpoint
 

@@ -9,16 +9,16 @@ import torch
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 from transformers import StaticCache
 
+from bench.arms.caches import Watch
 from bench.arms.torch_eager import TorchEager
-from bench.caches import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from bench.arms import Stamp
-    from bench.workloads import Workload
+    from bench.arms.base import Stamp
+    from bench.workload.workload import Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]

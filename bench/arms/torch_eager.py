@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from bench.arms import Arm, ArmUnavailable
+from bench.arms.base import Arm, ArmUnavailable
 from reference.huggingface import load_model
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from bench.arms import Stamp
-    from bench.workloads import Logits, Workload
+    from bench.arms.base import Stamp
+    from bench.workload.workload import Logits, Workload
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]

@@ -1,10 +1,10 @@
 """Contestants as they are after a measurement, without a worker."""
 
-from bench.ceiling_rates import Ceilings, Kind
-from bench.contestant import Contestant
-from bench.plan import Plan
-from bench.run import Group
-from bench.workloads import Workload
+from bench.match.ceiling_rates import Ceilings, Kind
+from bench.match.contestant import Contestant
+from bench.match.group import Group
+from bench.plan.plan import Plan
+from bench.workload.workload import Workload
 from impl.config import PRESETS
 
 PP8 = Workload(batch=2, n_prompt=8)

@@ -6,19 +6,11 @@ import sys
 
 import pytest
 
-from bench.arms import (
-    ARMS,
-    BASELINE,
-    baseline_of,
-    labels_of,
-    null_pair,
-    spec_of,
-    with_null,
-)
+from bench.arms.specs import ARMS, BASELINE, baseline_of, labels_of, null_pair, spec_of, with_null
 
 PROGRAM = """
 import sys
-import bench.cli, bench.run_command, bench.worker
+import bench.cli, bench.commands.run, bench.worker.__main__
 print(*(name for name in ("max", "torch", "transformers") if name in sys.modules))
 """
 
@@ -31,7 +23,7 @@ def test_the_parent_loads_neither_max_nor_torch():
 
 
 def test_a_worker_loads_the_standard_library_alone_before_its_cpus_are_set():
-    program = "import sys, bench.worker; print('numpy' in sys.modules)"
+    program = "import sys, bench.worker.__main__; print('numpy' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
     )

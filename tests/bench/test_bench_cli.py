@@ -7,19 +7,21 @@ import sys
 
 import pytest
 
-from bench import planning, run_command
 from bench.cli import main
-from bench.options import make_parser
-from bench.planning import UsageError, find_devices, in_dtypes, make_plans
-from bench.process import WorkerError
-from bench.surroundings import environment_of
-from bench.workloads import Workload
-from reports.records import RunWriter, read_run
+from bench.commands import run as run_command
+from bench.plan import from_options as planning
+from bench.plan.from_options import find_devices, in_dtypes, make_plans
+from bench.plan.options import make_parser
+from bench.results.surroundings import environment_of
+from bench.worker.process import WorkerError
+from bench.workload.workload import Workload
+from reports.commands import UsageError
+from reports.saved.records import RunWriter, read_run
 from tests.bench.helpers import contestant, group
-from verify.factory import source_sha256
+from verify.candidate.factory import source_sha256
 
 CPU = ["--model", "random:tiny", "--device", "cpu"]
-OWN = "tests/verify/candidates/own_names.py:MyGPT"
+OWN = "tests/verify/models/own_names.py:MyGPT"
 
 
 @pytest.fixture

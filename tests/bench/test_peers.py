@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench import peers
-from bench.arms import ARMS, PEER_ARMS, spec_of
+from bench.arms.specs import ARMS, PEER_ARMS, spec_of
 from bench.peers import VARIABLE, python_for
-from bench.process import Worker
-from bench.workloads import Workload, prompt_ids
+from bench.worker.process import Worker
+from bench.workload.workload import Workload, prompt_ids
 
 PP4 = Workload(batch=2, n_prompt=4)
 PP4_LAST = Workload(batch=2, n_prompt=4, logits="last")
@@ -48,7 +48,7 @@ def test_other_arms_have_this_interpreter(environment):
 @pytest.mark.parametrize("name", PEER_ARMS)
 def test_a_peer_computes_what_pytorch_does(name, tmp_path):
     """Every peer that is installed, in its own process, judged as in a benchmark."""
-    from bench.referee import Referee
+    from bench.worker.referee import Referee
     from reference.load import load
 
     python, reason = python_for(ARMS[name])

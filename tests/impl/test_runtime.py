@@ -8,14 +8,7 @@ from hypothesis import strategies as st
 from max.driver import CPU, accelerator_count
 
 from impl.config import GPT2Config
-from impl.runtime import (
-    CompiledGPT2,
-    DeviceError,
-    InputError,
-    check_ids,
-    device_names,
-    open_device,
-)
+from impl.runtime import CompiledGPT2, DeviceError, InputError, check_ids, device_names, open_device
 
 CONFIG = GPT2Config(vocab_size=7, n_positions=5, n_embd=6, n_layer=1, n_head=3)
 

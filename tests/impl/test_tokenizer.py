@@ -13,7 +13,8 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models
 from transformers import GPT2TokenizerFast
 
-from impl.tokenizer import TextStream, Tokenizer, TokenizerError, to_device
+from impl.runtime import to_device
+from impl.tokenizer import TextStream, Tokenizer, TokenizerError
 
 VALID_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 MIXED = "naïve 漢字 🎉\n\tend"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.compare import compare_page
-from reports.files import write
-from reports.index import write_index
-from reports.records import RunWriter, read_run
-from reports.render import render
+from reports.history.compare import compare_page
+from reports.history.index import write_index
+from reports.output.render import render
+from reports.saved.files import write
+from reports.saved.records import RunWriter, read_run
 
 DATA = Path(__file__).parent / "data"
 

@@ -7,16 +7,16 @@ import pytest
 
 import reports.__main__
 from reports.__main__ import main
-from reports.compare import compared
-from reports.entries import read_entries
-from reports.history import groups
-from reports.records import read_run
-from reports.render import render
+from reports.history.compare import compared
+from reports.history.entries import read_entries
+from reports.history.trends import groups
+from reports.output.render import render
+from reports.saved.records import read_run
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
+    monkeypatch.setattr(reports, "ROOT", tmp_path)
     return tmp_path
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
-import reports.__main__, reports.environment, reports.records, reports.tables
-reports.environment.collect()
+import reports.__main__, reports.saved.environment, reports.saved.records, reports.tables.frames
+reports.saved.environment.collect()
 print(*(name for name in ("max", "torch", "transformers") if name in sys.modules))
 """
 
@@ -29,7 +29,9 @@ def test_reports_load_neither_max_nor_torch():
 
 
 def test_records_need_the_standard_library_alone():
-    program = "import sys, reports.records; print('numpy' in sys.modules, 'pandas' in sys.modules)"
+    program = (
+        "import sys, reports.saved.records; print('numpy' in sys.modules, 'pandas' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

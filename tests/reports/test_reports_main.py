@@ -6,12 +6,12 @@ import pytest
 
 import reports.__main__
 from reports.__main__ import main
-from reports.records import RunWriter
+from reports.saved.records import RunWriter
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
+    monkeypatch.setattr(reports, "ROOT", tmp_path)
     return tmp_path
 
 

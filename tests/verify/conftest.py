@@ -7,11 +7,11 @@ import pytest
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
-from verify.candidate import Candidate
-from verify.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
-from verify.references import References
+from verify.candidate.graphs import Candidate
+from verify.truth.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
+from verify.truth.references import References
 
-CANDIDATES = Path(__file__).parent / "candidates"
+CANDIDATES = Path(__file__).parent / "models"
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from verify.artefacts import FILE, Artefacts
-from verify.checks import check_case
+from verify.checks.stages import check_case
 
 pytestmark = pytest.mark.compiles
 

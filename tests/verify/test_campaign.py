@@ -4,9 +4,10 @@ import json
 import pytest
 
 from verify import campaign as module
-from verify.campaign import LONGEST, Campaign, Tally, draw, figures, main, seconds, summary
-from verify.faults import Sighting
-from verify.rule import Check
+from verify.campaign import Campaign, main, seconds
+from verify.faults.sighting import Sighting
+from verify.judge.verdict import Check
+from verify.tally import LONGEST, Tally, draw, figures, summary
 
 SEEDS = range(400)
 

@@ -16,16 +16,16 @@ from impl.config import GPT2Config
 from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
-from verify.candidate import BoundCandidate, CompiledProgram
-from verify.cases import PROBE_SIZE, probe_case, random_cases
-from verify.diagnosis import matching_fault
-from verify.factory import load_factory
-from verify.paired import PairedBound
-from verify.prepare import Subject, prepare, settle
-from verify.references import References
-from verify.rule import judge
+from verify.candidate.factory import load_factory
+from verify.candidate.graphs import BoundCandidate, CompiledProgram
+from verify.faults.diagnosis import matching_fault
+from verify.judge.acceptance import judge
+from verify.pairing.prepare import Subject, prepare, settle
+from verify.pairing.translated import PairedBound
+from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
+from verify.truth.references import References
 
-FOLDER = Path(__file__).parent / "candidates"
+FOLDER = Path(__file__).parent / "models"
 sys.path.insert(0, str(FOLDER))
 
 from expected import QUICK, RIGHT, WRONG  # noqa: E402 - lies beside the candidates

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.validity import Subject, why_unverified
-from reports.records import read_run
+from bench.judge.validity import Subject, why_unverified
+from reports.saved.records import read_run
+from verify.candidate.factory import source_sha256
 from verify.cli import main
-from verify.factory import source_sha256
 
 ROOT = Path(__file__).parents[2]
-FAULTY = "tests/verify/candidates/gelu_erf.py:model"
+FAULTY = "tests/verify/models/gelu_erf.py:model"
 
 
 def _verify(*arguments):

@@ -10,13 +10,13 @@ import transformers
 
 from reference.checkpoint import CheckpointError
 from reference.decoder import ORDERS, Decoder, in_float64, load_decoder
-from reports.records import read_run
+from reports.saved.records import read_run
+from verify.candidate.factory import load_factory
 from verify.cli import main
 from verify.decoder import SIZES, DecoderError, decoder_sizes, verify_decoder
-from verify.factory import load_factory
-from verify.prepare import Subject
+from verify.pairing.prepare import Subject
 
-FILE = Path(__file__).parent / "candidates" / "llama.py"
+FILE = Path(__file__).parent / "models" / "llama.py"
 BOTH = ["--reference", "hf:nowhere", "--candidate", "a.py:b"]
 IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from reports.records import RunWriter, read_run
+from reports.saved.records import RunWriter, read_run
 from verify import diff
 from verify.diff import DiffError, compare
 

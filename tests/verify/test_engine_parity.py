@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from impl import engine as engines
-from verify.cached import FAULTS, CachedOracle, read_in_parts
-from verify.cases import random_cases
-from verify.checks import LOGITS
-from verify.engine import (
+from reference.taps import LOGITS
+from verify.checks.engine import (
     Form,
     cache_fault_checks,
     engine_checks,
     quality_check,
     worth_reading,
 )
+from verify.faults.cache import FAULTS, CachedOracle, read_in_parts
+from verify.truth.cases import random_cases
 
 
 @pytest.fixture(scope="session")

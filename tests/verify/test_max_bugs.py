@@ -16,16 +16,16 @@ from max.graph import DeviceRef, Graph, Module, TensorType, ops
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
-from verify.candidate import Candidate
-from verify.factory import load_factory
+from verify.candidate.factory import load_factory
+from verify.candidate.graphs import Candidate
+from verify.checks.invariances import metamorphic_checks
 from verify.max_bugs import sums_in_16_bits, where_mask
-from verify.metamorphic import metamorphic_checks
-from verify.prepare import Subject
+from verify.pairing.prepare import Subject
 from verify.run import Plan, verify
 
 pytestmark = pytest.mark.compiles
 
-FACTORY = load_factory(f"{Path(__file__).parent / 'candidates' / 'where_mask.py'}:model")
+FACTORY = load_factory(f"{Path(__file__).parent / 'models' / 'where_mask.py'}:model")
 BATCHES = ((2,), (1, 2))
 VOCABULARY = 5
 

@@ -1,7 +1,7 @@
 import pytest
 
-from verify.rule import Check
-from verify.run import Outcome
+from verify.judge.verdict import Check
+from verify.outcome import Outcome
 
 ORDER = ["wte", "h.0.ln_1", "h.0.mlp.act", "lm_head"]
 

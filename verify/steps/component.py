@@ -22,24 +22,24 @@ from impl.runtime import build, input_type, open_device
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
 from reference.trace import INPUT
-from verify.cases import PROBE_SIZE, random_cases
-from verify.diagnosis import diagnose
-from verify.guard import a, compiling, guarded
-from verify.metrics import rms
-from verify.outline import BATCH, LENGTH, gpt2_outline
-from verify.paired import PairedCandidate, examine
-from verify.places import fits
-from verify.propose import propose
-from verify.references import References
-from verify.rule import judge
+from verify.candidate.guard import a, compiling, guarded
+from verify.faults.diagnosis import diagnose
+from verify.judge.acceptance import judge
+from verify.judge.metrics import rms
+from verify.pairing.modules import fits
+from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
+from verify.pairing.parameters import propose
+from verify.pairing.translated import PairedCandidate, examine
+from verify.truth.cases import PROBE_SIZE, random_cases
+from verify.truth.references import References
 
 if TYPE_CHECKING:
     from reference.trace import Array
-    from verify.cases import Case
-    from verify.outline import CandidateOutline, ReferenceOutline
-    from verify.paired import PairedBound
-    from verify.references import Expectation
-    from verify.steps.catalogue import Step
+    from verify.pairing.outline import CandidateOutline, ReferenceOutline
+    from verify.pairing.translated import PairedBound
+    from verify.steps.course import Step
+    from verify.truth.cases import Case
+    from verify.truth.expectation import Expectation
 
 SMALL = GPT2Config(vocab_size=97, n_positions=48, n_embd=64, n_layer=2, n_head=4)
 """The model that steps are checked in: no two of its sizes are equal."""
@@ -234,7 +234,7 @@ def _short(text: str) -> str:
 
 def _hint(step: Step, tap: str) -> str:
     """The formula of the smallest step around a place; of this one between equals."""
-    from verify.steps.catalogue import STEPS
+    from verify.steps.course import STEPS
 
     place = re.sub(r"\.h\.\d+", ".h.0", tap.removesuffix(INPUT))
     near = [s for s in STEPS if s.result and f"{place}.".startswith(f"{s.result}.")]

@@ -6,17 +6,17 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from verify.factory import load_factory
-from verify.guard import CandidateError
-from verify.steps.catalogue import PHASES
+from verify.candidate.factory import load_factory
+from verify.candidate.guard import CandidateError
 from verify.steps.component import StepError, check_numbers, check_shapes
+from verify.steps.course import PHASES
 from verify.steps.plain import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from verify.steps.catalogue import Step
+    from verify.steps.course import Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
 from reference.regimes import initial_weights
-from verify.candidate import Candidate
-from verify.guard import a, compiling, guarded
-from verify.paired import examine
+from verify.candidate.graphs import Candidate
+from verify.candidate.guard import a, compiling, guarded
+from verify.pairing.translated import examine
 from verify.steps.component import SMALL, StepError
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ that hangs or crashes costs its own row only. Neither MAX nor torch is imported 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,24 +17,18 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from verify.options import (
-    WIDTH,
-    UsageError,
-    add_json,
-    add_limits,
-    check_json,
-    plain_console,
-    write_json,
-)
-from verify.sandbox import INTERRUPTED
-from verify.steps.catalogue import PHASES, STEPS
+from reports.commands import INTERRUPTED, WIDTH, Parser, UsageError, check_written, open_console
+from reports.saved.files import write_json
+from verify.options import add_json, add_limits
+from verify.steps.course import PHASES, STEPS
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from verify.steps.catalogue import Step
+    from verify.steps.course import Step
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,9 +38,9 @@ def main(argv: Sequence[str]) -> int:
         argv: what follows `steps`.
     """
     options = _parser().parse_args(argv)
-    console = plain_console()
+    console = open_console(highlight=False)
     try:
-        check_json(options.json)
+        check_written(options.json, "--json")
         return _steps(options, console)
     except UsageError as error:
         print(f"verify: {error}", file=sys.stderr)
@@ -57,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m verify steps", description="Which of the twelve steps are done?"
     )
     parser.add_argument("folder", type=Path, help="holds step_01.py to step_12.py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from verify.steps.catalogue import Step
+    from verify.steps.course import Step
 
 _MODULE_IMPORTS = """\
 from max.experimental import functional as F

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.steps.catalogue import STEPS
+from verify.steps.course import STEPS
 from verify.steps.progress import find, main
 from verify.steps.skeletons import skeleton
 

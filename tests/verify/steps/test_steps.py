@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verify.factory import load_factory
-from verify.guard import CandidateError
-from verify.propose import propose
-from verify.steps.catalogue import STEPS
-from verify.steps.cli import main
+from verify.candidate.factory import load_factory
+from verify.candidate.guard import CandidateError
+from verify.pairing.parameters import propose
 from verify.steps.component import StepError, _hint, _unseen, check_shapes
+from verify.steps.course import STEPS
 from verify.steps.phases import PHASES, check_step
 from verify.steps.plain import check_config, check_generate
+from verify.steps.single import main
 from verify.steps.skeletons import skeleton
 
 COMPONENTS = Path(__file__).parent / "impl_components.py"

@@ -1,0 +1,110 @@
+"""CTranslate2 on the CPU, with a model written through its own specification classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import ctranslate2
+import numpy as np
+from ctranslate2.specs import common_spec, transformer_spec
+
+from bench.arms.base import Arm
+from bench.arms.caches import converted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from bench.arms.base import Stamp
+    from bench.workload.workload import Logits, Workload
+    from reference.checkpoint import Checkpoint
+
+    Array = npt.NDArray[Any]
+
+
+class CTranslate2(Arm):
+    """A `Generator` in float32; it tells each token through a callback."""
+
+    compiles: ClassVar[bool] = True
+
+    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
+        self._checkpoint, self._config, self._threads = checkpoint, checkpoint.config, threads
+        self._tokens = vocabulary(self._config.vocab_size)
+        self.runtime = f"ctranslate2 {ctranslate2.__version__}"
+        self.weight_bytes = sum(array.nbytes for array in checkpoint.weights.values())
+
+    def compile(self, workloads: Sequence[Workload]) -> None:  # noqa: ARG002 - one model for all
+        """Convert where that was not done before, and load."""
+        folder, self.cache = converted(
+            self._checkpoint, f"ctranslate2-{ctranslate2.__version__}", [Path(__file__)],
+            lambda to: _spec(self._checkpoint).save(str(to)),
+        )  # fmt: skip
+        self._generator = ctranslate2.Generator(
+            str(folder), compute_type="float32", intra_threads=self._threads, inter_threads=1
+        )
+
+    def forward(self, ids: Array, logits: Logits) -> Array:
+        """Logits float32 `[batch, sequence or 1, vocab_size]`; it computes all of them always."""
+        found: Array = np.array(self._generator.forward_batch(ids.tolist()))
+        return found if logits == "all" else found[:, -1:]
+
+    def generate(self, ids: Array, n_new: int, stamp: Stamp) -> Array:
+        """Greedy continuation: int64 `[batch, n_new]`."""
+        last_row = len(ids) - 1
+
+        def told(step: Any) -> bool:
+            if step.batch_id == last_row:
+                stamp()
+            return False  # go on
+
+        results = self._generator.generate_batch(
+            [[self._tokens[token] for token in row] for row in ids],
+            beam_size=1, max_length=n_new, min_length=n_new, end_token=[],
+            include_prompt_in_result=False, callback=told,
+        )  # fmt: skip
+        return np.array([result.sequences_ids[0] for result in results], np.int64)
+
+
+def vocabulary(size: int) -> list[str]:
+    """A name for each id; what they stand for does not matter."""
+    return [f"<{index}>" for index in range(size)]
+
+
+def _spec(checkpoint: Checkpoint) -> Any:
+    """The checkpoint as CTranslate2 describes a decoder."""
+    config, weights = checkpoint.config, checkpoint.weights
+    spec = transformer_spec.TransformerDecoderModelSpec.from_config(
+        config.n_layer, config.n_head, pre_norm=True, activation=common_spec.Activation.GELUTanh
+    )
+    decoder = spec.decoder
+    decoder.scale_embeddings = False
+    decoder.embeddings.weight = weights["transformer.wte.weight"]
+    decoder.position_encodings.encodings = weights["transformer.wpe.weight"]
+    decoder.projection.weight = weights.get("lm_head.weight", weights["transformer.wte.weight"])
+    _norm(decoder.layer_norm, weights, "transformer.ln_f")
+    for index, layer in enumerate(decoder.layer):
+        name = f"transformer.h.{index}"
+        _norm(layer.self_attention.layer_norm, weights, f"{name}.ln_1")
+        _linear(layer.self_attention.linear[0], weights, f"{name}.attn.c_attn")
+        _linear(layer.self_attention.linear[1], weights, f"{name}.attn.c_proj")
+        _norm(layer.ffn.layer_norm, weights, f"{name}.ln_2")
+        _linear(layer.ffn.linear_0, weights, f"{name}.mlp.c_fc")
+        _linear(layer.ffn.linear_1, weights, f"{name}.mlp.c_proj")
+    tokens = vocabulary(config.vocab_size)
+    spec.register_vocabulary(tokens)
+    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = tokens[0]
+    spec.config.layer_norm_epsilon = config.layer_norm_epsilon
+    spec.validate()
+    spec.optimize()
+    return spec
+
+
+def _norm(spec: Any, weights: Any, name: str) -> None:
+    spec.gamma, spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def _linear(spec: Any, weights: Any, name: str) -> None:
+    spec.weight = np.ascontiguousarray(weights[f"{name}.weight"].T)  # [out, in]
+    spec.bias = weights[f"{name}.bias"]

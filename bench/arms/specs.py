@@ -1,0 +1,135 @@
+"""What the parent process knows of each arm without importing it, and how arms are labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CANDIDATE = "candidate"
+"""The arm of the model that `--candidate` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSpec:
+    """What the parent process knows of an arm without importing it.
+
+    Attributes:
+        adapter: `module:class`.
+        kv_cache: whether generation keeps keys and values, rather than computing them anew.
+        candidate: whether it runs the MAX model, whose speed counts only when it is verified.
+        engine: which engine that is, as `python -m verify --engines` names it; empty for the model
+            without a cache; `CANDIDATE` for the model that `--candidate` names.
+        dtype: of the weights.
+        kv_dtype: of the cache; empty where it is that of the weights.
+        coarse: the dtype that its results are judged by, where that is not `dtype`: `float16`, by
+            the error of PyTorch's own pass in float16; `bfloat16 weights`, by PyTorch in float32
+            with the weights rounded so.
+        packages: a peer's own, which are installed apart (`bench.peers`); none for other arms.
+        cpu_only: whether it runs on the CPU alone.
+    """
+
+    adapter: str
+    kv_cache: bool = True
+    candidate: bool = False
+    engine: str = ""
+    dtype: str = "float32"
+    kv_dtype: str = ""
+    coarse: str = ""
+    packages: tuple[str, ...] = ()
+    cpu_only: bool = False
+
+    @property
+    def judged_as(self) -> str:
+        """The dtype that its results are judged by."""
+        return self.coarse or self.dtype
+
+    @property
+    def peer(self) -> bool:
+        """Whether it runs in the peers' environment."""
+        return bool(self.packages)
+
+
+ARMS: dict[str, ArmSpec] = {
+    "max": ArmSpec("bench.arms.max_engine:MaxEngine", candidate=True, engine="auto"),
+    "max-bf16": ArmSpec(
+        "bench.arms.max_engine:MaxEngineBF16",
+        candidate=True,
+        engine="auto:bfloat16",
+        dtype="bfloat16",
+        kv_dtype="float32",
+        coarse="bfloat16 weights",
+    ),
+    "max-int8": ArmSpec(
+        "bench.arms.max_engine:MaxEngineInt8",
+        candidate=True,
+        engine="auto:int8",
+        dtype="int8",
+        kv_dtype="float32",
+        coarse="int8 weights",
+    ),
+    "max-stock": ArmSpec("bench.arms.max_engine:MaxStock", candidate=True, engine="stock"),
+    "max-readable": ArmSpec("bench.arms.max_readable:MaxReadable", kv_cache=False, candidate=True),
+    CANDIDATE: ArmSpec(
+        "bench.arms.candidate:OwnModel", kv_cache=False, candidate=True, engine=CANDIDATE
+    ),
+    "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
+    "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),
+    "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),
+    "onnxruntime": ArmSpec(
+        "bench.arms.onnxruntime:OnnxRuntime", packages=("onnxruntime",), cpu_only=True
+    ),
+    "openvino": ArmSpec("bench.arms.openvino:OpenVino", packages=("openvino",), cpu_only=True),
+    "ctranslate2": ArmSpec(
+        "bench.arms.ctranslate2:CTranslate2", packages=("ctranslate2",), cpu_only=True
+    ),
+    "llama.cpp": ArmSpec(
+        "bench.arms.llama_cpp:LlamaCpp",
+        coarse="float16",
+        packages=("llama_cpp", "gguf"),
+        cpu_only=True,
+    ),
+}
+
+DEFAULT_ARMS = ("max", "torch")
+
+PEER_ARMS = tuple(name for name, spec in ARMS.items() if spec.peer)
+
+BASELINE = "torch"
+"""The arm that ratios are taken to, where it takes part."""
+
+
+def spec_of(label: str) -> ArmSpec:
+    """The spec behind a label: an arm that runs twice is `torch` and `torch#2`."""
+    return ARMS[label.partition("#")[0]]
+
+
+def labels_of(names: Sequence[str]) -> list[str]:
+    """Tell the runners of one and the same arm apart: `torch, torch` is `torch, torch#2`."""
+    seen: dict[str, int] = {}
+    labels = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        labels.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return labels
+
+
+def baseline_of(labels: Sequence[str]) -> str:
+    """The label that ratios are taken to: PyTorch's, or the first."""
+    return BASELINE if BASELINE in labels else labels[0]
+
+
+def with_null(labels: Sequence[str]) -> list[str]:
+    """Add the baseline's second runner where no arm runs twice, so that every run has a null."""
+    names = [label.partition("#")[0] for label in labels]
+    if len(set(names)) < len(names):
+        return list(labels)
+    return labels_of([*names, baseline_of(labels)])
+
+
+def null_pair(labels: Sequence[str]) -> tuple[str, str]:
+    """The label that ran against itself, and itself."""
+    second = next(label for label in labels if "#" in label)
+    return second, second.partition("#")[0]

@@ -1,0 +1,1 @@
+"""One file for each word of `python -m bench`; `bench.cli` has the table."""

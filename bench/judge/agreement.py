@@ -1,0 +1,97 @@
+"""Do an arm's timed outputs agree with PyTorch's in float32, on the same inputs?
+
+This is a sanity bound for outputs that were timed; whether the model is the same, to the last
+rounding, is settled by `python -m verify`.
+
+    logits:  max |found - expected| <= allowed
+    tokens:  the reference's own logit of each chosen token is below its best by no more than
+             2 * allowed, on the tokens chosen so far
+
+In float32, `allowed` is 1e-4 of the largest logit. Seen on the tiny model: MAX and PyTorch in
+float32 differ by 1e-6 of it; scaling one weight matrix of the last block by 1.01 makes 5e-4, and
+what people get wrong (masks, biases, rows mixed up) far more. The bound lies between. A tie of two
+tokens may be decided either way, each side being wrong by the bound; hence the 2.
+
+In a coarser dtype, `allowed` is three times what PyTorch's own pass in that dtype is off by on the
+same inputs: the factor of `verify/judge/acceptance.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+RELATIVE_BOUND = 1e-4
+COARSE_FACTOR = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far an output is from the reference's.
+
+    Attributes:
+        agreed: whether `difference <= allowed`, and shapes and ids are right.
+        difference: in logits; None where the outputs could not be compared.
+        allowed: in logits.
+        message: what is wrong, empty where they agree.
+    """
+
+    agreed: bool
+    difference: float | None
+    allowed: float | None
+    message: str
+
+
+def compare_logits(found: Array, expected: Array, allowed: float) -> Agreement:
+    """Compare logits `[batch, sequence, vocab_size]`; `allowed` is the largest difference."""
+    if found.shape != expected.shape:
+        return _unlike(f"logits of shape {list(found.shape)}, expected {list(expected.shape)}")
+    if not np.isfinite(found).all():
+        return _unlike("logits that are not finite")
+    difference = float(np.abs(found.astype(np.float64) - expected).max())
+    return _judge(difference, allowed, "logits differ")
+
+
+def compare_tokens(tokens: Array, n_new: int, expected: Array, allowed: float) -> Agreement:
+    """Compare greedy tokens `[batch, n_new]` with logits `[batch, n_new, vocab_size]`.
+
+    Args:
+        tokens: what the arm generated.
+        n_new: how many tokens were asked for.
+        expected: the reference's logits at the places where each token was chosen, computed on the
+            prompt and these very tokens.
+        allowed: the largest difference of a logit.
+    """
+    if problem := tokens_problem(tokens, (len(expected), n_new), expected.shape[-1]):
+        return _unlike(problem)
+    chosen = np.take_along_axis(expected, tokens[..., None], axis=-1)[..., 0]
+    shortfall = float((expected.max(axis=-1) - chosen).max())
+    return _judge(shortfall, 2 * allowed, "a token was chosen whose logit is below the best")
+
+
+def tokens_problem(tokens: Array, shape: tuple[int, int], vocab_size: int) -> str:
+    """Why these cannot be generated tokens, or nothing."""
+    if tokens.shape != shape:
+        return f"{list(tokens.shape)} new tokens, expected {list(shape)}"
+    if not np.issubdtype(tokens.dtype, np.integer):
+        return f"new tokens of dtype {tokens.dtype}"
+    if tokens.min() < 0 or tokens.max() >= vocab_size:
+        return "new tokens outside the vocabulary"
+    return ""
+
+
+def _unlike(message: str) -> Agreement:
+    return Agreement(False, None, None, message)
+
+
+def _judge(difference: float, allowed: float, what: str) -> Agreement:
+    agreed = difference <= allowed  # accepts, so that NaN does not
+    message = "" if agreed else f"{what} by {difference:.2e}, {allowed:.2e} is allowed"
+    return Agreement(agreed, difference, allowed, message)

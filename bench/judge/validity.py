@@ -1,0 +1,121 @@
+"""Was this very model verified? A speed counts only for a model that is right.
+
+A verification is a finished run of `python -m verify` of impl's own model whose environment has the
+same weights, the same code of `impl/` and the same MAX, on the same device; for an engine, one that
+checked this very engine (`--engines`), else one in float32. For the model that `--candidate` names
+it is a run of this candidate, whose file was the same.
+Of all such runs the newest decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.saved.records import RECORDS, RecordsError, read_header, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from reports.saved.records import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What has to have been verified.
+
+    Attributes:
+        command: the verification that is asked for where there is none.
+        engine: as `python -m verify --engines` names it; empty for the model without a cache.
+        candidate: `impl`, or `FILE.py:NAME`, of which NAME counts.
+        candidate_sha256: of that file; empty for `impl`.
+    """
+
+    command: str
+    weights_sha256: str
+    impl_sha256: str
+    max_version: str | None
+    device: str
+    engine: str
+    candidate: str = "impl"
+    candidate_sha256: str = ""
+
+
+def why_unverified(subject: Subject, root: Path) -> str:
+    """The reason why the subject's speed does not count, or nothing if it passed.
+
+    Args:
+        subject: the model, code, device and dtype.
+        root: the folder that holds `runs/` and `latest/`.
+    """
+    finished = [run for run in _runs(root, subject) if run.end is not None]
+    matching = [run for run in finished if _covers(run, subject) and _same_code(run, subject)]
+    if not matching:
+        return f"{_nearest(finished, subject)}: run `{subject.command}` first"
+    newest = max(matching, key=lambda run: str(run.header.get("started_utc")))
+    verdict = (newest.end or {}).get("verdict")
+    if verdict == "PASS":
+        return ""
+    return f"verification {newest.header.get('run_id')} ended with {verdict}, not PASS"
+
+
+def _runs(root: Path, subject: Subject) -> Iterator[Run]:
+    """Every readable verification of these weights and this model, each once."""
+    folders = {path.parent.resolve() for path in root.glob(f"runs/*/{RECORDS}")}
+    folders |= {path.parent.resolve() for path in root.glob(f"latest/verify/{RECORDS}")}
+    for folder in folders:
+        try:
+            header = read_header(folder)
+            if header.get("kind") == "verify" and _same_model(header, subject):
+                yield read_run(folder)
+        except RecordsError:
+            continue  # a damaged run verifies nothing
+
+
+def _same_model(header: Mapping[str, Any], subject: Subject) -> bool:
+    environment = header.get("environment") or {}
+    return (
+        environment.get("weights_sha256") == subject.weights_sha256
+        and _name(environment.get("candidate", "impl")) == _name(subject.candidate)
+        and (environment.get("candidate_sha256") or "") == subject.candidate_sha256
+    )
+
+
+def _name(candidate: str) -> str:
+    """What is called in a candidate's file, wherever that lies."""
+    return candidate.rpartition(":")[2]
+
+
+def _same_code(run: Run, subject: Subject) -> bool:
+    environment = run.header["environment"]
+    return (
+        environment.get("impl_sha256") == subject.impl_sha256
+        and (environment.get("versions") or {}).get("max") == subject.max_version
+    )
+
+
+def _covers(run: Run, subject: Subject) -> bool:
+    """Whether the run judged this engine, on the weights as they are and the subject's device."""
+    end = run.end or {}
+    judged = [check for check in run.of("check") if check.get("verdict") != "SKIP"]
+    given = [check for check in judged if check.get("regime", "given") == "given"]
+    devices = end.get("devices") or [check.get("device") for check in given]
+    if subject.engine:
+        own = [check for check in given if check.get("mode") == "engine"]
+        names = {(check.get("details") or {}).get("engine") for check in own}
+        return subject.device in devices and subject.engine in names
+    dtypes = end.get("dtypes") or [check.get("dtype") for check in given]
+    return bool(given) and subject.device in devices and "float32" in dtypes
+
+
+def _nearest(finished: list[Run], subject: Subject) -> str:
+    """What comes closest to a verification, where there is none."""
+    if any(_covers(run, subject) for run in finished):
+        return "impl/ or MAX has changed since the model was verified"
+    if finished:
+        what = f"the engine {subject.engine}" if subject.engine else "the model"
+        return f"{what} was not verified with these weights on {subject.device}"
+    if subject.candidate != "impl":
+        return f"{subject.candidate}, as the file is now, was never verified with these weights"
+    return "these weights were never verified"

@@ -1,0 +1,1 @@
+"""From a command line (`options`, `from_options`) to what is measured (`plan`)."""

@@ -1,0 +1,196 @@
+"""The options of `python -m bench`; mistakes that need no checkpoint are found here."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from bench.arms.specs import ARMS, DEFAULT_ARMS, PEER_ARMS
+from bench.workload.work import ELEMENT_BYTES
+from reports.commands import Parser
+from reports.saved.environment import default_threads, usable_cpus
+
+DEVICES = r"cpu|all|gpu(:\d+)?"
+NUMBERS = "N,N"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|)")
+
+
+def make_parser(command: str = "run") -> Parser:
+    """The parser of `bench run`, or of another command that measures workloads."""
+    parser = Parser(
+        prog=f"python -m bench {command}",
+        description="Time a GPT-2 in MAX beside others: forward passes (pp) and generation (tg).",
+    )
+    add_subject(parser.add_argument_group("what is timed"))
+    _add_workloads(parser.add_argument_group("workloads"))
+    _add_arms(parser.add_argument_group("who runs"))
+    _add_method(parser.add_argument_group("how it is timed"))
+    _add_output(parser.add_argument_group("where results go"))
+    return parser
+
+
+def add_subject(group: argparse._ActionsContainer) -> None:
+    """The checkpoint and the device."""
+    add = group.add_argument
+    add(
+        "--model",
+        action="append",
+        help="tiny (default), random:PRESET[:REGIME], a folder, or a hub id such as "
+        "openai-community/gpt2; repeat it to measure several",
+    )
+    add("--revision", help="branch, tag or commit on the hub")
+    add(
+        "--device",
+        default=["all"],
+        type=_devices,
+        metavar="D,D",
+        help="cpu, gpu, gpu:N or all (default)",
+    )
+
+
+def _add_workloads(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("-p", type=_sizes, default=[32, 128], metavar=NUMBERS,
+        help="forward passes: tokens (32,128)")  # fmt: skip
+    add("-n", type=_sizes, default=[16], metavar=NUMBERS,
+        help="generation: decode steps (16)")  # fmt: skip
+    add("-d", type=_sizes, default=[32], metavar=NUMBERS,
+        help="generation: tokens of context before (32)")  # fmt: skip
+    add("-b", type=_counts, default=[1], metavar=NUMBERS, help="batch sizes (1)")
+    add(
+        "--logits",
+        choices=["all", "last"],
+        default="all",
+        help="positions whose logits a forward pass gives, in every arm (all)",
+    )
+
+
+def _add_arms(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    arms_option(group, list(DEFAULT_ARMS))
+    add("--candidate", metavar="FILE.py:NAME",
+        help="your own MAX GPT-2, as python -m verify takes it: the arm `candidate`")  # fmt: skip
+    add("--pairing", metavar="FILE.toml", help="its pairing file, which python -m verify writes")
+    add("--output", choices=["logits", "hidden"], default="logits",
+        help="what it returns (logits)")  # fmt: skip
+    add(
+        "--dtype",
+        type=_dtypes,
+        default=[],
+        metavar="T,T",
+        help="float32, bfloat16: each arm in each of these that it has (default: as named)",
+    )
+    add("-t", "--threads", type=_threads, default=[default_threads()], metavar=NUMBERS,
+        help="CPUs of every arm (default: the usable ones)")  # fmt: skip
+
+
+def arms_option(group: argparse._ActionsContainer, default: list[str]) -> None:
+    """Who runs."""
+    group.add_argument(
+        "--arms",
+        type=_arms,
+        default=default,
+        metavar="A,A",
+        help=f"who runs: {', '.join(ARMS)} (default: {','.join(default)}); peers: "
+        f"{','.join(PEER_ARMS)}; one named twice runs against itself",
+    )
+
+
+def blocks_option(group: argparse._ActionsContainer, default: int | None) -> None:
+    """How many turns each arm takes."""
+    group.add_argument(
+        "--blocks",
+        type=positive,
+        default=default,
+        metavar="N",
+        help="turns of each arm and workload, rounded up to an even number"
+        + (f" ({default})" if default else ", in place of a budget"),
+    )
+
+
+def _add_method(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--budget",
+        type=_duration,
+        default=60.0,
+        metavar="60s",
+        help="how long to measure each model, once all is compiled (default: 60s)",
+    )
+    blocks_option(group, None)
+    add("--seed", type=natural, default=0, help="draws token ids, turns and random weights (0)")
+    add("--cold", action="store_true", help="also compile once with empty caches, and record it")
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
+    add("--json", type=Path, metavar="PATH", help="write rows, effects and ceilings as JSON")
+    add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
+
+
+def natural(text: str) -> int:
+    """0, 1, 2, ..."""
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """1, 2, 3, ..."""
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _sizes(text: str) -> list[int]:
+    return list(dict.fromkeys(natural(part) for part in text.split(",")))
+
+
+def _counts(text: str) -> list[int]:
+    return list(dict.fromkeys(positive(part) for part in text.split(",")))
+
+
+def _threads(text: str) -> list[int]:
+    counts, usable = _counts(text), len(usable_cpus())
+    if (most := max(counts)) > usable:
+        raise argparse.ArgumentTypeError(f"{most} is more than the {usable} usable CPUs")
+    return counts
+
+
+def _arms(text: str) -> list[str]:
+    return _chosen(text, "arm", list(ARMS))
+
+
+def _dtypes(text: str) -> list[str]:
+    known = [name for name in ELEMENT_BYTES if any(s.dtype == name for s in ARMS.values())]
+    return list(dict.fromkeys(_chosen(text, "dtype", known)))
+
+
+def _chosen(text: str, what: str, known: list[str]) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(
+            f"unknown {what} {unknown[0]!r}; choose from {', '.join(known)}"
+        )
+    return names
+
+
+def _devices(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if not re.fullmatch(DEVICES, name)]:
+        raise argparse.ArgumentTypeError(
+            f"unknown device {unknown[0]!r}; choose cpu, gpu, gpu:N or all"
+        )
+    return names
+
+
+def _duration(text: str) -> float:
+    """`60s`, `1.5m` or `90`, in seconds."""
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * (60 if match[2] == "m" else 1) if match else 0.0
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 60s or 2m")
+    return seconds

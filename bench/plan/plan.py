@@ -1,0 +1,93 @@
+"""What a run measures, as the parent and every worker are told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.workload.workload import Workload
+    from impl.config import GPT2Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """The model that `--candidate` names.
+
+    Attributes:
+        candidate: `FILE.py:NAME` or `package.module:NAME`.
+        sha256: of that file.
+        pairing: the pairing file; empty for none.
+        output: `logits` or `hidden`.
+    """
+
+    candidate: str
+    sha256: str
+    pairing: str = ""
+    output: str = "logits"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options of `python -m verify` and of a worker that say the same."""
+        pairing = ["--pairing", self.pairing] if self.pairing else []
+        output = ["--output", self.output] if self.output != "logits" else []
+        return ["--candidate", self.candidate, *pairing, *output]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure of one checkpoint.
+
+    Attributes:
+        model: the checkpoint, as `reference.load.load` takes it.
+        revision: on the hub.
+        config: its sizes.
+        weights_sha256: what every worker must have loaded.
+        devices: each with every arm.
+        arms: labels (`bench.arms.specs.labels_of`), the null's second runner included.
+        workloads: what to time.
+        threads: CPUs of every worker; each number is a competition of its own.
+        budget_s: how long to measure, all competitions together; without `blocks`.
+        blocks: turns of each arm, of each workload; None measures as long as the budget lasts.
+        seed: draws token ids, the order of turns, resamples, and the weights of `random:`.
+        cold: start each arm that compiles once with empty caches before.
+        named: what the arm `candidate` runs; None where it takes no part.
+    """
+
+    model: str
+    revision: str | None
+    config: GPT2Config
+    weights_sha256: str
+    devices: Sequence[str]
+    arms: Sequence[str]
+    workloads: Sequence[Workload]
+    threads: Sequence[int]
+    budget_s: float
+    blocks: int | None
+    seed: int
+    cold: bool = False
+    named: Named | None = None
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Device and threads of each competition. Threads are the CPU's: one number for a GPU."""
+        most = max(self.threads)
+        return [
+            (device, threads)
+            for device in self.devices
+            for threads in self.threads
+            if device == "cpu" or threads == most
+        ]
+
+    def worker_arguments(self, role: str, device: str, threads: int) -> list[str]:
+        """What a worker of this run is started with."""
+        workloads = json.dumps([workload.as_dict() for workload in self.workloads])
+        revision = ["--revision", self.revision] if self.revision else []
+        return [
+            role, "--model", self.model, *revision, "--device", device, "--seed", str(self.seed),
+            "--threads", str(threads), "--workloads", workloads,
+            *(self.named.arguments if self.named else []),
+        ]  # fmt: skip

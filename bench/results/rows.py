@@ -1,0 +1,235 @@
+"""From what was seen of the arms to the rows of a run.
+
+A row is VALID, INVALID, ERROR or SKIP. Only a VALID row has a speed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from bench.arms.specs import spec_of
+from bench.judge.statistics import effective_count, median_time, percentile, turns
+from bench.results.roofline import Utilisation, utilisation
+from bench.workload.work import work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.arms.specs import ArmSpec
+    from bench.match.contestant import Contestant
+    from bench.match.group import Group
+    from bench.workload.work import Work
+    from bench.workload.workload import Workload
+
+PERCENTILES = 90, 95, 99
+
+
+def make_rows(group: Group, unverified: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
+    """One row for each workload and contestant of a group.
+
+    Args:
+        group: after it was measured.
+        unverified: by device and engine, why that MAX model is not verified; empty if it is.
+    """
+    return [
+        make_row(contestant, workload, group, unverified)
+        for workload in group.plan.workloads
+        for contestant in group.contestants
+    ]
+
+
+def skip_row(arm: str, device: str, reason: str) -> dict[str, Any]:
+    """The row of what cannot be measured on this machine."""
+    return {
+        "record": "row", "workload": None, "arm": arm, "device": device, "dtype": "float32",
+        "status": "SKIP", "verified": False, "invalid_reasons": [reason],
+    }  # fmt: skip
+
+
+def make_row(
+    contestant: Contestant,
+    workload: Workload,
+    group: Group,
+    unverified: Mapping[tuple[str, str], str],
+) -> dict[str, Any]:
+    """The row of one contestant and workload."""
+    samples = contestant.samples.get(workload.name, [])
+    status, reasons = _status(contestant, workload, unverified)
+    used = Utilisation()
+    if status == "VALID":
+        used = _utilisation(contestant, workload, group)
+        if used.problem:
+            status, reasons, used = "INVALID", [used.problem], Utilisation()
+    valid = status == "VALID"
+    kv_cache = spec_of(contestant.label).kv_cache if workload.n_gen else None
+    return {
+        "record": "row",
+        **contestant.place(workload),
+        "batch": workload.batch,
+        "n_prompt": workload.n_prompt,
+        "n_gen": workload.n_gen,
+        "n_depth": workload.n_depth,
+        "logits_policy": workload.logits_policy,
+        "kv_cache": kv_cache,
+        "judged_as": spec_of(contestant.label).judged_as,
+        "runtime": contestant.facts.get("runtime"),
+        "kernel_path": contestant.facts.get("kernel_path"),
+        "status": status,
+        **(speed(samples, workload) if valid else dict.fromkeys(speed([], workload))),
+        **_counts(samples),
+        **(latencies(samples, workload) if valid else dict.fromkeys(latencies([], workload))),
+        **_work(contestant, workload, group),
+        **used.as_dict(),
+        **_memory(contestant, workload),
+        **_phases(contestant, workload),
+        "verified": valid,
+        "invalid_reasons": reasons,
+    }
+
+
+def pressure_pct(contestants: Sequence[Contestant]) -> float | None:
+    """Share of the timed turns in which some task of the machine waited for a CPU, in percent.
+
+    None where the kernel does not count it, or nothing was timed.
+    """
+    waited_us, timed_s = 0, 0.0
+    for sample in (s for c in contestants for group in c.samples.values() for s in group):
+        if sample["call"] == 0:  # counted once for all calls of a turn
+            if sample["psi_us"] is None:
+                return None
+            waited_us += sample["psi_us"]
+            timed_s += sample["wall_s"]
+    return 100 * waited_us / 1e6 / timed_s if timed_s else None
+
+
+def _status(
+    contestant: Contestant, workload: Workload, unverified: Mapping[tuple[str, str], str]
+) -> tuple[str, list[str]]:
+    """The status of a row, and every reason why it is not VALID."""
+    if contestant.skipped:
+        return "SKIP", [contestant.skipped]
+    if contestant.error:
+        return "ERROR", [contestant.error]
+    reasons = []
+    spec = spec_of(contestant.label)
+    if spec.candidate and (reason := unverified.get((contestant.device, spec.engine))):
+        reasons.append(reason)
+    if message := contestant.disagreements.get(workload.name):
+        reasons.append(f"outputs disagree with PyTorch float32: {message}")
+    elif not contestant.judged.get(workload.name):
+        reasons.append("nothing was measured")
+    return ("INVALID" if reasons else "VALID"), reasons
+
+
+def speed(samples: Sequence[Mapping[str, Any]], workload: Workload) -> dict[str, float | None]:
+    """Median time and tokens a second, of all blocks and of the clean ones."""
+    found = median_time(turns(samples))
+    clean = median_time(turns(samples, clean_only=True))
+    return {
+        "median_s": found.value if found else None,
+        "ci_lo_s": found.low if found else None,
+        "ci_hi_s": found.high if found else None,
+        "median_clean_s": clean.value if clean else None,
+        "ci_lo_clean_s": clean.low if clean else None,
+        "ci_hi_clean_s": clean.high if clean else None,
+        "tok_s": workload.tokens / found.value if found else None,
+    }
+
+
+def latencies(samples: Sequence[Mapping[str, Any]], workload: Workload) -> dict[str, float | None]:
+    """Time to first token, per token, between tokens, and from end to end, in milliseconds."""
+    times_ms = [sample["time_ns"] / 1e6 for sample in samples]
+    first_ms = [sample["ttft_ns"] / 1e6 for sample in samples if "ttft_ns" in sample]
+    steps_ms = [step / 1e6 for sample in samples for step in sample.get("steps_ns", [])]
+    e2e_ms = (
+        [time + first for time, first in zip(times_ms, first_ms, strict=True)]
+        if workload.n_gen
+        else times_ms
+    )
+    ttft_ms, decode_ms = percentile(first_ms, 50), percentile(times_ms, 50)
+    ttft_ms = ttft_ms if workload.n_gen else None
+    return {
+        "ttft_ms": ttft_ms,
+        "tpot_ms": decode_ms / workload.n_gen if workload.n_gen and decode_ms else None,
+        **_tails("itl_ms", steps_ms),
+        **_tails("e2e_ms", e2e_ms),
+        "prefill_tok_s": _rate(
+            workload.batch * workload.prompt_length, ttft_ms if workload.n_gen else decode_ms
+        ),
+        "decode_tok_s": _rate(workload.tokens, decode_ms) if workload.n_gen else None,
+    }
+
+
+def _tails(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    """The median and the percentiles that there are enough samples for."""
+    tails = {f"{name}_p{percent}": percentile(values, percent) for percent in PERCENTILES}
+    return {name: percentile(values, 50), **tails, f"{name}_n": len(values)}
+
+
+def _rate(tokens: int, milliseconds: float | None) -> float | None:
+    return 1e3 * tokens / milliseconds if milliseconds else None
+
+
+def _counts(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How many blocks, quads and calls there were, and how much the blocks tell."""
+    found, clean = turns(samples), turns(samples, clean_only=True)
+    in_order = list(itertools.chain.from_iterable(found[quad] for quad in sorted(found)))
+    return {
+        "blocks": len(in_order),
+        "blocks_clean": sum(map(len, clean.values())),
+        "quads": len(found),
+        "samples": len(samples),
+        "n_eff": effective_count(in_order),
+    }
+
+
+def _work(contestant: Contestant, workload: Workload, group: Group) -> dict[str, float]:
+    spec = spec_of(contestant.label)
+    needed = _needed(spec, contestant, workload, group)
+    return {
+        "flops": needed.flops,
+        "flops_executed": needed.flops_executed,
+        "bytes": needed.bytes,
+        "passes": needed.passes,
+    }
+
+
+def _needed(spec: ArmSpec, contestant: Contestant, workload: Workload, group: Group) -> Work:
+    return work(
+        group.plan.config, workload, spec.dtype,
+        kv_cache=spec.kv_cache, kv_dtype=spec.kv_dtype,
+        weight_bits=contestant.facts.get("weight_bits"),
+    )  # fmt: skip
+
+
+def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Utilisation:
+    found = median_time(turns(contestant.samples.get(workload.name, [])))
+    if found is None or group.ceilings is None:
+        return Utilisation()
+    spec = spec_of(contestant.label)
+    needed = _needed(spec, contestant, workload, group)
+    arithmetic = group.ceilings.arithmetic(spec.dtype)
+    bandwidth = group.ceilings.bandwidth(spec.dtype)
+    return utilisation(needed, found.value, arithmetic, bandwidth)
+
+
+def _memory(contestant: Contestant, workload: Workload) -> dict[str, Any]:
+    return {
+        "peak_rss_mib": contestant.peak_rss_mib.get(workload.name),
+        "peak_device_mib": contestant.peak_device_mib.get(workload.name),
+        "kv_bytes": contestant.kv_bytes.get(workload.name),
+        "weight_bytes": contestant.facts.get("weight_bytes"),
+        "weight_bits": contestant.facts.get("weight_bits"),
+    }
+
+
+def _phases(contestant: Contestant, workload: Workload) -> dict[str, Any]:
+    return {
+        "import_s": contestant.phases.get("import_s"),
+        "load_s": contestant.phases.get("load_s"),
+        "compile_s": contestant.phases.get("compile_s"),
+        "compile_cache": contestant.facts.get("cache"),
+        "first_call_s": contestant.first_call_s.get(workload.name),
+        "host_copy_s": contestant.host_copy_s.get(workload.name),
+    }

@@ -1,0 +1,1 @@
+"""What the terminal shows: `tables` when a run ends, `live` while it goes on."""

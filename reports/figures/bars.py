@@ -1,0 +1,99 @@
+"""Figures as bars: memory and phases by arm, and the time of each place beside its error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.figures.speed import Record, arms_of, not_cpu, positive, series
+from reports.tables.numbers import figure, scientific, seconds, short_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reports.saved.records import Run
+
+LAYERS_AID = (
+    "Bars are the median time of each place alone; beside them its error to float64 and the "
+    "largest error that passes. What is fast because it computes less shows here."
+)
+
+MEMORY_AID = "The most memory that the process held in each phase (resident, with its libraries)."
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a table: its length from 0 to 1, its words, its colour."""
+
+    share: float
+    text: str
+    css: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarRow:
+    """A row of bars, and further cells."""
+
+    name: str
+    bars: list[Bar]
+    cells: list[str]
+
+
+def memory(run: Run) -> list[BarRow]:
+    """Peak resident memory of each phase and workload, a bar for each arm."""
+    arms = arms_of(run)
+    records = [r for r in run.of("memory") if positive(r.get("peak_rss_mib"))]
+    return _bar_rows(
+        records,
+        arms,
+        lambda r: str(r.get("workload") or r.get("phase") or ""),
+        lambda r: figure(r.get("peak_rss_mib")),
+        lambda value: f"{value:,.0f} MiB",
+    )
+
+
+def phases(run: Run) -> list[BarRow]:
+    """How long what happens once takes, a bar for each arm."""
+    arms = arms_of(run)
+    records = [r for r in run.of("phase") if positive(r.get("seconds"))]
+    names = [
+        " ".join(str(part) for part in (r.get("phase"), r.get("workload"), r.get("cache")) if part)
+        for r in records
+    ]
+    by_id = {id(r): name for r, name in zip(records, names, strict=True)}
+    return _bar_rows(
+        records, arms, lambda r: by_id[id(r)], lambda r: figure(r.get("seconds")), seconds
+    )
+
+
+def _bar_rows(
+    records: Sequence[Record], arms: Sequence[str], name_of: Any, value_of: Any, text_of: Any
+) -> list[BarRow]:
+    largest = max((value_of(r) or 0.0 for r in records), default=0.0) or 1.0
+    rows: dict[str, list[Bar]] = {}
+    for record in records:
+        value = value_of(record)
+        bar = Bar(
+            round(value / largest, 4), text_of(value), series(arms, record.get("arm")),
+            " ".join(filter(None, (str(record.get("arm") or ""), not_cpu(record)))),
+        )  # fmt: skip
+        rows.setdefault(name_of(record), []).append(bar)
+    return [BarRow(name, bars, []) for name, bars in rows.items()]
+
+
+def layers(run: Run) -> list[BarRow]:
+    """Time of each place, a bar for each arm, beside its error and what is allowed."""
+    arms = arms_of(run)
+    records = [r for r in run.of("layer") if positive(r.get("median_s"))]
+    rows = _bar_rows(
+        records, arms, lambda r: short_tap(r.get("tap")), lambda r: figure(r.get("median_s")),
+        seconds,
+    )  # fmt: skip
+    errors: dict[str, list[str]] = {}
+    for record in records:
+        cell = f"{record.get('arm')}: {scientific(record.get('max_error'))} of "
+        cell += scientific(record.get("allowed"))
+        if figure(record.get("max_error")) is not None:
+            errors.setdefault(short_tap(record.get("tap")), []).append(cell)
+    return [BarRow(row.name, row.bars, errors.get(row.name, [])) for row in rows]

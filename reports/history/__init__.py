@@ -1,0 +1,7 @@
+"""Several runs beside each other.
+
+entries  all runs of a folder, and which of their figures can be compared
+trends   lines, maps of places, and steps
+index    the page over all runs
+compare  two runs
+"""

@@ -1,0 +1,8 @@
+"""Everything that is made from a run's records.
+
+render   page, tables, JUnit XML, summary: all of it, written beside the records
+junit    JUnit XML, for CI systems
+summary  a short Markdown summary, for a CI job's page or a pull request
+listing  one table, for the terminal or for other programs
+publish  tables and figures small enough to be committed
+"""

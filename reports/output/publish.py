@@ -1,0 +1,139 @@
+"""`python -m reports publish RUN ...`: a run's tables and figures, small enough to be committed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reports.figures import parity, roofline, scaling, speed
+from reports.figures.model_map import computing_taps
+from reports.output.summary import summary
+from reports.pages.rendering import TEMPLATES, render_template
+from reports.saved.files import write
+from reports.saved.records import RecordsError, read_run
+from reports.tables.frames import checks_frame, frame_of, layers_frame, modes_frame
+from reports.tables.tidy import NAMES, table_of, write_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from reports.figures.chart import Chart
+    from reports.saved.records import Run
+
+PUBLISHED = "published"
+INDEX = "README.md"
+
+BENCH_TABLES = ("row", "effect", "null", "ceiling", "layer", "memory", "phase", "scaling")
+"""Kinds of record that are published; samples are left out, because they are large."""
+
+_TWO_COLOURS = re.compile(r"(--[\w-]+):\s*light-dark\((#\w+), (#\w+)\)")
+
+
+def publish(folders: Sequence[Path], root: Path) -> list[Path]:
+    """Write each run's tables and figures below `root/published`, and an index over all of them.
+
+    What was published under the same name before is replaced.
+
+    Raises:
+        RecordsError: if a run cannot be read or has no end, or a file cannot be written.
+    """
+    files = [path for folder in folders for path in _publish(read_run(folder), root / PUBLISHED)]
+    return [*files, _write_index(root / PUBLISHED)]
+
+
+def _publish(run: Run, root: Path) -> list[Path]:
+    if run.end is None:
+        raise RecordsError(f"{run.folder} was interrupted: only a whole run is published")
+    target = root / name_of(run)
+    target.mkdir(parents=True, exist_ok=True)
+    for old in target.iterdir():
+        if old.suffix in (".csv", ".svg", ".md"):
+            old.unlink()
+    verify = run.kind == "verify"
+    tables = _verify_tables(run) if verify else _bench_tables(run)
+    charts = list(_verify_charts(run) if verify else _bench_charts(run))
+    files = [write(target / f"{name}.svg", svg(chart)) for name, chart in charts]
+    for name, frame in tables:
+        path = target / f"{name}.csv"
+        with path.open("wb") as file:
+            write_csv(table_of(frame), file)
+        files.append(path)
+    return [*files, write(target / INDEX, _page(run, charts))]
+
+
+def name_of(run: Run) -> str:
+    """The folder of a run: its kind, model, and candidate if that is not `impl`."""
+    environment = run.environment
+    candidate = str(environment.get("candidate") or "impl")
+    parts = [run.kind, str(environment.get("model") or "model")]
+    parts += [] if candidate == "impl" else [candidate.rpartition("/")[2]]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-")
+
+
+def _verify_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
+    checks = checks_frame(run)
+    yield "layers", layers_frame(checks, (run.end or {}).get("order") or ())
+    yield "kinds", modes_frame(checks)
+    faults = frame_of(run, "fault")
+    if len(faults):
+        yield "faults", faults
+
+
+def _bench_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
+    for kind in BENCH_TABLES:
+        frame = frame_of(run, kind)
+        if len(frame):
+            yield NAMES[kind], frame
+
+
+def _verify_charts(run: Run) -> Iterator[tuple[str, Chart]]:
+    checks = checks_frame(run)
+    known = set(computing_taps(checks))
+    layers = layers_frame(checks, (run.end or {}).get("order") or ())
+    taps = list(dict.fromkeys(tap for tap in layers["tap"] if tap in known))
+    for name, make in (("errors", parity.errors_by_place), ("growth", parity.growth)):
+        variants = make(checks, taps)
+        if variants:
+            yield name, variants[0].figure
+
+
+def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
+    ratios = speed.ratios(run)
+    if ratios:
+        yield "ratios", ratios
+    for name, variants in (
+        ("roofline", roofline.rooflines(run)),
+        ("scaling", scaling.scalings(run)),
+    ):
+        if variants:
+            yield name, variants[0].figure
+
+
+def _page(run: Run, charts: Sequence[tuple[str, Chart]]) -> str:
+    figures = [f"### {chart.title}\n\n{chart.aid}\n\n![{chart.title}]({name}.svg)\n"
+               for name, chart in charts]  # fmt: skip
+    text, _, tables = summary(run).partition("<details>")
+    text = re.sub(r"^## ", "# ", text)
+    return "\n".join([text, *figures, f"<details>{tables}" if tables else ""]).rstrip() + "\n"
+
+
+def svg(chart: Chart) -> str:
+    """A chart as a file of its own, in the colours of whoever looks at it."""
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    pairs = _TWO_COLOURS.findall(style)
+    light = " ".join(f"{name}: {one};" for name, one, _ in pairs)
+    dark = " ".join(f"{name}: {other};" for name, _, other in pairs)
+    rules = [line.removeprefix("svg ") for line in style.splitlines() if line.startswith("svg ")]
+    rules = [rule.replace(" svg ", " ").replace(", svg ", ", ") for rule in rules]
+    return render_template("figure.svg", chart=chart, light=light, dark=dark, rules=rules)
+
+
+def _write_index(root: Path) -> Path:
+    lines = ["# Published runs\n", "Made by `python -m reports publish RUN ...`.\n"]
+    for page in sorted(root.glob(f"*/{INDEX}")):
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"- [{page.parent.name}]({page.parent.name}/{INDEX}): {title}")
+    return write(root / INDEX, "\n".join(lines) + "\n")

@@ -1,0 +1,102 @@
+"""Everything that is made from a run's records, written beside them: page, tables, JUnit XML."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from reports.output.junit import junit
+from reports.output.summary import summary
+from reports.pages.bench_page import bench_page
+from reports.pages.rendering import MISFITS
+from reports.pages.verify_page import verify_page
+from reports.saved.files import JUNIT, PAGE, append, write
+from reports.saved.records import RecordsError, Run, read_run
+from reports.tables.frames import (
+    checks_frame,
+    effects_frame,
+    frame_of,
+    layers_frame,
+    modes_frame,
+    rows_frame,
+)
+from reports.tables.markdown import bench_markdown, verify_markdown
+from reports.tables.tidy import NAMES, kinds_of, write_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+T = TypeVar("T")
+
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""Set by GitHub Actions to the file that a step's summary is appended to."""
+
+
+def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
+    """Make everything again from a run's saved records, and return the files.
+
+    Args:
+        folder: of the run.
+        extra_summary: a file to which a Markdown summary is appended, beside the one that
+            `$GITHUB_STEP_SUMMARY` names.
+
+    Raises:
+        RecordsError: if the records cannot be read, or the files cannot be written.
+    """
+    run = read_run(folder)
+    renderer = {"verify": _render_verify, "bench": _render_bench}.get(run.kind)
+    if renderer is None:
+        raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
+    files = _guarded(lambda: renderer(run), run)
+    named = os.environ.get(STEP_SUMMARY)
+    targets = [path for path in (extra_summary, Path(named) if named else None) if path]
+    if targets:
+        text = _guarded(lambda: summary(run), run)
+        for path in dict.fromkeys(targets):
+            append(path, text)
+    return files
+
+
+def _guarded(make: Callable[[], T], run: Run) -> T:
+    """Say which run has records that do not fit, rather than where the code tripped over them."""
+    try:
+        return make()
+    except RecordsError:
+        raise
+    except MISFITS as error:
+        raise RecordsError(
+            f"{run.folder} has records that do not fit format {run.header['schema_version']}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _render_verify(run: Run) -> list[Path]:
+    checks = checks_frame(run)
+    layers = layers_frame(checks, (run.end or {}).get("order") or ())
+    text = verify_markdown(run, checks, layers, modes_frame(checks))
+    files = [write(run.folder / "checks.md", text), *_tables(run, {"check": checks})]
+    files.append(write(run.folder / JUNIT, junit(run, checks)))
+    return [write(run.folder / PAGE, verify_page(run, checks, layers)), *files]
+
+
+def _render_bench(run: Run) -> list[Path]:
+    rows, effects = rows_frame(run), effects_frame(run)
+    files = [write(run.folder / "bench.md", bench_markdown(run, rows, effects))]
+    files += _tables(run, {"row": rows, "effect": effects})
+    files.append(write(run.folder / JUNIT, junit(run)))
+    return [write(run.folder / PAGE, bench_page(run)), *files]
+
+
+def _tables(run: Run, frames: dict[str, pd.DataFrame]) -> list[Path]:
+    """One table for each kind of record; the run's own kind always has one, if only a header."""
+    kinds = dict.fromkeys([next(iter(frames)), *kinds_of(run)])
+    return [
+        path
+        for kind in kinds
+        for path in write_tables(
+            run.folder, NAMES[kind], frames[kind] if kind in frames else frame_of(run, kind)
+        )
+    ]

@@ -1,0 +1,8 @@
+"""One self-contained HTML page for each run.
+
+rendering    templates filled: what every page has
+headline     what a run says in a few lines
+verify_page  the page of a verification
+bench_page   the page of a benchmark
+templates/   HTML, SVG, style and script
+"""

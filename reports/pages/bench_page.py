@@ -1,0 +1,170 @@
+"""The page of a benchmark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from reports.figures import bars, course, roofline, scaling, speed
+from reports.pages.headline import Fact, Headline, interval, run_facts, run_warnings
+from reports.pages.rendering import render_page
+from reports.tables.numbers import figure, ratio, short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reports.saved.records import Run
+
+MOST_FIGURES = 6
+"""Ratios on the first screen; the figure below it has them all."""
+
+WORDS = {"FASTER": "faster on", "SLOWER": "slower on", "SAME": "as fast on"}
+
+ROW_COLUMNS = (
+    ("tokens/s", "tok_s", "short"), ("median", "median_s", "seconds"),
+    ("TTFT, ms", "ttft_ms", "short"), ("ITL, ms", "itl_ms", "short"),
+    ("peak RSS, MiB", "peak_rss_mib", "short"), ("roofline, %", "roofline_pct", "short"),
+    ("MFU", "mfu", "percent"), ("MBU", "mbu", "percent"),
+)  # fmt: skip
+"""Heading, key and format of the figures in the table of rows."""
+
+
+class Lenient(dict[str, Any]):
+    """A record that has None for a key that it has not, as the schema says."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+def bench_page(run: Run) -> str:
+    """The page of a benchmark, from its records."""
+    rows = run.of("row")
+    context: dict[str, Any] = {
+        "head": bench_headline(run),
+        "rows": [Lenient(row) for row in rows],
+        "columns": [c for c in ROW_COLUMNS if any(figure(r.get(c[1])) is not None for r in rows)],
+        "ratios": speed.ratios(run),
+        "rooflines": roofline.rooflines(run),
+        "courses": course.courses(run),
+        "scalings": scaling.scalings(run),
+        "fits": [Lenient(fit) for fit in run.of("scaling")],
+        "memory": bars.memory(run),
+        "phases": bars.phases(run),
+        "layers": bars.layers(run),
+        "ceilings": [Lenient(one) for one in run.of("ceiling")],
+        "aids": {"memory": bars.MEMORY_AID, "layers": bars.LAYERS_AID},
+    }
+    tabs = [("speed", "Speed"), ("course", "Samples"), ("layers", "Layers"), ("scaling", "Scaling"),
+            ("memory", "Memory and phases"), ("run", "This run")]  # fmt: skip
+    shown = {
+        "speed": rows or context["ceilings"],
+        "course": context["courses"],
+        "layers": context["layers"],
+        "scaling": context["scalings"] or context["fits"],
+        "memory": context["memory"] or context["phases"],
+        "run": True,
+    }
+    context["tabs"] = [(name, text) for name, text in tabs if shown[name]]
+    return render_page("bench.html", run, context)
+
+
+def bench_headline(run: Run) -> Headline:
+    """The headline of a benchmark."""
+    verdict, title, lead = _verdict(run)
+    skipped = {
+        Fact(_row_name(row), _reasons(row)): None
+        for row in run.of("row")
+        if row.get("status") == "SKIP"
+    }
+    pressure = figure((run.end or {}).get("cpu_pressure_pct"))
+    warnings = run_warnings(run)
+    if pressure is not None and pressure >= 5:
+        warnings.append(f"During {pressure:.0f}% of the timed turns some task waited for a CPU.")
+    facts = [fact for fact in run_facts(run) if fact.name != "candidate"]
+    return Headline(
+        verdict=verdict,
+        title=title,
+        lead=lead,
+        figures=_figures(run),
+        facts=facts,
+        skipped=list(skipped),
+        warnings=warnings,
+    )
+
+
+def _verdict(run: Run) -> tuple[str, str, str]:
+    rows = run.of("row")
+    if not rows:
+        layers = len({record.get("tap") for record in run.of("layer")})
+        if layers:
+            return "MEASURED", "Time by layer", f"{layers} places of the model were timed alone."
+        if told := (run.end or {}).get("told"):
+            return "MEASURED", "How often this machine misleads", ". ".join(map(str, told)) + "."
+        text = f"No rows were recorded ({len(run.of('sample'))} samples were)."
+        return "EMPTY", "Nothing to show", text
+    statuses = Counter(str(row.get("status")) for row in rows)
+    if set(statuses) == {"SKIP"}:
+        return "SKIPPED", "Nothing was measured", "Everything was skipped; the reasons are below."
+    if run.end is None:
+        return "INCOMPLETE", "Not finished", _counted(statuses)
+    if statuses["ERROR"] or statuses["INVALID"]:
+        return "PARTLY", "Not everything counts", f"{_counted(statuses)} {_first_reason(run)}"
+    return "MEASURED", _title(run), _counted(statuses)
+
+
+def _title(run: Run) -> str:
+    """Who is faster, and on how many workloads, where one pair of arms was compared."""
+    effects = [e for e in run.of("effect") if "#" not in str(e.get("arm"))]
+    pairs = {(str(e.get("arm")), str(e.get("versus"))) for e in effects}
+    if len(pairs) != 1:
+        return "Measured"
+    ((arm, versus),) = pairs
+    verdicts = Counter(str(e.get("verdict")) for e in effects)
+    found = [
+        f"{words} {verdicts[verdict]} of {len(effects)} workloads"
+        for verdict, words in WORDS.items()
+        if verdicts[verdict]
+    ]
+    return f"{arm} against {versus}: {', '.join(found) or 'no difference could be told'}"
+
+
+def _counted(statuses: Mapping[str, int]) -> str:
+    parts = [f"{count} {status}" for status, count in statuses.items()]
+    return f"Rows: {', '.join(parts)}. Only VALID rows have a speed."
+
+
+def _first_reason(run: Run) -> str:
+    for row in run.of("row"):
+        if row.get("status") in ("ERROR", "INVALID"):
+            return f"{_row_name(row)}: {_reasons(row)}"
+    return ""
+
+
+def _figures(run: Run) -> list[Fact]:
+    """Ratios with their intervals; without any, the speeds."""
+    facts = [
+        Fact(
+            f"{effect.get('workload')}: time of {effect.get('arm')} over {effect.get('versus')}",
+            ratio(effect.get("ratio")),
+            f"95%: {interval(effect.get('ci_lo'), effect.get('ci_hi'))}"
+            f"{', ' + str(effect['verdict']) if effect.get('verdict') else ''}",
+        )
+        for effect in run.of("effect")
+        if figure(effect.get("ratio")) is not None
+    ]
+    if not facts:
+        facts = [
+            Fact(f"tokens/s: {_row_name(row)}", short(row["tok_s"]))
+            for row in run.of("row")
+            if figure(row.get("tok_s")) is not None
+        ]
+    return facts[:MOST_FIGURES]
+
+
+def _row_name(row: Mapping[str, Any]) -> str:
+    return " ".join(str(row[key]) for key in ("workload", "arm", "device") if row.get(key))
+
+
+def _reasons(row: Mapping[str, Any]) -> str:
+    reasons = row.get("invalid_reasons")
+    return "; ".join(map(str, reasons)) if isinstance(reasons, list) else str(reasons or "")

@@ -1,0 +1,141 @@
+"""The page of a verification, made from its saved records and arrays alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from reports.figures import inside, logits, parity, tensors
+from reports.figures.fault_matrix import fault_matrix
+from reports.figures.model_map import computing_taps, place_map
+from reports.pages.headline import verify_headline
+from reports.pages.rendering import MISFITS, render_page
+from reports.saved.artefacts import FILE, Artefacts, read_artefacts
+from reports.tables import numbers
+from reports.tables.frames import gravest_first, worst
+from reports.tables.kinds import MODES, SEEN, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from reports.saved.records import Run
+
+MOST_ROWS = 1000
+"""Checks that a page lists: the gravest first. The tables beside it hold all of them."""
+
+
+def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:
+    """The page of a verification.
+
+    Args:
+        run: its records.
+        checks: as `checks_frame` returns them.
+        layers: as `layers_frame` makes them from those.
+    """
+    divergence = (run.end or {}).get("first_divergence") or {}
+    known = set(computing_taps(checks))
+    taps = [tap for tap in layers["tap"] if tap in known]
+    first = str(divergence.get("tap") or "") or None
+    context = {
+        "head": verify_headline(run, checks),
+        "map": place_map(layers, known, first),
+        "pointed_layer": _layer(first),
+        "failing": bool((layers["verdict"] == "FAIL").any()),
+        **_parity(run, checks, list(dict.fromkeys(taps)), divergence),
+        **_checks(checks),
+        "matrix": fault_matrix(run),
+    }
+    tabs = [("parity", "Parity"), ("inside", "Inside the model"), ("power", "Planted faults")]
+    tabs += [("checks", "All checks"), ("run", "This run")]
+    shown = {
+        "parity": len(checks),
+        "inside": context["insides"],
+        "power": context["matrix"],
+        "checks": len(checks),
+        "run": True,
+    }
+    context["tabs"] = [(name, text) for name, text in tabs if shown[name]]
+    return render_page("verify.html", run, context)
+
+
+def _layer(tap: str | None) -> int | None:
+    parts = (tap or "").removesuffix(":input").split(".")
+    numbers_in = [int(part) for part in parts if part.isdecimal()]
+    return numbers_in[0] if numbers_in else None
+
+
+def _parity(
+    run: Run, checks: pd.DataFrame, taps: list[str], divergence: Mapping[str, Any]
+) -> dict[str, Any]:
+    artefacts = read_artefacts(run.folder)
+    try:
+        drawn = _from_artefacts(artefacts, divergence)
+    except MISFITS as error:
+        kind = f"{type(error).__name__}: {error}"
+        artefacts = Artefacts(problem=f"{FILE} has arrays that do not fit ({kind}).")
+        drawn = _from_artefacts(artefacts, divergence)
+    return {
+        **drawn,
+        "errors": parity.errors_by_place(checks, taps),
+        "growth": parity.growth(checks, taps),
+        "artefacts_problem": artefacts.problem,
+        "attention_aid": inside.ATTENTION_AID,
+        "steps_aid": inside.STEPS_AID,
+        "coverage": coverage_line((run.end or {}).get("coverage") or {}),
+    }
+
+
+def _from_artefacts(artefacts: Artefacts, divergence: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that are made from saved arrays."""
+    return {
+        "window": tensors.window(artefacts, divergence),
+        "tokens": tensors.token_heat(artefacts, divergence),
+        "kl": logits.divergences(artefacts),
+        "leads": logits.leads(artefacts),
+        "insides": inside.insides(artefacts),
+    }
+
+
+def _checks(checks: pd.DataFrame) -> dict[str, Any]:
+    """The table of single checks, and the one by kind."""
+    listed = gravest_first(checks).head(MOST_ROWS)
+    rows = listed.to_dict("records")
+    for row in rows:
+        used = numbers.figure(row["used"])
+        row["used_value"] = "" if used is None or math.isnan(used) else used
+    total, shown = len(checks), len(rows)
+    note = "The gravest come first, then those nearest to what is allowed."
+    if shown < total:
+        note += f" {shown:,} of {total:,} are listed; checks.csv and checks.parquet hold all."
+    return {
+        "check_rows": rows,
+        "check_modes": list(dict.fromkeys(map(str, listed["mode"]))),
+        "check_verdicts": list(dict.fromkeys(map(str, listed["verdict"]))),
+        "checks_note": note,
+        "kinds": [_kind(mode, group) for mode, group in checks.groupby("mode", sort=False)],
+    }
+
+
+def _kind(mode: Any, group: pd.DataFrame) -> dict[str, Any]:
+    gravest = worst(group)
+    records = group[list(SEEN)].to_dict("records")
+    return {
+        "name": MODES.get(str(mode), str(mode)),
+        "passed": int((group["verdict"] == "PASS").sum()),
+        "of": len(group),
+        "used": numbers.percent(gravest["used"]),
+        "verdict": gravest["verdict"],
+        "seen": seen(str(mode), records, gravest.to_dict()),
+    }
+
+
+def coverage_line(coverage: Mapping[str, Any]) -> str:
+    """How many of the reference's places were compared, in a sentence."""
+    if not coverage:
+        return ""
+    excused = coverage.get("excused") or []
+    reasons = dict.fromkeys(str(one.get("reason")) for one in excused)
+    line = f"Coverage: {coverage.get('compared')} of {coverage.get('expected')} places compared"
+    return f"{line}; {len(excused)} excused: {'; '.join(reasons)}." if excused else f"{line}."

@@ -1,0 +1,68 @@
+"""Names of what is made from records, and writing it: a file whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from reports.saved.records import RecordsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+PAGE, JUNIT = "report.html", "junit.xml"
+
+
+@contextmanager
+def whole(path: Path, option: str = "") -> Iterator[Path]:
+    """Where to write what shall appear under a name only when it is complete.
+
+    Args:
+        path: the file's name.
+        option: that named it, for the sentence.
+
+    Yields:
+        Another name in the same folder, which takes the file's place at the end.
+
+    Raises:
+        RecordsError: if it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        what = f"{option}: {path}" if option else str(path)
+        raise RecordsError(f"{what} cannot be written: {error.strerror or error}") from error
+
+
+def write(path: Path, text: str, option: str = "") -> Path:
+    """Write all of a text file or nothing, and return its path; errors as `whole` raises them."""
+    with whole(path, option) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write what `--json` asked for; NaN and infinity are not JSON.
+
+    Raises:
+        RecordsError: if the file cannot be written.
+        ValueError: for a figure that is not finite.
+    """
+    write(path, json.dumps(values, indent=1, allow_nan=False) + "\n", "--json")
+
+
+def append(path: Path, text: str) -> None:
+    """Append to a file.
+
+    Raises:
+        RecordsError: if it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be written: {error.strerror}") from error

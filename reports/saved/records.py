@@ -1,0 +1,300 @@
+"""The records of a run: one JSON object a line, appended while the run goes on.
+
+The first line describes the run, the last one its end; a run that was interrupted has no end, and
+everything that it had finished is readable. Only the standard library is used.
+
+Figures that do not exist (no samples, nothing measured) are `null`. Figures that were measured and
+are not finite are the strings "nan", "inf" and "-inf", because JSON has no numbers for them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import TextIO
+
+Kind = Literal["verify", "bench"]
+
+# History of the format:
+# 1  first form: `run`, then `check` (verify) or `phase`, `sample`, `agreement`, `row`, `effect`
+#    (bench), then `end`.
+# 2  bench: `null`, `ceiling`, `memory`, `layer`, `scaling`; verdicts, latencies, clean blocks.
+# SCHEMA.md beside this file documents the records, and what each version changed.
+SCHEMA_VERSION = 2
+
+RECORDS = "records.jsonl"
+ROOT = Path(__file__).parents[1]
+"""Where `runs/` and `latest/` lie."""
+
+
+class RecordsError(ValueError):
+    """Records that cannot be written or read, told in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The records of one run.
+
+    Attributes:
+        folder: where they lie.
+        header: the first record: `run_id`, `kind`, `command`, `started_utc`, `environment`.
+        records: everything between the header and the end, in the order of writing.
+        end: the last record, or None where the run was interrupted.
+        damaged: lines that could not be read: 1 where the last line was cut off, else 0.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    records: tuple[dict[str, Any], ...]
+    end: dict[str, Any] | None
+    damaged: int
+
+    @property
+    def kind(self) -> str:
+        """`verify` or `bench`."""
+        return str(self.header.get("kind"))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What it ran on, as `reports.saved.environment.collect` describes it; empty if unknown."""
+        found = self.header.get("environment")
+        return found if isinstance(found, dict) else {}
+
+    def of(self, record: str) -> list[dict[str, Any]]:
+        """The records of one kind."""
+        return [values for values in self.records if values.get("record") == record]
+
+
+class RunWriter:
+    """Writes the records of one run; a context manager.
+
+    Args:
+        kind: what runs.
+        command: how it was started.
+        environment: as `reports.saved.environment.collect` returns it.
+        out: the run's folder; None makes a new one in `root/runs`.
+        root: holds `runs/`, and `latest/` with a link to the newest run of each kind.
+
+    Raises:
+        RecordsError: on entering, if the folder cannot be written or already holds records.
+    """
+
+    folder: Path
+    run_id: str
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        command: Sequence[str],
+        environment: Mapping[str, Any],
+        out: Path | None = None,
+        root: Path = ROOT,
+    ) -> None:
+        self.kind = kind
+        self._command, self._environment = list(command), environment
+        self._out, self._root = out, root
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        """Make the folder and write the header."""
+        started = datetime.now(UTC)
+        self.folder = self._make_folder(f"{started:%Y%m%dT%H%M%SZ}-{self.kind}")
+        self.run_id = self.folder.name
+        path = self.folder / RECORDS
+        try:
+            self._file = path.open("x", encoding="utf-8")
+        except FileExistsError:
+            raise RecordsError(f"{self.folder} already holds the records of a run") from None
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
+        self.write(
+            {
+                "record": "run",
+                "schema_version": SCHEMA_VERSION,
+                "run_id": self.run_id,
+                "kind": self.kind,
+                "command": self._command,
+                "started_utc": _stamp(started),
+                "environment": self._environment,
+            }
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file; let `latest/<kind>` point to a run in `root`, interrupted or not."""
+        if self._file is not None:
+            with suppress(OSError):  # every record was flushed; a full disk was told then
+                self._file.close()
+            self._file = None
+        if self._out is not None:
+            return
+        try:
+            _replace_link(self._root / "latest" / self.kind, self.folder)
+        except OSError as problem:
+            warnings.warn(f"latest/{self.kind} was not updated: {problem}", stacklevel=2)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one record and hand it to the operating system."""
+        if self._file is None:
+            raise RecordsError("records can only be written inside `with`")
+        line = json.dumps(_strict(record), allow_nan=False, ensure_ascii=False)
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:  # a full disk; what was written before can be read
+            raise RecordsError(
+                f"{self.folder / RECORDS} cannot be written: {error.strerror}"
+            ) from error
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the end record; a run without one was interrupted."""
+        self.write({"record": "end", **summary, "finished_utc": _stamp(datetime.now(UTC))})
+
+    def _make_folder(self, run_id: str) -> Path:
+        if self._out is not None:
+            return _mkdir(self._out, exist_ok=True)
+        runs = _mkdir(self._root / "runs", exist_ok=True)
+        for name in itertools.chain([run_id], (f"{run_id}-{n}" for n in itertools.count(2))):
+            try:
+                return _mkdir(runs / name, exist_ok=False)
+            except FileExistsError:
+                continue
+        raise AssertionError("itertools.count ended")
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's records; a last line that was cut off is left out and counted.
+
+    Raises:
+        RecordsError: if there are no records, a line is damaged, or a newer version wrote them.
+    """
+    path = folder / RECORDS
+    try:
+        lines = path.read_bytes().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordsError(f"{folder} holds no {RECORDS}") from None
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from error
+    records, damaged = _parse_lines(path, lines)
+    if not records:
+        raise RecordsError(f"{path} is empty")
+    header, *rest = records
+    _check_header(path, header)
+    end = rest.pop() if rest and rest[-1]["record"] == "end" else None
+    return Run(folder, header, tuple(rest), end, damaged)
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Read a run's first record alone.
+
+    Raises:
+        RecordsError: as `read_run`.
+    """
+    path = folder / RECORDS
+    try:
+        with path.open("rb") as file:
+            header = _parse(path, 1, file.readline())
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from error
+    _check_header(path, header)
+    return header
+
+
+def _parse_lines(path: Path, lines: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_parse(path, number, line))
+        except RecordsError:
+            if number < len(lines) or number == 1:
+                raise
+            return records, 1
+    return records, 0
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:  # JSONDecodeError and UnicodeDecodeError
+        raise RecordsError(f"line {number} of {path} is damaged") from None
+    if not isinstance(record, dict) or not isinstance(record.get("record"), str):
+        raise RecordsError(f"line {number} of {path} is no record")
+    return record
+
+
+def _check_header(path: Path, header: Mapping[str, Any]) -> None:
+    version = header.get("schema_version")
+    if header["record"] != "run" or not isinstance(version, int):
+        raise RecordsError(f"{path} does not begin with the description of a run")
+    if version > SCHEMA_VERSION:
+        raise RecordsError(
+            f"{path} has format {version}, but this version reads {SCHEMA_VERSION} at most"
+        )
+
+
+def _mkdir(folder: Path, *, exist_ok: bool) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        raise RecordsError(f"{folder} is a file, not a folder") from None
+    except OSError as error:
+        raise RecordsError(f"folder {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _replace_link(link: Path, folder: Path) -> None:
+    """Let `link` point to `folder` without a moment in which there is no link."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    target = folder.resolve()
+    root = link.parent.parent.resolve()
+    if target.is_relative_to(root):  # relative, so that the repository can be moved
+        target = Path(os.path.relpath(target, link.parent.resolve()))
+    new = link.with_name(f".{link.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    try:
+        new.replace(link)
+    except OSError:
+        new.unlink()
+        raise
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _strict(value: Any) -> Any:
+    """`value` as strict JSON: see the module's docstring for what is not finite."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return _strict(value.tolist())
+    raise TypeError(f"{type(value).__name__} cannot be recorded")

@@ -1,0 +1,191 @@
+"""Records as pandas frames.
+
+Columns that a record has not are left empty: records of older versions and of other kinds do no
+harm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.tables.markdown import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reports.saved.records import Run
+
+    Row = Mapping[Any, Any]
+
+CHECK_COLUMNS = (
+    "case", "model", "regime", "batch", "length", "seed", "device", "dtype", "mode", "tap", "layer",
+    "shape", "max_abs", "rms", "relative", "ulp", "cosine", "torch_max_abs", "torch_rms",
+    "envelope_max", "envelope_rms", "ratio", "used", "verdict", "message", "details",
+)  # fmt: skip
+ROW_COLUMNS = (
+    "model", "workload", "arm", "device", "dtype", "threads", "batch", "n_prompt", "n_gen",
+    "n_depth", "logits_policy", "kv_cache", "judged_as", "runtime", "kernel_path", "status",
+    "median_s", "ci_lo_s", "ci_hi_s", "median_clean_s", "ci_lo_clean_s", "ci_hi_clean_s",
+    "tok_s", "blocks", "blocks_clean", "quads", "samples", "n_eff", "ttft_ms", "tpot_ms",
+    "itl_ms", "itl_ms_p90", "itl_ms_p95", "itl_ms_p99", "itl_ms_n", "e2e_ms", "e2e_ms_p90",
+    "e2e_ms_p95", "e2e_ms_p99", "e2e_ms_n", "prefill_tok_s", "decode_tok_s", "flops",
+    "flops_executed", "bytes", "passes", "mfu", "hfu", "mbu", "roofline_pct", "bound",
+    "peak_rss_mib", "peak_device_mib", "kv_bytes", "weight_bytes", "weight_bits",
+    "import_s", "load_s", "compile_s", "compile_cache", "first_call_s", "host_copy_s", "verified",
+    "invalid_reasons",
+)  # fmt: skip
+EFFECT_COLUMNS = (
+    "model", "workload", "device", "dtype", "threads", "arm", "versus", "ratio", "ci_lo", "ci_hi",
+    "ratio_clean", "ci_lo_clean", "ci_hi_clean", "quads", "quads_clean", "margin", "verdict",
+    "blocks_needed",
+)  # fmt: skip
+SAMPLE_COLUMNS = (
+    "model", "workload", "arm", "device", "dtype", "threads", "quad", "block", "position", "call",
+    "start_ns", "time_ns", "ttft_ns", "clean", "psi_us", "switches", "steal_us", "wall_s",
+    "others_cpu_s",
+)  # fmt: skip
+
+_SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}
+_UNKNOWN_SEVERITY = 3
+_BY_TAP = ("isolated", "free")
+"""The modes of checks that belong to a place in the model."""
+
+
+def checks_frame(run: Run) -> pd.DataFrame:
+    """One row for each check of a verification."""
+    return _frame(run.of("check"), CHECK_COLUMNS)
+
+
+def rows_frame(run: Run) -> pd.DataFrame:
+    """One row for each arm and workload of a benchmark."""
+    return _frame(run.of("row"), ROW_COLUMNS)
+
+
+def effects_frame(run: Run) -> pd.DataFrame:
+    """One row for each pair of arms and workload of a benchmark."""
+    return _frame(run.of("effect"), EFFECT_COLUMNS)
+
+
+def samples_frame(run: Run) -> pd.DataFrame:
+    """One row for each timing of a benchmark."""
+    return _frame(run.of("sample"), SAMPLE_COLUMNS)
+
+
+def frame_of(run: Run, kind: str) -> pd.DataFrame:
+    """One row for each record of a kind, with the columns that the records have."""
+    return _frame(run.of(kind), ())
+
+
+def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
+    """One row for each tap and device, the worst of all cases.
+
+    Args:
+        checks: as `checks_frame` returns them.
+        order: taps in the order of execution; others follow in the order of their first check.
+
+    Returns:
+        `tap`, `device`, `case`, `shape`, `error` and `pytorch` (rms, of the worst isolated case),
+        `used` (share of the allowed error, isolated), `used_free` (running free), `verdict` (the
+        gravest of all), `verdict_alone`, `verdict_free`.
+    """
+    taps = checks[checks["mode"].isin(_BY_TAP)]
+    alone = _worst_by_place(taps[taps["mode"] == "isolated"])
+    free = _worst_by_place(taps[taps["mode"] == "free"])
+    every = _worst_by_place(taps)
+    found = dict.fromkeys(map(_place, taps[["tap", "device"]].to_dict("records")))
+    rows = [_layer(alone.get(key), free.get(key), every[key]) for key in found]
+    place = {tap: index for index, tap in enumerate(order)}
+    rows.sort(key=lambda row: place.get(row["tap"], len(place)))
+    columns = (
+        "tap", "device", "case", "shape", "error", "pytorch", "used", "used_free", "verdict",
+        "verdict_alone", "verdict_free",
+    )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def modes_frame(checks: pd.DataFrame) -> pd.DataFrame:
+    """One row for each kind of check: how many there are, how many passed, and the gravest."""
+    rows = []
+    for mode, group in checks.groupby("mode", sort=False, dropna=False):
+        gravest = worst(group)
+        rows.append(
+            {
+                "check": mode,
+                "passed": int((group["verdict"] == "PASS").sum()),
+                "of": len(group),
+                "used": _used(gravest),
+                "verdict": gravest["verdict"],
+                "message": gravest["message"],
+            }
+        )
+    return pd.DataFrame(rows, columns=["check", "passed", "of", "used", "verdict", "message"])
+
+
+def _layer(alone: Row | None, free: Row | None, every: Row) -> dict[str, Any]:
+    """One row of the table by layer, from the worst checks of a place."""
+    shown = alone or free or every
+    return {
+        "tap": shown["tap"],
+        "device": shown["device"],
+        "case": shown["case"],
+        "shape": shown["shape"],
+        "error": shown["rms"],
+        "pytorch": shown["torch_rms"],
+        "used": _used(alone) if alone else None,
+        "used_free": _used(free) if free else None,
+        "verdict": every["verdict"],
+        "verdict_alone": alone["verdict"] if alone else None,
+        "verdict_free": free["verdict"] if free else None,
+    }
+
+
+def _worst_by_place(checks: pd.DataFrame) -> dict[tuple[Any, Any], Row]:
+    return {_place(row): row for row in worst_of(checks, ["tap", "device"]).to_dict("records")}
+
+
+def _place(row: Row) -> tuple[Any, Any]:
+    """Tap and device; a missing device is None, because NaN is not equal to itself."""
+    return row["tap"], None if missing(row["device"]) else row["device"]
+
+
+def worst_of(checks: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The worst check of each group, one row for each, the gravest group first."""
+    return gravest_first(checks).drop_duplicates(keys)
+
+
+def worst(group: pd.DataFrame) -> pd.Series[Any]:
+    """The row with the gravest verdict, then with the largest share of the allowed error."""
+    severity = group["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY)
+    gravest = group[severity == severity.max()]
+    used = gravest["used"].map(_sortable)
+    return gravest.iloc[int(used.to_numpy().argmax())]
+
+
+def gravest_first(checks: pd.DataFrame) -> pd.DataFrame:
+    """The checks by verdict, then by their share of the allowed error, largest first."""
+    severity = checks["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY).astype(float)
+    keys = pd.DataFrame({"severity": severity, "used": checks["used"].map(_sortable).astype(float)})
+    order = keys.sort_values(["severity", "used"], ascending=False, kind="stable").index
+    return checks.loc[order]
+
+
+def _sortable(used: Any) -> float:
+    """NaN was measured, and is worse than any number; nothing measured is better than any."""
+    if missing(used):
+        return -1.0
+    value = float(used)
+    return float("inf") if value != value else value
+
+
+def _used(row: Row | pd.Series[Any]) -> Any:
+    return None if missing(row["used"]) else row["used"]
+
+
+def _frame(records: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """A frame with the known columns first, and whatever else the records hold behind them."""
+    known = {"record": None} | dict.fromkeys(columns)
+    others = [key for record in records for key in record if key not in known]
+    frame = pd.DataFrame(records, columns=[*columns, *dict.fromkeys(others)], dtype=object)
+    return frame.where(frame.notna(), None)  # else a key that a record has not would read "nan"

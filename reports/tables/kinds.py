@@ -1,0 +1,140 @@
+"""The kinds of check, as people read them: a name for each, and what was seen in a sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from reports.tables.numbers import figure, multiple, short_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MODES = {
+    "device": "device",
+    "parameters": "weights as loaded",
+    "oracle": "float64 x 2",
+    "coverage": "coverage",
+    "isolated": "each stage alone",
+    "matched": "matched filters",
+    "precision": "precision",
+    "free": "running free",
+    "plain": "graph that ships",
+    "observer": "effect of tapping",
+    "logits": "logits",
+    "perplexity": "perplexity",
+    "greedy": "greedy tokens",
+    "control": "spoilt results",
+    "power": "planted faults",
+    "max-power": "faults in MAX",
+    "metamorphic": "invariances",
+    "engine": "KV-cached engine",
+    "engine-quality": "rounded weights",
+    "engine-power": "faults of a cache",
+}
+"""What each kind of check is called in tables."""
+
+
+SEEN = ("case", "tap", "verdict", "message", "details", "ratio", "max_abs", "relative")
+"""The keys of a check that `seen` looks at."""
+
+
+def seen(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, Any]) -> str:
+    """One telling figure for each kind of check, or what went wrong.
+
+    Args:
+        mode: the kind.
+        checks: all records of this kind.
+        gravest: the one with the gravest verdict, then the largest share of the allowed error.
+    """
+    if gravest.get("message"):
+        where = " ".join(filter(None, (short_tap(gravest.get("tap")), str(gravest["case"]))))
+        return f"{where}: {gravest['message']}"
+    return _figures(mode, checks, gravest)
+
+
+def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, Any]) -> str:
+    details = gravest.get("details") or {}
+    try:
+        match mode:
+            case "precision":
+                return _precision_seen(details)
+            case "observer":
+                changes = [_worst_of(check.get("max_abs")) for check in checks]
+                return f"largest change of a logit: {max(changes):.1e}"
+            case "oracle":
+                return f"NumPy and Hugging Face differ by {gravest['relative']:.1e} at most"
+            case "parameters":
+                return f"{details['parameters']} parameters, read back bit for bit"
+            case "logits":
+                return logits_seen(checks)
+            case "perplexity":
+                return (
+                    f"{details['perplexity']:.6f}; oracle {details['oracle_perplexity']:.6f}, "
+                    f"PyTorch {details['torch_perplexity']:.6f}"
+                )
+            case "greedy":
+                equal = details["rows"] - details["parted"]
+                each = f"{details['new_tokens']} tokens each"
+                return f"{equal} of {details['rows']} continuations equal, {each}"
+            case "metamorphic":
+                return "causal, and independent of batch, row, length and history; edges refused"
+            case "control":
+                return f"{len(checks)} times a result was spoilt, and rejected at every place"
+            case "matched":
+                found = [check["details"] for check in checks if check.get("details")]
+                nearest = max(found, key=lambda one: figure(one["share"]) or 0.0)
+                return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
+            case "power" | "max-power" | "engine-power":
+                return _power_seen(checks)
+            case "engine":
+                ways = {check["details"]["way"] for check in checks}
+                return f"{details['path']}: {', '.join(sorted(ways))} = the whole sequence"
+            case "engine-quality":
+                return logits_seen(checks)
+            case "isolated" | "free" | "plain":
+                ratios = [value for check in checks if (value := figure(check.get("ratio")))]
+                return f"error over PyTorch's: {max(ratios):.2f} at most" if ratios else ""
+    except (KeyError, TypeError, ValueError):  # a record of another version
+        return ""
+    return ""
+
+
+def _precision_seen(details: Mapping[str, Any]) -> str:
+    """Bits that are right: in the median place, and in the worst."""
+    where = f"{short_tap(details['least_at'])}, {details['least_case']}"
+    return (
+        f"{details['class']}: {details['median_bits']:.1f} bits right in the median, "
+        f"{details['least_bits']:.1f} at least ({where}; PyTorch {details['torch_bits_there']:.1f})"
+    )
+
+
+def logits_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
+    """The largest divergence, and how many first choices differ; empty without figures."""
+    details = [one for check in checks if isinstance(one := check.get("details"), dict)]
+    details = [one for one in details if "kl_max" in one]
+    if not details:
+        return ""
+    kl = max(_worst_of(one["kl_max"]) for one in details)
+    flips = sum(one.get("top1_flips") or 0 for one in details)
+    positions = sum(one.get("positions") or 0 for one in details)
+    return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
+
+
+def _worst_of(value: Any) -> float:
+    """A figure to take the largest of: what is not a number is worse than any."""
+    number = figure(value)
+    return 0.0 if number is None else math.inf if math.isnan(number) else number
+
+
+def _power_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
+    """The weakest margin, and how many faults could not be shown."""
+    judged = [check for check in checks if check["verdict"] != "SKIP"]
+    weakest = min(judged, key=_margin, default=checks[0])
+    skipped = len(checks) - len(judged)
+    rest = f"; {skipped} not applicable" if skipped else ""
+    return f"weakest margin {multiple(_margin(weakest))} ({weakest['case']}){rest}"
+
+
+def _margin(check: Mapping[Any, Any]) -> float:
+    return figure((check.get("details") or {}).get("margin")) or 0.0

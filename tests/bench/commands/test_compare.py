@@ -1,0 +1,94 @@
+"""Two runs are compared by what changed beside their baselines, and only if they are alike."""
+
+import pytest
+
+from bench.commands.compare import main
+from bench.results.effects import make_effects, make_nulls
+from bench.results.rows import make_rows
+from reports.commands import UsageError
+from reports.saved.records import RunWriter
+from tests.bench.helpers import contestant, group
+
+ENVIRONMENT = {
+    "cpu": "A", "usable_cpus": 2, "threads": [2], "weights_sha256": "w",
+    "versions": {"torch": "2.13.0", "max": "26.7.0"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Save a run in which MAX takes `milliseconds`, on a machine that is slower by `machine`."""
+
+    def save(name, milliseconds, *, machine=1.0, environment=ENVIRONMENT, **fields):
+        arms = [
+            contestant("max", milliseconds * machine, quads=12, jitter=0.02, **fields),
+            contestant("torch", 10.0 * machine, quads=12, jitter=0.01),
+            contestant("torch#2", 10.0 * machine, quads=12, jitter=0.02),
+        ]
+        made = group(*arms)
+        rows = make_rows(made, {})
+        nulls = make_nulls(made, rows)
+        with RunWriter("bench", command=[], environment=environment, out=tmp_path / name) as writer:
+            for arm in arms:
+                for sample in arm.samples["pp8 b2"]:
+                    writer.write({**arm.place(made.plan.workloads[0]), **sample})
+            for record in (*rows, *nulls, *make_effects(made, rows, nulls)):
+                writer.write(record)
+            writer.finish({})
+        return str(tmp_path / name)
+
+    return save
+
+
+def test_a_slower_arm_is_a_regression(run, capsys):
+    assert main([run("a", 5.0), run("b", 6.0)]) == 1
+    text = capsys.readouterr().out
+    assert "SLOWER" in text
+    assert "1.200" in text
+
+
+def test_a_faster_arm_is_none(run, capsys):
+    assert main([run("a", 6.0), run("b", 5.0)]) == 0
+    assert "FASTER" in capsys.readouterr().out
+
+
+def test_a_slower_machine_is_no_regression(run, capsys):
+    assert main([run("a", 5.0), run("b", 5.0, machine=1.5)]) == 0
+    assert "SLOWER" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cpu": "B"}, "cpu is 'A' and 'B'; `--despite machine`"),
+        ({"threads": [1]}, "--despite threads"),
+        ({"weights_sha256": "v"}, "--despite weights"),
+        ({"versions": {"torch": "2.12.0"}}, "version of torch.*--despite versions"),
+    ],
+)
+def test_unlike_environments_are_refused_with_the_reason(run, change, said):
+    pair = [run("a", 5.0), run("b", 5.0, environment=ENVIRONMENT | change)]
+    with pytest.raises(UsageError, match=said):
+        main(pair)
+
+
+def test_a_difference_can_be_permitted(run):
+    pair = [run("a", 5.0), run("b", 5.0, environment=ENVIRONMENT | {"cpu": "B"})]
+    assert main([*pair, "--despite", "machine"]) == 0
+
+
+def test_another_commit_is_what_is_compared(run):
+    pair = [run("a", 5.0), run("b", 5.0, environment=ENVIRONMENT | {"commit": "other"})]
+    assert main(pair) == 0
+
+
+def test_runs_with_nothing_in_common_are_told(run):
+    with pytest.raises(UsageError, match="in common"):
+        main([run("a", 5.0), run("b", 5.0, error="killed")])
+
+
+def test_a_verification_is_no_benchmark(run, tmp_path):
+    with RunWriter("verify", command=[], environment={}, out=tmp_path / "v"):
+        pass
+    with pytest.raises(UsageError, match="no benchmark"):
+        main([run("a", 5.0), str(tmp_path / "v")])

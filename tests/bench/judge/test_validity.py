@@ -1,0 +1,167 @@
+"""A speed counts only for the very model, code, device and dtype that were verified."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.judge.validity import Subject, why_unverified
+from reports.saved.records import RECORDS, RunWriter
+
+SUBJECT = Subject(
+    command="python -m verify --model tiny",
+    weights_sha256="w",
+    impl_sha256="i",
+    max_version="26.7.0",
+    device="cpu",
+    engine="",
+)
+ENVIRONMENT = {
+    "weights_sha256": "w", "impl_sha256": "i", "versions": {"max": "26.7.0"}, "candidate": "impl",
+}  # fmt: skip
+CHECK = {
+    "record": "check", "verdict": "PASS", "device": "cpu", "dtype": "float32", "regime": "given",
+}  # fmt: skip
+
+
+def verified(root, *, environment=None, checks=(CHECK,), end=None, finish=True, **options):
+    summary = {"verdict": "PASS", "devices": ["cpu"], "dtypes": ["float32"]} if end is None else end
+    whole = ENVIRONMENT | (environment or {})
+    with RunWriter("verify", command=[], environment=whole, root=root, **options) as writer:
+        for check in checks:
+            writer.write(check)
+        if finish:
+            writer.finish(summary)
+    return writer.folder
+
+
+def test_a_verified_model_counts(tmp_path):
+    verified(tmp_path)
+    assert why_unverified(SUBJECT, tmp_path) == ""
+
+
+def test_without_any_verification_the_reason_says_what_to_run(tmp_path):
+    reason = why_unverified(SUBJECT, tmp_path)
+    assert reason == "these weights were never verified: run `python -m verify --model tiny` first"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"weights_sha256": "x"}, "never verified"),
+        ({"impl_sha256": "x"}, "has changed"),
+        ({"max_version": "27.0.0"}, "has changed"),
+        ({"device": "gpu"}, "the model was not verified with these weights on gpu"),
+        ({"engine": "auto"}, "the engine auto was not verified"),
+    ],
+)
+def test_another_subject_does_not_count(tmp_path, change, reason):
+    verified(tmp_path)
+    assert reason in why_unverified(replace(SUBJECT, **change), tmp_path)
+
+
+@pytest.mark.parametrize("verdict", ["FAIL", "ERROR", "UNDERPOWERED", None])
+def test_only_pass_counts(tmp_path, verdict):
+    folder = verified(tmp_path, end={"verdict": verdict, "devices": ["cpu"], "dtypes": ["float32"]})
+    assert why_unverified(SUBJECT, tmp_path) == (
+        f"verification {folder.name} ended with {verdict}, not PASS"
+    )
+
+
+def test_a_verification_of_another_candidate_says_nothing_of_impl(tmp_path):
+    verified(tmp_path, environment={"candidate": "mine.py:Model"})
+    assert "never verified" in why_unverified(SUBJECT, tmp_path)
+
+
+OWN = {"candidate": "mine.py:Model", "candidate_sha256": "c"}
+
+
+def test_a_candidate_counts_where_this_very_file_was_verified(tmp_path):
+    subject = replace(SUBJECT, candidate="folder/mine.py:Model", candidate_sha256="c")
+    assert "was never verified" in why_unverified(subject, tmp_path)
+    verified(tmp_path)  # impl's own model says nothing of it
+    assert "was never verified" in why_unverified(subject, tmp_path)
+    verified(tmp_path, environment=OWN)
+    assert why_unverified(subject, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"candidate_sha256": "d"}, "as the file is now, was never verified"),
+        ({"candidate": "mine.py:Other"}, "mine.py:Other, as the file is now, was never verified"),
+        ({"weights_sha256": "x"}, "was never verified with these weights"),
+        ({"max_version": "27.0.0"}, "has changed"),
+        ({"device": "gpu"}, "not verified with these weights on gpu"),
+    ],
+)
+def test_another_candidate_file_weights_max_or_device_does_not_count(tmp_path, change, reason):
+    verified(tmp_path, environment=OWN)
+    assert reason in why_unverified(replace(SUBJECT, **OWN | change), tmp_path)
+
+
+def test_a_candidate_that_was_verified_before_files_were_hashed_does_not_count(tmp_path):
+    verified(tmp_path, environment={"candidate": "mine.py:Model"})
+    assert "was never verified" in why_unverified(replace(SUBJECT, **OWN), tmp_path)
+
+
+def test_a_candidate_in_bfloat16_alone_does_not_count(tmp_path):
+    end = {"verdict": "PASS", "devices": ["cpu"], "dtypes": ["bfloat16"]}
+    verified(tmp_path, environment=OWN, end=end)
+    assert "was not verified" in why_unverified(replace(SUBJECT, **OWN), tmp_path)
+
+
+def test_an_interrupted_verification_does_not_count(tmp_path):
+    verified(tmp_path, finish=False)
+    assert "never verified" in why_unverified(SUBJECT, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "checks", [(), ({**CHECK, "verdict": "SKIP"},), ({**CHECK, "regime": "stress"},)]
+)
+def test_a_verification_that_judged_other_weights_or_nothing_does_not_count(tmp_path, checks):
+    verified(tmp_path, checks=checks)
+    assert "the model was not verified" in why_unverified(SUBJECT, tmp_path)
+
+
+def test_device_and_dtype_are_taken_from_the_checks_where_the_end_has_none(tmp_path):
+    verified(tmp_path, end={"verdict": "PASS"})
+    assert why_unverified(SUBJECT, tmp_path) == ""
+    assert why_unverified(replace(SUBJECT, device="gpu"), tmp_path) != ""
+
+
+def test_the_newest_of_several_decides(tmp_path):
+    first = verified(tmp_path, out=tmp_path / "runs" / "z")
+    records = first / RECORDS
+    text = records.read_text().replace('"started_utc": "2', '"started_utc": "1')
+    records.write_text(text)
+    verified(tmp_path, end={"verdict": "FAIL", "devices": ["cpu"], "dtypes": ["float32"]})
+    assert "ended with FAIL" in why_unverified(SUBJECT, tmp_path)
+
+
+def test_a_run_in_a_folder_of_ones_own_is_not_looked_for(tmp_path):
+    verified(tmp_path / "root", out=tmp_path / "elsewhere")
+    assert "never verified" in why_unverified(SUBJECT, tmp_path / "root")
+
+
+def test_damaged_runs_and_other_kinds_are_passed_over(tmp_path):
+    (tmp_path / "runs" / "damaged").mkdir(parents=True)
+    (tmp_path / "runs" / "damaged" / RECORDS).write_text("{")
+    with RunWriter("bench", command=[], environment=ENVIRONMENT, root=tmp_path) as writer:
+        writer.write(CHECK)
+        writer.finish({"verdict": "PASS"})
+    assert "never verified" in why_unverified(SUBJECT, tmp_path)
+
+
+ENGINE = CHECK | {"mode": "engine", "details": {"engine": "auto:bfloat16"}}
+
+
+def test_an_engine_counts_where_it_was_checked_itself(tmp_path):
+    verified(tmp_path, checks=(CHECK, ENGINE))
+    assert why_unverified(replace(SUBJECT, engine="auto:bfloat16"), tmp_path) == ""
+    for other in ("auto", "stock", "auto:int8"):
+        assert "was not verified" in why_unverified(replace(SUBJECT, engine=other), tmp_path)
+
+
+def test_an_engine_that_was_skipped_does_not_count(tmp_path):
+    verified(tmp_path, checks=(CHECK, ENGINE | {"verdict": "SKIP"}))
+    assert "was not verified" in why_unverified(replace(SUBJECT, engine="auto:bfloat16"), tmp_path)

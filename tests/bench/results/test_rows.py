@@ -1,0 +1,184 @@
+"""A row has a speed only if it is VALID, and says all that was seen."""
+
+import pytest
+
+from bench.results.effects import make_effects, make_nulls
+from bench.results.rows import latencies, make_rows, pressure_pct, skip_row, speed
+from tests.bench.helpers import PP8, TG4, contestant, group, samples
+
+
+def rows_of(*contestants, unverified="", **options):
+    return make_rows(group(*contestants, **options), {("cpu", "auto"): unverified})
+
+
+def test_a_valid_row_has_a_speed():
+    (row,) = rows_of(contestant("max"))
+    assert row["status"] == "VALID"
+    assert row["verified"]
+    assert row["invalid_reasons"] == []
+    assert row["median_s"] == 0.01
+    assert row["tok_s"] == pytest.approx(1600)
+    assert row["ci_lo_s"] == row["ci_hi_s"] == 0.01
+
+
+NO_SPEED = {
+    "median_s": None, "ci_lo_s": None, "ci_hi_s": None, "median_clean_s": None, "tok_s": None,
+    "e2e_ms": None, "mfu": None, "roofline_pct": None, "verified": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"disagreements": {PP8.name: "off by 1"}}, "INVALID", "off by 1"),
+        ({"judged": {}}, "INVALID", "nothing was measured"),
+        ({"error": "killed"}, "ERROR", "killed"),
+        ({"skipped": "no GPU"}, "SKIP", "no GPU"),
+    ],
+)
+def test_whatever_is_wrong_takes_the_speed_away_and_is_said(fields, status, reason):
+    (row,) = rows_of(contestant("max", **fields), gemm=1e12, read=1e12)
+    assert row["status"] == status
+    assert reason in row["invalid_reasons"][0]
+    assert row | NO_SPEED == row
+
+
+def test_only_the_max_model_needs_a_verification():
+    candidate, reference = rows_of(contestant("max"), contestant("torch"), unverified="not yet")
+    assert candidate["invalid_reasons"] == ["not yet"]
+    assert candidate | NO_SPEED == candidate
+    assert reference["status"] == "VALID"
+
+
+def test_every_reason_is_told():
+    wrong = contestant("max", disagreements={PP8.name: "off by 1"})
+    (row,) = rows_of(wrong, unverified="not yet")
+    assert len(row["invalid_reasons"]) == 2
+
+
+def test_utilisation_stands_beside_the_speed():
+    (row,) = rows_of(contestant("max"), gemm=1e12, read=1e10)
+    assert 0 < row["mfu"] <= row["hfu"] < 1
+    assert row["mbu"] == pytest.approx(row["bytes"] / 1e10 / 0.01)
+    assert row["roofline_pct"] == pytest.approx(100 * max(row["mfu"], row["mbu"]))
+    assert row["bound"] == "memory"
+
+
+@pytest.mark.parametrize(("gemm", "read", "name"), [(1e6, 1e15, "MFU"), (1e15, 1e6, "MBU")])
+def test_more_than_the_machine_can_do_stops_the_row(gemm, read, name):
+    (row,) = rows_of(contestant("max"), gemm=gemm, read=read)
+    assert row["status"] == "INVALID"
+    assert row["invalid_reasons"][0].startswith(name)
+    assert row | NO_SPEED == row
+
+
+def test_without_ceilings_there_is_a_speed_and_no_utilisation():
+    (row,) = rows_of(contestant("max"))
+    assert row["median_s"] is not None
+    assert row["mfu"] is row["bound"] is None
+
+
+def test_clean_blocks_have_figures_of_their_own():
+    mixed = contestant("max", 10.0)
+    mixed.samples[PP8.name] += [
+        sample | {"quad": sample["quad"] + 6, "block": sample["block"] + 12, "clean": False}
+        for sample in samples(PP8, 90.0)
+    ]
+    (row,) = rows_of(mixed)
+    assert (row["blocks"], row["blocks_clean"]) == (24, 12)
+    assert row["median_clean_s"] == 0.01
+    assert row["median_s"] == pytest.approx(0.05)
+
+
+def test_generation_has_latencies_of_tokens():
+    found = latencies(samples(TG4, 8.0), TG4)
+    assert found["ttft_ms"] == 3
+    assert found["tpot_ms"] == 2
+    assert found["itl_ms"] == 2
+    assert found["e2e_ms"] == 11
+    assert found["prefill_tok_s"] == pytest.approx(8 / 3e-3)
+    assert found["decode_tok_s"] == pytest.approx(500)
+    assert speed(samples(TG4, 8.0), TG4)["tok_s"] == pytest.approx(500)
+
+
+def test_time_per_token_is_what_lies_between_the_first_token_and_the_last():
+    found = latencies(samples(TG4, 8.0), TG4)
+    assert found["tpot_ms"] == (found["e2e_ms"] - found["ttft_ms"]) / (TG4.n_new - 1)
+
+
+def test_a_forward_pass_has_no_tokens():
+    found = latencies(samples(PP8), PP8)
+    assert found["e2e_ms"] == 10
+    assert found["ttft_ms"] is found["tpot_ms"] is found["itl_ms"] is found["decode_tok_s"] is None
+
+
+def test_percentiles_need_enough_samples():
+    few, more = latencies(samples(TG4, quads=3), TG4), latencies(samples(TG4, quads=8), TG4)
+    assert (few["itl_ms_n"], few["itl_ms_p90"]) == (24, None)
+    assert more["itl_ms_n"] == 64
+    assert more["itl_ms_p95"] is not None
+    assert more["itl_ms_p99"] is None
+
+
+def test_generation_says_whether_it_has_a_cache():
+    arms = [contestant("max", workload=TG4), contestant("torch", workload=TG4)]
+    rows = rows_of(*arms, workloads=[PP8, TG4])
+    assert [row["kv_cache"] for row in rows[:2]] == [None, None]
+    assert rows[3]["kv_cache"] is True
+
+
+def test_a_skipped_device_is_a_row_with_its_reason():
+    row = skip_row("max", "gpu", "no accelerator")
+    assert (row["status"], row["invalid_reasons"]) == ("SKIP", ["no accelerator"])
+
+
+def test_cpu_pressure_is_a_share_of_the_timed_turns():
+    assert pressure_pct([contestant("max", 10.0)]) == pytest.approx(10)
+    assert pressure_pct([]) is None
+
+
+def run_of(*contestants, unverified=""):
+    made = group(*contestants)
+    rows = make_rows(made, {("cpu", "auto"): unverified})
+    nulls = make_nulls(made, rows)
+    return nulls, make_effects(made, rows, nulls)
+
+
+def test_ratios_are_times_over_the_baseline_beside_a_null():
+    nulls, effects = run_of(contestant("max", 5.0), contestant("torch"), contestant("torch#2"))
+    (effect,) = effects
+    assert (effect["arm"], effect["versus"]) == ("max", "torch")
+    assert effect["ratio"] == pytest.approx(0.5)
+    assert effect["verdict"] == "FASTER"
+    assert (effect["quads"], effect["quads_clean"]) == (6, 6)
+    (null,) = nulls
+    assert (null["arm"], null["versus"], null["ratio"]) == ("torch#2", "torch", 1)
+
+
+def test_what_differs_less_than_the_null_is_the_same():
+    arms = contestant("max", 10.1), contestant("torch"), contestant("torch#2", jitter=0.04)
+    (null,), (effect,) = run_of(*arms)
+    assert null["margin"] > 1.02
+    assert effect["verdict"] == "SAME"
+    assert effect["margin"] == null["margin"]
+
+
+def test_without_torch_the_first_arm_is_the_baseline():
+    _, (effect,) = run_of(
+        contestant("onnxruntime"), contestant("max", 20.0), contestant("onnxruntime#2")
+    )
+    assert (effect["arm"], effect["versus"], effect["verdict"]) == ("max", "onnxruntime", "SLOWER")
+
+
+def test_there_is_no_ratio_with_an_invalid_arm():
+    arms = contestant("max"), contestant("torch"), contestant("torch#2")
+    nulls, effects = run_of(*arms, unverified="not yet")
+    assert effects == []
+    assert len(nulls) == 1
+
+
+def test_there_is_no_null_where_its_arm_failed():
+    arms = contestant("max"), contestant("torch"), contestant("torch#2", error="killed")
+    nulls, (effect,) = run_of(*arms)
+    assert nulls == []
+    assert effect["margin"] is None

@@ -1,0 +1,109 @@
+"""The table fits 100 columns, and every row without a speed has its reason below."""
+
+import io
+
+from rich.console import Console
+
+from bench.results.rows import skip_row
+from bench.screen.tables import inconclusive_lines, notes, reason_lines, show
+from reports.commands import WIDTH
+
+ROW = {
+    "record": "row", "model": "tiny", "workload": "tg128 @ d1024 b64", "arm": "torch-compile",
+    "device": "cpu", "threads": 2, "status": "VALID", "median_s": 1.2345, "ci_lo_s": 1.1234,
+    "ci_hi_s": 1.4567, "tok_s": 123456.7, "roofline_pct": 45.6, "bound": "memory",
+    "peak_rss_mib": 12345.6, "load_s": 1.0, "compile_s": 60.0, "compile_cache": "cold",
+    "ttft_ms": 12.3, "tpot_ms": 4.5, "itl_ms_p99": None, "invalid_reasons": [],
+}  # fmt: skip
+INVALID = ROW | {
+    "arm": "max", "status": "INVALID", "median_s": None, "ci_lo_s": None, "ci_hi_s": None,
+    "tok_s": None, "roofline_pct": None, "ttft_ms": None, "invalid_reasons": ["not verified"],
+}  # fmt: skip
+EFFECT = {
+    "record": "effect", "model": "tiny", "workload": "tg128 @ d1024 b64", "device": "cpu",
+    "threads": 2, "arm": "torch-compile", "versus": "torch", "ratio": 0.123456,
+    "ci_lo": 0.0123456, "ci_hi": 0.234567, "verdict": "INCONCLUSIVE", "blocks_needed": 24,
+}  # fmt: skip
+NULL = {
+    "record": "null", "model": "tiny", "workload": "pp8", "arm": "torch#2", "device": "cpu",
+    "threads": 2, "versus": "torch", "ratio": 1.01, "ci_lo": 0.99, "ci_hi": 1.03,
+}  # fmt: skip
+
+
+def shown(rows, others=()):
+    console = Console(width=WIDTH, file=io.StringIO())
+    show(console, [*rows, *others])
+    return console.file.getvalue()
+
+
+def test_the_widest_row_fits_and_nothing_is_cut():
+    text = shown([ROW], [EFFECT])
+    assert max(map(len, text.splitlines())) <= WIDTH
+    flat = " ".join(text.split())
+    for part in (
+        "tg128 @ d1024 b64",
+        "torch-compile",
+        "1,234",
+        "123,457",
+        "0.123",
+        "46% m",
+        "VALID",
+    ):
+        assert part in flat
+    assert "…" not in text
+
+
+def test_intervals_stand_beside_their_figures():
+    text = shown([ROW | {"workload": "pp8", "arm": "max"}])
+    assert "1,234 [1,123, 1,457]" in text
+
+
+def test_a_row_without_a_speed_shows_none():
+    text = shown([INVALID])
+    assert "INVALID" in text
+    assert "1,234" not in text
+    assert "INVALID max on cpu (tg128 @ d1024 b64): not verified" in text
+
+
+def test_each_reason_is_told_once_for_all_its_workloads():
+    rows = [INVALID, INVALID | {"workload": "tg16"}, skip_row("max", "gpu", "no accelerator")]
+    assert reason_lines(rows) == [
+        "INVALID max on cpu (tg128 @ d1024 b64, tg16): not verified",
+        "SKIP max on gpu: no accelerator",
+    ]
+
+
+def test_phases_latencies_and_the_null_are_told():
+    text = shown([ROW], [EFFECT, NULL])
+    assert "torch-compile on cpu: load 1.0 s, compile 60.0 s (cold)" in text
+    assert "TTFT 12.3 ms, TPOT 4.5 ms\n" in text
+    assert "Null, torch against itself: pp8 1.010 [0.990, 1.030]" in text
+
+
+def test_the_nulls_second_runner_has_no_line_in_the_table():
+    table = shown([ROW, ROW | {"arm": "torch#2"}], [NULL]).partition("[ ]:")[0]
+    assert "torch-compile" in table
+    assert "torch#2" not in table
+
+
+def test_what_is_open_says_what_it_needs():
+    (line,) = inconclusive_lines([EFFECT])
+    assert "24 more blocks" in line
+    (line,) = inconclusive_lines([EFFECT | {"blocks_needed": None}])
+    assert "too many" in line
+
+
+def test_threads_and_devices_have_a_column_where_there_are_several():
+    text = shown([ROW, ROW | {"threads": 1}, ROW | {"device": "gpu"}])
+    assert "threads" in text
+    assert "device" in text
+    table = shown([ROW]).partition("[ ]:")[0]
+    assert "threads" not in table
+    assert "device" not in table
+
+
+def test_a_disturbed_machine_and_a_biased_null_are_told():
+    assert "63%" in notes([], 63.2)[0]
+    assert notes([NULL], 1.0) == notes([], None) == []
+    (note,) = notes([NULL | {"ci_lo": 1.005}], None)
+    assert "equal code differed" in note

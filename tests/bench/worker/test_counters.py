@@ -1,0 +1,85 @@
+"""Counters are read from the operating system, and are missing rather than wrong."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench.worker import counters
+from bench.worker.counters import Counters, peak_rss_mib, read_counters, reset_peak_rss, rss_mib
+
+
+def test_only_what_was_added_counts():
+    assert Counters(5, 700, 30).since(Counters(3, 500, 10)) == Counters(2, 200, 20)
+    assert Counters(5, None).since(Counters(3, 500)).psi_us is None
+
+
+@pytest.mark.parametrize(
+    ("spent", "clean"),
+    [
+        (Counters(0, 0, 0), True),
+        (Counters(0, None, None), True),
+        (Counters(1, 15_000, 0), True),
+        (Counters(0, 30_000, 0), False),
+        (Counters(20, 0, 0), False),
+        (Counters(0, 0, 10_000), False),
+    ],
+)
+def test_a_block_is_clean_if_nobody_waited_was_pushed_away_or_robbed(spent, clean):
+    assert spent.clean(wall_s=1.0) is clean
+
+
+def test_one_switch_is_allowed_in_the_shortest_block():
+    assert Counters(1, 0, 0).clean(wall_s=0.001)
+    assert not Counters(2, 0, 0).clean(wall_s=0.001)
+
+
+def test_steal_is_the_eighth_figure_in_ticks(tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1 2 3 4 5 6 7 89 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
+    monkeypatch.setattr(counters, "STAT", stat)
+    assert read_counters().steal_us == 89 * counters.TICK_US
+    stat.unlink()
+    assert read_counters().steal_us is None
+
+
+def test_the_peak_can_be_counted_anew():
+    held = bytearray(b"x") * (128 << 20)
+    high = peak_rss_mib()
+    del held
+    reset_peak_rss()
+    assert peak_rss_mib() < high - 64
+    assert rss_mib() <= peak_rss_mib()
+
+
+def test_cpu_pressure_is_the_total_of_the_first_line(tmp_path, monkeypatch):
+    pressure = tmp_path / "cpu"
+    pressure.write_text(
+        "some avg10=0.10 avg60=0.37 avg300=10.73 total=389109427\n"
+        "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+    )
+    monkeypatch.setattr(counters, "PRESSURE", pressure)
+    assert read_counters().psi_us == 389109427
+    pressure.unlink()
+    assert read_counters().psi_us is None
+
+
+def test_peak_memory_stays_when_memory_is_given_back():
+    before = peak_rss_mib()
+    size = int(before) + 64
+    held = bytearray(b"x") * (size << 20)
+    del held
+    assert peak_rss_mib() >= size
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
+def test_a_process_can_be_limited_to_one_cpu():
+    program = (
+        "import os; from bench.worker.counters import limit_cpus\n"
+        "limit_cpus(1); print(len(os.sched_getaffinity(0)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"

@@ -1,0 +1,147 @@
+"""A worker keeps its pipe to itself, times what it is asked to, and reports what fails."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bench.arms.base import Arm, ArmUnavailable
+from bench.worker.__main__ import Phases, _failure
+from bench.worker.server import WARM_CALLS, ArmServer
+from bench.workload.workload import Workload, prompt_ids
+
+PP8, TG4 = Workload(batch=2, n_prompt=8), Workload(batch=1, n_gen=4, n_depth=8)
+
+
+class FakeArm(Arm):
+    def __init__(self):
+        self.seen = []
+
+    def forward(self, ids, logits):
+        self.seen.append(ids)
+        return np.zeros((len(ids), ids.shape[1] if logits == "all" else 1, 5), np.float32)
+
+    def generate(self, ids, n_new, stamp):
+        self.seen.append(ids)
+        for _ in range(n_new):
+            stamp()
+        return np.ones((len(ids), n_new), np.int64)
+
+
+@pytest.fixture
+def server():
+    return ArmServer(FakeArm(), 50, 7)
+
+
+def turn(server, tmp_path, workload, block=3, calls=2, **fields):
+    request = {
+        "op": "turn", "workload": workload.as_dict(), "block": block, "calls": calls,
+        "output": str(tmp_path / "out.npy"), **fields,
+    }  # fmt: skip
+    return server.answer(request)
+
+
+def test_a_turn_times_every_call_and_saves_the_output(server, tmp_path):
+    reply = turn(server, tmp_path, PP8)
+    assert len(reply["times_ns"]) == 2
+    assert min(reply["times_ns"]) > 0
+    assert reply["switches"] >= 0
+    assert reply["wall_s"] * 1e9 >= sum(reply["times_ns"])
+    assert reply["peak_rss_mib"] > 0
+    assert np.load(tmp_path / "out.npy").shape == (2, 8, 5)
+    json.dumps(reply)
+
+
+def test_a_turn_works_on_the_inputs_of_its_block(server, tmp_path):
+    turn(server, tmp_path, PP8, block=3)
+    assert np.array_equal(server._arm.seen[0], prompt_ids(PP8, 50, 7, 3))
+
+
+def test_generation_gives_tokens_and_the_time_of_each(server, tmp_path):
+    reply = turn(server, tmp_path, TG4, calls=1)
+    assert np.load(tmp_path / "out.npy").shape == (1, 5)
+    (steps_ns,) = reply["steps_ns"]
+    assert len(steps_ns) == 4
+    assert reply["times_ns"] == [sum(steps_ns)]
+    assert reply["ttft_ns"][0] > 0
+
+
+def test_a_forward_pass_has_no_times_of_tokens(server, tmp_path):
+    reply = turn(server, tmp_path, PP8)
+    assert reply["steps_ns"] == reply["ttft_ns"] == []
+
+
+def test_an_arm_that_tells_too_few_tokens_is_an_error(server, tmp_path):
+    server._arm.generate = lambda ids, n_new, stamp: stamp()
+    with pytest.raises(RuntimeError, match="1 tokens were told, not 5"):
+        turn(server, tmp_path, TG4)
+
+
+def test_a_planted_delay_is_a_share_of_each_call(server, tmp_path):
+    server._arm.forward = lambda ids, logits: time.sleep(0.01)
+    plain, slow = (
+        sum(turn(server, tmp_path, PP8, calls=5, delay=delay)["times_ns"]) for delay in (0.0, 1.0)
+    )
+    assert slow >= 2 * 5 * 10e6
+    assert plain >= 5 * 10e6
+
+
+def test_warming_up_uses_inputs_of_no_block(server):
+    reply = server.answer({"op": "warm", "workload": PP8.as_dict()})
+    assert reply.keys() == {"first_call_s", "estimate_s", "host_copy_s"}
+    assert len(server._arm.seen) == WARM_CALLS
+    for block in range(20):
+        assert not np.array_equal(server._arm.seen[0], prompt_ids(PP8, 50, 7, block))
+
+
+def test_an_unknown_request_is_refused(server):
+    with pytest.raises(ValueError, match="sing"):
+        server.answer({"op": "sing", "workload": PP8.as_dict()})
+
+
+def test_phases_have_durations_and_peaks_of_their_own():
+    phases = Phases()
+    held = bytearray(b"x") * (96 << 20)
+    del held
+    phases.end("load")
+    phases.end("compile")
+    phases.end("nothing", exists=False)
+    peaks = {name: memory["peak_rss_mib"] for name, memory in phases.memory.items()}
+    assert peaks["load"] - peaks["compile"] > 64
+    assert phases.seconds["load"] > 0
+    assert phases.seconds["nothing"] is None
+    assert "nothing" not in phases.memory
+
+
+def test_failures_are_one_line():
+    assert _failure(ValueError("two\nlines")) == {"error": "ValueError: two lines"}
+    assert _failure(MemoryError()) == {"error": "MemoryError"}
+    assert _failure(ArmUnavailable("no GPU")) == {"unavailable": "no GPU"}
+
+
+PROGRAM = """
+import os, sys
+from bench.worker.__main__ import _private_pipes, _send
+requests, replies = _private_pipes()
+print("python noise")
+os.write(1, b"native noise\\n")
+_send(replies, {"stdin": sys.stdin.read(), "request": requests.readline()})
+"""
+
+
+def test_what_libraries_print_and_read_does_not_touch_the_protocol():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input="hello\n",
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == {"stdin": "", "request": "hello\n"}
+    assert "python noise" in done.stderr
+    assert "native noise" in done.stderr

@@ -1,0 +1,7 @@
+"""The model under test.
+
+sandbox  the child process that a candidate's code runs in, with limits
+guard    runs a user's code, and turns what goes wrong into one sentence
+factory  finds what a user names
+graphs   a MAX model seen from inside: plain, tapped and forced graphs
+"""

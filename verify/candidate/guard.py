@@ -1,0 +1,120 @@
+"""Runs a candidate's own code so that whatever it does ends in a sentence."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verify.candidate.sandbox import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FRAMES = 3
+"""Of a candidate's traceback: how many of its last own frames are shown."""
+
+_OURS = Path(__file__).resolve().parents[2]
+
+
+class CandidateError(ValueError):
+    """A candidate that cannot be found, imported, built or traced, told in one sentence.
+
+    Its notes (`__notes__`) are the last frames of the candidate's own traceback.
+    """
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Code of the candidate runs in this context; what it raises becomes a `CandidateError`.
+
+    What it prints goes to file descriptor 1, and not in between the harness's own lines.
+
+    Args:
+        doing: begins the sentence: `MyGPT(config)`, `importing my_model.py`.
+    """
+    with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as out:
+        say(f"candidate {doing}")
+        try:
+            with redirect_stdout(out), redirect_stderr(out):
+                yield
+        except (KeyboardInterrupt, CandidateError):
+            raise
+        except BaseException as error:  # a candidate may raise anything, SystemExit too
+            raise told(doing, error) from None
+        finally:
+            say("harness")
+
+
+@contextmanager
+def compiling(name: str) -> Iterator[None]:
+    """MAX traces and compiles a candidate in this context; where it cannot, that is told.
+
+    Args:
+        name: of the candidate.
+    """
+    say(f"compiling {name}")
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, CandidateError):
+            raise
+        raise CandidateError(f"MAX cannot compile {name}: {_compilers_words(error)}") from None
+
+
+def _compilers_words(error: BaseException) -> str:
+    """The compiler's first complaint, from the exceptions behind the last one too."""
+    texts: list[str] = []
+    at: BaseException | None = error
+    while at is not None:
+        texts.append(str(at))
+        at = at.__cause__ or at.__context__
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    complaints = [line for line in lines if line.startswith("error:")]
+    return (complaints or [line for line in lines if line] or [type(error).__name__])[0][:300]
+
+
+def told(doing: str, error: BaseException) -> CandidateError:
+    """The sentence for what a candidate raised, with its own last frames as notes."""
+    result = CandidateError(f"{doing} {_what(error)}")
+    for frame in _own_frames(error):
+        result.add_note(
+            f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}"
+        )
+    return result
+
+
+def _what(error: BaseException) -> str:
+    """What was raised, in a few words."""
+    if isinstance(error, SystemExit):
+        return f"calls sys.exit({'' if error.code is None else repr(error.code)})"
+    if isinstance(error, RecursionError):
+        return "calls itself without end (RecursionError)"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # MAX lists an operation's inputs before it says what is wrong.
+    if "Diagnostics:" in lines[1:-1]:
+        lines[1] = lines[lines.index("Diagnostics:") + 1]
+    text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+    return f"raises {type(error).__name__}{': ' if text else ''}{text}"
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The last frames that lie in neither a library nor this package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if _is_own(Path(frame.filename))][-FRAMES:]
+
+
+def _is_own(file: Path) -> bool:
+    if not file.is_file() or "site-packages" in file.parts:
+        return False
+    ours = any(file.is_relative_to(_OURS / name) for name in ("verify", "impl", "reference"))
+    library = file.is_relative_to(Path(os.__file__).parent)
+    return not ours and not library
+
+
+def a(value: object) -> str:
+    """`None`, or a value's type with its article."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

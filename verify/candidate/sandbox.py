@@ -1,0 +1,311 @@
+"""A candidate's code runs in a child process, so that nothing it does takes the harness with it.
+
+The parent starts `python -m verify` again in a session of its own, passes on what the harness says
+there, keeps what the candidate prints apart, and watches time and memory. It imports neither MAX
+nor torch. Whatever ends the child becomes a verdict with a reason: ERROR, exit 2.
+
+Memory is watched as resident memory of the whole process tree: MAX maps far more than it uses, so
+that a limit on the address space would say nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from reports.commands import INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+STATUS = "VERIFY_STATUS_FD"
+"""Environment variable that tells the child where to write what it is doing, one line each."""
+
+OWN_CODE_S = 120.0
+"""Longest time that a candidate's own Python code may take at a stretch, in seconds."""
+
+SILENT_S = 1800.0
+"""Longest time that compiling or running may go on without a sign, in seconds."""
+
+MEMORY_SHARE = 0.8
+"""Of the memory that is free at the start: what the child may hold."""
+
+"""What shells report for a program that Ctrl-C ended."""
+
+POLL_S = 0.05
+PRINTED_LINES = 5
+GRACE_S = 10.0
+"""How long an interrupted child may take to write down what it has, and a finished one to end."""
+
+DONE = "done "
+"""Begins the last thing that a child says; its exit code follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a candidate may take.
+
+    Attributes:
+        own_code_s: for its own Python code at a stretch, in seconds.
+        silent_s: for compiling and running without a sign, in seconds.
+        memory_bytes: resident, of the whole process tree.
+    """
+
+    own_code_s: float = OWN_CODE_S
+    silent_s: float = SILENT_S
+    memory_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is known of a running child.
+
+    Attributes:
+        doing: what it said last; begins with `candidate ` while the candidate's own code runs.
+        since: when it said so, by the monotonic clock.
+        problem: why it was ended, if it was.
+    """
+
+    doing: str = "starting"
+    since: float = field(default_factory=time.monotonic)
+    problem: str = ""
+
+    @property
+    def code(self) -> int | None:
+        """The exit code that the harness itself told; None where it never came to its end.
+
+        The process's own code tells nothing: a candidate that calls `os._exit(0)` passes nothing.
+        """
+        return int(self.doing.removeprefix(DONE)) if self.doing.startswith(DONE) else None
+
+
+def needs_child(argv: Sequence[str]) -> bool:
+    """Whether a command runs a candidate's code, and this is not the child already."""
+    named = any(word == "--candidate" or word.startswith("--candidate=") for word in argv)
+    step = argv[:1] == ["step"] and not {"--explain", "--scaffold"} & set(argv)
+    return (named or step) and STATUS not in os.environ
+
+
+def supervise(argv: Sequence[str]) -> int:
+    """Run `python -m verify` with these arguments in a child; returns its exit code, or 2.
+
+    Options `--time-limit` and `--memory-limit` are read here and by the child, which checks them.
+    """
+    options = _options(argv)
+    with tempfile.TemporaryFile() as printed:
+        child, status = _start(argv, printed.fileno())
+        watched = Watched()
+        try:
+            _watch(child, status, _limits(options), watched)
+        except KeyboardInterrupt:
+            return _interrupted(child)
+        finally:
+            os.close(status)
+        if watched.code is not None:
+            return watched.code
+        reason = watched.problem or _died(child.returncode, watched)
+        _tell(reason, _last_lines(printed), options.json)
+    return 2
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--time-limit", type=float)
+    parser.add_argument("--memory-limit", type=float)
+    parser.add_argument("--json", type=Path)
+    try:
+        return parser.parse_known_args(argv)[0]
+    except (argparse.ArgumentError, SystemExit):  # the child says what is wrong with it
+        return argparse.Namespace(time_limit=None, memory_limit=None, json=None)
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    free = int(MEMORY_SHARE * psutil.virtual_memory().available)
+    asked = options.memory_limit
+    return Limits(
+        own_code_s=options.time_limit or OWN_CODE_S,
+        memory_bytes=int(asked * 2**30) if asked else free,
+    )
+
+
+def _start(argv: Sequence[str], printed: int) -> tuple[subprocess.Popen[bytes], int]:
+    """The child, with its own session, and the descriptor that its status is read from."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    out, err = os.dup(1), os.dup(2)
+    passed = (writer, out, err)
+    environment = {
+        **os.environ,
+        STATUS: f"{writer},{out},{err}",
+        "PYTHONFAULTHANDLER": "",
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "verify", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=printed,
+        stderr=printed,
+        env=environment,
+        pass_fds=passed,
+        start_new_session=True,
+    )
+    for descriptor in passed:
+        os.close(descriptor)
+    return child, reader
+
+
+def _watch(child: subprocess.Popen[bytes], status: int, limits: Limits, watched: Watched) -> None:
+    """Wait for the child's end; end it where it goes beyond a limit."""
+    while child.poll() is None:
+        _listen(status, watched)
+        watched.problem = _beyond(child, limits, watched)
+        if watched.problem or _lingers(watched):
+            _kill(child)
+            return
+        time.sleep(POLL_S)
+    _listen(status, watched)
+
+
+def _lingers(watched: Watched) -> bool:
+    """Whether a child that is done stays, for a thread that the candidate left behind, say."""
+    return watched.code is not None and time.monotonic() - watched.since > GRACE_S
+
+
+def _listen(status: int, watched: Watched) -> None:
+    with suppress(BlockingIOError):
+        lines = os.read(status, 1 << 16).decode(errors="replace").splitlines()
+        if lines:
+            watched.doing, watched.since = lines[-1], time.monotonic()
+
+
+def _beyond(child: subprocess.Popen[bytes], limits: Limits, watched: Watched) -> str:
+    """Which limit the child is beyond, in a sentence; nothing if none."""
+    held = resident(child.pid)
+    if held > limits.memory_bytes:
+        return (
+            f"{_phase(watched)} took more than {limits.memory_bytes / 2**30:.1f} GiB of memory "
+            "(--memory-limit) and was ended"
+        )
+    own = watched.doing.startswith("candidate ")
+    allowed = limits.own_code_s if own else limits.silent_s
+    if time.monotonic() - watched.since > allowed:
+        option = " (--time-limit)" if own else ""
+        return f"{_phase(watched)} took more than {allowed:g} s{option} and was ended"
+    return ""
+
+
+def _phase(watched: Watched) -> str:
+    return watched.doing.removeprefix("candidate ")
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process and its children hold."""
+    total = 0
+    with suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End the child's whole session."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _interrupted(child: subprocess.Popen[bytes]) -> int:
+    """Ctrl-C: the child writes down what it has, and ends."""
+    with suppress(ProcessLookupError, KeyboardInterrupt):
+        os.killpg(child.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE_S)
+    _kill(child)
+    return INTERRUPTED
+
+
+def _died(code: int, watched: Watched) -> str:
+    """How a child ended before the harness was done."""
+    if code >= 0:
+        return f"{_phase(watched)} ended the process, with exit code {code}"
+    name = signal.Signals(-code).name
+    why = {
+        "SIGKILL": "something killed the process, the system for want of memory perhaps",
+        "SIGSEGV": "the process crashed",
+        "SIGABRT": "the process aborted itself",
+    }.get(name, "the process was ended")
+    return f"{_phase(watched)}: {why} ({name})"
+
+
+def _last_lines(printed: Any) -> list[str]:
+    """The end of what the child printed beside the harness's own words."""
+    size = os.fstat(printed.fileno()).st_size
+    printed.seek(max(0, size - 4000))
+    lines = printed.read().decode(errors="replace").splitlines()
+    return [line for line in lines if line.strip()][-PRINTED_LINES:]
+
+
+def _tell(reason: str, printed: Sequence[str], path: Path | None) -> None:
+    print(f"verify: {reason}", file=sys.stderr)
+    for line in printed:
+        print(f"  | {line[:160]}", file=sys.stderr)
+    print("Verdict: ERROR")
+    if path is not None:
+        write_error(path, reason)
+
+
+def write_error(path: Path, reason: str) -> None:
+    """The JSON of a run that could not judge the candidate."""
+    content: dict[str, Any] = {
+        "verdict": "ERROR",
+        "reason": reason,
+        "first_divergence": None,
+        "checks": [],
+    }
+    with suppress(OSError):
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+# ---- the child's side ---------------------------------------------------------------------------
+
+
+def enter() -> None:
+    """In the child: speak to the parent's terminal, and leave 1 and 2 to what the candidate prints.
+
+    Does nothing in a process that `supervise` has not started.
+    """
+    if STATUS not in os.environ:
+        return
+    _, out, err = map(int, os.environ[STATUS].split(","))
+    sys.stdout, sys.stderr = _stream(out), _stream(err)
+
+
+def _stream(descriptor: int) -> TextIO:
+    return os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="replace")
+
+
+def leave(code: int) -> int:
+    """In the child: tell the parent that the harness is done, and with which exit code."""
+    say(f"{DONE}{code}")
+    return code
+
+
+def say(doing: str) -> None:
+    """Tell the parent what goes on; `candidate ` in front means that the candidate's code runs."""
+    if STATUS in os.environ:
+        with suppress(OSError, ValueError):
+            os.write(int(os.environ[STATUS].split(",")[0]), f"{doing}\n".encode())

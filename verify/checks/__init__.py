@@ -1,0 +1,10 @@
+"""What is asked of a candidate.
+
+stages       every stage of one case: alone, running free, and the graph that ships
+logits       what the logits mean: divergence, first choices, perplexity
+whole        parameters, two float64 models, coverage
+precision    the precision that a candidate really has
+text         greedy continuations and perplexity on held-out text
+invariances  causality, batches, lengths, repeats: what needs no oracle
+engine       KV-cached engines against the same oracle
+"""

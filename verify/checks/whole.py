@@ -1,0 +1,89 @@
+"""Checks of a whole model: its parameters, two float64 models, and which places are compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verify.judge.verdict import Check
+from verify.pairing.translated import PairedCandidate
+from verify.truth.references import ORACLE_TOLERANCE, References
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from reference.trace import Array
+    from verify.candidate.graphs import BoundCandidate, Candidate
+    from verify.truth.cases import (
+        Case,
+    )
+
+
+def distance_to_nine(case: Case) -> int:
+    """Nine tokens are enough to compare the two float64 models, and cost little."""
+    return abs(case.ids.size - 9)
+
+
+def parameters_check(case: str, bound: BoundCandidate, weights: dict[str, Array]) -> Check:
+    """Every parameter, read back from the compiled program, is the one that was loaded."""
+    held = bound.parameters()
+    names = sorted(held.keys() ^ weights.keys())
+    changed = [
+        name
+        for name in held.keys() & weights.keys()
+        if not np.array_equal(held[name], weights[name])
+    ]
+    wrong = names + sorted(changed)
+    return Check(
+        case=case,
+        mode="parameters",
+        tap="",
+        verdict="FAIL" if wrong else "PASS",
+        message=f"not as loaded: {', '.join(wrong[:3])}" if wrong else "",
+        details={"parameters": len(held), "wrong": len(wrong)},
+    )
+
+
+def oracle_check(case: str, references: References, ids: Array) -> Check:
+    """The NumPy oracle and Hugging Face in float64 are one model; otherwise nobody can judge."""
+    tap, distance = references.oracle_disagreement(ids)
+    agreed = distance <= ORACLE_TOLERANCE
+    return Check(
+        case=case,
+        mode="oracle",
+        tap=tap,
+        verdict="PASS" if agreed else "ERROR",
+        dtype="float64",
+        relative=distance,
+        message="" if agreed else f"the two float64 models differ by {distance:.1e} at {tap}",
+    )
+
+
+def coverage_checks(
+    candidate: Candidate | PairedCandidate, expected: Mapping[str, str], unknown: Sequence[str]
+) -> Iterator[Check]:
+    """Every tap of one side has its counterpart, or is excused by name.
+
+    Args:
+        candidate: the model under test.
+        expected: every tap of the reference, with the reason where it is excused.
+        unknown: taps of the candidate that the reference does not have.
+    """
+    if isinstance(candidate, PairedCandidate):
+        yield from (_unheld_failure(name) for name in candidate.pairing.unheld)
+    for tap, excuse in expected.items():
+        if not excuse and tap not in candidate.forced_taps:
+            yield _coverage_failure(tap, "the candidate has no such place")
+    for tap in unknown:
+        yield _coverage_failure(tap, "the reference has no such place")
+
+
+def _unheld_failure(name: str) -> Check:
+    """A parameter of the reference that the candidate has not."""
+    message = f"the candidate holds no parameter for {name}"
+    return Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
+
+
+def _coverage_failure(tap: str, message: str) -> Check:
+    return Check(case="coverage", mode="coverage", tap=tap, verdict="FAIL", message=message)

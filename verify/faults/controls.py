@@ -1,0 +1,147 @@
+"""Controls: results that the rule must reject, and results that it must accept.
+
+They are judged exactly as a candidate's results are, at every place where something is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verify.judge.acceptance import RMS_FACTOR, judge
+from verify.judge.metrics import rms, ulp_at
+from verify.judge.rounding import to_bf16, to_fp8, to_tf32
+from verify.judge.verdict import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from reference.trace import Array
+    from verify.truth.cases import Case
+    from verify.truth.expectation import Expectation
+
+
+def _constant(x: Array) -> Array:
+    return np.full_like(x, x.mean())
+
+
+def _shuffled(x: Array) -> Array:
+    return np.roll(x, 1, axis=1)
+
+
+def _transposed(x: Array) -> Array:
+    return np.ascontiguousarray(x.swapaxes(-1, -2)).reshape(x.shape)
+
+
+def _stale(x: Array) -> Array:
+    """Another row's result, as a buffer that was not written again holds it."""
+    return np.ascontiguousarray(x[::-1])
+
+
+MUST_FAIL: dict[str, Callable[[Array], Array]] = {
+    "zeros": np.zeros_like,
+    "constant": _constant,
+    "shuffled tokens": _shuffled,
+    "transposed": _transposed,
+    "stale buffer": _stale,
+}
+"""Ways to spoil PyTorch's own result."""
+
+LOWER: dict[str, dict[str, Callable[[Array], Array]]] = {
+    "float32": {"rounded to TF32": to_tf32, "rounded to bfloat16": to_bf16},
+    "float16": {"rounded to bfloat16": to_bf16, "rounded to float8": to_fp8},
+    "bfloat16": {"rounded to float8": to_fp8},
+}
+"""For each precision, lower ones that a result may not have been rounded to."""
+
+
+def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
+    """One check for each control: UNDERPOWERED where the rule accepts it at any computed place."""
+    results = {tap: expected.torch_isolated[tap] for tap in computed(expected)}
+    for name, spoil in (MUST_FAIL | LOWER[dtype]).items():
+        below = _below(spoil, results, expected, dtype) if name in LOWER[dtype] else []
+        missed = [
+            tap
+            for tap, result in results.items()
+            if _accepted(spoil(result), tap, expected, dtype)
+            and not np.array_equal(spoil(result), result)
+            and (tap not in below or len(below) == len(results))
+        ]
+        yield Check(
+            case=f"{case.name}-{name.replace(' ', '-')}",
+            mode="control",
+            tap=missed[0] if missed else "",
+            verdict="UNDERPOWERED" if missed else "PASS",
+            message=f"{name} would pass at {', '.join(missed[:3])}" if missed else "",
+            details={"places": len(results), "missed": len(missed), "below": len(below)},
+        )
+
+
+@dataclass(slots=True)
+class Lowered:
+    """Results rounded to a lower precision, over all cases of a run.
+
+    Where a softmax nearly ties, a lower precision may be as good as the declared one: one case
+    cannot tell it there. Some case of the run has to, or the run would not notice it at all.
+
+    Attributes:
+        seen: for each lower precision and place, whether any case rejected it.
+    """
+
+    seen: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def look(self, expected: Expectation, dtype: str) -> None:
+        """Round PyTorch's own results at every place where no case has rejected that yet."""
+        for name, spoil in LOWER[dtype].items():
+            told = self.seen.setdefault(name, {})
+            for tap in computed(expected):
+                if not told.get(tap):
+                    result = spoil(expected.torch_isolated[tap])
+                    told[tap] = not _accepted(result, tap, expected, dtype)
+
+    def checks(self) -> Iterator[Check]:
+        """One check for each lower precision: UNDERPOWERED where every case accepts it."""
+        for name, told in self.seen.items():
+            missed = [tap for tap, rejected in told.items() if not rejected]
+            message = f"{name} would pass at {', '.join(missed[:3])} in every case"
+            yield Check(
+                case=name.replace(" ", "-"),
+                mode="control",
+                tap=missed[0] if missed else "",
+                verdict="UNDERPOWERED" if missed else "PASS",
+                message=message if missed else "",
+                details={"places": len(told), "missed": len(missed)},
+            )
+
+
+def _below(
+    spoil: Callable[[Array], Array],
+    results: Mapping[str, Array],
+    expected: Expectation,
+    dtype: str,
+) -> list[str]:
+    """Places where a lower precision changes no more than the rule lets a correct result stray.
+
+    There it is as good as the declared one: a near-tie of a softmax on scores of 8 bits, say, or a
+    bias that cancels most of a product. `Lowered` asks that another case tells it.
+    """
+    found = []
+    with np.errstate(invalid="ignore"):
+        for tap, result in results.items():
+            changed = rms(spoil(result).astype(np.float64) - result.astype(np.float64))
+            least = ulp_at(rms(expected.isolated[tap]), dtype) / 2
+            if changed <= RMS_FACTOR * expected.isolated_envelope[tap].rms + least:
+                found.append(tap)
+    return found
+
+
+def computed(expected: Expectation) -> list[str]:
+    """The places at which a case computes something, rather than passing it on."""
+    return [tap for tap, envelope in expected.isolated_envelope.items() if envelope.rms > 0]
+
+
+def _accepted(result: Array, tap: str, expected: Expectation, dtype: str) -> bool:
+    judgement = judge(result, expected.isolated[tap], expected.isolated_envelope[tap], dtype)
+    return judgement.verdict == "PASS"

@@ -1,0 +1,221 @@
+"""What a run could have noticed: every fault of the catalogue, judged like the candidate.
+
+A fault counts as told when the rule rejects it, the first place that fails is the one where it was
+planted, and the error there is at least `verify.faults.sighting.MARGIN` times what is allowed. An
+applicable fault that is not told in any case makes the run UNDERPOWERED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reference.dtypes import DTYPES
+from verify.faults.catalogue import CATALOGUE, catalogue
+from verify.faults.matched import FARTHEST, Filter, matched_checks, matched_filter
+from verify.faults.planted import Planted
+from verify.faults.sighting import MARGIN, Sighting, sight
+from verify.judge.verdict import Check
+from verify.truth.alarms import Alarms
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from reference.oracle import Oracle
+    from reference.trace import Array
+    from verify.candidate.graphs import BoundCandidate
+    from verify.faults.base import Fault
+    from verify.truth.cases import Case
+    from verify.truth.expectation import Expectation
+
+
+@dataclass(slots=True)
+class Power:
+    """What was seen of every fault so far.
+
+    Attributes:
+        seen: for each regime and fault, the sighting with the largest margin, and its case.
+        alarms: correct results judged, and rejected.
+        dtype: the candidate's precision.
+    """
+
+    seen: dict[str, dict[str, tuple[Sighting, str]]] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
+    dtype: str = "float32"
+
+    def look(
+        self,
+        case: Case,
+        oracle: Oracle,
+        expected: Expectation,
+        dtype: str,
+        visible: Collection[str] | None = None,
+    ) -> None:
+        """Plant every fault that this regime has not told yet, where the case's shape allows it.
+
+        Args:
+            case: the input.
+            oracle: the float64 model.
+            expected: what the case is compared with.
+            dtype: the candidate's precision.
+            visible: the places that the candidate shows; None for all.
+        """
+        seen = self.seen.setdefault(case.regime, {})
+        self.dtype = dtype
+        for fault in catalogue(dtype):
+            known = seen.get(fault.id)
+            if (known and known[0].told) or not fault.fits(case.ids, oracle.config.n_positions):
+                continue
+            sighting = sight_in(fault, oracle, case, expected, dtype, visible)
+            if known is None or _better(sighting, known[0]):
+                seen[fault.id] = (sighting, case.name)
+
+    def matched_checks(
+        self,
+        case: Case,
+        candidate: BoundCandidate,
+        oracle: Oracle,
+        expected: Expectation,
+        dtype: str,
+    ) -> Iterator[Check]:
+        """Judge the candidate by filters, for the faults that only filters tell in this regime."""
+        seen = self.seen.get(case.regime, {})
+        weak = [
+            fault
+            for fault in catalogue(dtype)
+            if fault.id in seen and seen[fault.id][0].by == "filter"
+        ]
+        if not weak:
+            return
+        found = candidate.forced_trace(case.ids, expected.given)
+        for check, alarms in matched_checks(case, found, weak, oracle, expected, dtype):
+            self.alarms += alarms
+            yield check
+
+    def best(self, fault: Fault) -> tuple[Sighting, str] | None:
+        """The most telling sighting of a fault over all regimes; None where no case fits it."""
+        found = [seen[fault.id] for seen in self.seen.values() if fault.id in seen]
+        return max(found, key=lambda pair: _rank(pair[0]), default=None)
+
+    def checks(self) -> Iterator[Check]:
+        """One check for each fault."""
+        for fault in catalogue(self.dtype):
+            yield _fault_check(fault, self.best(fault))
+
+    def report(self) -> dict[str, Any]:
+        """As `--json` writes it."""
+        faults = {}
+        for fault in catalogue(self.dtype):
+            best = self.best(fault)
+            if best and best[0].applicable:
+                faults[fault.id] = summary(best[0])
+        return {
+            "faults": faults,
+            "false_alarms": self.alarms.false,
+            "runs": self.alarms.runs,
+        }
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One record for each regime and fault."""
+        for regime, seen in self.seen.items():
+            for sighting, case in seen.values():
+                yield {
+                    "record": "fault",
+                    "regime": regime,
+                    "case": case,
+                    **asdict(sighting),
+                    "caught": sighting.caught,
+                    "told": sighting.told,
+                }
+
+
+def sight_in(
+    fault: Fault,
+    oracle: Oracle,
+    case: Case,
+    expected: Expectation,
+    dtype: str,
+    visible: Collection[str] | None = None,
+) -> Sighting:
+    """Plant one fault and judge it on one case: by the bounds, then, if need be, by a filter."""
+    layer = fault.layer(oracle.config.n_layer)
+    shown = expected.isolated.keys() if visible is None else visible
+    with np.errstate(all="ignore"):  # a fault may overflow: that is its point
+        trace = Planted(oracle, fault, layer).seen(
+            fault.blamed(layer), case.ids, expected.isolated, expected.given, shown
+        )
+    sighting = sight(fault, layer, trace, expected.isolated, expected.isolated_envelope, dtype)
+    if sighting.told or not sighting.applicable or expected.drawn is None:
+        return sighting
+    if sighting.expected != fault.blamed(layer):
+        return sighting
+    filter_ = matched_filter(fault, layer, oracle, expected.drawn)
+    return filtered(sighting, trace[sighting.expected], filter_, expected, dtype)
+
+
+def filtered(
+    sighting: Sighting, found: Array, filter_: Filter | None, expected: Expectation, dtype: str
+) -> Sighting:
+    """The sighting as a filter has it, if it tells the fault that the bounds leave."""
+    if filter_ is None or not filter_.sharp or sighting.blamed not in (None, sighting.expected):
+        return sighting
+    with np.errstate(over="ignore"):
+        stored = found.astype(DTYPES[dtype])
+    if filter_.share(stored, expected.isolated[filter_.tap]) <= FARTHEST:
+        return sighting
+    return replace(sighting, blamed=sighting.expected, margin=filter_.margin, by="filter")
+
+
+def summary(sighting: Sighting) -> dict[str, Any]:
+    """A sighting as `--json` writes it."""
+    return {
+        "caught": sighting.caught,
+        "blamed": sighting.blamed,
+        "expected_stage": sighting.expected,
+        "margin": sighting.margin if np.isfinite(sighting.margin) else "inf",
+        "by": sighting.by,
+    }
+
+
+def _rank(sighting: Sighting) -> tuple[bool, bool, float]:
+    return sighting.told, sighting.applicable, sighting.margin
+
+
+def _better(one: Sighting, other: Sighting) -> bool:
+    return _rank(one) > _rank(other)
+
+
+def _fault_check(fault: Fault, best: tuple[Sighting, str] | None) -> Check:
+    if best is None or not best[0].applicable:
+        why = "no case of this run can show it" if best is None else "it changes no value here"
+        return Check(case=fault.id, mode="power", tap="", verdict="SKIP", message=why)
+    return fault_check(best[0], mode="power", case=best[1])
+
+
+def fault_check(sighting: Sighting, *, mode: str, case: str = "") -> Check:
+    """The check of one applicable fault: PASS if it was told, else UNDERPOWERED.
+
+    Args:
+        sighting: the most telling one.
+        mode: `power` for the oracle's variants, `max-power` for MAX graphs.
+        case: in which it was seen.
+    """
+    fault = next(fault for fault in CATALOGUE if fault.id == sighting.fault)
+    return Check(
+        case=fault.id,
+        mode=mode,
+        tap=sighting.expected,
+        verdict="PASS" if sighting.told else "UNDERPOWERED",
+        message="" if sighting.told else _why_not(sighting),
+        details={**summary(sighting), "in": case, "found": fault.found, "seen_in": fault.seen_in},
+    )
+
+
+def _why_not(sighting: Sighting) -> str:
+    if not sighting.caught:
+        return "the rule does not notice this fault"
+    if sighting.blamed != sighting.expected:
+        return f"this fault is blamed on {sighting.blamed}"
+    return f"this fault is noticed by a margin of {sighting.margin:.2f} only; {MARGIN:g} is asked"

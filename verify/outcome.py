@@ -1,0 +1,117 @@
+"""What a run found: its checks, its verdict, and the first divergence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reference.trace import INPUT
+from verify.artefacts import Artefacts
+from verify.faults.controls import Lowered
+from verify.faults.power import Power
+
+if TYPE_CHECKING:
+    from verify.judge.verdict import Check, Verdict
+    from verify.pairing.counterpart import Pairing
+
+ALONE = ("isolated", "matched")
+"""Checks that judge a stage alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first stage, in the order of execution, that is wrong."""
+
+    case: str
+    tap: str
+    message: str
+    diagnosis: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run found; it grows while the run goes on.
+
+    Attributes:
+        checks: every check, in the order in which it was made.
+        order: taps in the order of execution.
+        expected: every tap of the reference, with the reason where it is excused.
+        unknown: taps of the candidate that the reference has not.
+        power: what the run could have noticed.
+        largest_envelope: of a logit in a free run, over the cases of the regime at hand.
+        artefacts: arrays for the report.
+        pairing: a candidate's counterparts; None for the model of `impl`.
+        cache_faults: for each fault of a cache, the check with the largest margin so far.
+        lowered: where results of a lower precision were told.
+    """
+
+    checks: list[Check] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    expected: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    power: Power = field(default_factory=Power)
+    largest_envelope: float = 0.0
+    artefacts: Artefacts = field(default_factory=Artefacts)
+    pairing: Pairing | None = None
+    cache_faults: dict[str, Check] = field(default_factory=dict)
+    lowered: Lowered = field(default_factory=Lowered)
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL before ERROR before UNDERPOWERED before PASS; ERROR if nothing was judged."""
+        found = {check.verdict for check in self.checks}
+        for verdict in ("FAIL", "ERROR", "UNDERPOWERED"):
+            if verdict in found:
+                return verdict
+        return "PASS" if "PASS" in found else "ERROR"
+
+    @property
+    def first_divergence(self) -> Divergence | None:
+        """The earliest stage that fails in isolation; if none does, the earliest failure."""
+        failed = [check for check in self.checks if check.verdict == "FAIL"]
+        if not failed:
+            return None
+        place = {tap: index for index, tap in enumerate(self.order)}
+        first = min(
+            failed,
+            key=lambda check: (
+                check.mode not in ALONE,
+                place.get(check.tap, len(place)),
+                "diagnosis" not in (check.details or {}),
+            ),
+        )
+        diagnosis = (first.details or {}).get("diagnosis")
+        return Divergence(first.case, first.tap, f"{_place(first)}: {first.message}", diagnosis)
+
+    @property
+    def observer_effect(self) -> float | None:
+        """Largest difference that tapping made to a logit."""
+        return max((c.max_abs or 0.0 for c in self.checks if c.mode == "observer"), default=None)
+
+    def coverage(self) -> dict[str, Any]:
+        """How many of the reference's taps were compared, and why the others were not."""
+        compared = {check.tap for check in self.checks if check.mode == "isolated"}
+        excused = [{"tap": tap, "reason": why} for tap, why in self.expected.items() if why]
+        return {"expected": len(self.expected), "compared": len(compared), "excused": excused}
+
+
+def _place(check: Check) -> str:
+    """Where a check lies, in words."""
+    name = check.tap.removeprefix("transformer.").removesuffix(INPUT)
+    what = f"what {name} is given" if check.tap.endswith(INPUT) else name
+    return f"{what} ({check.mode}, {check.case})"
+
+
+def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -> dict[str, Any]:
+    """The outcome as `--json` writes it."""
+    divergence = outcome.first_divergence
+    return {
+        "schema_version": schema_version,
+        "verdict": outcome.verdict,
+        "first_divergence": asdict(divergence) if divergence else None,
+        "coverage": outcome.coverage(),
+        "observer_effect": {"max_abs": outcome.observer_effect},
+        "power": outcome.power.report(),
+        "checks": [check.record() for check in outcome.checks],
+        "environment": environment,
+    }

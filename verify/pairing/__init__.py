@@ -1,0 +1,12 @@
+"""Which parameter and module of a candidate stands for which of the reference.
+
+counterpart  one entry of a pairing: names, parts, transposes
+file         a pairing as TOML
+outline      what a candidate and a reference consist of
+parameters   parameters paired by path, shape, name and order
+modules      modules paired by their parameters
+translated   a candidate seen under the reference's names
+table        a pairing as a table
+prepare      a candidate, ready to be checked
+shipped      its plain graph alone, for the benchmark
+"""

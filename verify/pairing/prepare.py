@@ -1,0 +1,238 @@
+"""From what a user names to a model under test: built, examined, paired, compiled, settled."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from max.experimental.nn import Module
+from max.experimental.tensor import Tensor
+
+from impl.model import GPT2LMHead
+from impl.runtime import build, open_device
+from reference.oracle import Oracle
+from verify.candidate.factory import load_factory
+from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.judge.metrics import rms
+from verify.pairing.file import Corrections, from_toml
+from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
+from verify.pairing.parameters import propose
+from verify.pairing.translated import PairedCandidate, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from max.driver import Device
+    from max.dtype import DType
+    from max.graph import Module as Program
+
+    from reference.checkpoint import Checkpoint
+    from reference.trace import Array
+    from verify.pairing.counterpart import Counterpart
+    from verify.pairing.outline import CandidateOutline
+
+MOST_TRIALS = 64
+"""Alternatives of a pairing that are tried at most."""
+
+OUTPUTS = ("logits", "hidden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A candidate as a user names it.
+
+    Attributes:
+        name: what it is called in messages.
+        factory: called with the configuration, returns a MAX module tree.
+        output: `logits`, or `hidden` for a model that returns what its last LayerNorm returns.
+        corrections: what a pairing file says.
+    """
+
+    name: str
+    factory: Callable[[Any], Any]
+    output: str = "logits"
+    corrections: Corrections | None = None
+
+
+def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) -> Subject:
+    """The candidate that `FILE.py:NAME` names, with what a pairing file corrects, if it is there.
+
+    Raises:
+        CandidateError, verify.pairing.counterpart.PairingError: where either cannot be read.
+    """
+    corrections = from_toml(pairing, n_layer) if pairing and pairing.exists() else None
+    return Subject(
+        name=candidate.rpartition(":")[2],
+        factory=load_factory(candidate),
+        output=output,
+        corrections=corrections,
+    )
+
+
+class WithHead(Module[[Tensor], Tensor]):
+    """A model that returns hidden states, with GPT-2's head behind it: the harness's own."""
+
+    def __init__(self, model: Any, vocab_size: int, n_embd: int, dtype: DType) -> None:
+        self.model = model
+        self.lm_head = GPT2LMHead(Tensor.zeros([vocab_size, n_embd], dtype=dtype))
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Token ids to logits."""
+        return self.lm_head(self.model(input_ids))
+
+
+def built(subject: Subject, config: Any, device: Device, dtype: DType) -> Any:
+    """The candidate's module tree.
+
+    Raises:
+        CandidateError: where its code raises, or makes something else than a module.
+    """
+
+    def make(config: Any) -> Any:
+        with guarded(f"{subject.name}(config)"):
+            model = subject.factory(config)
+        if not isinstance(model, Module):
+            raise CandidateError(
+                f"{subject.name}(config) returns {a(model)}, not a max.experimental.nn.Module"
+            )
+        if subject.output == "hidden":
+            return WithHead(model, config.vocab_size, config.n_embd, dtype)
+        return model
+
+    return build(config, device, dtype, factory=make)
+
+
+def examined(subject: Subject, model: Any, device: Device, expected: Array) -> CandidateOutline:
+    """What the candidate consists of.
+
+    Args:
+        subject: the candidate.
+        model: its module tree.
+        device: where it would run.
+        expected: an array of the shape that it must return, for `outline.BATCH` rows.
+
+    Raises:
+        CandidateError: where its forward raises, or returns something else than logits.
+    """
+    with guarded(f"{subject.name}.forward(input_ids)"):
+        outline = examine(model, device)
+    if outline.gives != expected.shape:
+        raise CandidateError(_wrong_shape(subject, outline, expected))
+    return outline
+
+
+def _wrong_shape(subject: Subject, outline: CandidateOutline, expected: Array) -> str:
+    found, wanted = list(outline.gives), list(expected.shape)
+    text = (
+        f"{subject.name}.forward(input_ids) returns shape {found} for token ids of shape "
+        f"{[BATCH, LENGTH]}; logits have {wanted}"
+    )
+    looks_hidden = subject.output == "logits" and len(found) == 3 and found[:2] == wanted[:2]
+    return (
+        f"{text} (for a model that returns hidden states: --output hidden)"
+        if (looks_hidden)
+        else text
+    )
+
+
+def prepare(
+    subject: Subject,
+    checkpoint: Checkpoint,
+    device: str,
+    dtype: DType,
+    program: Program | None = None,
+) -> PairedCandidate:
+    """Build, examine, pair and compile a candidate.
+
+    Args:
+        subject: the candidate.
+        checkpoint: configuration, and weights that settle what names leave open.
+        device: name of the device.
+        dtype: of its parameters.
+        program: see `PairedCandidate`; its caller settles what names leave open.
+
+    Raises:
+        CandidateError: whatever is wrong with the candidate.
+        verify.pairing.counterpart.PairingError: whatever is wrong with the pairing file.
+    """
+    opened = open_device(device)
+    reference = gpt2_outline(checkpoint)
+    model = built(subject, checkpoint.config, opened, dtype)
+    logits = np.empty(reference.places[reference.head[0]])
+    outline = examined(subject, model, opened, logits)
+    pairing = propose(outline, reference, subject.corrections)
+    own = _own_values(model, outline, pairing.weights, subject)
+    name = "" if program is None else f"{subject.name}/"
+    with compiling(subject.name):
+        paired = PairedCandidate(
+            model, opened, outline, pairing, reference, own=own, name=name, program=program
+        )
+    if program is None:
+        settle(paired, checkpoint, subject.corrections)
+    return paired
+
+
+def _own_values(
+    model: Any,
+    outline: CandidateOutline,
+    weights: Mapping[str, Counterpart],
+    subject: Subject,
+) -> dict[str, Array]:
+    """Parameters that the reference has not, a stored mask say, with the values given to them.
+
+    MAX computes them one by one, which can take a minute.
+    """
+    missing = [p.name for p in outline.parameters if p.name not in weights]
+    if not missing:
+        return {}
+    tensors = dict(model.parameters)
+    with guarded(f"the value of {subject.name}'s {missing[0]}"):
+        return {name: np.array(tensors[name].to_numpy(), copy=True) for name in missing}
+
+
+def settle(
+    paired: PairedCandidate,
+    checkpoint: Checkpoint,
+    corrections: Corrections | None = None,
+    run: Callable[[PairedCandidate, Array], Array] | None = None,
+) -> None:
+    """Try the alternatives that names leave open, and keep those nearest to the reference.
+
+    Args:
+        paired: the compiled candidate.
+        checkpoint: weights to try them with.
+        corrections: what a pairing file says.
+        run: gives the candidate's logits for token ids; None for its plain graph.
+    """
+    if not paired.pairing.doubts:
+        return
+    ids = np.arange(16, dtype=np.int64)[None] % checkpoint.config.vocab_size
+    ids = ids[:, : checkpoint.config.n_positions]
+    truth = Oracle(checkpoint).trace(ids)[paired.reference.head[0]]
+    trials = list(itertools.islice(itertools.product(*paired.pairing.doubts), MOST_TRIALS))
+    base = paired.pairing
+
+    if run is None:
+        run = _plain_logits(checkpoint)
+
+    def distance(index: int) -> float:
+        paired.pairing = base.settled(trials[index])
+        found = run(paired, ids)
+        error = rms(found.astype(np.float64) - truth)
+        return error if np.isfinite(error) else float("inf")
+
+    best = min(range(len(trials)), key=distance)
+    chosen = base.settled(trials[best])
+    known = corrections or Corrections({}, {})
+    merged = replace(known, weights={**chosen.weights, **known.weights})
+    paired.use(propose(paired.outline, paired.reference, merged))
+
+
+def _plain_logits(checkpoint: Checkpoint) -> Callable[[PairedCandidate, Array], Array]:
+    def run(paired: PairedCandidate, ids: Array) -> Array:
+        return paired.bind(paired.weights_of(checkpoint.weights)).logits(ids)
+
+    return run

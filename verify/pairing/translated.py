@@ -1,0 +1,303 @@
+"""A candidate seen under the reference's names.
+
+`examine` traces a module tree once and tells what it consists of. `PairedCandidate` compiles it
+and translates: weights into the candidate's layout, given activations into what its modules return,
+and what they computed back into the reference's places. Nothing in the candidate changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from max.experimental.nn import Linear
+from max.experimental.tensor import Tensor
+from max.graph import Module as Program
+from max.graph import TensorType
+
+from impl.runtime import input_type
+from reference.trace import INPUT
+from verify.candidate.graphs import (
+    BoundCandidate,
+    Candidate,
+    modules_of,
+    paths_of,
+    stage_tapped,
+    weightless,
+)
+from verify.candidate.guard import CandidateError, a
+from verify.pairing.counterpart import PARTS, Pairing, third
+from verify.pairing.modules import fits
+from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from max.driver import Device
+
+    from reference.trace import Array, Trace
+    from verify.pairing.outline import ReferenceOutline
+
+RESULT = "(result)"
+"""Names what the model itself returns."""
+
+
+def examine(model: Any, device: Device, types: list[TensorType] | None = None) -> CandidateOutline:
+    """What a module tree consists of.
+
+    Args:
+        model: its parameters need no values.
+        device: where it would run.
+        types: of what it takes; token ids unless given.
+
+    Raises:
+        CandidateError: where it returns no tensor.
+    """
+    copy = weightless(model)
+
+    def forward(*tensors: Tensor) -> Tensor:
+        result = copy(*tensors)
+        if not isinstance(result, Tensor):
+            raise CandidateError(f"forward returns {a(result)}, not one tensor")
+        return result
+
+    seen = stage_tapped(
+        "outline", forward, types or [input_type(device)], paths_of(copy), Program(), RESULT
+    )
+    parameters, tied = _parameters(copy)
+    return CandidateOutline(
+        parameters=tuple(parameters),
+        calls=tuple(_calls({tap: numbers(kind.shape) for tap, kind in seen.items()})),
+        gives=numbers(seen[RESULT].shape),
+        tied=tied,
+    )
+
+
+def _parameters(model: Any) -> tuple[list[Parameter], dict[str, str]]:
+    """Every parameter, and the names that share another one's tensor."""
+    owners = {"": model, **dict(modules_of(model))}
+    first: dict[int, str] = {}
+    parameters, tied = [], {}
+    for name, tensor in model.parameters:
+        if first.setdefault(id(tensor), name) != name:
+            tied[name] = first[id(tensor)]
+        path, _, last = name.rpartition(".")
+        owner = owners.get(path)
+        parameters.append(
+            Parameter(
+                name=name,
+                shape=numbers(tensor.shape),
+                linear=isinstance(owner, Linear) and last == "weight",
+                owner=type(owner).__name__,
+                dtype=tensor.dtype.name,
+            )
+        )
+    return parameters, tied
+
+
+def _calls(seen: Mapping[str, Any]) -> list[Call]:
+    """Calls in the order in which they begin; a call without input begins where it ends."""
+    calls: dict[str, Call] = {}
+    open_calls: list[str] = []
+    for tap, shape in seen.items():
+        name = tap.removesuffix(INPUT)
+        within = open_calls[-1] if open_calls else ""
+        if tap.endswith(INPUT):
+            calls[name] = Call(name=name, takes=shape, gives=None, within=within)
+            open_calls.append(name)
+        elif name != RESULT:
+            known = calls.setdefault(name, Call(name=name, takes=None, gives=None, within=within))
+            calls[name] = replace(known, gives=shape)
+            if name in open_calls:
+                del open_calls[open_calls.index(name) :]
+    return list(calls.values())
+
+
+class PairedCandidate:
+    """A candidate compiled for verification, under the reference's names.
+
+    Args:
+        model: the module tree.
+        device: where it runs.
+        outline: what `examine` said of it.
+        pairing: what stands for what.
+        reference: what it is compared with.
+        own: values of parameters that have no counterpart.
+        types: of what it takes; token ids unless given.
+        name: begins the names of its graphs in a program that it shares.
+        program: as `Candidate` takes it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        device: Device,
+        outline: CandidateOutline,
+        pairing: Pairing,
+        reference: ReferenceOutline,
+        *,
+        own: Mapping[str, Array] | None = None,
+        types: list[TensorType] | None = None,
+        name: str = "",
+        program: Program | None = None,
+    ) -> None:
+        self.outline = outline
+        self.pairing = pairing
+        self.reference = reference
+        self._own = dict(own or {})
+        self._calls = {call.name: call for call in outline.calls}
+        self._places = _complete(pairing, reference)
+        head, last = reference.head[0], reference.places[reference.head[0]][-1]
+        result = None if head in self._places or outline.gives[-1] != last else RESULT
+        self.candidate = Candidate(
+            model, device, types=types, cut=self._is_cut, result=result, name=name, program=program
+        )
+        self.given_taps = [place for place in reference.modules if place in self._places]
+        self._readers = self._make_readers(result)
+        self.forced_taps = [tap for tap in reference.places if tap in self._readers]
+
+    def _is_cut(self, call: str) -> bool:
+        return any(call in calls.values() for calls in self._places.values())
+
+    def _make_readers(self, result: str | None) -> dict[str, list[str]]:
+        """By the reference's tap: the candidate's taps that are read for it."""
+        readers: dict[str, list[str]] = {self.reference.head[0]: [RESULT]} if result else {}
+        for place, calls in self._places.items():
+            readers[place] = list(calls.values())
+            expected = self.reference.places.get(place + INPUT)
+            takes = [self._calls[call].takes for call in calls.values()]
+            if expected is not None and all(t is not None and fits(t, expected) for t in takes):
+                readers[place + INPUT] = [call + INPUT for call in calls.values()]
+        return readers
+
+    def excused(self, expected: Mapping[str, str]) -> dict[str, str]:
+        """Places of the reference that the candidate does not show, with the reason."""
+        shown = set(self.forced_taps)
+        return {
+            tap: "no module of the candidate's own: judged where its result comes to light"
+            for tap, why in expected.items()
+            if not why and tap not in shown
+        }
+
+    def use(self, pairing: Pairing) -> None:
+        """Take another pairing of the same modules: weights, and thirds, may change places."""
+        self.pairing = pairing
+        self._places = _complete(pairing, self.reference)
+        self._readers = self._make_readers(RESULT if RESULT in self.candidate.taps else "")
+
+    def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:
+        """The candidate's parameters from the reference's; tied ones share memory."""
+        made: dict[str, Array] = {}
+        for counterpart in self.pairing.weights.values():
+            key = str(counterpart)
+            if key not in made:
+                made[key] = counterpart.take(weights, self.reference.n_layer)
+        return {name: made[str(c)] for name, c in self.pairing.weights.items()} | self._own
+
+    def bind(self, weights: Mapping[str, Array]) -> PairedBound:
+        """The compiled program with weights by the candidate's names, as `weights_of` has them."""
+        return PairedBound(self, self.candidate.bind(weights))
+
+    def substitutes(self, ids: Array, given: Mapping[str, Array]) -> dict[str, Array]:
+        """Given activations as the candidate's modules return them, by its own taps."""
+        result = {}
+        for place, calls in self._places.items():
+            for part, call in calls.items():
+                gives = self._calls[call].gives or ()
+                result[call] = _as_own(third(given[place], part), gives, len(ids))
+        return result
+
+    def read(self, trace: Mapping[str, Array], ids: Array) -> Trace:
+        """A trace under the reference's names, in its order of execution."""
+        return {
+            tap: self._joined(tap, [trace[own] for own in self._readers[tap]], ids)
+            for tap in self.forced_taps
+        }
+
+    def _joined(self, tap: str, arrays: list[Array], ids: Array) -> Array:
+        expected = _sized(self.reference.places[tap], ids)
+        if len(arrays) > 1 and tap.endswith(INPUT):
+            arrays = [_odd_one(arrays)]
+        if len(arrays) > 1:
+            expected = (*expected[:-1], expected[-1] // len(PARTS))
+        arrays = [_as_theirs(array, expected) for array in arrays]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def _complete(pairing: Pairing, reference: ReferenceOutline) -> dict[str, dict[str, str]]:
+    """By place, the calls that stand for it or, together, for its thirds."""
+    places: dict[str, dict[str, str]] = {}
+    for call, counterpart in pairing.places.items():
+        places.setdefault(counterpart.name, {})[counterpart.part] = call
+    in_order = [place for place in reference.modules if place in places]
+    whole = {place: {"": places[place][""]} for place in in_order if "" in places[place]}
+    thirds = {
+        place: {part: places[place][part] for part in PARTS}
+        for place in in_order
+        if places[place].keys() >= set(PARTS) and place not in whole
+    }
+    return {place: (whole | thirds)[place] for place in in_order if place in whole | thirds}
+
+
+def _sized(shape: tuple[int, ...], ids: Array) -> tuple[int, ...]:
+    """A place's shape for the batch and length of `ids`, the outline's having been `BATCH`."""
+    lead = len(ids) if shape[0] == BATCH else 1
+    return (lead, ids.shape[1], *shape[2:])
+
+
+def _as_own(array: Array, gives: tuple[int, ...], batch: int) -> Array:
+    """The reference's array in the form in which the candidate's module returns it."""
+    if len(gives) == array.ndim and gives[0] == BATCH and len(array) == 1 != batch:
+        return np.repeat(array, batch, axis=0)
+    if len(gives) < array.ndim:
+        return array.reshape(-1, *array.shape[-len(gives) + 1 :]) if len(gives) > 1 else array[0]
+    return array
+
+
+def _as_theirs(array: Array, expected: tuple[int, ...]) -> Array:
+    """What a module of the candidate computed in the reference's shape, where that is possible."""
+    if array.shape == expected:
+        return array
+    if array.size == np.prod(expected):
+        return array.reshape(expected)
+    same_rows = array.ndim == len(expected) and (array == array[:1]).all()
+    return array[:1] if same_rows and array[:1].shape == expected else array
+
+
+def _odd_one(arrays: list[Array]) -> Array:
+    """Of what several modules are given, the one unlike the others; the first if they agree."""
+    for index, array in enumerate(arrays):
+        others = [other for place, other in enumerate(arrays) if place != index]
+        agree = all(np.array_equal(other, others[0]) for other in others)
+        if agree and not np.array_equal(array, others[0]):
+            return array
+    return arrays[0]
+
+
+class PairedBound(BoundCandidate):
+    """A paired candidate with its weights; what `BoundCandidate` tells, under other names."""
+
+    program: Any
+
+    def __init__(self, program: PairedCandidate, bound: BoundCandidate) -> None:
+        self.program = program
+        self._bound = bound
+
+    def logits(self, ids: Array) -> Array:
+        """Logits `[batch, sequence, vocab_size]` of the plain graph."""
+        return self._bound.logits(ids)
+
+    def trace(self, ids: Array) -> tuple[Array, Trace]:
+        """The tapped graph's logits, and its trace."""
+        logits, trace = self._bound.trace(ids)
+        return logits, self.program.read(trace, ids)
+
+    def forced_trace(self, ids: Array, given: Mapping[str, Array]) -> Trace:
+        """What each stage computes on the given activations."""
+        own = self.program.substitutes(ids, given)
+        return self.program.read(self._bound.forced_trace(ids, own), ids)
+
+    def parameters(self) -> dict[str, Array]:
+        """Every parameter by the candidate's name, read back from the compiled program."""
+        return self._bound.parameters()

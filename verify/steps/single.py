@@ -1,0 +1,136 @@
+"""`python -m verify step N FILE`: one step, checked phase by phase."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from reports.commands import Parser, UsageError, check_written, open_console
+from reports.saved.files import write_json
+from verify.candidate.sandbox import say
+from verify.options import add_json, add_limits
+from verify.steps.course import STEPS
+from verify.steps.skeletons import skeleton
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from verify.steps.course import Step
+    from verify.steps.phases import Phase
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check, explain or begin a step; returns 0 where it passes, 1 where not, 2 for bad usage.
+
+    Args:
+        argv: what follows `step`.
+    """
+    options = _parser().parse_args(argv)
+    console = open_console(highlight=False)
+    try:
+        return _step(options, console)
+    except UsageError as error:
+        print(f"verify: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"verify: {error.filename}: {error.strerror}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m verify step", description="Check one of the twelve steps of a GPT-2."
+    )
+    parser.add_argument("number", type=int, choices=range(1, len(STEPS) + 1), metavar="N")
+    parser.add_argument("file", type=Path, nargs="?", help="the file in which it is written")
+    parser.add_argument(
+        "--explain", action="store_true", help="what the step is for, and its shapes"
+    )
+    parser.add_argument("--scaffold", type=Path, metavar="FILE", help="write a skeleton with TODOs")
+    add_limits(parser)
+    add_json(parser)
+    return parser
+
+
+def _step(options: argparse.Namespace, console: Console) -> int:
+    step = STEPS[options.number - 1]
+    if options.explain:
+        console.print(explanation(step))
+        return 0
+    if options.scaffold:
+        return _scaffold(step, options.scaffold, console)
+    if options.file is None:
+        raise UsageError(f"step {step.number} needs a file, --explain or --scaffold FILE")
+    if not options.file.is_file():
+        raise UsageError(f"there is no file {options.file}")
+    check_written(options.json, "--json")
+    console.print(f"Step {step.number}: {step.title}", style="bold")
+    phases = []
+    for phase in _said(step, options.file):
+        _show(phase, console)
+        phases.append(phase)
+    verdict = "PASS" if all(phase.passed for phase in phases) else "FAIL"
+    console.print(Text(f"Verdict: {verdict}", "green" if verdict == "PASS" else "bold red"))
+    if options.json:
+        write_json(options.json, _report(step, verdict, phases))
+    return 0 if verdict == "PASS" else 1
+
+
+def _said(step: Step, file: Path) -> Iterator[Phase]:
+    """The phases as they come, the parent being told that the harness works."""
+    from verify.steps.phases import check_step  # imports MAX and torch
+
+    say(f"checking step {step.number}")
+    yield from check_step(step, file)
+
+
+def _report(step: Step, verdict: str, phases: list[Phase]) -> dict[str, Any]:
+    """The outcome as `--json` writes it."""
+    return {
+        "verdict": verdict,
+        "step": step.number,
+        "title": step.title,
+        "phases": [asdict(phase) for phase in phases],
+    }
+
+
+def _show(phase: Phase, console: Console) -> None:
+    mark = Text("ok  ", "green") if phase.passed else Text("no  ", "bold red")
+    console.print(Text.assemble("  ", mark, phase.title))
+    if not phase.passed:
+        lines = [Text(phase.problem), *(Text(note, "dim") for note in phase.notes)]
+        for line in (*lines, Text(f"Hint: {phase.hint}", "cyan")):
+            console.print(Padding(line, (0, 0, 0, 6), expand=False))
+
+
+def explanation(step: Step) -> Group:
+    """What `--explain` prints."""
+    rows = Table.grid(padding=(0, 2))
+    for title, value in (
+        ("What for", step.purpose),
+        ("You write", f"{step.name}, called as {step.signature}"),
+        ("Computes", step.formula),
+        ("Shapes", step.shapes),
+        ("Checked", step.tested),
+    ):
+        rows.add_row(Text(title, "cyan"), Text(value))
+    return Group(
+        Text(f"Step {step.number}: {step.title}", "bold"),
+        rows,
+        Text("B batch, S sequence, D n_embd, H heads, V vocab_size", "dim"),
+    )
+
+
+def _scaffold(step: Step, path: Path, console: Console) -> int:
+    if path.exists():
+        raise UsageError(f"{path} exists already; nothing was written")
+    path.write_text(skeleton(step), encoding="utf-8")
+    console.print(f"{path}: step {step.number}, {step.title}, to be filled in")
+    return 0

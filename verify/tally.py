@@ -1,0 +1,155 @@
+"""What a campaign draws for each seed, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reference.regimes import REGIMES
+from verify.faults.power import Power
+
+if TYPE_CHECKING:
+    from impl.config import GPT2Config
+    from verify.judge.verdict import Check
+
+MODES = ("isolated", "free", "plain", "logits", "matched")
+"""Checks that judge the candidate; the others look at the run itself."""
+
+BATCHES = (1, 2, 3, 4, 5)
+
+LONGEST = 48
+"""Lengths are drawn up to here: beyond every tile of 32, and short enough for hundreds of seeds."""
+
+FULL_LENGTH_SHARE = 0.05
+"""Of the seeds, those whose length is all of the model's positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one seed stands for."""
+
+    seed: int
+    regime: str
+    batch: int
+    length: int
+
+
+def draw(config: GPT2Config, seed: int) -> Draw:
+    """Draw a regime and a shape; the same seed always draws the same."""
+    rng = np.random.default_rng([seed, 3])
+    full = rng.random() < FULL_LENGTH_SHARE
+    length = int(rng.integers(1, min(LONGEST, config.n_positions) + 1))
+    return Draw(
+        seed=seed,
+        regime=str(rng.choice(REGIMES)),
+        batch=int(rng.choice(BATCHES)),
+        length=config.n_positions if full else length,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One check of the campaign, with the seed that shows it again."""
+
+    seed: int
+    regime: str
+    case: str
+    mode: str
+    tap: str
+    used: float | None
+    message: str
+
+    def __str__(self) -> str:
+        """Everything that is needed to see it again, in a line."""
+        used = "-" if self.used is None else f"{self.used:.3f}"
+        where = f"seed {self.seed}, {self.case}, {self.mode}, {self.tap}"
+        return f"{where}: used {used} {self.message}".rstrip()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a campaign found; it grows while the campaign goes on.
+
+    Attributes:
+        seeds: how many were finished.
+        checks: judged, by mode.
+        nearest: the check with the largest share of the allowed error, by mode.
+        alarms: every check that did not pass.
+        power: what was seen of each fault, by regime.
+    """
+
+    seeds: int = 0
+    checks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
+    nearest: dict[str, Judged] = field(default_factory=dict)
+    alarms: list[Judged] = field(default_factory=list)
+    power: Power = field(default_factory=Power)
+
+    def add(self, drawn: Draw, check: Check) -> Judged | None:
+        """Count one check; returns it where it is a false alarm."""
+        if check.mode not in MODES:
+            return None
+        self.checks[check.mode] += 1
+        judged = Judged(
+            drawn.seed, drawn.regime, check.case, check.mode, check.tap, check.used, check.message
+        )
+        known = self.nearest.get(check.mode)
+        if check.used is not None and (known is None or check.used > (known.used or 0.0)):
+            self.nearest[check.mode] = judged
+        if check.verdict == "PASS":
+            return None
+        self.alarms.append(judged)
+        return judged
+
+    def faults(self) -> dict[str, tuple[int, int]]:
+        """For each regime, how many faults were told, and how many applied."""
+        counts = {}
+        for regime in sorted(self.power.seen, key=REGIMES.index):
+            sightings = [sighting for sighting, _ in self.power.seen[regime].values()]
+            applicable = [sighting for sighting in sightings if sighting.applicable]
+            counts[regime] = (sum(sighting.told for sighting in applicable), len(applicable))
+        return counts
+
+    def untold(self) -> list[str]:
+        """Each fault that applied in a regime and was not told there, in a line."""
+        return [
+            f"{sighting.fault}, {regime}, {case}: blamed on {sighting.blamed or 'nothing'}, "
+            f"margin {sighting.margin:.2f}"
+            for regime, seen in self.power.seen.items()
+            for sighting, case in seen.values()
+            if sighting.applicable and not sighting.told
+        ]
+
+    @property
+    def passed(self) -> bool:
+        """No false alarm, and no fault that applied was left untold."""
+        return not self.alarms and not self.power.alarms.false and not self.untold()
+
+
+def summary(tally: Tally) -> str:
+    """Both figures, in three sentences."""
+    told = ", ".join(f"{a} of {b} ({regime})" for regime, (a, b) in tally.faults().items())
+    alarms = tally.power.alarms
+    judged = sum(tally.checks.values())
+    return (
+        f"Seeds: {tally.seeds}. False alarms: {len(tally.alarms)} of {judged:,} checks of the MAX "
+        f"model, {alarms.false} of {alarms.runs:,} on other evaluation orders. "
+        f"Faults told: {told or 'none was planted'}."
+    )
+
+
+def figures(tally: Tally) -> dict[str, Any]:
+    """The tally as `--json` writes it."""
+    return {
+        "seeds": tally.seeds,
+        "checks": tally.checks,
+        "false_alarms": [asdict(alarm) for alarm in tally.alarms],
+        "nearest": {mode: asdict(judged) for mode, judged in tally.nearest.items()},
+        "other_orders": {"runs": tally.power.alarms.runs, "false": tally.power.alarms.false},
+        "faults": {
+            regime: {"told": a, "applicable": b} for regime, (a, b) in tally.faults().items()
+        },
+        "untold": tally.untold(),
+        "passed": tally.passed,
+    }
