@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
     from verify.candidate.graphs import BoundCandidate
+    from verify.candidate.observation import Observation
     from verify.judge.verdict import Check
-    from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
     from verify.truth.references import References
 
@@ -58,8 +58,7 @@ class Artefacts:
 
     def look(
         self,
-        case: Case,
-        candidate: BoundCandidate,
+        observed: Observation,
         expected: Expectation,
         checks: Sequence[Check],
         *,
@@ -68,22 +67,20 @@ class Artefacts:
         """Keep what one case shows.
 
         Args:
-            case: the input.
-            candidate: the model under test.
-            expected: what it was compared with.
+            observed: what the model under test computed.
+            expected: what that was compared with.
             checks: of this case.
             tokens: keep each token's error too; a case that fails alone keeps it anyway.
         """
         failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
         if tokens:
-            self.shown.add(case.name)
+            self.shown.add(expected.case.name)
         if tokens or failed:
-            forced = candidate.forced_trace(case.ids, expected.given)
-            self._keep_tokens(case, forced, expected.isolated, checks)
+            self._keep_tokens(observed.forced, expected, checks)
             if failed:
-                self._keep_window(case, failed[0].tap, forced, expected)
+                self._keep_window(failed[0].tap, observed.forced, expected)
         if expected.free:
-            self._keep_logits(case, candidate.logits(case.ids), expected)
+            self._keep_logits(observed.logits, expected)
 
     def look_inside(
         self,
@@ -137,13 +134,12 @@ class Artefacts:
         if kept:
             np.savez_compressed(folder / FILE, allow_pickle=False, **kept)
 
-    def _keep_tokens(
-        self, case: Case, forced: Trace, truth: Trace, checks: Sequence[Check]
-    ) -> None:
+    def _keep_tokens(self, forced: Trace, expected: Expectation, checks: Sequence[Check]) -> None:
         """`used` of each place, shared out over its tokens by their part of the error.
 
         The root mean square of a place's row (over all tokens) is the place's own `used`.
         """
+        case, truth = expected.case, expected.isolated
         rows: dict[str, Array] = {}
         for check in checks:
             if check.mode != "isolated" or check.used is None or check.rms is None:
@@ -159,7 +155,7 @@ class Artefacts:
             self.arrays[f"{case.name}/tokens/used"] = np.stack(list(rows.values()))
             self.arrays[f"{case.name}/tokens/ids"] = case.ids.ravel()[:TOKENS]
 
-    def _keep_window(self, case: Case, tap: str, forced: Trace, expected: Expectation) -> None:
+    def _keep_window(self, tap: str, forced: Trace, expected: Expectation) -> None:
         """What lies around the worst element of a place that fails."""
         found, truth = forced[tap], expected.isolated[tap]
         if found.shape != truth.shape or found.ndim != 3:
@@ -170,7 +166,7 @@ class Artefacts:
         part = np.s_[
             worst[0], first[0] : int(worst[1]) + ROWS + 1, first[1] : int(worst[2]) + COLUMNS + 1
         ]
-        path = f"{case.name}/window/{tap}"
+        path = f"{expected.case.name}/window/{tap}"
         self.arrays[f"{path}/worst"] = np.array(worst)
         self.arrays[f"{path}/first"] = np.array(first)
         for name, array in (
@@ -178,14 +174,14 @@ class Artefacts:
         ):  # fmt: skip
             self.arrays[f"{path}/{name}"] = array[part].astype(np.float64)
 
-    def _keep_logits(self, case: Case, logits: Array, expected: Expectation) -> None:
+    def _keep_logits(self, logits: Array, expected: Expectation) -> None:
         """For each position: divergence from the oracle, its lead, and the error of the logits."""
         truth, torch_logits = expected.free[LOGITS], expected.torch_free[LOGITS]
         if logits.shape != truth.shape or not np.isfinite(logits).all():
             return
         second, first = np.partition(truth, -2, axis=-1)[..., -2:].reshape(-1, 2).T
         flipped = truth.argmax(axis=-1) != logits.argmax(axis=-1)
-        path = f"{case.name}/logits"
+        path = f"{expected.case.name}/logits"
         self.arrays[f"{path}/kl_nats"] = _flat(kl_divergence(truth, logits))
         self.arrays[f"{path}/torch_kl_nats"] = _flat(kl_divergence(truth, torch_logits))
         self.arrays[f"{path}/lead"] = _flat(first - second)

@@ -30,6 +30,7 @@ from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
 from verify.candidate.graphs import Candidate
+from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
 from verify.display import percent
 from verify.tally import MODES, Draw, Judged, Tally, draw, figures, summary
@@ -94,7 +95,8 @@ class Campaign:
         self, drawn: Draw, case: Case, bound: BoundCandidate, references: References, *, look: bool
     ) -> Iterator[Judged]:
         expected = references.expectation(case, bound.program.given_taps)
-        for check in check_case(case, bound, expected, self.dtype):
+        observed = Observation(bound, expected)
+        for check in check_case(observed, expected):
             if alarm := self.tally.add(drawn, check):
                 yield alarm
         self.tally.power.alarms += expected.alarms
@@ -102,8 +104,8 @@ class Campaign:
             return
         power = self.tally.power
         if look:
-            power.look(case, references.oracle, expected, self.dtype)
-        for check in power.matched_checks(case, bound, references.oracle, expected, self.dtype):
+            power.look(expected)
+        for check in power.matched_checks(observed, expected):
             if alarm := self.tally.add(drawn, check):
                 yield alarm
 

@@ -19,6 +19,7 @@ from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
 from reference.trace import INPUT
 from verify.candidate.guard import compiling
+from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
 from verify.faults.diagnosis import describe
 from verify.judge.verdict import Check
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from reference.trace import Array
     from verify.pairing.prepare import Subject
-    from verify.pairing.translated import PairedBound
 
 SIZES = ((1, 1), (1, 9), (2, 33))
 """(batch, length) of the cases where a user names none, as far as the model's positions allow."""
@@ -97,6 +97,9 @@ class DecoderReferences:
         free = self.oracle.trace(sample.ids)
         runs = [model.trace(sample.ids) for model in models]
         return Expectation(
+            case=case,
+            oracle=self.oracle,
+            dtype="float32",
             given=given,
             isolated=sample.original(isolated),
             torch_isolated=sample.original(evaluations[0]),
@@ -174,18 +177,19 @@ def verify_decoder(
     for case in _cases(model.config, sizes, seed):
         status(case.name)
         expected = references.expectation(case, paired.given_taps)
-        checks = list(_checked(case, bound, expected))
+        observed = Observation(bound, expected)
+        checks = list(_checked(observed, expected))
         for check in checks:
             add(check)
-        outcome.artefacts.look(case, bound, expected, checks, tokens=case.ids.shape == SIZES[-1])
+        whole = case.ids.shape == SIZES[-1]
+        outcome.artefacts.look(observed, expected, checks, tokens=whole)
     return outcome
 
 
-def _checked(case: Case, bound: PairedBound, expected: Expectation) -> Iterator[Check]:
+def _checked(observed: Observation, expected: Expectation) -> Iterator[Check]:
     """The checks of one case, the first that fails alone with what its error looks like."""
-    forced = bound.forced_trace(case.ids, expected.given)
-    batch, length = case.ids.shape
-    for check in _described(check_case(case, bound, expected, "float32"), forced, expected):
+    batch, length = expected.case.ids.shape
+    for check in _described(check_case(observed, expected), observed.forced, expected):
         yield replace(check, batch=batch, length=length)
 
 

@@ -9,10 +9,14 @@ from reference.trace import INPUT
 from verify.artefacts import Artefacts
 from verify.faults.controls import Lowered
 from verify.faults.power import Power
+from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
+    from reference.trace import Array
+    from verify.candidate.graphs import Candidate
     from verify.judge.verdict import Check, Verdict
     from verify.pairing.counterpart import Pairing
+    from verify.truth.references import References
 
 ALONE = ("isolated", "matched")
 """Checks that judge a stage alone."""
@@ -38,7 +42,6 @@ class Outcome:
         expected: every tap of the reference, with the reason where it is excused.
         unknown: taps of the candidate that the reference has not.
         power: what the run could have noticed.
-        largest_envelope: of a logit in a free run, over the cases of the regime at hand.
         artefacts: arrays for the report.
         pairing: a candidate's counterparts; None for the model of `impl`.
         cache_faults: for each fault of a cache, the check with the largest margin so far.
@@ -50,11 +53,27 @@ class Outcome:
     expected: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     power: Power = field(default_factory=Power)
-    largest_envelope: float = 0.0
     artefacts: Artefacts = field(default_factory=Artefacts)
     pairing: Pairing | None = None
     cache_faults: dict[str, Check] = field(default_factory=dict)
     lowered: Lowered = field(default_factory=Lowered)
+
+    def look_for_places(
+        self, candidate: Candidate | PairedCandidate, references: References, ids: Array
+    ) -> None:
+        """Find out which places there are on both sides, and in which order they are computed."""
+        self.order = list(references.oracle.trace(ids))
+        self.expected = references.expected_taps(ids)
+        if isinstance(candidate, PairedCandidate):
+            self.pairing = candidate.pairing
+            self.expected |= candidate.excused(self.expected)
+        self.unknown = [tap for tap in candidate.forced_taps if tap not in self.expected]
+
+    def keep_cache_fault(self, check: Check) -> None:
+        """Keep the check of a cache's fault, if its margin is the largest so far."""
+        known = self.cache_faults.get(check.case)
+        if known is None or _margin(check) > _margin(known):
+            self.cache_faults[check.case] = check
 
     @property
     def verdict(self) -> Verdict:
@@ -93,6 +112,10 @@ class Outcome:
         compared = {check.tap for check in self.checks if check.mode == "isolated"}
         excused = [{"tap": tap, "reason": why} for tap, why in self.expected.items() if why]
         return {"expected": len(self.expected), "compared": len(compared), "excused": excused}
+
+
+def _margin(check: Check) -> float:
+    return float((check.details or {})["margin"])
 
 
 def _place(check: Check) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from reference.dtypes import held_in
 from reference.regimes import with_regime
 from reference.taps import LOGITS
 from verify.candidate.graphs import Candidate
+from verify.candidate.observation import Observation
 from verify.checks.engine import (
     Form,
     cache_fault_checks,
@@ -57,7 +59,6 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.candidate.graphs import BoundCandidate
     from verify.pairing.prepare import Subject
     from verify.truth.expectation import Expectation
 
@@ -139,7 +140,7 @@ def verify(
         status(f"{device}: compiling the model (about a minute, seconds from then on)")
         candidate = _candidate(plan, device)
         for regime in plan.regimes:
-            for check in _check_regime(plan, candidate, regime, device, outcome, status):
+            for check in RegimeRun(plan, candidate, regime, device, outcome, status).checks():
                 add(replace(check, regime=regime, device=check.device or device))
         own = [check for check in outcome.checks if check.device == device]
         add(replace(precision_check(own, plan.dtype, device), device=device))
@@ -169,157 +170,190 @@ def _weights(
     return held_in(dtype, from_hugging_face(checkpoint.config, checkpoint.weights))
 
 
-def _check_regime(
-    plan: Plan,
-    candidate: Candidate | PairedCandidate,
-    regime: str,
-    device: str,
-    outcome: Outcome,
-    status: Callable[[str], None],
-) -> Iterator[Check]:
-    """Every check on one state of the weights."""
-    checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
-    references = References(checkpoint, plan.dtype)
-    weights = _weights(candidate, references.checkpoint, plan.dtype)
-    bound = candidate.bind(weights)
-    prefix = "" if device == "cpu" else f"{device}-"
-    yield parameters_check(f"{prefix}{regime}", bound, weights)
-    cases = plan.cases(regime, device)
-    status(f"{device}, {regime}: two float64 models against each other")
-    yield oracle_check(f"{prefix}{regime}", references, min(cases, key=distance_to_nine).ids)
-    if not outcome.expected:
-        _look_for_places(outcome, candidate, references, cases[0].ids)
-        yield from coverage_checks(candidate, outcome.expected, outcome.unknown)
-    outcome.largest_envelope = 0.0
-    read_by_engines = worth_reading(checkpoint.config, cases) if plan.engines else ()
-    cases.append(probe_case(checkpoint.config, regime, seed=plan.seed, device=device))
-    in_max = None
-    if plan.max_faults and (regime, device) == (plan.regimes[0], plan.devices[0]):
-        status("compiling faulty MAX graphs (minutes, seconds from then on)")
-        in_max = MaxPower(references)
-    for case in cases:
-        status(case.name)
-        for check in _check_case(plan, case, bound, references, outcome, read_by_engines, in_max):
-            yield _of_case(check, case)
-    if in_max:
-        yield from in_max.checks(regime, plan.seed)
-    status(f"{device}, {regime}: invariances")
-    yield from metamorphic_checks(
-        bound,
-        checkpoint.config,
-        regime=regime,
-        device=device,
-        seed=plan.seed,
-        # Two correct results may each stray by what the rule allows, to either side.
-        allowed=2 * MAX_FACTOR * outcome.largest_envelope,
-        dtype=plan.dtype,
-    )
-    text = held_out_ids(checkpoint) if regime == "given" else None
-    if regime == plan.regimes[0]:
-        outcome.artefacts.look_inside(bound, references, text, cases[0].ids, device)
-    if text is not None:
-        yield from _check_text(plan, bound, references, text, device, outcome, status)
-    elif regime == "given":
-        yield _skip(f"{prefix}text", "the checkpoint has no tokenizer")
+class RegimeRun:
+    """Every check of one candidate in one state of the weights, on one device.
 
+    Args:
+        plan: what to verify.
+        candidate: compiled for the device.
+        regime: the state of the weights (`reference.regimes`).
+        device: its name.
+        outcome: of the whole run; what lasts longer than a regime is added to it.
+        status: called with a few words whenever a new part begins.
+    """
 
-def _look_for_places(
-    outcome: Outcome, candidate: Candidate | PairedCandidate, references: References, ids: Array
-) -> None:
-    """Which places there are on both sides, and in which order they are computed."""
-    outcome.order = list(references.oracle.trace(ids))
-    outcome.expected = references.expected_taps(ids)
-    if isinstance(candidate, PairedCandidate):
-        outcome.pairing = candidate.pairing
-        outcome.expected |= candidate.excused(outcome.expected)
-    outcome.unknown = [tap for tap in candidate.forced_taps if tap not in outcome.expected]
+    def __init__(
+        self,
+        plan: Plan,
+        candidate: Candidate | PairedCandidate,
+        regime: str,
+        device: str,
+        outcome: Outcome,
+        status: Callable[[str], None],
+    ) -> None:
+        self.plan = plan
+        self.candidate = candidate
+        self.regime = regime
+        self.device = device
+        self.outcome = outcome
+        self.status = status
+        checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
+        self.references = References(checkpoint, plan.dtype)
+        self.weights = _weights(candidate, self.references.checkpoint, plan.dtype)
+        self.bound = candidate.bind(self.weights)
+        self.cases = plan.cases(regime, device)
+        self.largest_envelope = 0.0
+        """Of a logit in a free run, over the cases so far."""
+
+    def checks(self) -> Iterator[Check]:
+        """Every check, in the order in which it is made."""
+        yield from self._whole_model()
+        in_max = self._faults_in_max()
+        for case in self._with_probe():
+            self.status(case.name)
+            for check in self._case(case, in_max):
+                yield _of_case(check, case)
+        if in_max:
+            yield from in_max.checks(self.regime, self.plan.seed)
+        yield from self._invariances()
+        yield from self._text()
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.device == "cpu" else f"{self.device}-"
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether it is the first regime of the run on its device."""
+        return self.regime == self.plan.regimes[0]
+
+    def _whole_model(self) -> Iterator[Check]:
+        """Parameters, two float64 models against each other, and which places there are."""
+        name = f"{self._prefix}{self.regime}"
+        yield parameters_check(name, self.bound, self.weights)
+        self.status(f"{self.device}, {self.regime}: two float64 models against each other")
+        shortest = min(self.cases, key=distance_to_nine)
+        yield oracle_check(name, self.references, shortest.ids)
+        if not self.outcome.expected:
+            self.outcome.look_for_places(self.candidate, self.references, self.cases[0].ids)
+            yield from coverage_checks(self.candidate, self.outcome.expected, self.outcome.unknown)
+
+    def _faults_in_max(self) -> MaxPower | None:
+        """Faulty MAX graphs, planted once in a run where they are asked for."""
+        if not (self.plan.max_faults and self._is_first and self.device == self.plan.devices[0]):
+            return None
+        self.status("compiling faulty MAX graphs (minutes, seconds from then on)")
+        return MaxPower(self.references)
+
+    def _with_probe(self) -> list[Case]:
+        config, seed = self.plan.checkpoint.config, self.plan.seed
+        return [*self.cases, probe_case(config, self.regime, seed=seed, device=self.device)]
+
+    def _case(self, case: Case, in_max: MaxPower | None) -> Iterator[Check]:
+        """The checks of one case, a diagnosis of its first failure, and what it could notice."""
+        expected = self.references.expectation(case, self.bound.program.given_taps)
+        observed = Observation(self.bound, expected)
+        checks = self._diagnosed(list(check_case(observed, expected)), observed, expected)
+        yield from checks
+        whole = case.ids.shape == PROBE_SIZE and case.label != PROBE
+        self.outcome.artefacts.look(observed, expected, checks, tokens=whole)
+        yield from self._power(observed, expected, in_max)
+        if case.label == PROBE:
+            return
+        if case.ids.shape == PROBE_SIZE:
+            yield from must_fail(expected)
+        yield from self._engines(expected)
+        self.largest_envelope = max(self.largest_envelope, expected.free_envelope[LOGITS].max)
+
+    def _diagnosed(
+        self, checks: list[Check], observed: Observation, expected: Expectation
+    ) -> list[Check]:
+        """The checks, the first that fails alone with what the candidate computes there."""
+        failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
+        if failed:
+            tap = failed[0].tap
+            visible = self.bound.program.forced_taps
+            sentence = diagnose(tap, observed.forced[tap], expected, visible)
+            checks[checks.index(failed[0])] = replace(failed[0], details={"diagnosis": sentence})
+        return checks
+
+    def _power(
+        self, observed: Observation, expected: Expectation, in_max: MaxPower | None
+    ) -> Iterator[Check]:
+        """What the case could have noticed, and what only filters notice of the candidate."""
+        power = self.outcome.power
+        power.alarms += expected.alarms
+        if not plants_faults(expected.case):
+            return
+        power.look(expected, self.bound.program.forced_taps)
+        yield from power.matched_checks(observed, expected)
+        self.outcome.lowered.look(expected)
+        if in_max:
+            in_max.look(expected)
+
+    @cached_property
+    def _read_by_engines(self) -> Collection[str]:
+        """Names of the cases that engines read."""
+        return worth_reading(self.plan.checkpoint.config, self.cases) if self.plan.engines else ()
+
+    def _engines(self, expected: Expectation) -> Iterator[Check]:
+        """Every engine on one case, and what its checks could notice of a wrong cache."""
+        case, checkpoint = expected.case, self.references.checkpoint
+        if case.name not in self._read_by_engines:
+            return
+        for form in self.plan.engines:
+            held = expected
+            if form.dtype != "float32":
+                rounded = References(form.held(checkpoint))
+                held = rounded.expectation(case, list(expected.given))
+                yield quality_check(form, expected, held)
+            yield from engine_checks(form, checkpoint, held)
+        if case.ids.shape == PROBE_SIZE:
+            for check in cache_fault_checks(expected):
+                if check.mode == "oracle":
+                    yield check
+                else:
+                    self.outcome.keep_cache_fault(check)
+
+    def _invariances(self) -> Iterator[Check]:
+        self.status(f"{self.device}, {self.regime}: invariances")
+        yield from metamorphic_checks(
+            self.bound,
+            self.plan.checkpoint.config,
+            regime=self.regime,
+            device=self.device,
+            seed=self.plan.seed,
+            # Two correct results may each stray by what the rule allows, to either side.
+            allowed=2 * MAX_FACTOR * self.largest_envelope,
+            dtype=self.plan.dtype,
+        )
+
+    def _text(self) -> Iterator[Check]:
+        """Held-out text, and a look inside both models on it."""
+        text = held_out_ids(self.references.checkpoint) if self.regime == "given" else None
+        if self._is_first:
+            self.outcome.artefacts.look_inside(
+                self.bound, self.references, text, self.cases[0].ids, self.device
+            )
+        if text is not None:
+            yield from self._text_checks(text)
+        elif self.regime == "given":
+            yield _skip(f"{self._prefix}text", "the checkpoint has no tokenizer")
+
+    def _text_checks(self, text: Array) -> Iterator[Check]:
+        plan, references = self.plan, self.references
+        case = text_case(references.checkpoint, text, seed=plan.seed, device=self.device)
+        self.status(case.name)
+        expected = references.expectation(case, self.bound.program.given_taps)
+        observed = Observation(self.bound, expected)
+        checks = list(check_case(observed, expected))
+        self.outcome.artefacts.look(observed, expected, checks, tokens=True)
+        checks.append(perplexity_check(observed.logits, expected))
+        yield from (_of_case(check, case) for check in checks)
+        yield greedy_check(self.bound, references, text, self.device, plan.dtype)
 
 
 def _of_case(check: Check, case: Case) -> Check:
     """The check, with the size of its input."""
     batch, length = case.ids.shape
     return replace(check, batch=batch, length=length)
-
-
-def _check_case(
-    plan: Plan,
-    case: Case,
-    bound: BoundCandidate,
-    references: References,
-    outcome: Outcome,
-    read_by_engines: Collection[str],
-    in_max: MaxPower | None,
-) -> Iterator[Check]:
-    """The checks of one case, a diagnosis of its first failure, and what the case could notice."""
-    expected = references.expectation(case, bound.program.given_taps)
-    checks = list(check_case(case, bound, expected, plan.dtype))
-    failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
-    if failed:
-        place = checks.index(failed[0])
-        found = bound.forced_trace(case.ids, expected.given)[failed[0].tap]
-        sentence = diagnose(
-            failed[0].tap, found, case, references.oracle, expected, plan.dtype,
-            bound.program.forced_taps,
-        )  # fmt: skip
-        checks[place] = replace(failed[0], details={"diagnosis": sentence})
-    yield from checks
-    whole = case.ids.shape == PROBE_SIZE and case.label != PROBE
-    outcome.artefacts.look(case, bound, expected, checks, tokens=whole)
-    outcome.power.alarms += expected.alarms
-    if plants_faults(case):
-        outcome.power.look(case, references.oracle, expected, plan.dtype, bound.program.forced_taps)
-        yield from outcome.power.matched_checks(
-            case, bound, references.oracle, expected, plan.dtype
-        )
-        outcome.lowered.look(expected, plan.dtype)
-        if in_max:
-            in_max.look(expected)
-    if case.label == PROBE:
-        return
-    if case.ids.shape == PROBE_SIZE:
-        yield from must_fail(case, expected, plan.dtype)
-    if case.name in read_by_engines:
-        yield from _check_engines(plan, case, expected, references, outcome)
-    outcome.largest_envelope = max(outcome.largest_envelope, expected.free_envelope[LOGITS].max)
-
-
-def _check_engines(
-    plan: Plan, case: Case, expected: Expectation, references: References, outcome: Outcome
-) -> Iterator[Check]:
-    """Every engine on one case, and what its checks could notice of a wrong cache."""
-    for form in plan.engines:
-        held = expected
-        if form.dtype != "float32":
-            taps = list(expected.given)
-            held = References(form.held(references.checkpoint)).expectation(case, taps)
-            yield quality_check(form, case, expected, held)
-        yield from engine_checks(form, references.checkpoint, case, held)
-    if case.ids.shape == PROBE_SIZE:
-        for check in cache_fault_checks(case, references.oracle, expected):
-            if check.mode == "oracle":
-                yield check
-            elif _margin(check) > _margin(outcome.cache_faults.get(check.case)):
-                outcome.cache_faults[check.case] = check
-
-
-def _margin(check: Check | None) -> float:
-    return float((check.details or {})["margin"]) if check else -1.0
-
-
-def _check_text(
-    plan: Plan,
-    bound: BoundCandidate,
-    references: References,
-    text: Array,
-    device: str,
-    outcome: Outcome,
-    status: Callable[[str], None],
-) -> Iterator[Check]:
-    case = text_case(references.checkpoint, text, seed=plan.seed, device=device)
-    status(case.name)
-    expected = references.expectation(case, bound.program.given_taps)
-    checks = list(check_case(case, bound, expected, plan.dtype))
-    outcome.artefacts.look(case, bound, expected, checks, tokens=True)
-    checks.append(perplexity_check(case, bound.logits(case.ids), expected, plan.dtype))
-    yield from (_of_case(check, case) for check in checks)
-    yield greedy_check(bound, references, text, device, plan.dtype)

@@ -16,7 +16,7 @@ from reports.saved.records import read_run
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports, "ROOT", tmp_path)
+    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
     return tmp_path
 
 

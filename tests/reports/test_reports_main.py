@@ -11,7 +11,7 @@ from reports.saved.records import RunWriter
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports, "ROOT", tmp_path)
+    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
     return tmp_path
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from verify.artefacts import FILE, Artefacts
+from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
 
 pytestmark = pytest.mark.compiles
@@ -13,9 +14,9 @@ pytestmark = pytest.mark.compiles
 def looked(bound, cases):
     """The first case, looked at; its checks and what it was compared with."""
     case, expected = cases[0]
-    checks = list(check_case(case, bound, expected, "float32"))
+    checks = list(check_case(Observation(bound, expected), expected))
     artefacts = Artefacts()
-    artefacts.look(case, bound, expected, checks, tokens=True)
+    artefacts.look(Observation(bound, expected), expected, checks, tokens=True)
     return case, expected, checks, artefacts.arrays
 
 
@@ -77,9 +78,9 @@ def test_the_window_of_a_failing_place_has_its_worst_element(bound, cases):
         **{name: getattr(expected, name) for name in expected.__dataclass_fields__}
         | {"isolated": wrong}
     )
-    checks = list(check_case(case, bound, judged, "float32"))
+    checks = list(check_case(Observation(bound, judged), judged))
     artefacts = Artefacts()
-    artefacts.look(case, bound, judged, checks)
+    artefacts.look(Observation(bound, judged), judged, checks)
     path = f"{case.name}/window/{tap}"
     assert artefacts.arrays[f"{path}/worst"].tolist() == [1, 5, 7]
     row, column = (np.array([5, 7]) - artefacts.arrays[f"{path}/first"]).tolist()

@@ -106,9 +106,7 @@ def first_failure(bound, references, case):
             continue
         judgement = judge(trace[tap], truth, expected.isolated_envelope[tap], "float32")
         if judgement.verdict != "PASS":
-            match = matching_fault(
-                tap, trace[tap], case, references.oracle, expected, "float32", list(trace)
-            )
+            match = matching_fault(tap, trace[tap], expected, list(trace))
             return tap, match[0].id if match else None
     return None
 

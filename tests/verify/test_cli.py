@@ -218,7 +218,9 @@ def test_options_that_cannot_be_parsed_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert "error" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "--help" in err
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path, capsys):

@@ -39,7 +39,7 @@ def test_engines_read_something_in_every_run(checkpoint, sizes, read):
 @pytest.mark.compiles
 @pytest.mark.parametrize("kernels", ["mojo", "stock"])
 def test_an_engine_passes_in_every_way_of_reading(checkpoint, batch, kernels):
-    checks = list(engine_checks(Form(kernels=kernels), checkpoint, *batch))
+    checks = list(engine_checks(Form(kernels=kernels), checkpoint, batch[1]))
     assert [check.details["way"] for check in checks] == ["decode", "chunked", "batched"]
     assert [check.verdict for check in checks] == ["PASS"] * 3
 
@@ -51,9 +51,9 @@ def test_rounded_weights_are_judged_on_themselves_and_not_on_the_exact_ones(
     case, exact = batch
     form = Form.parse("mojo:bfloat16")
     held = type(references)(form.held(checkpoint)).expectation(case, list(exact.given))
-    assert {check.verdict for check in engine_checks(form, checkpoint, case, held)} == {"PASS"}
-    assert {check.verdict for check in engine_checks(form, checkpoint, case, exact)} == {"FAIL"}
-    quality = quality_check(form, case, exact, held)
+    assert {check.verdict for check in engine_checks(form, checkpoint, held)} == {"PASS"}
+    assert {check.verdict for check in engine_checks(form, checkpoint, exact)} == {"FAIL"}
+    quality = quality_check(form, exact, held)
     assert 0 < quality.details["kl_mean"] < 1e-2
 
 
@@ -81,7 +81,7 @@ def test_an_engine_whose_layers_share_a_cache_fails(checkpoint, batch, kernels, 
         return run
 
     monkeypatch.setattr(engines, "_program", crossed)
-    checks = list(engine_checks(Form(kernels=kernels), checkpoint, *batch))
+    checks = list(engine_checks(Form(kernels=kernels), checkpoint, batch[1]))
     assert checks[0].verdict == "FAIL"
     assert checks[0].used > 10
 
@@ -98,7 +98,9 @@ def test_an_engine_that_counts_from_another_position_fails(checkpoint, batch, ke
         return logits
 
     monkeypatch.setattr(engines.Engine, "decode", late)
-    checks = {c.details["way"]: c for c in engine_checks(Form(kernels=kernels), checkpoint, *batch)}
+    checks = {
+        c.details["way"]: c for c in engine_checks(Form(kernels=kernels), checkpoint, batch[1])
+    }
     assert checks["decode"].verdict == "FAIL"
     assert checks["chunked"].verdict == "PASS"
 
@@ -110,7 +112,7 @@ def test_the_oracle_with_a_cache_is_the_oracle(references, batch):
 
 
 def test_every_fault_of_a_cache_is_told_by_a_safe_margin(references, batch):
-    control, *checks = cache_fault_checks(batch[0], references.oracle, batch[1])
+    control, *checks = cache_fault_checks(batch[1])
     assert (control.mode, control.verdict) == ("oracle", "PASS")
     assert [check.case for check in checks] == [fault.id for fault in FAULTS]
     assert {check.verdict for check in checks} == {"PASS"}
@@ -118,9 +120,9 @@ def test_every_fault_of_a_cache_is_told_by_a_safe_margin(references, batch):
 
 
 def test_a_fault_within_what_is_allowed_is_not_called_told(references, batch):
-    case, expected = batch
+    _, expected = batch
     wide = {tap: replace(e, rms=1e6, max=1e6) for tap, e in expected.free_envelope.items()}
-    _, *checks = cache_fault_checks(case, references.oracle, replace(expected, free_envelope=wide))
+    _, *checks = cache_fault_checks(replace(expected, free_envelope=wide))
     assert {check.verdict for check in checks} == {"UNDERPOWERED"}
 
 

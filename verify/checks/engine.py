@@ -27,13 +27,13 @@ from verify.faults.sighting import MARGIN
 from verify.judge.acceptance import judge
 from verify.judge.metrics import kl_divergence
 from verify.judge.verdict import Check
+from verify.truth.expectation import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from impl.config import GPT2Config
     from reference.checkpoint import Checkpoint
-    from reference.oracle import Oracle
     from reference.trace import Array
     from verify.faults.cache import CacheFault
     from verify.truth.cases import Case
@@ -77,17 +77,15 @@ class Form:
         return replace(checkpoint, weights=held_state(checkpoint.weights, self.dtype))
 
 
-def engine_checks(
-    form: Form, checkpoint: Checkpoint, case: Case, expected: Expectation
-) -> Iterator[Check]:
+def engine_checks(form: Form, checkpoint: Checkpoint, expected: Expectation) -> Iterator[Check]:
     """Read one case's tokens in every way, and compare the logits of every position.
 
     Args:
         form: which engine.
         checkpoint: configuration and weights, which the engine rounds itself.
-        case: the input.
         expected: of the model with the rounded weights.
     """
+    case = expected.case
     batch, options = len(case.ids), {"dtype": form.dtype, "kernels": form.kernels}
     engine = Engine(checkpoint.config, checkpoint.weights, case.device, batch=batch, **options)
     for name, read in WAYS.items():
@@ -95,17 +93,17 @@ def engine_checks(
             continue
         engine.reset()
         rows, positions, found = read(engine, case.ids)
-        check = array_check(
-            case, "engine", LOGITS, found,
-            expected.free[LOGITS][rows, positions], expected.torch_free[LOGITS][rows, positions],
-            expected.free_envelope[LOGITS], "float32",
-        )  # fmt: skip
+        whole = expected.at(LOGITS, alone=False)
+        read_there = Standard(
+            whole.truth[rows, positions], whole.torch[rows, positions], whole.envelope
+        )
+        check = array_check(case, "engine", LOGITS, found, read_there, "float32")
         shape = (*case.ids.shape, found.shape[-1])
         details = {"way": name, "engine": str(form), "path": engine.kernel_path}
         yield replace(check, case=f"{case.name}-{form}-{name}", shape=shape, details=details)
 
 
-def quality_check(form: Form, case: Case, truth: Expectation, held: Expectation) -> Check:
+def quality_check(form: Form, truth: Expectation, held: Expectation) -> Check:
     """What rounding the weights costs: exact logits with rounded weights against exact weights'.
 
     A figure without a verdict: how much is too much is the user's to say.
@@ -120,7 +118,7 @@ def quality_check(form: Form, case: Case, truth: Expectation, held: Expectation)
         "positions": int(divergence.size),
     }
     return Check(
-        case=f"{case.name}-{form}", mode="engine-quality", tap=LOGITS, verdict="PASS",
+        case=f"{truth.case.name}-{form}", mode="engine-quality", tap=LOGITS, verdict="PASS",
         shape=exact.shape, dtype=form.dtype, details=details,
     )  # fmt: skip
 
@@ -165,10 +163,11 @@ WAYS: dict[str, Callable[[Engine, Array], Read]] = {
 }
 
 
-def cache_fault_checks(case: Case, oracle: Oracle, expected: Expectation) -> Iterator[Check]:
+def cache_fault_checks(expected: Expectation) -> Iterator[Check]:
     """The oracle with a cache, sound and with each fault, judged as an engine is."""
+    case = expected.case
     truth = expected.free[LOGITS]
-    sound = read_in_parts(CachedOracle(oracle), case.ids)
+    sound = read_in_parts(CachedOracle(expected.oracle), case.ids)
     distance = float(np.abs(sound - truth).max() / np.abs(truth).max())
     yield Check(
         case=f"{case.name}-cache",
@@ -180,11 +179,11 @@ def cache_fault_checks(case: Case, oracle: Oracle, expected: Expectation) -> Ite
         message="" if distance <= CONTROL_TOLERANCE else "the oracle's cache changes its logits",
     )
     for fault in FAULTS:
-        yield _fault_check(fault, case, oracle, expected)
+        yield _fault_check(fault, expected)
 
 
-def _fault_check(fault: CacheFault, case: Case, oracle: Oracle, expected: Expectation) -> Check:
-    found = read_in_parts(fault.planted(oracle), case.ids).astype(np.float32)
+def _fault_check(fault: CacheFault, expected: Expectation) -> Check:
+    found = read_in_parts(fault.planted(expected.oracle), expected.case.ids).astype(np.float32)
     envelope = expected.free_envelope[LOGITS]
     judgement = judge(found, expected.free[LOGITS], envelope, "float32")
     margin = judgement.used or 0.0
@@ -198,7 +197,7 @@ def _fault_check(fault: CacheFault, case: Case, oracle: Oracle, expected: Expect
         details={
             "caught": judgement.verdict == "FAIL",
             "margin": margin,
-            "in": case.name,
+            "in": expected.case.name,
             "found": fault.found,
             "seen_in": fault.seen_in,
         },

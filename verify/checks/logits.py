@@ -14,13 +14,12 @@ from verify.judge.verdict import Check
 
 if TYPE_CHECKING:
     from reference.trace import Array
-    from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
 
 TOP = 5
 
 
-def logits_check(case: Case, logits: Array, expected: Expectation, dtype: str) -> Check:
+def logits_check(logits: Array, expected: Expectation) -> Check:
     """Do the logits mean the same? KL divergence, top-1 and top-5.
 
     A changed first choice passes only where the oracle's own lead over its second is no more than
@@ -29,8 +28,8 @@ def logits_check(case: Case, logits: Array, expected: Expectation, dtype: str) -
     truth = expected.free[LOGITS]
     if logits.shape != truth.shape or not np.isfinite(logits).all():
         return Check(
-            case=case.name, mode="logits", tap=LOGITS, verdict="FAIL", shape=logits.shape,
-            dtype=dtype, message="logits of another shape, or not finite",
+            case=expected.case.name, mode="logits", tap=LOGITS, verdict="FAIL", shape=logits.shape,
+            dtype=expected.dtype, message="logits of another shape, or not finite",
         )  # fmt: skip
     logits = logits.astype(np.float64)
     divergence = kl_divergence(truth, logits)
@@ -46,12 +45,12 @@ def logits_check(case: Case, logits: Array, expected: Expectation, dtype: str) -
         "positions": int(divergence.size),
     }
     return Check(
-        case=case.name,
+        case=expected.case.name,
         mode="logits",
         tap=LOGITS,
         verdict="PASS" if flips == excused else "FAIL",
         shape=logits.shape,
-        dtype=dtype,
+        dtype=expected.dtype,
         message="" if flips == excused else f"{flips - excused} first choices changed",
         details=details,
     )
@@ -83,13 +82,13 @@ def _top_agreement(truth: Array, logits: Array) -> float:
     return float((best[..., :, None] == found[..., None, :]).any(axis=-1).mean())
 
 
-def perplexity_check(case: Case, logits: Array, expected: Expectation, dtype: str) -> Check:
+def perplexity_check(logits: Array, expected: Expectation) -> Check:
     """Perplexity on text, against the oracle's.
 
     log softmax moves by at most twice the largest change of a logit, so the mean loss of a
     candidate within the rule moves by at most twice what the rule allows a logit.
     """
-    targets = case.ids[:, 1:]
+    targets = expected.case.ids[:, 1:]
     loss, truth, torch_loss = (
         float(cross_entropy(array[:, :-1], targets).mean())
         for array in (logits, expected.free[LOGITS], expected.torch_free[LOGITS])
@@ -104,11 +103,11 @@ def perplexity_check(case: Case, logits: Array, expected: Expectation, dtype: st
         "tokens": int(targets.size),
     }
     return Check(
-        case=case.name,
+        case=expected.case.name,
         mode="perplexity",
         tap=LOGITS,
         verdict="PASS" if passed else "FAIL",
-        dtype=dtype,
+        dtype=expected.dtype,
         max_abs=difference,
         torch_max_abs=abs(torch_loss - truth),
         used=difference / allowed,

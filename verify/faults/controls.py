@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from reference.trace import Array
-    from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
 
 
@@ -57,20 +56,21 @@ LOWER: dict[str, dict[str, Callable[[Array], Array]]] = {
 """For each precision, lower ones that a result may not have been rounded to."""
 
 
-def must_fail(case: Case, expected: Expectation, dtype: str) -> Iterator[Check]:
+def must_fail(expected: Expectation) -> Iterator[Check]:
     """One check for each control: UNDERPOWERED where the rule accepts it at any computed place."""
     results = {tap: expected.torch_isolated[tap] for tap in computed(expected)}
-    for name, spoil in (MUST_FAIL | LOWER[dtype]).items():
-        below = _below(spoil, results, expected, dtype) if name in LOWER[dtype] else []
+    lower = LOWER[expected.dtype]
+    for name, spoil in (MUST_FAIL | lower).items():
+        below = _below(spoil, results, expected) if name in lower else []
         missed = [
             tap
             for tap, result in results.items()
-            if _accepted(spoil(result), tap, expected, dtype)
+            if _accepted(spoil(result), tap, expected)
             and not np.array_equal(spoil(result), result)
             and (tap not in below or len(below) == len(results))
         ]
         yield Check(
-            case=f"{case.name}-{name.replace(' ', '-')}",
+            case=f"{expected.case.name}-{name.replace(' ', '-')}",
             mode="control",
             tap=missed[0] if missed else "",
             verdict="UNDERPOWERED" if missed else "PASS",
@@ -92,14 +92,14 @@ class Lowered:
 
     seen: dict[str, dict[str, bool]] = field(default_factory=dict)
 
-    def look(self, expected: Expectation, dtype: str) -> None:
+    def look(self, expected: Expectation) -> None:
         """Round PyTorch's own results at every place where no case has rejected that yet."""
-        for name, spoil in LOWER[dtype].items():
+        for name, spoil in LOWER[expected.dtype].items():
             told = self.seen.setdefault(name, {})
             for tap in computed(expected):
                 if not told.get(tap):
                     result = spoil(expected.torch_isolated[tap])
-                    told[tap] = not _accepted(result, tap, expected, dtype)
+                    told[tap] = not _accepted(result, tap, expected)
 
     def checks(self) -> Iterator[Check]:
         """One check for each lower precision: UNDERPOWERED where every case accepts it."""
@@ -117,10 +117,7 @@ class Lowered:
 
 
 def _below(
-    spoil: Callable[[Array], Array],
-    results: Mapping[str, Array],
-    expected: Expectation,
-    dtype: str,
+    spoil: Callable[[Array], Array], results: Mapping[str, Array], expected: Expectation
 ) -> list[str]:
     """Places where a lower precision changes no more than the rule lets a correct result stray.
 
@@ -131,7 +128,7 @@ def _below(
     with np.errstate(invalid="ignore"):
         for tap, result in results.items():
             changed = rms(spoil(result).astype(np.float64) - result.astype(np.float64))
-            least = ulp_at(rms(expected.isolated[tap]), dtype) / 2
+            least = ulp_at(rms(expected.isolated[tap]), expected.dtype) / 2
             if changed <= RMS_FACTOR * expected.isolated_envelope[tap].rms + least:
                 found.append(tap)
     return found
@@ -142,6 +139,7 @@ def computed(expected: Expectation) -> list[str]:
     return [tap for tap, envelope in expected.isolated_envelope.items() if envelope.rms > 0]
 
 
-def _accepted(result: Array, tap: str, expected: Expectation, dtype: str) -> bool:
-    judgement = judge(result, expected.isolated[tap], expected.isolated_envelope[tap], dtype)
+def _accepted(result: Array, tap: str, expected: Expectation) -> bool:
+    standard = expected.at(tap, alone=True)
+    judgement = judge(result, standard.truth, standard.envelope, expected.dtype)
     return judgement.verdict == "PASS"

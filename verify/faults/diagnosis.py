@@ -24,10 +24,8 @@ from verify.pairing.counterpart import PARTS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from reference.oracle import Oracle
     from reference.trace import Array, Trace
     from verify.faults.base import Fault
-    from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
 
 AGREES = 3.0
@@ -36,42 +34,27 @@ envelope is the correct stage's, and a faulty one may round a little worse."""
 
 
 def diagnose(
-    tap: str,
-    found: Array,
-    case: Case,
-    oracle: Oracle,
-    expected: Expectation,
-    dtype: str,
-    visible: Collection[str] | None = None,
+    tap: str, found: Array, expected: Expectation, visible: Collection[str] | None = None
 ) -> str:
     """Say in a sentence what the candidate computes at `tap`.
 
     Args:
         tap: the first place that failed in isolation.
         found: what the candidate computed there.
-        case: the input.
-        oracle: the float64 model.
         expected: what the case is compared with.
-        dtype: the candidate's precision.
         visible: the places that the candidate shows; None for all. A fault at a place that it does
             not show is looked for where it comes to light.
     """
-    match = matching_fault(tap, found, case, oracle, expected, dtype, visible)
+    match = matching_fault(tap, found, expected, visible)
     name = tap.removeprefix("transformer.").replace(":input", ", what it is given")
     if match is not None:
         fault, where = match
         return f"{name}: found {fault.found}{where}; GPT-2 has {fault.expected} [{fault.id}]"
-    return f"{name}: {describe(tap, found, expected, oracle.config.n_head, dtype)}"
+    return f"{name}: {describe(tap, found, expected, expected.oracle.config.n_head)}"
 
 
 def matching_fault(
-    tap: str,
-    found: Array,
-    case: Case,
-    oracle: Oracle,
-    expected: Expectation,
-    dtype: str,
-    visible: Collection[str] | None = None,
+    tap: str, found: Array, expected: Expectation, visible: Collection[str] | None = None
 ) -> tuple[Fault, str] | None:
     """The fault whose float64 result the candidate agrees with best, if it agrees at all.
 
@@ -80,13 +63,13 @@ def matching_fault(
     """
     shown = expected.isolated.keys() if visible is None else visible
     closest: tuple[float, Fault, str] | None = None
-    for fault, layer in _faults_behind(tap, oracle.config.n_layer, shown, dtype):
+    for fault, layer in _faults_behind(tap, expected.oracle.config.n_layer, shown, expected.dtype):
         with np.errstate(all="ignore"):
-            trace = _planted_trace(fault, layer, oracle, case, expected, shown)
+            trace = _planted_trace(fault, layer, expected, shown)
         result = trace.get(tap)
         if result is None or _same(result, expected.isolated[tap]):
             continue
-        used = judge(found, result, expected.isolated_envelope[tap], dtype).used
+        used = judge(found, result, expected.isolated_envelope[tap], expected.dtype).used
         if used is not None and used <= AGREES and (closest is None or used < closest[0]):
             closest = used, fault, _where(tap, fault, layer)
     return closest[1:] if closest else None
@@ -98,18 +81,13 @@ def _same(result: Array, truth: Array) -> bool:
 
 
 def _planted_trace(
-    fault: Fault,
-    layer: int | None,
-    oracle: Oracle,
-    case: Case,
-    expected: Expectation,
-    shown: Collection[str],
+    fault: Fault, layer: int | None, expected: Expectation, shown: Collection[str]
 ) -> Trace:
-    planted = Planted(oracle, fault, layer)
+    planted = Planted(expected.oracle, fault, layer)
     if layer is None:
-        return planted.whole(case.ids, expected.given)
+        return planted.whole(expected.case.ids, expected.given)
     tap = fault.blamed(layer)
-    return planted.seen(tap, case.ids, expected.isolated, expected.given, shown)
+    return planted.seen(tap, expected.case.ids, expected.isolated, expected.given, shown)
 
 
 def _where(tap: str, fault: Fault, layer: int | None) -> str:
@@ -142,9 +120,7 @@ def _faults_at(tap: str, dtype: str) -> Iterator[Fault]:
     return (fault for fault in catalogue(dtype) if fault.tap in (pattern, tap))
 
 
-def describe(
-    tap: str, found: Array, expected: Expectation, n_head: int, dtype: str = "float32"
-) -> str:
+def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
     """What the error looks like, most telling feature first."""
     truth = expected.isolated[tap]
     if found.shape != truth.shape:
@@ -161,7 +137,7 @@ def describe(
         _by_third(error) if tap.endswith("attn.c_attn") else "",
         _by_position(error),
         _by_row(found, truth, error),
-        _as_a_precision(error, truth, expected.isolated_envelope[tap].rms, dtype),
+        _as_a_precision(error, truth, expected.isolated_envelope[tap].rms, expected.dtype),
     )
     return next((feature for feature in features if feature), _size(error, truth))
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from reference.oracle import Oracle
     from reference.trace import Array
     from verify.faults.base import Fault
-    from verify.truth.cases import Case
     from verify.truth.expectation import Drawn, Expectation
 
 FARTHEST = 1 / MARGIN
@@ -170,22 +169,14 @@ def layers_of(fault: Fault, n_layer: int) -> list[int]:
 
 
 def matched_checks(
-    case: Case,
-    found: Mapping[str, Array],
-    faults: Iterable[Fault],
-    oracle: Oracle,
-    expected: Expectation,
-    dtype: str,
+    found: Mapping[str, Array], faults: Iterable[Fault], expected: Expectation
 ) -> Iterator[tuple[Check, Alarms]]:
     """Judge a candidate's forced trace by each fault's filter, in every block where it is sharp.
 
     Args:
-        case: the input.
         found: the candidate's forced trace.
         faults: those that the bounds do not tell.
-        oracle: the float64 model.
         expected: what the case is compared with; without `drawn` nothing is judged.
-        dtype: the candidate's.
 
     Yields:
         A check, and what its filter makes of correct evaluations.
@@ -193,18 +184,18 @@ def matched_checks(
     if expected.drawn is None:
         return
     for fault in faults:
-        for layer in layers_of(fault, oracle.config.n_layer):
+        for layer in layers_of(fault, expected.oracle.config.n_layer):
             tap = fault.blamed(layer)
             result = found.get(tap)
-            if result is None or result.dtype != DTYPES[dtype]:
+            if result is None or result.dtype != DTYPES[expected.dtype]:
                 continue  # which fails as such
-            filter_ = matched_filter(fault, layer, oracle, expected.drawn)
+            filter_ = matched_filter(fault, layer, expected.oracle, expected.drawn)
             if filter_ is not None and filter_.sharp:
-                yield _check(case, filter_, result, expected.isolated[tap], dtype), filter_.alarms()
+                yield _check(filter_, result, expected), filter_.alarms()
 
 
-def _check(case: Case, filter_: Filter, found: Array, truth: Array, dtype: str) -> Check:
-    share = filter_.share(found, truth)
+def _check(filter_: Filter, found: Array, expected: Expectation) -> Check:
+    share = filter_.share(found, expected.isolated[filter_.tap])
     passed = share <= FARTHEST
     fault = filter_.fault
     details: dict[str, object] = {"fault": fault.id, "share": share, "margin": filter_.margin}
@@ -213,13 +204,13 @@ def _check(case: Case, filter_: Filter, found: Array, truth: Array, dtype: str) 
         sentence = f"{name}: found {fault.found}; GPT-2 has {fault.expected} [{fault.id}]"
         details["diagnosis"] = sentence
     return Check(
-        case=case.name,
+        case=expected.case.name,
         mode="matched",
         tap=filter_.tap,
         verdict="PASS" if passed else "FAIL",
         layer=filter_.layer,
         shape=found.shape,
-        dtype=dtype,
+        dtype=expected.dtype,
         used=abs(share) / FARTHEST,
         message="" if passed else f"{share:.0%} of the way from GPT-2 to {fault.id}",
         details=details,

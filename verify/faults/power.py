@@ -23,11 +23,9 @@ from verify.truth.alarms import Alarms
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from reference.oracle import Oracle
     from reference.trace import Array
-    from verify.candidate.graphs import BoundCandidate
+    from verify.candidate.observation import Observation
     from verify.faults.base import Fault
-    from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
 
 
@@ -45,52 +43,35 @@ class Power:
     alarms: Alarms = field(default_factory=Alarms)
     dtype: str = "float32"
 
-    def look(
-        self,
-        case: Case,
-        oracle: Oracle,
-        expected: Expectation,
-        dtype: str,
-        visible: Collection[str] | None = None,
-    ) -> None:
+    def look(self, expected: Expectation, visible: Collection[str] | None = None) -> None:
         """Plant every fault that this regime has not told yet, where the case's shape allows it.
 
         Args:
-            case: the input.
-            oracle: the float64 model.
             expected: what the case is compared with.
-            dtype: the candidate's precision.
             visible: the places that the candidate shows; None for all.
         """
+        case, n_positions = expected.case, expected.oracle.config.n_positions
         seen = self.seen.setdefault(case.regime, {})
-        self.dtype = dtype
-        for fault in catalogue(dtype):
+        self.dtype = expected.dtype
+        for fault in catalogue(expected.dtype):
             known = seen.get(fault.id)
-            if (known and known[0].told) or not fault.fits(case.ids, oracle.config.n_positions):
+            if (known and known[0].told) or not fault.fits(case.ids, n_positions):
                 continue
-            sighting = sight_in(fault, oracle, case, expected, dtype, visible)
+            sighting = sight_in(fault, expected, visible)
             if known is None or _better(sighting, known[0]):
                 seen[fault.id] = (sighting, case.name)
 
-    def matched_checks(
-        self,
-        case: Case,
-        candidate: BoundCandidate,
-        oracle: Oracle,
-        expected: Expectation,
-        dtype: str,
-    ) -> Iterator[Check]:
+    def matched_checks(self, observed: Observation, expected: Expectation) -> Iterator[Check]:
         """Judge the candidate by filters, for the faults that only filters tell in this regime."""
-        seen = self.seen.get(case.regime, {})
+        seen = self.seen.get(expected.case.regime, {})
         weak = [
             fault
-            for fault in catalogue(dtype)
+            for fault in catalogue(expected.dtype)
             if fault.id in seen and seen[fault.id][0].by == "filter"
         ]
         if not weak:
             return
-        found = candidate.forced_trace(case.ids, expected.given)
-        for check, alarms in matched_checks(case, found, weak, oracle, expected, dtype):
+        for check, alarms in matched_checks(observed.forced, weak, expected):
             self.alarms += alarms
             yield check
 
@@ -132,37 +113,35 @@ class Power:
 
 
 def sight_in(
-    fault: Fault,
-    oracle: Oracle,
-    case: Case,
-    expected: Expectation,
-    dtype: str,
-    visible: Collection[str] | None = None,
+    fault: Fault, expected: Expectation, visible: Collection[str] | None = None
 ) -> Sighting:
     """Plant one fault and judge it on one case: by the bounds, then, if need be, by a filter."""
+    oracle = expected.oracle
     layer = fault.layer(oracle.config.n_layer)
     shown = expected.isolated.keys() if visible is None else visible
     with np.errstate(all="ignore"):  # a fault may overflow: that is its point
         trace = Planted(oracle, fault, layer).seen(
-            fault.blamed(layer), case.ids, expected.isolated, expected.given, shown
+            fault.blamed(layer), expected.case.ids, expected.isolated, expected.given, shown
         )
-    sighting = sight(fault, layer, trace, expected.isolated, expected.isolated_envelope, dtype)
+    sighting = sight(
+        fault, layer, trace, expected.isolated, expected.isolated_envelope, expected.dtype
+    )
     if sighting.told or not sighting.applicable or expected.drawn is None:
         return sighting
     if sighting.expected != fault.blamed(layer):
         return sighting
     filter_ = matched_filter(fault, layer, oracle, expected.drawn)
-    return filtered(sighting, trace[sighting.expected], filter_, expected, dtype)
+    return filtered(sighting, trace[sighting.expected], filter_, expected)
 
 
 def filtered(
-    sighting: Sighting, found: Array, filter_: Filter | None, expected: Expectation, dtype: str
+    sighting: Sighting, found: Array, filter_: Filter | None, expected: Expectation
 ) -> Sighting:
     """The sighting as a filter has it, if it tells the fault that the bounds leave."""
     if filter_ is None or not filter_.sharp or sighting.blamed not in (None, sighting.expected):
         return sighting
     with np.errstate(over="ignore"):
-        stored = found.astype(DTYPES[dtype])
+        stored = found.astype(DTYPES[expected.dtype])
     if filter_.share(stored, expected.isolated[filter_.tap]) <= FARTHEST:
         return sighting
     return replace(sighting, blamed=sighting.expected, margin=filter_.margin, by="filter")

@@ -88,7 +88,7 @@ def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
         faults = [f for f in catalogue(DTYPE) if wanted(f, case, oracle.config.n_positions)]
         expected = references.expectation(case, output_taps(oracle, case.ids))
         for fault in faults:
-            sighting = sight_in(fault, oracle, case, expected, DTYPE)
+            sighting = sight_in(fault, expected)
             right = sighting.blamed == sighting.expected
             yield Catch(OURS, fault.id, sighting.applicable, sighting.caught, right)
             if case.label != PROBE:

@@ -195,23 +195,15 @@ def _judge_case(
     known = [tap for tap in expected.isolated if tap in trace or tap not in inside]
     for tap in expected.isolated:
         if tap in trace and not (tap == step.takes and tap.startswith(step.result)):
-            _judge_tap(step, tap, trace[tap], case, expected, references, known)
+            _judge_tap(step, tap, trace[tap], expected, known)
     _judge_plain(bound.logits(x), expected.isolated[step.result])
 
 
-def _judge_tap(
-    step: Step,
-    tap: str,
-    found: Any,
-    case: Case,
-    expected: Expectation,
-    references: References,
-    visible: list[str],
-) -> None:
+def _judge_tap(step: Step, tap: str, found: Any, expected: Expectation, visible: list[str]) -> None:
     judgement = judge(found, expected.isolated[tap], expected.isolated_envelope[tap], "float32")
     if judgement.verdict != "PASS":
-        sentence = diagnose(tap, found, case, references.oracle, expected, "float32", visible)
-        batch, length = case.ids.shape
+        sentence = diagnose(tap, found, expected, visible)
+        batch, length = expected.case.ids.shape
         raise StepError(
             f"{_short(sentence)} ({judgement.message}; {batch} rows of {length} tokens)",
             f"compare with the formula, term by term: {_hint(step, tap)}{_unseen(sentence)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reference.trace import INPUT
 from verify.truth.alarms import Alarms
@@ -11,9 +11,10 @@ from verify.truth.alarms import Alarms
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reference.trace import Trace
+    from reference.trace import Array, Trace
     from verify.judge.acceptance import Envelope
     from verify.truth import envelope
+    from verify.truth.cases import Case
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,29 @@ class Drawn:
     evaluations: Sequence[Trace]
 
 
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What one array is compared with.
+
+    Attributes:
+        truth: in float64.
+        torch: PyTorch's result in the candidate's precision.
+        envelope: how far correct evaluations stray from the truth.
+    """
+
+    truth: Array
+    torch: Array
+    envelope: Envelope
+
+
 @dataclass(frozen=True)
 class Expectation:
     """All that one case's checks need.
 
     Attributes:
+        case: the input.
+        oracle: the float64 model: `reference.oracle.Oracle`, or another decoder's.
+        dtype: the candidate's precision.
         given: activations of PyTorch, by tap: what the stages are fed with.
         isolated: float64 truth of each stage, fed with `given`.
         torch_isolated, torch_free: PyTorch's traces in the candidate's precision.
@@ -46,6 +65,9 @@ class Expectation:
         drawn: what the envelopes were measured on; kept where faults are planted.
     """
 
+    case: Case
+    oracle: Any
+    dtype: str
     given: Trace
     isolated: Trace
     torch_isolated: Trace
@@ -55,6 +77,14 @@ class Expectation:
     free: Trace = field(default_factory=dict)
     free_envelope: Mapping[str, Envelope] = field(default_factory=dict)
     drawn: Drawn | None = None
+
+    def at(self, tap: str, *, alone: bool) -> Standard:
+        """What a result at `tap` is compared with, alone or in a free run."""
+        if alone:
+            truth, torch, bounds = self.isolated, self.torch_isolated, self.isolated_envelope
+        else:
+            truth, torch, bounds = self.free, self.torch_free, self.free_envelope
+        return Standard(truth[tap], torch[tap], bounds[tap])
 
     @property
     def free_taps(self) -> list[str]:

@@ -93,6 +93,9 @@ class References:
         )
         stages = envelope.isolated(sample, isolated, evaluations, further)
         expectation = Expectation(
+            case=case,
+            oracle=self.oracle,
+            dtype=self.dtype,
             given=given,
             isolated=sample.original(isolated),
             torch_isolated=sample.original(torch_isolated),

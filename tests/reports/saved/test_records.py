@@ -172,7 +172,7 @@ def test_a_folder_without_records_is_said(tmp_path):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from reports.records import RecordsError, RunWriter
+from reports.saved.records import RecordsError, RunWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with RunWriter("bench", command=[], environment={}, out=Path(sys.argv[1])) as writer:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

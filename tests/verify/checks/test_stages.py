@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from reference.taps import layer_of
+from verify.candidate.observation import Observation
 from verify.checks.logits import logits_check, perplexity_check
 from verify.checks.stages import check_case
 from verify.judge.metrics import kl_divergence
@@ -44,7 +45,7 @@ class Replay:
 
 
 def test_the_reference_passes_against_itself(case, expected):
-    checks = list(check_case(case, Replay(expected), expected, "float32"))
+    checks = list(check_case(Observation(Replay(expected), expected), expected))
     assert {check.mode for check in checks} == {"isolated", "free", "plain", "observer", "logits"}
     assert {check.verdict for check in checks} == {"PASS"}
 
@@ -57,7 +58,7 @@ def test_the_reference_passes_against_itself(case, expected):
 def test_a_spoilt_activation_fails_where_it_is_and_nowhere_else(case, expected, spoil):
     tap = "transformer.h.2.mlp.c_fc"
     spoilt = np.ascontiguousarray(spoil(expected.torch_isolated[tap])).astype(np.float32)
-    checks = check_case(case, Replay(expected, **{tap: spoilt}), expected, "float32")
+    checks = check_case(Observation(Replay(expected, **{tap: spoilt}), expected), expected)
     assert {check.tap for check in checks if check.verdict == "FAIL"} == {tap}
 
 
@@ -65,12 +66,12 @@ def test_a_missing_tap_is_not_compared(case, expected):
     """Coverage reports it; see tests of `verify.run`."""
     candidate = Replay(expected)
     del candidate._isolated["transformer.h.2.mlp.c_fc"]
-    checks = list(check_case(case, candidate, expected, "float32"))
+    checks = list(check_case(Observation(candidate, expected), expected))
     assert not [c for c in checks if c.mode == "isolated" and c.tap == "transformer.h.2.mlp.c_fc"]
 
 
 def test_pytorchs_error_stands_beside_the_candidates(case, expected):
-    checks = check_case(case, Replay(expected), expected, "float32")
+    checks = check_case(Observation(Replay(expected), expected), expected)
     computed = [c for c in checks if c.mode == "isolated" and c.envelope_rms]
     assert computed
     assert all(check.ratio == pytest.approx(1) for check in computed if check.torch_rms)
@@ -89,7 +90,7 @@ def test_a_changed_first_choice_fails(case, expected):
     logits = expected.free[LOGITS].astype(np.float32)
     second = logits[0, 3].argsort()[-2]
     logits[0, 3, second] += 10
-    check = logits_check(case, logits, expected, "float32")
+    check = logits_check(logits, expected)
     assert check.verdict == "FAIL"
     assert check.details["top1_flips"] == 1
 
@@ -102,22 +103,22 @@ def test_a_first_choice_that_was_too_close_to_call_is_excused(case, expected):
     close = replace(expected, free={**expected.free, LOGITS: truth})
     logits = truth.copy()
     logits[0, 3, second] += 1.5 * allowed
-    check = logits_check(case, logits.astype(np.float64), close, "float32")
+    check = logits_check(logits.astype(np.float64), close)
     assert (check.details["top1_flips"], check.details["top1_flips_excused"]) == (1, 1)
     assert check.verdict == "PASS"
 
 
 def test_a_model_that_is_far_off_cannot_excuse_its_own_flips(case, expected):
     logits = -expected.free[LOGITS].astype(np.float32)
-    assert logits_check(case, logits, expected, "float32").verdict == "FAIL"
+    assert logits_check(logits, expected).verdict == "FAIL"
 
 
 def test_perplexity_is_judged_by_what_the_rule_allows_a_logit(case, expected):
-    good = perplexity_check(case, expected.torch_free[LOGITS], expected, "float32")
+    good = perplexity_check(expected.torch_free[LOGITS], expected)
     assert good.verdict == "PASS"
     assert good.details["perplexity"] == pytest.approx(good.details["oracle_perplexity"])
     off = expected.torch_free[LOGITS] * np.float32(1.01)
-    assert perplexity_check(case, off, expected, "float32").verdict == "FAIL"
+    assert perplexity_check(off, expected).verdict == "FAIL"
 
 
 def test_the_two_float64_models_agree(references, case):

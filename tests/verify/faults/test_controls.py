@@ -67,7 +67,7 @@ NARROW, WIDE = _expected(1e-7), _expected(1.0)
 def test_a_lower_precision_has_to_be_told_at_every_place_in_some_case(cases, verdict):
     lowered = Lowered()
     for expected in cases:
-        lowered.look(expected, "float32")
+        lowered.look(expected)
     checks = list(lowered.checks())
     assert [check.case for check in checks] == [n.replace(" ", "-") for n in LOWER["float32"]]
     assert {check.verdict for check in checks} == {verdict}

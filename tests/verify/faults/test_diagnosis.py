@@ -24,7 +24,7 @@ def test_a_planted_fault_is_named(fault, references, cases):
         if np.array_equal(found, expected.isolated[tap]) or not np.isfinite(found).all():
             continue
         kind = np.float32 if np.issubdtype(found.dtype, np.floating) else found.dtype
-        sentence = diagnose(tap, found.astype(kind), case, references.oracle, expected, "float32")
+        sentence = diagnose(tap, found.astype(kind), expected)
         if f"[{fault.id}]" in sentence:
             assert fault.found in sentence
             assert fault.expected in sentence
@@ -42,7 +42,7 @@ def test_a_block_left_out_is_named_where_blocks_are_no_modules_of_the_candidates
     expected = references.expectation(case, cut)
     fault = next(fault for fault in FAULTS if fault.id == "layer_dropped")
     found = Planted(oracle, fault, last).whole(case.ids, expected.given)[tap].astype(np.float32)
-    sentence = diagnose(tap, found, case, oracle, expected, "float32", shown)
+    sentence = diagnose(tap, found, expected, shown)
     assert f"in block {last}" in sentence
     assert "[layer_dropped]" in sentence
 

@@ -50,7 +50,7 @@ def test_a_fault_in_a_max_graph_is_diagnosed(name, program, references, cases, t
     fault = next(fault for fault in CATALOGUE if fault.id == name)
     tap = fault.blamed(program.layer)
     sentences = [
-        diagnose(tap, found[name][tap], case, references.oracle, expected, "float32")
+        diagnose(tap, found[name][tap], expected)
         for (case, expected), found in zip(cases, traces, strict=True)
         if np.isfinite(found[name][tap]).all()
     ]

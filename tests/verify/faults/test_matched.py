@@ -46,7 +46,7 @@ def _faulty(fault, references, case, expected):
 
 @pytest.mark.parametrize("name", BELOW_HALF_AN_ULP)
 def test_a_fault_below_half_an_ulp_is_told_by_its_filter(name, references, case, expected):
-    sighting = sight_in(FAULTS[name], references.oracle, case, expected, DTYPE)
+    sighting = sight_in(FAULTS[name], expected)
     assert sighting.by == "filter"
     assert sighting.told
     assert sighting.margin >= MARGIN
@@ -93,7 +93,7 @@ def test_a_candidate_is_judged_in_every_block_and_blamed_where_the_fault_is(
     wrong = {**correct, fault.blamed(LAYER): _faulty(fault, references, case, expected)}
 
     def verdicts(found):
-        judged = matched_checks(case, found, [fault], references.oracle, expected, DTYPE)
+        judged = matched_checks(found, [fault], expected)
         return {check.tap: check for check, _ in judged}
 
     assert {check.verdict for check in verdicts(correct).values()} == {"PASS"}
@@ -120,7 +120,7 @@ def test_float32_needs_no_filter():
     (case,) = random_cases(references.checkpoint.config, "given", [(2, 33)], seed=0, device="cpu")
     taps = [tap for tap in references.oracle.trace(case.ids[:1, :1]) if ":" not in tap]
     power = Power()
-    power.look(case, references.oracle, references.expectation(case, taps), "float32")
+    power.look(references.expectation(case, taps))
     assert {sighting.by for sighting, _ in power.seen["given"].values()} == {"bounds"}
 
 

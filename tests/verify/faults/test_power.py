@@ -22,7 +22,7 @@ def test_fault_ids_are_unique_and_each_says_what_it_is():
 @pytest.mark.parametrize("fault", CATALOGUE, ids=IDS)
 def test_every_fault_is_caught_and_blamed_on_its_stage_by_a_safe_margin(fault, references, cases):
     seen = [
-        sight_in(fault, references.oracle, case, expected, "float32")
+        sight_in(fault, expected)
         for case, expected in cases
         if fault.fits(case.ids, references.oracle.config.n_positions)
     ]
@@ -54,7 +54,7 @@ def test_planting_leaves_the_oracle_as_it_was(references, cases):
     before = references.oracle.trace(case.ids)["lm_head"]
     for fault in CATALOGUE:
         if fault.fits(case.ids, references.oracle.config.n_positions):
-            sight_in(fault, references.oracle, case, expected, "float32")
+            sight_in(fault, expected)
     assert np.array_equal(references.oracle.trace(case.ids)["lm_head"], before)
 
 
@@ -73,28 +73,28 @@ def test_the_correct_stage_is_no_sighting(references, cases):
 
 def test_a_fault_that_changes_nothing_here_is_not_applicable(references, cases):
     fault = next(fault for fault in CATALOGUE if fault.id == "mask_-1e4")
-    plain = sight_in(fault, references.oracle, *cases[0], "float32")
-    probing = sight_in(fault, references.oracle, *cases[-1], "float32")
+    plain = sight_in(fault, cases[0][1])
+    probing = sight_in(fault, cases[-1][1])
     assert not plain.applicable
     assert probing.told
 
 
 def test_every_kind_of_spoilt_result_is_rejected(cases):
-    checks = list(must_fail(*cases[0], "float32"))
+    checks = list(must_fail(cases[0][1]))
     assert {check.verdict for check in checks} == {"PASS"}
     assert all(check.details["places"] > 30 for check in checks)
 
 
 def test_a_rule_that_accepts_too_much_is_noticed(cases):
     """With envelopes a million times too wide, spoilt results pass, and the run says so."""
-    case, expected = cases[0]
+    _, expected = cases[0]
     wide = {
         tap: type(envelope)(envelope.rms * 1e6, envelope.max * 1e6)
         for tap, envelope in expected.isolated_envelope.items()
     }
     vars_of = {name: getattr(expected, name) for name in expected.__dataclass_fields__}
     blind = type(expected)(**{**vars_of, "isolated_envelope": wide})
-    assert "UNDERPOWERED" in {check.verdict for check in must_fail(case, blind, "float32")}
+    assert "UNDERPOWERED" in {check.verdict for check in must_fail(blind)}
 
 
 def test_correct_evaluations_raise_no_alarm(cases):
@@ -109,6 +109,6 @@ def test_power_is_reported_by_regime(checkpoint, regime):
     (case,) = random_cases(checkpoint.config, regime, [(2, 9)], seed=0, device="cpu")
     taps = [tap for tap in references.oracle.trace(case.ids) if not tap.endswith(":input")]
     power = Power()
-    power.look(case, references.oracle, references.expectation(case, taps), "float32")
+    power.look(references.expectation(case, taps))
     assert set(power.seen) == {regime}
     assert power.report()["faults"]["gelu_erf"]["caught"]

@@ -3,6 +3,7 @@ import pytest
 
 from verify.faults.catalogue import CATALOGUE
 from verify.rules import __main__ as rules
+from verify.rules import comparison, contest
 from verify.rules.comparison import BEGIN, END, compare, markdown, updated
 from verify.rules.contest import OURS, Alarm, Catch, alarms, catches
 from verify.rules.published import PUBLISHED, Rule
@@ -89,29 +90,30 @@ def test_a_rule_for_logits_looks_at_nothing_else():
 def few(monkeypatch, checkpoint):
     """Three faults, one small case and a probe, so that everything runs in seconds."""
     faults = [f for f in CATALOGUE if f.id in ("gelu_erf", "qk_swapped", "mask_-1e4")]
-    monkeypatch.setattr(rules, "catalogue", lambda _: faults)
+    for module in (contest, comparison):
+        monkeypatch.setattr(module, "catalogue", lambda _: faults)
 
     def cases(references, regime):
         sized = random_cases(checkpoint.config, regime, [(2, 33)], seed=0, device="cpu")
         return [*sized, probe_case(checkpoint.config, regime, seed=0, device="cpu")]
 
-    monkeypatch.setattr(rules, "fault_cases", cases)
+    monkeypatch.setattr(contest, "fault_cases", cases)
     return faults
 
 
 def test_this_projects_rule_sees_what_others_do_not(few, checkpoint):
-    comparison = compare(list(catches(checkpoint, "given")), [])
-    by_rule = {score.rule: score for score in comparison.scores}
+    compared = compare(list(catches(checkpoint, "given")), [])
+    by_rule = {score.rule: score for score in compared.scores}
     assert by_rule[OURS].caught == {"gelu_erf", "qk_swapped", "mask_-1e4"}
     assert by_rule[OURS].right == by_rule[OURS].caught
     assert "qk_swapped" in by_rule["atol 1e-4"].right
     assert by_rule["logits atol 1e-2"].right is None
     assert "gelu_erf" not in by_rule["cosine 0.99"].caught
-    assert comparison.probe_only == ("mask_-1e4",)
+    assert compared.probe_only == ("mask_-1e4",)
 
 
 def test_correct_runs_are_accepted_by_this_projects_rule(monkeypatch, checkpoint):
-    monkeypatch.setattr(rules, "CORRECT_SIZES", [(1, 9)])
+    monkeypatch.setattr(contest, "CORRECT_SIZES", [(1, 9)])
     found = list(alarms(checkpoint, "given", 0))
     assert {alarm.run for alarm in found} == {
         f"{order}, given-{size}, seed 0"
@@ -127,7 +129,7 @@ def test_a_wrong_run_is_a_false_alarm_of_this_projects_rule(monkeypatch, checkpo
     def tanh(self, x):
         return np.tanh(x) * self.number(1.001)
 
-    monkeypatch.setattr(rules, "CORRECT_SIZES", [(1, 9)])
+    monkeypatch.setattr(contest, "CORRECT_SIZES", [(1, 9)])
     monkeypatch.setattr(Blocked, "tanh", tanh)
     rejected = [a for a in alarms(checkpoint, "given", 0) if a.rule == OURS]
     assert any("mlp.act" in (a.rejected or "") for a in rejected if a.run.startswith("Blocked"))
@@ -149,14 +151,14 @@ ALARMS = [
 
 
 def test_only_applicable_faults_are_counted():
-    comparison = compare(CATCHES, ALARMS)
-    by_rule = {score.rule: score for score in comparison.scores}
-    assert set(comparison.applicable) == {"gelu_erf", "relu", "mask_-1e4"}
-    assert comparison.probe_only == ("mask_-1e4",)
+    compared = compare(CATCHES, ALARMS)
+    by_rule = {score.rule: score for score in compared.scores}
+    assert set(compared.applicable) == {"gelu_erf", "relu", "mask_-1e4"}
+    assert compared.probe_only == ("mask_-1e4",)
     assert by_rule["atol 1e-4"].caught == {"gelu_erf"}
     assert (by_rule["atol 1e-4"].false, by_rule["atol 1e-4"].runs) == (1, 2)
     assert by_rule[OURS].right == {"gelu_erf", "mask_-1e4"}
-    assert comparison.holds
+    assert compared.holds
 
 
 def test_a_false_alarm_or_a_better_rule_is_told():
