@@ -11,12 +11,15 @@ import io
 import os
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from impl.compiling import announced_to
 from impl.interrupt import interruptible
 from reports.commands import CANNOT_RUN, CLOSED_PIPE, INTERRUPTED, Parser, UsageError
+from reports.waiting import Waiting, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-COMPILING = "compiling for {}: about a minute the first time, seconds from then on"
 
 # Errors that are sentences for the user. Looked up in the modules that are loaded by then, so that
 # `--help` and early mistakes do not wait for MAX.
@@ -129,11 +131,11 @@ def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
 
 def _compiled(checkpoint: Checkpoint, arguments: argparse.Namespace) -> NextToken:
-    if arguments.stats:
-        print(COMPILING.format(arguments.device), file=sys.stderr, flush=True)
     build = _engine if arguments.cache else _whole_sequence
+    announced = announced_to(Waiting(print_line)) if arguments.stats else nullcontext()
     try:
-        return build(checkpoint, arguments)
+        with announced:
+            return build(checkpoint, arguments)
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # a normal end would wait for the compiler
 

@@ -18,7 +18,7 @@ from max.engine import InferenceSession
 from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
-from impl.interrupt import interruptible
+from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.packing import Packed, TooWideError, aligned, packed
 from impl.precompile import KernelError, kernel_library
@@ -135,7 +135,11 @@ def _compiled(config: GPT2Config, device: Device, layout: Layout) -> tuple[Any, 
     program = trace(config, layout, library)
     session = InferenceSession(devices=[device])
     try:
-        compiled = interruptible(lambda: session.compile(program, custom_extensions=[library]))
+        compiled = compile_announced(
+            "the engine of Mojo kernels",
+            f"{library.name}{program.mlir_module}",
+            lambda: session.compile(program, custom_extensions=[library]),
+        )
     except Exception as error:  # MAX raises its own types for what the compiler refuses
         raise KernelError(f"MAX does not compile the kernels: {error}") from error
     return session, compiled

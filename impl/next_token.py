@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
 
+from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.runtime import build, check_ids, input_type, open_device, to_device
 from impl.weights import from_hugging_face
@@ -74,7 +75,11 @@ class WholeSequence:
             f"model.{name}": array for name, array in from_hugging_face(config, state).items()
         }
         model = LastPosition(build(config, self.device))
-        self._run = model.compile(input_type(self.device), weights=self._weights)
+        self._run = compile_announced(
+            "the model without a cache",
+            f"last position {config} {self.device}",
+            lambda: model.compile(input_type(self.device), weights=self._weights),
+        )
 
     def logits(self, ids: Array) -> Array:
         """Scores of the token that follows each row; see `NextToken.logits`.

@@ -52,7 +52,7 @@ def kernel_library(source: Path | None = None, name: str = "engine_kernels") -> 
     """
     source = source or SOURCE
     file = f"{name}_{_fingerprint(source)}.mojoc"
-    library = _cache_folder() / file
+    library = cache_folder() / "engine_kernels" / file
     if library.is_file():
         return library
     try:
@@ -87,7 +87,7 @@ def _fingerprint(source: Path) -> str:
     return f"{version('max').replace('.', '_')}_{digest.hexdigest()[:16]}"
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Where MAX keeps what it compiled."""
     derived = os.environ.get("MODULAR_DERIVED_PATH")
-    return (Path(derived) if derived else Path.home() / ".cache" / "modular") / "engine_kernels"
+    return Path(derived) if derived else Path.home() / ".cache" / "modular"

@@ -11,6 +11,7 @@ from max.experimental import functional as F
 from max.experimental.tensor import default_device, default_dtype
 from max.graph import TensorType
 
+from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.model import GPT2LMHeadModel
 from impl.weights import from_hugging_face
@@ -137,7 +138,11 @@ class CompiledGPT2:
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
         self._weights = from_hugging_face(config, state)
         model = build(config, self.device)
-        self._run = model.compile(input_type(self.device), weights=self._weights)
+        self._run = compile_announced(
+            "the model",
+            f"{config} {self.device}",
+            lambda: model.compile(input_type(self.device), weights=self._weights),
+        )
 
     def __call__(self, ids: Array) -> Array:
         """Logits of every position.

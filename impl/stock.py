@@ -20,7 +20,7 @@ from max.engine import InferenceSession
 from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
-from impl.interrupt import interruptible
+from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.weights import expected_shapes, from_hugging_face
 
@@ -110,7 +110,12 @@ def _compiled(config: GPT2Config, device: Device) -> tuple[Any, Any]:
     """The program, compiled once for all engines of one kind, whatever their weights and batch."""
     program = trace(config, device)
     session = InferenceSession(devices=[device])
-    return session, interruptible(lambda: session.compile(program))
+    compiled = compile_announced(
+        "the engine of stock operations",
+        str(program.mlir_module),
+        lambda: session.compile(program),
+    )
+    return session, compiled
 
 
 def _equal_rows(past: Array, lengths: Array) -> Iterator[tuple[slice, int]]:

@@ -2,6 +2,7 @@
 
 Rooms, from the lowest floor to the highest; each imports only rooms named before it:
 
+    waiting    something long goes on: a bar, or a line every 30 seconds
     commands   what every command line of this repository shares
     saved/     what a run leaves in its folder, written and read
     tables/    records as pandas frames and Markdown, figures as text

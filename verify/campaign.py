@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from impl.compiling import announced_to
 from impl.runtime import DeviceError, build, open_device
 from impl.weights import WeightsError, from_hugging_face
 from reference.checkpoint import CheckpointError
@@ -29,6 +30,7 @@ from reference.dtypes import DTYPES, held_in
 from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
+from reports.waiting import Waiting, print_line
 from verify.candidate.graphs import Candidate
 from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
@@ -135,13 +137,9 @@ def main(argv: Sequence[str]) -> int:
         _check(options)
         checkpoint = load(options.model)
         device = open_device(options.device)
-        console.print("compiling the model (about a minute, seconds from then on)")
-        campaign = Campaign(
-            checkpoint,
-            Candidate(build(checkpoint.config, device, DType[options.dtype]), device),
-            options.device,
-            options.dtype,
-        )
+        with announced_to(Waiting(print_line)):
+            candidate = Candidate(build(checkpoint.config, device, DType[options.dtype]), device)
+        campaign = Campaign(checkpoint, candidate, options.device, options.dtype)
     except (CheckpointError, DeviceError, WeightsError, ValueError) as error:
         print(f"campaign: {error}", file=sys.stderr)
         return 2

@@ -222,6 +222,7 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
     return Job(
         work=lambda emit, status: verify(plan, emit, status),
         cases=plan.case_count,
+        programs=plan.program_count,
         environment=collect(
             weights_sha256=plan.checkpoint.sha256,
             accelerator=next((name for name in plan.devices if name != "cpu"), None),

@@ -159,7 +159,7 @@ def verify_decoder(
         emit: called with every check as soon as it is made.
         status: called with a few words whenever a new part begins.
     """
-    status("cpu: compiling the model (about a minute, seconds from then on)")
+    status("cpu: compiling the model")
     paired = prepare_decoder(subject, model)
     bound = paired.bind(paired.weights_of(weights_of(model)))
     references = DecoderReferences.of(model)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from impl.compiling import announced_to
 from reports.commands import INTERRUPTED, UsageError, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
+from reports.waiting import Waiting, print_line
 from verify.candidate.sandbox import say
 from verify.display import show
 from verify.outcome import report
@@ -39,6 +41,7 @@ class Job:
     Attributes:
         work: called with what takes every check, and what takes a few words on what goes on.
         cases: how many there are, to tell how far a run has come.
+        programs: how many are compiled.
         environment: of the run's header.
         ran: stands in the record of every check.
         devices: names of the devices it runs on.
@@ -52,6 +55,7 @@ class Job:
     ran: dict[str, Any]
     devices: Sequence[str] = ("cpu",)
     dtype: str = "float32"
+    programs: int = 1
     note: str = ""
 
 
@@ -70,7 +74,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     writer = RunWriter("verify", command=command, environment=job.environment, out=options.out)
     with writer:
         try:
-            outcome = _verify_with_progress(job, writer, console)
+            outcome = _verify_with_progress(job, writer)
         except KeyboardInterrupt:
             print(
                 f"verify: interrupted; the finished checks are in {writer.folder}", file=sys.stderr
@@ -113,7 +117,7 @@ def _show(job: Job, options: argparse.Namespace, outcome: Outcome, console: Cons
         _write_pairing(options, outcome.pairing, console)
 
 
-def _verify_with_progress(job: Job, writer: RunWriter, console: Console) -> Outcome:
+def _verify_with_progress(job: Job, writer: RunWriter) -> Outcome:
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True,
@@ -127,19 +131,19 @@ def _verify_with_progress(job: Job, writer: RunWriter, console: Console) -> Outc
             seen.add(check.case)
             progress.update(task, completed=len(seen))
 
-    live: AbstractContextManager[Any] = progress if console.is_terminal else nullcontext()
-    with live:
-        return job.work(emit, _status(progress, task, console))
+    on_terminal = progress.console.is_terminal
+    waiting = Waiting(print_line, progress if on_terminal else None, job.programs)
+    live: AbstractContextManager[Any] = progress if on_terminal else nullcontext()
+    with live, announced_to(waiting):
+        return job.work(emit, _status(progress, task))
 
 
-def _status(progress: Progress, task: Any, console: Console) -> Callable[[str], None]:
-    """Say what goes on: in the progress bar or, where there is none, the long parts only."""
+def _status(progress: Progress, task: Any) -> Callable[[str], None]:
+    """Say what goes on: in the progress bar, and to the parent of a candidate's process."""
 
     def status(text: str) -> None:
         say(text)
         progress.update(task, description=text)
-        if not console.is_terminal and "compiling" in text:
-            console.print(text)
 
     return status
 

@@ -99,6 +99,11 @@ class Plan:
         sizes = sum(len(self.sizes_of(regime)) + 1 for regime in self.regimes)
         return len(self.devices) * (sizes + texts)
 
+    @property
+    def program_count(self) -> int:
+        """How many programs will be compiled, to tell how far a run has come."""
+        return len(self.devices) * (1 + len(self.engines)) + self.max_faults
+
     def sizes_of(self, regime: str) -> Sequence[tuple[int, int]]:
         """(batch, length) of the random cases of one regime."""
         if self.sizes is not None:
@@ -137,7 +142,7 @@ def verify(
     if len(device_names()) == 1 and list(plan.devices) == ["cpu"]:
         add(_skip("gpu", NO_ACCELERATOR))
     for device in plan.devices:
-        status(f"{device}: compiling the model (about a minute, seconds from then on)")
+        status(f"{device}: compiling the model")
         candidate = _candidate(plan, device)
         for regime in plan.regimes:
             for check in RegimeRun(plan, candidate, regime, device, outcome, status).checks():
@@ -242,7 +247,7 @@ class RegimeRun:
         """Faulty MAX graphs, planted once in a run where they are asked for."""
         if not (self.plan.max_faults and self._is_first and self.device == self.plan.devices[0]):
             return None
-        self.status("compiling faulty MAX graphs (minutes, seconds from then on)")
+        self.status("compiling faulty MAX graphs")
         return MaxPower(self.references)
 
     def _with_probe(self) -> list[Case]:

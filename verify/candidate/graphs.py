@@ -34,7 +34,7 @@ from max.experimental.tensor import Tensor
 from max.graph import AlgebraicDim, Graph, TensorType
 from max.graph import Module as Program
 
-from impl.interrupt import interruptible
+from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from reference.dtypes import DTYPES
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 Watch = Callable[[str, Any], Any]
 """Called with a tap and the tensor there; returns the tensor to go on with."""
+
+
+MODEL = "the model, plain and with every place shown"
+"""What a candidate's program is called while it is compiled."""
 
 
 @contextmanager
@@ -304,11 +308,14 @@ class CompiledProgram:
     Args:
         program: every graph has been staged into it.
         device: where they run.
+        what: it is, in a few words.
     """
 
-    def __init__(self, program: Program, device: Device) -> None:
+    def __init__(self, program: Program, device: Device, what: str = MODEL) -> None:
         self._session = InferenceSession(devices=[device])
-        self._compiled = interruptible(lambda: self._session.compile(program))
+        self._compiled = compile_announced(
+            what, str(program.mlir_module), lambda: self._session.compile(program)
+        )
 
     def models(self, weights: Mapping[str, Array]) -> Mapping[str, Any]:
         """Every graph by name, with these weights, which must neither change nor go away."""

@@ -267,7 +267,7 @@ class FaultProgram:
                 block = make(config)
             block.device = device
             self._taps[name] = self._stage(name, block, program)
-        self._compiled = CompiledProgram(program, device)
+        self._compiled = CompiledProgram(program, device, "blocks with faults in them")
 
     @property
     def path(self) -> str:

@@ -86,4 +86,4 @@ def _compiled(paired: PairedCandidate, *, last: bool) -> CompiledProgram:
     stage("plain", model, [input_type(device)], program)
     if last:
         stage("last", last_position, [input_type(device)], program)
-    return CompiledProgram(program, device)
+    return CompiledProgram(program, device, "the model")

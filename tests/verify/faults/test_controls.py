@@ -1,12 +1,12 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from verify.faults.controls import LOWER, Lowered
 from verify.judge.acceptance import Envelope
 from verify.truth.alarms import correct_results
+from verify.truth.cases import Case
 from verify.truth.envelope import Sample, isolated
+from verify.truth.expectation import Expectation
 
 TAP = "transformer.h.0.attn.c_proj:input"
 SIZE = (2, 5, 8)
@@ -45,9 +45,15 @@ def _expected(size):
     """A case with one place, whose correct evaluations stray by `size`."""
     truth = np.random.default_rng(0).standard_normal(SIZE)
     envelope = Envelope(size, 4 * size)
-    return SimpleNamespace(
+    computed = {TAP: truth.astype(np.float32)}
+    return Expectation(
+        case=Case(regime="given", ids=np.zeros((1, 1), np.int64)),
+        oracle=None,
+        dtype="float32",
+        given={},
         isolated={TAP: truth},
-        torch_isolated={TAP: truth.astype(np.float32)},
+        torch_isolated=computed,
+        torch_free=computed,
         isolated_envelope={TAP: envelope},
     )
 
