@@ -10,7 +10,7 @@ from reports.commands import INTERRUPTED
 from verify.candidate.sandbox import enter, leave, needs_child, supervise
 
 MADE_FOR = "26.7"
-"""The oldest version that has what `verify.candidate.graphs` traces with: 26.6 has neither
+"""The oldest version that has what `verify.candidate.staging` traces with: 26.6 has neither
 `max.tree`, nor a `StagedGraph` that is made from a function, nor weights that are declarations."""
 
 

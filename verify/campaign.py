@@ -31,8 +31,8 @@ from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
 from reports.waiting import Waiting, print_line
-from verify.candidate.graphs import Candidate
 from verify.candidate.observation import Observation
+from verify.candidate.staging import Candidate
 from verify.checks.stages import check_case
 from verify.display import percent
 from verify.tally import MODES, Draw, Judged, Tally, draw, figures, summary
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from reference.checkpoint import Checkpoint
-    from verify.candidate.graphs import BoundCandidate
+    from verify.candidate.staging import BoundCandidate
     from verify.truth.cases import Case
 
 

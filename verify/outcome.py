@@ -13,7 +13,7 @@ from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
     from reference.trace import Array
-    from verify.candidate.graphs import Candidate
+    from verify.candidate.staging import Candidate
     from verify.judge.verdict import Check, Verdict
     from verify.pairing.counterpart import Pairing
     from verify.truth.references import References

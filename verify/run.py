@@ -14,8 +14,8 @@ from impl.weights import from_hugging_face
 from reference.dtypes import held_in
 from reference.regimes import with_regime
 from reference.taps import LOGITS
-from verify.candidate.graphs import Candidate
 from verify.candidate.observation import Observation
+from verify.candidate.staging import Candidate
 from verify.checks.engine import (
     Form,
     cache_fault_checks,

@@ -7,7 +7,7 @@ import pytest
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
-from verify.candidate.graphs import Candidate
+from verify.candidate.staging import Candidate
 from verify.truth.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.truth.references import References
 

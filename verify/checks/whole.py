@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from reference.trace import Array
-    from verify.candidate.graphs import BoundCandidate, Candidate
+    from verify.candidate.staging import BoundCandidate, Candidate
     from verify.truth.cases import (
         Case,
     )

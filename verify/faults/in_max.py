@@ -23,7 +23,7 @@ from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from reference.dtypes import DTYPES, held_in
 from reference.trace import INPUT
-from verify.candidate.graphs import (
+from verify.candidate.staging import (
     CompiledProgram,
     modules_of,
     stage_forced,

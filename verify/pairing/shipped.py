@@ -9,8 +9,8 @@ from max.graph import Module as Program
 
 from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
-from verify.candidate.graphs import CompiledProgram, stage, to_array, to_buffer
 from verify.candidate.guard import compiling
+from verify.candidate.staging import CompiledProgram, stage, to_array, to_buffer
 from verify.pairing.prepare import prepare, settle
 
 if TYPE_CHECKING:

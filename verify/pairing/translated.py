@@ -18,7 +18,8 @@ from max.graph import TensorType
 
 from impl.runtime import input_type
 from reference.trace import INPUT
-from verify.candidate.graphs import (
+from verify.candidate.guard import CandidateError, a
+from verify.candidate.staging import (
     BoundCandidate,
     Candidate,
     modules_of,
@@ -26,7 +27,6 @@ from verify.candidate.graphs import (
     stage_tapped,
     weightless,
 )
-from verify.candidate.guard import CandidateError, a
 from verify.pairing.counterpart import PARTS, Pairing, third
 from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers

@@ -16,8 +16,8 @@ from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
 from reference.regimes import initial_weights
-from verify.candidate.graphs import Candidate
 from verify.candidate.guard import a, compiling, guarded
+from verify.candidate.staging import Candidate
 from verify.pairing.translated import examine
 from verify.steps.component import SMALL, StepError
 

@@ -9,7 +9,7 @@ from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.oracle import Oracle
 from reference.regimes import with_regime
-from verify.candidate.graphs import modules_of, stage_tapped, watching, weightless
+from verify.candidate.staging import modules_of, stage_tapped, watching, weightless
 
 pytestmark = pytest.mark.compiles
 
