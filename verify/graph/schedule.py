@@ -1,0 +1,85 @@
+"""Which operations of a block have to run, and when the last reader of a value has.
+
+Operations whose results reach no output are left out, unless they write to a buffer: a graph that
+was cut down to one output costs only what that output needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from verify.graph.form import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from verify.graph.form import Block, Operation
+
+WRITES = ("mo.mutable.store", "mo.mutable.store.slice", "mo.buffer.transfer", "mo.assert")
+"""Kinds that do something besides defining values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The operations of a block that have to run.
+
+    Attributes:
+        operations: in their order.
+        last_read: after each of them, the values that nobody reads any more.
+    """
+
+    operations: tuple[Operation, ...]
+    last_read: tuple[tuple[int, ...], ...]
+
+
+def scheduled(block: Block, callees: Mapping[str, Block], kept: Collection[int] = ()) -> Schedule:
+    """The schedule of a block.
+
+    Args:
+        block: it.
+        callees: what its operations call, by name.
+        kept: values that are wanted besides the outputs.
+    """
+    needed = {*block.outputs, *kept}
+    live: list[Operation] = []
+    for operation in reversed(block.operations):
+        defined = {value.number for value in operation.results}
+        if defined & needed or writes(operation, callees):
+            live.append(operation)
+            needed.update(reads(operation))
+    live.reverse()
+    return Schedule(tuple(live), _last_read(live, {*block.outputs, *kept}))
+
+
+def _last_read(live: list[Operation], kept: set[int]) -> tuple[tuple[int, ...], ...]:
+    seen = set(kept)
+    ends: list[tuple[int, ...]] = []
+    for operation in reversed(live):
+        here = {*reads(operation), *(value.number for value in operation.results)}
+        ends.append(tuple(here - seen))
+        seen |= here
+    return tuple(reversed(ends))
+
+
+def reads(operation: Operation) -> Iterator[int]:
+    """The numbers that an operation takes, those that its blocks take from outside included."""
+    yield from operation.operands
+    for block in operation.blocks:
+        yield from block.outputs
+        for inner in walk(block):
+            yield from inner.operands
+            for deeper in inner.blocks:
+                yield from deeper.outputs
+
+
+def writes(operation: Operation, callees: Mapping[str, Block]) -> bool:
+    """Whether an operation changes a buffer, or checks something."""
+    if operation.kind in WRITES:
+        return True
+    if operation.kind == "mo.custom":
+        return any(value.sort == "chain" for value in operation.results)
+    inside = list(operation.blocks)
+    if operation.kind == "mo.call" and operation.attributes["callee"] in callees:
+        inside.append(callees[operation.attributes["callee"]])
+    return any(writes(inner, callees) for block in inside for inner in block.operations)
