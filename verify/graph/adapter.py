@@ -65,6 +65,10 @@ OWN_FOLDERS = tuple(f"{Path(file).parents[1]}/" for file in (max.graph.__file__,
 """Frames in MAX and in this package do not tell where a user's operation was made."""
 
 
+LAYOUT = re.compile(r"#mo\.layout<(\w+)>")
+"""In the type of a convolution's filter."""
+
+
 @dataclass(slots=True)
 class Notes:
     """What is known of staged graphs beside what they hold.
@@ -154,6 +158,7 @@ class _Reader:
         self.exact = _Exact(notes.scalars)
         self.types: dict[str, Value] = {}
         self.numbers: dict[Any, int] = {}
+        self.layouts: dict[int, str] = {}
 
     def block(self, region: Any) -> Block:
         (body,) = region.blocks
@@ -189,8 +194,10 @@ class _Reader:
         text = str(value.type)
         if text not in self.types:
             self.types[text] = _declared(value.type)
+        if layout := LAYOUT.search(text):
+            self.layouts[number] = layout[1]
         kind = self.types[text]
-        return Value(number, kind.sort, kind.dtype, kind.shape, kind.layout)
+        return Value(number, kind.sort, kind.dtype, kind.shape)
 
     def attributes(self, operation: Any, results: tuple[Value, ...]) -> dict[str, Any]:
         made = {
@@ -203,6 +210,8 @@ class _Reader:
             for name, value in made.items()
             if isinstance(value, np.ndarray) and (numbers := self.exact(value)) is not None
         }
+        layouts = tuple(self.layouts.get(number, "") for number in self.operands(operation))
+        made |= {"layouts": layouts} if any(layouts) else {}
         return {**made, "exact": exact} if exact else made
 
 
@@ -247,9 +256,8 @@ def _declared(kind: Any) -> Value:
         return Value(-1, "other")
     if isinstance(declared, max.graph.BufferType | max.graph.TensorType):
         sort: Sort = "buffer" if isinstance(declared, max.graph.BufferType) else "tensor"
-        layout = re.search(r"#mo\.layout<(\w+)>", str(kind))
         shape = tuple(_size(dim) for dim in declared.shape)
-        return Value(-1, sort, declared.dtype.name, shape, layout[1] if layout else "")
+        return Value(-1, sort, declared.dtype.name, shape)
     return Value(-1, "chain" if "chain" in str(kind) else "other")
 
 
@@ -317,13 +325,15 @@ def _of(constant: Value) -> tuple[DType, tuple[int, ...]]:
 
 def _array(attribute: Any, dtype: DType, shape: Sequence[int]) -> Array:
     """The elements of an array attribute, not to be written to."""
-    buffer = _core.graph._buffer_from_constant_attr(attribute, dtype, list(shape), CPU())
+    sizes = list(shape) or [1]  # a buffer without an axis cannot be viewed as integers
+    buffer = _core.graph._buffer_from_constant_attr(attribute, dtype, sizes, CPU())
     held = numpy_dtype(dtype.name)
     if held.kind == "V" or held.name not in np.sctypeDict:  # a dtype that NumPy knows from outside
         integer = {1: DType.uint8, 2: DType.uint16}[held.itemsize]
         array = np.array(buffer.view(integer).to_numpy()).view(held)
     else:
         array = np.array(buffer.to_numpy())
+    array = array.reshape(shape)
     array.flags.writeable = False
     return array
 

@@ -15,10 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify.graph.errors import GraphError, ShapeError, UnknownOperationError, UnresolvedSizeError
-from verify.graph.form import Block, Graph, Operation, Value, is_floating, numpy_dtype, resolved
+from verify.graph.errors import (
+    GraphError,
+    RandomOperationError,
+    ShapeError,
+    UnknownOperationError,
+    UnresolvedSizeError,
+)
+from verify.graph.form import (
+    Block,
+    Graph,
+    Operation,
+    Value,
+    is_floating,
+    numpy_dtype,
+    resolved,
+    walk,
+)
 from verify.graph.operations import CUSTOM, MEANINGS
 from verify.graph.operations.buffers import Cell
+from verify.graph.operations.refused import RANDOM, reason
 from verify.graph.schedule import Schedule, scheduled
 from verify.graph.scope import Precision, Scope, working_dtype
 from verify.graph.weights import Weights
@@ -89,20 +105,32 @@ def _schedule(graph: Graph, block: Block, keep: frozenset[int]) -> Schedule:
     schedule = scheduled(block, graph.callees, keep)
     for operation in schedule.operations:
         _meaning_of(operation, graph)
+        for inner in (deep for each in operation.blocks for deep in walk(each)):
+            _meaning_of(inner, graph)
     return schedule
 
 
 def _meaning_of(operation: Operation, graph: Graph) -> Callable[..., Any]:
-    found = MEANINGS.get(operation.kind)
     name = operation.kind
-    if operation.kind == "mo.custom":
-        symbol = operation.attributes["symbol"]
-        name, found = f"the custom operation {symbol}", CUSTOM.get(symbol)
+    found = MEANINGS.get(name)
+    if name == "mo.custom":
+        name = f"the custom operation {operation.attributes['symbol']}"
+        found = CUSTOM.get(operation.attributes["symbol"])
     if found is None:
-        raise UnknownOperationError(
-            f"MAX {graph.version} has an operation this does not know: {name}{_at(operation)}"
-        )
+        raise _without_meaning(operation, name, graph.version)
     return found
+
+
+def _without_meaning(operation: Operation, name: str, version: str) -> GraphError:
+    if name in RANDOM:
+        return RandomOperationError(
+            f"a random operation in the graph: {name}{_at(operation)}; dropout at inference?"
+        )
+    why = reason(name)
+    return UnknownOperationError(
+        f"MAX {version} has an operation this does not know: {name}{_at(operation)}"
+        + (f", which {why}" if why else "")
+    )
 
 
 def _at(operation: Operation) -> str:

@@ -119,14 +119,12 @@ class Value:
         sort: see `Sort`.
         dtype: NumPy's or ml_dtypes' name; empty where there is none.
         shape: its sizes; None where the graph does not even tell how many.
-        layout: of a convolution's filter, empty elsewhere: `RSCF`, `FCRS`.
     """
 
     number: int
     sort: Sort = "tensor"
     dtype: str = ""
     shape: tuple[Size, ...] | None = ()
-    layout: str = ""
 
     def __str__(self) -> str:
         sizes = "?" if self.shape is None else ", ".join(map(str, self.shape))

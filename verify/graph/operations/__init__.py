@@ -6,18 +6,23 @@ reductions   along an axis: sums, extremes, softmax, normalisation
 products     products of matrices
 shapes       computes shapes, or gives an array another one
 indexing     picks, places and arranges elements
+windows      slides over space: convolution, pooling
+control      branches, loops and calls
 buffers      arrays that a graph writes to
 constants    numbers that stand in the graph, and weights
+refused      what has no meaning here, with the reason
 """
 
 from verify.graph.operations import (
     buffers,
     constants,
+    control,
     elementwise,
     indexing,
     products,
     reductions,
     shapes,
+    windows,
 )
 from verify.graph.operations.registry import CUSTOM, MEANINGS, custom, meaning
 
@@ -26,6 +31,7 @@ __all__ = [
     "MEANINGS",
     "buffers",
     "constants",
+    "control",
     "custom",
     "elementwise",
     "indexing",
@@ -33,4 +39,5 @@ __all__ = [
     "products",
     "reductions",
     "shapes",
+    "windows",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from verify.graph.operations.registry import MEANINGS, meaning
+from verify.graph.operations.registry import CUSTOM, MEANINGS, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,8 @@ MEANINGS.update(
         "mo.gelu_quick": _plain(gelu_quick),
     }
 )
+
+CUSTOM["mo.acos"] = _plain(np.arccos)
 
 
 @meaning("mo.cast")

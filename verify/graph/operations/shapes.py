@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -77,6 +77,17 @@ def transpose(scope: Scope, x: Array, order: Array) -> Array:
     return x.transpose(order.tolist())
 
 
-@meaning("mo.chain.create")
-def chain(scope: Scope, *inputs: Any) -> None:
-    """The beginning of an order, or several joined."""
+@meaning("mo.squeeze_shape")
+def squeeze_shape(scope: Scope, shape: Array, axes: Array) -> Array:
+    """A shape without these axes, each of which has size 1."""
+    return np.delete(shape, axes % shape.size)
+
+
+@meaning("mo.unsqueeze_shape")
+def unsqueeze_shape(scope: Scope, shape: Array, axes: Array) -> Array:
+    """A shape with axes of size 1 at these places of the result."""
+    rank = shape.size + axes.size
+    places = np.setdiff1d(np.arange(rank), axes % rank)
+    result = np.ones(rank, shape.dtype)
+    result[places] = shape
+    return result
