@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from reference.trace import Array
 
 DTYPES = {
+    "float64": np.dtype(np.float64),
     "float32": np.dtype(np.float32),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float16": np.dtype(np.float16),
 }
-"""By the name that `--dtype` takes, what NumPy holds the numbers in."""
+"""By name, what NumPy holds the numbers in."""
+
+DECLARED = ("float32", "bfloat16", "float16")
+"""The precisions that `--dtype` takes; float64 is for the mathematics alone."""
 
 
 def is_floating(array: Array) -> bool:
@@ -55,7 +59,7 @@ def rounded(checkpoint: Checkpoint, dtype: str) -> Checkpoint:
     Raises:
         CheckpointError: where a weight is too large for it.
     """
-    if dtype == "float32":
+    if dtype in ("float32", "float64"):
         return checkpoint
     with np.errstate(over="ignore"):
         weights = {

@@ -4,8 +4,8 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
 
     judge/      what passes, and what is recorded of a comparison
     truth/      what a case is compared with: inputs, float64, legitimate orders, envelopes
-    candidate/  the model under test: found, guarded, fenced, traced
     graph/      the candidate's own graph, evaluated in NumPy without a compile
+    candidate/  the model under test: found, guarded, fenced, traced
     pairing/    whose name stands for what
     faults/     what would have been noticed, and what a failing stage computes instead
     checks/     what is asked of a candidate

@@ -26,7 +26,7 @@ from impl.compiling import announced_to
 from impl.runtime import DeviceError, build, open_device
 from impl.weights import WeightsError, from_hugging_face
 from reference.checkpoint import CheckpointError
-from reference.dtypes import DTYPES, held_in
+from reference.dtypes import DECLARED, held_in
 from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--start", type=int, default=0, help="the first seed; one alone shows a case again")
     add("--model", default="tiny", help="as in python -m verify")
     add("--device", default="cpu", help="cpu, gpu or gpu:N")
-    add("--dtype", default="float32", choices=list(DTYPES), help="as in python -m verify")
+    add("--dtype", default="float32", choices=DECLARED, help="as in python -m verify")
     add(
         "--budget",
         type=seconds,

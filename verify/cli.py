@@ -14,7 +14,7 @@ from impl.tokenizer import TokenizerError
 from impl.weights import WeightsError
 from reference.checkpoint import CheckpointError, weights_sha256
 from reference.decoder import load_decoder
-from reference.dtypes import DTYPES
+from reference.dtypes import DECLARED
 from reference.load import load
 from reference.regimes import REGIMES
 from reports.commands import Parser, UsageError, check_appended, check_written
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--dtype",
         default="float32",
-        choices=list(DTYPES),
+        choices=DECLARED,
         help="precision of the candidate, in which PyTorch computes too (default float32)",
     )
     add("--lengths", type=_sizes, metavar="N,N", help="sequence lengths")

@@ -2,7 +2,7 @@
 
 `max.experimental.nn.Module.__call__` is one method of one base class. While `forward` is being
 traced into a graph it is replaced by a version that looks at what each module takes and returns.
-Three graphs are traced from the same model and compiled as one program:
+Four graphs are traced from the same model into one program:
 
 - `plain`: token ids to logits, the graph that ships
 - `tapped`: the same, with every module's input and output as further outputs
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,11 +40,15 @@ from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from reference.dtypes import DTYPES
 from reference.trace import INPUT, TraceError
+from verify.graph.adapter import noting, read
+from verify.graph.evaluate import evaluate
+from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
     from max.driver import Device
 
     from reference.trace import Array, Trace
+    from verify.graph.form import Graph as GraphForm
 
 Watch = Callable[[str, Any], Any]
 """Called with a tap and the tensor there; returns the tensor to go on with."""
@@ -223,7 +228,7 @@ def _children(owner: Any) -> Iterator[tuple[str, Any]]:
 
 
 class Candidate:
-    """A MAX model compiled for verification; `bind` gives it weights.
+    """A MAX model traced for verification; `bind` compiles it and gives it weights.
 
     Args:
         model: the module tree; `forward(input_ids)` takes int64 `[batch, sequence]` and returns
@@ -235,8 +240,8 @@ class Candidate:
         result: a tap for what the model itself returns, for a model without a module that
             returns it; None for a model that has one.
         name: begins the names of its forced graph and its parameters in a program that it shares.
-        program: what its forced graph alone shall be compiled with, by the caller; None compiles
-            all of its graphs.
+        program: what its forced graph shall be compiled with, by the caller; None for one of its
+            own, with all of its graphs.
     """
 
     def __init__(
@@ -255,32 +260,45 @@ class Candidate:
         self.model = weightless(model, name)
         paths = paths_of(self.model)
         self.parameter_names = [name for name, _ in self.model.parameters]
-        shared = program
-        program = Program() if shared is None else shared
+        self._program = Program()
+        forced = self._program if program is None else program
         ids = types or [input_type(device)]
-        others = program if shared is None else Program()  # thrown away
-        stage(f"{name}plain", self.model, ids, others)
-        seen = stage_tapped(f"{name}tapped", self.model, ids, paths, others, result)
-        self.taps = list(seen)
-        cut = cut or (lambda _: True)
-        self._given_types = {
-            tap: kind
-            for tap, kind in seen.items()
-            if not tap.endswith(INPUT) and tap != result and cut(tap)
-        }
-        self.forced_taps = stage_forced(
-            f"{name}forced", self.model, ids, paths, self._given_types, program, result
-        )
-        stage(f"{name}weights", lambda: [w for _, w in self.model.parameters], [], others)
-        if shared is None:
-            self._compiled = CompiledProgram(program, device)
+        with noting(places=False) as self._notes:
+            stage(f"{name}plain", self.model, ids, self._program)
+            seen = stage_tapped(f"{name}tapped", self.model, ids, paths, self._program, result)
+            self.taps = list(seen)
+            cut = cut or (lambda _: True)
+            self._given_types = {
+                tap: kind
+                for tap, kind in seen.items()
+                if not tap.endswith(INPUT) and tap != result and cut(tap)
+            }
+            self.forced_taps = stage_forced(
+                f"{name}forced", self.model, ids, paths, self._given_types, forced, result
+            )
+            parameters = [tensor for _, tensor in self.model.parameters]
+            stage(f"{name}weights", lambda: parameters, [], self._program)
+
+    @cached_property
+    def compiled(self) -> CompiledProgram:
+        """Its graphs, compiled when they are first asked for."""
+        return CompiledProgram(self._program, self.device)
+
+    @cached_property
+    def graphs(self) -> dict[str, GraphForm]:
+        """Its graphs as they were traced, by name; nothing is compiled for them."""
+        return {graph.name: graph for graph in read(self._program, self._notes)}
 
     def bind(self, weights: Mapping[str, Array]) -> BoundCandidate:
         """Return the compiled program with these weights, by parameter name.
 
         MAX reads the arrays in place: they must neither change nor go away.
         """
-        return BoundCandidate(self, self._compiled.models(weights), dict(weights))
+        return BoundCandidate(self, self.compiled.models(weights), dict(weights))
+
+    def evaluated(self, weights: Mapping[str, Array]) -> EvaluatedCandidate:
+        """Return the traced graphs with these weights, to be evaluated in float64."""
+        return EvaluatedCandidate(self, weights)
 
     @property
     def given_taps(self) -> list[str]:
@@ -386,3 +404,18 @@ class BoundCandidate:
         with log_thread_yields(on_host=self.program.device.is_host):
             results = self.models[f"{self.program.name}{graph}"].execute(*buffers)
         return [to_array(out) for out in results]
+
+
+class EvaluatedCandidate(BoundCandidate):
+    """A candidate's graphs with its weights, evaluated in NumPy as `verify.graph` means them.
+
+    Every floating-point number is a float64: what comes out is the mathematics of the graph.
+    """
+
+    def __init__(self, program: Candidate, weights: Mapping[str, Array]) -> None:
+        super().__init__(program, {}, dict(weights))
+        self._widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
+
+    def _run(self, graph: str, *arrays: Array) -> list[Array]:
+        read = self.program.graphs[f"{self.program.name}{graph}"]
+        return list(evaluate(read, arrays, self._widened).outputs)

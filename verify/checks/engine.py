@@ -95,7 +95,9 @@ def engine_checks(form: Form, checkpoint: Checkpoint, expected: Expectation) -> 
         rows, positions, found = read(engine, case.ids)
         whole = expected.at(LOGITS, alone=False)
         read_there = Standard(
-            whole.truth[rows, positions], whole.torch[rows, positions], whole.envelope
+            whole.truth[rows, positions],
+            None if whole.torch is None else whole.torch[rows, positions],
+            whole.envelope,
         )
         check = array_check(case, "engine", LOGITS, found, read_there, "float32")
         shape = (*case.ids.shape, found.shape[-1])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference.dtypes import DTYPES
+from reference.dtypes import DECLARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Fault:
     least_tokens: int = 1
     least_batch: int = 1
     full_length: bool = False
-    dtypes: tuple[str, ...] = tuple(DTYPES)
+    dtypes: tuple[str, ...] = DECLARED
 
     def layer(self, n_layer: int) -> int:
         """The block in which it is planted."""

@@ -199,6 +199,14 @@ class PairedCandidate:
         """The compiled program with weights by the candidate's names, as `weights_of` has them."""
         return PairedBound(self, self.candidate.bind(weights))
 
+    def evaluated(self, weights: Mapping[str, Array]) -> PairedBound:
+        """The traced graphs with such weights, to be evaluated in float64."""
+        return PairedBound(self, self.candidate.evaluated(weights))
+
+    def compile(self) -> None:
+        """Compile it now rather than when it is first bound."""
+        _ = self.candidate.compiled
+
     def substitutes(self, ids: Array, given: Mapping[str, Array]) -> dict[str, Array]:
         """Given activations as the candidate's modules return them, by its own taps."""
         result = {}

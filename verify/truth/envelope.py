@@ -136,7 +136,7 @@ class Stage:
         others = [*self.found[:index], *self.found[index + 1 :]]
         if not any(envelope.rms for envelope in others):
             return EXACT
-        return _widest([*others, *self.again[:index], *self.again[index + 1 :]])
+        return widest([*others, *self.again[:index], *self.again[index + 1 :]])
 
 
 def isolated(
@@ -168,12 +168,12 @@ def _stage(
     further: Sequence[Sequence[Envelope]],
 ) -> Stage:
     errors = [result.astype(np.float64) - truth for result in evaluations]
-    found = [_widest(extents(error, sample)) for error in errors]
+    found = [widest(extents(error, sample)) for error in errors]
     worst = max(range(len(found)), key=lambda index: found[index].rms)
     if not found[worst].rms:
         return Stage()
-    again = [_widest(drawn) for drawn in further]
-    return Stage(_widest([*found, *again]), _filled(errors[worst]), found, again)
+    again = [widest(drawn) for drawn in further]
+    return Stage(widest([*found, *again]), _filled(errors[worst]), found, again)
 
 
 def _filled(error: Array) -> Array:
@@ -192,6 +192,7 @@ def free(
     stages: Mapping[str, Stage],
     seed: int,
     evaluations: Sequence[Trace] = (),
+    draws: int = DRAWS,
 ) -> dict[str, Envelope]:
     """The error that stages within their envelopes add up to at each tap of a free run.
 
@@ -203,6 +204,7 @@ def free(
         seed: draws the signs.
         evaluations: free traces of the sample's ids in the candidate's precision, which are
             legitimate too and widen the envelope by what they really strayed.
+        draws: runs with errors added, at most, copies of the input counted.
     """
     strayed = {
         tap: [
@@ -214,7 +216,7 @@ def free(
     }
     drawn: dict[str, list[Envelope]] = {tap: [] for tap in truth}
     spread = True
-    for draw in range(max(LEAST_DRAWS, -(-DRAWS // sample.copies))):
+    for draw in range(max(LEAST_DRAWS, -(-draws // sample.copies))):
         if draw >= LEAST_DRAWS and spread:
             break
         noise = NoisyRecorder(stages, np.random.default_rng([seed, draw]))
@@ -225,7 +227,7 @@ def free(
             copies = sample.copies if len(error) == len(sample.ids) else 1
             drawn[tap] += extents(error, sample)
             spread = spread and row_share(error, copies) <= ROW_SHARE
-    return {tap: _widest(strayed[tap] + drawn[tap]) for tap in truth}
+    return {tap: widest(strayed[tap] + drawn[tap]) for tap in truth}
 
 
 def row_share(error: Array, copies: int = 1) -> float:
@@ -277,7 +279,7 @@ def extents(error: Array, sample: Sample) -> list[Envelope]:
     ]
 
 
-def _widest(envelopes: Sequence[Envelope]) -> Envelope:
+def widest(envelopes: Sequence[Envelope]) -> Envelope:
     """The worst of each figure; exact where there is none."""
     return Envelope(
         max((envelope.rms for envelope in envelopes), default=0.0),

@@ -38,12 +38,12 @@ class Standard:
 
     Attributes:
         truth: in float64.
-        torch: PyTorch's result in the candidate's precision.
+        torch: PyTorch's result in the candidate's precision; None where it takes no part.
         envelope: how far correct evaluations stray from the truth.
     """
 
     truth: Array
-    torch: Array
+    torch: Array | None
     envelope: Envelope
 
 
@@ -57,7 +57,8 @@ class Expectation:
         dtype: the candidate's precision.
         given: activations of PyTorch, by tap: what the stages are fed with.
         isolated: float64 truth of each stage, fed with `given`.
-        torch_isolated, torch_free: PyTorch's traces in the candidate's precision.
+        torch_isolated, torch_free: PyTorch's traces in the candidate's precision; empty where it
+            takes no part.
         isolated_envelope: by tap.
         alarms: correct evaluations judged on the way, and how many the rule rejected.
         free: float64 truth of the free run; empty for a probe, which has none.
@@ -84,7 +85,12 @@ class Expectation:
             truth, torch, bounds = self.isolated, self.torch_isolated, self.isolated_envelope
         else:
             truth, torch, bounds = self.free, self.torch_free, self.free_envelope
-        return Standard(truth[tap], torch[tap], bounds[tap])
+        return Standard(truth[tap], torch.get(tap), bounds[tap])
+
+    @property
+    def correct(self) -> Trace:
+        """A correct result of each stage alone: PyTorch's, or the truth where it takes no part."""
+        return self.torch_isolated or self.isolated
 
     @property
     def free_taps(self) -> list[str]:

@@ -66,7 +66,13 @@ class Pairwise(FastExponentials):
 
 
 class Sequential(Oracle):
-    """One product after another along K, as a plain loop does; LayerNorm in one pass."""
+    """One product after another along K, as a plain loop does; LayerNorm in one pass.
+
+    Attributes:
+        sampled: results of a product that are computed.
+    """
+
+    sampled = SAMPLED_ELEMENTS
 
     def order(self, size: int) -> Iterable[int]:
         """The order in which the `size` products of a sum are added."""
@@ -78,10 +84,10 @@ class Sequential(Oracle):
         result = np.full((*batch, a.shape[-2], b.shape[-1]), np.nan, self.dtype)
         if b.ndim == 2:  # a linear layer: every row of every batch is one of its rows
             flat, out = a.reshape(-1, a.shape[-1]), result.reshape(-1, b.shape[-1])
-            rows = _sample(len(flat), b.shape[-1])
+            rows = _sample(len(flat), b.shape[-1], self.sampled)
             out[rows] = self._sum_in_order(flat[rows], b)
             return result
-        rows = _sample(a.shape[-2], b.shape[-1] * math.prod(batch))
+        rows = _sample(a.shape[-2], b.shape[-1] * math.prod(batch), self.sampled)
         result[..., rows, :] = self._sum_in_order(a[..., rows, :], b)
         return result
 
@@ -126,12 +132,12 @@ def evaluations(checkpoint: Checkpoint) -> list[Oracle]:
     return [order(checkpoint, np.float32) for order in ORDERS]
 
 
-def _sample(rows: int, width: int) -> Array:
-    """Evenly spaced row numbers, counted from the last, that keep results near `SAMPLED_ELEMENTS`.
+def _sample(rows: int, width: int, elements: int) -> Array:
+    """Evenly spaced row numbers, counted from the last, that keep results near `elements`.
 
     The stride is a power of two, so that a coarser sample lies within a finer one.
     """
-    wanted = max(LEAST_ROWS, SAMPLED_ELEMENTS // width)
+    wanted = max(LEAST_ROWS, elements // width)
     stride = 1
     while rows / stride > wanted:
         stride *= 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from reference.dtypes import rounded
-from reference.huggingface import HuggingFaceReference
 from reference.oracle import Oracle
 from reference.trace import INPUT
 from verify.judge.metrics import rms
@@ -25,6 +24,7 @@ from verify.truth.redraws import redraws
 
 if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
+    from reference.huggingface import HuggingFaceReference
     from reference.trace import Array
     from verify.truth.cases import Case
 
@@ -54,12 +54,12 @@ class References:
         large = checkpoint.config.parameter_count > LARGE_PARAMETERS
         self._least_copies = 1 if large else envelope.LEAST_COPIES
         self.oracle = Oracle(checkpoint)
-        self.torch = HuggingFaceReference(checkpoint, getattr(torch, dtype))
-        self._evaluations = (
-            arithmetic.evaluations(checkpoint)
-            if dtype == "float32"
-            else arithmetic16.evaluations(checkpoint, dtype)
-        )
+        self._evaluations = _evaluations(checkpoint, dtype)
+
+    @cached_property
+    def torch(self) -> HuggingFaceReference:
+        """PyTorch's model in the candidate's precision. Importing it takes seconds."""
+        return hugging_face(self.checkpoint, self.dtype)
 
     def expectation(
         self,
@@ -78,18 +78,17 @@ class References:
                 as a candidate is.
             free: whether the case is run free too; a probe never is.
         """
-        models = [model for model in self._evaluations if type(model) is not without]
+        orders = [model for model in self._evaluations if type(model) is not without]
+        models: list[Any] = [self.torch, *orders]
         torch_free = self.torch.trace(case.ids)
         given = {tap: torch_free[tap] for tap in given_taps}
         if case.label == PROBE:
             given = probe(given, self.checkpoint.config)
         sample = envelope.sample(case.ids, given, case.seed, self._least_copies)
         isolated = self.oracle.trace(sample.ids, sample.given)
-        torch_isolated = self.torch.trace(sample.ids, sample.given)
-        others = [model.trace(sample.ids, sample.given) for model in models]
-        evaluations = [torch_isolated, *others]
+        evaluations = [model.trace(sample.ids, sample.given) for model in models]
         further = redraws(
-            sample, isolated, evaluations, self.oracle, [None, *models], case.seed, self.dtype
+            sample, isolated, evaluations, self.oracle, [None, *orders], case.seed, self.dtype
         )
         stages = envelope.isolated(sample, isolated, evaluations, further)
         expectation = Expectation(
@@ -98,7 +97,7 @@ class References:
             dtype=self.dtype,
             given=given,
             isolated=sample.original(isolated),
-            torch_isolated=sample.original(torch_isolated),
+            torch_isolated=sample.original(evaluations[0]),
             torch_free=torch_free,
             isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
             drawn=Drawn(sample, isolated, evaluations) if plants_faults(case) else None,
@@ -110,14 +109,8 @@ class References:
             return expectation
         truth = self.oracle.trace(sample.ids)
         runs = [model.trace(sample.ids) for model in models if not isinstance(model, Sequential)]
-        of_torch = torch_free if sample.copies == 1 else self.torch.trace(sample.ids)
-        return replace(
-            expectation,
-            free=sample.original(truth),
-            free_envelope=envelope.free(
-                self.oracle, sample, truth, stages, case.seed, [of_torch, *runs]
-            ),
-        )
+        free_envelope = envelope.free(self.oracle, sample, truth, stages, case.seed, runs)
+        return replace(expectation, free=sample.original(truth), free_envelope=free_envelope)
 
     def oracle_disagreement(self, ids: Array) -> tuple[str, float]:
         """The tap at which Hugging Face in float64 is farthest from the oracle, and how far.
@@ -127,7 +120,7 @@ class References:
             two is wrong.
         """
         truth = self.oracle.trace(ids)
-        other = HuggingFaceReference(self.checkpoint, torch.float64).trace(ids)
+        other = hugging_face(self.checkpoint, "float64").trace(ids)
         distances = {
             tap: float(np.abs(other[tap] - array).max()) / (rms(array.astype(float)) or 1.0)
             for tap, array in truth.items()
@@ -139,6 +132,22 @@ class References:
         """Every tap that the reference has, with the reason where a candidate need not have it."""
         trace = self.torch.trace(ids)
         return {tap: EXCUSED.get(_module_name(tap), "") for tap in trace}
+
+
+def hugging_face(checkpoint: Checkpoint, dtype: str) -> HuggingFaceReference:
+    """The model of transformers with a checkpoint. Importing it and torch takes seconds."""
+    import torch
+
+    from reference.huggingface import HuggingFaceReference
+
+    return HuggingFaceReference(checkpoint, getattr(torch, dtype))
+
+
+def _evaluations(checkpoint: Checkpoint, dtype: str) -> list[Oracle]:
+    """One model for each legitimate order in a precision."""
+    if dtype == "float32":
+        return arithmetic.evaluations(checkpoint)
+    return arithmetic16.evaluations(checkpoint, dtype)
 
 
 def _module_name(tap: str) -> str:

@@ -61,6 +61,6 @@ def test_wide_products_are_sampled_and_the_rest_says_so():
 
 @pytest.mark.parametrize("rows", [1, 3, 64, 1000])
 def test_a_coarser_sample_lies_within_a_finer_one_and_holds_the_last_row(rows):
-    coarse, fine = _sample(rows, 50_000), _sample(rows, 1000)
+    coarse, fine = _sample(rows, 50_000, 1 << 16), _sample(rows, 1000, 1 << 16)
     assert set(coarse) <= set(fine)
     assert rows - 1 in coarse

@@ -1,0 +1,140 @@
+"""What the mathematics of a case is compared with: float64 against float64.
+
+A graph that is evaluated in float64 (`verify.graph`) leaves no room for the rounding of the
+declared precision. What remains is float64's own, measured as every envelope is, by evaluations in
+other orders. It lies ten orders of magnitude below the smallest fault, so that a few draws are
+enough: PyTorch takes no part, inputs are not repeated, and sums in sequence are computed for few
+rows. One draw of a softmax's near-tie says little; the blocks of a model are draws of the same
+stages, so that the envelope of a place is the widest that any block has there, relative to the size
+of its results.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reference.oracle import Oracle
+from verify.judge.acceptance import EXACT, Envelope
+from verify.judge.metrics import rms
+from verify.truth import envelope
+from verify.truth.cases import PROBE
+from verify.truth.envelope import Sample, Stage
+from verify.truth.expectation import Expectation
+from verify.truth.float32 import ORDERS, Blocked, Sequential
+from verify.truth.probe import probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reference.checkpoint import Checkpoint
+    from reference.trace import Array, Trace
+    from verify.truth.cases import Case
+
+SAMPLED = 1 << 12
+"""Results of each sum in sequence that are computed: each of them takes a step of Python for every
+product, and 4,096 are enough to tell 1e-16 from 1e-6."""
+
+DTYPE = "float64"
+
+
+class Mathematics:
+    """The oracle, and other orders of evaluation in float64, for one state of the weights.
+
+    Args:
+        checkpoint: configuration and weights, which are widened as they are.
+    """
+
+    dtype = DTYPE
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.oracle = Oracle(checkpoint)
+        # In float64 `Blocked` is the oracle itself, which would add nothing.
+        self._orders = [order(checkpoint, np.float64) for order in ORDERS if order is not Blocked]
+        for order in self._orders:
+            if isinstance(order, Sequential):
+                order.sampled = SAMPLED
+
+    def expectation(
+        self, case: Case, given_taps: Sequence[str], *, free: bool = True
+    ) -> Expectation:
+        """Compute everything that the case is compared with.
+
+        Args:
+            case: the input.
+            given_taps: where the candidate's stages are cut, that is, its modules' outputs.
+            free: whether the case is run free too; a probe never is.
+        """
+        truth = self.oracle.trace(case.ids)
+        given = {tap: truth[tap] for tap in given_taps}
+        if case.label == PROBE:
+            given = probe(given, self.checkpoint.config)
+        sample = Sample(1, case.ids, given)
+        isolated = self.oracle.trace(case.ids, given)
+        evaluations = [order.trace(case.ids, given) for order in self._orders]
+        stages = envelope.isolated(sample, isolated, evaluations)
+        expectation = Expectation(
+            case=case,
+            oracle=self.oracle,
+            dtype=DTYPE,
+            given=given,
+            isolated=isolated,
+            torch_isolated={},
+            torch_free={},
+            isolated_envelope=pooled(
+                {tap: stage.envelope for tap, stage in stages.items()}, isolated
+            ),
+        )
+        if case.label == PROBE or not free:
+            return expectation
+        return replace(
+            expectation, free=truth, free_envelope=self._free(sample, truth, stages, case.seed)
+        )
+
+    def _free(
+        self, sample: Sample, truth: Trace, stages: Mapping[str, Stage], seed: int
+    ) -> dict[str, Envelope]:
+        """How far whole runs stray, by what their stages add up to and by what they really did."""
+        whole = [order for order in self._orders if not isinstance(order, Sequential)]
+        runs = [order.trace(sample.ids) for order in whole]
+        found = envelope.free(
+            self.oracle, sample, truth, stages, seed, runs, draws=envelope.LEAST_DRAWS
+        )
+        return pooled(found, truth)
+
+    def expected_taps(self, ids: Array) -> dict[str, str]:
+        """Every tap that the oracle has; none is excused."""
+        return dict.fromkeys(self.oracle.trace(ids), "")
+
+
+def pooled(envelopes: Mapping[str, Envelope], truth: Mapping[str, Array]) -> dict[str, Envelope]:
+    """Envelopes that blocks share: the widest of a place, relative to the size of its results.
+
+    A place whose evaluations are exact everywhere stays exact.
+
+    Args:
+        envelopes: by tap.
+        truth: the results there.
+    """
+    sizes = {tap: rms(truth[tap].astype(float)) for tap in envelopes}
+    relative: dict[str, list[Envelope]] = {}
+    for tap, one in envelopes.items():
+        if sizes[tap]:
+            scaled = Envelope(one.rms / sizes[tap], one.max / sizes[tap])
+            relative.setdefault(_pattern(tap), []).append(scaled)
+    widest = {pattern: envelope.widest(found) for pattern, found in relative.items()}
+    return {
+        tap: Envelope(found.rms * sizes[tap], found.max * sizes[tap])
+        if (found := widest.get(_pattern(tap), EXACT)).rms
+        else EXACT
+        for tap in envelopes
+    }
+
+
+def _pattern(tap: str) -> str:
+    """The place in any block."""
+    return re.sub(r"\.h\.\d+", ".h.*", tap)
