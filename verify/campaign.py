@@ -35,7 +35,7 @@ from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.stages import check_case
 from verify.display import percent
-from verify.tally import MODES, Draw, Judged, Tally, draw, figures, summary
+from verify.tally import MODES, Draw, JudgedCheck, Tally, draw, figures, summary
 from verify.truth.cases import plants_faults, probe_case, random_cases
 from verify.truth.references import References
 
@@ -78,7 +78,7 @@ class Campaign:
         self._candidate = candidate
         self._kept: dict[str, tuple[BoundCandidate, References]] = {}
 
-    def run(self, seed: int) -> Iterator[Judged]:
+    def run(self, seed: int) -> Iterator[JudgedCheck]:
         """Judge one seed; yields its false alarms."""
         drawn = draw(self.checkpoint.config, seed)
         bound, references = self._state(drawn)
@@ -95,7 +95,7 @@ class Campaign:
 
     def _judge(
         self, drawn: Draw, case: Case, bound: BoundCandidate, references: References, *, look: bool
-    ) -> Iterator[Judged]:
+    ) -> Iterator[JudgedCheck]:
         expected = references.expectation(case, bound.program.given_taps)
         observed = Observation(bound, expected)
         for check in check_case(observed, expected):

@@ -24,12 +24,12 @@ from verify import diff
 from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
-from verify.checks.engine import Form
+from verify.checks.engine import EngineSpec
 from verify.decoder import DecoderError, decoder_sizes, verify_decoder, weights_of
 from verify.job import Job, run
 from verify.options import add_json, add_limits
 from verify.pairing.counterpart import PairingError
-from verify.pairing.prepare import OUTPUTS, Subject, subject_of
+from verify.pairing.prepare import OUTPUTS, NamedCandidate, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
 from verify.truth.cases import chosen_shapes
 
@@ -145,9 +145,9 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
-def _engines(text: str) -> list[Form]:
+def _engines(text: str) -> list[EngineSpec]:
     try:
-        return [] if text == "none" else [Form.parse(part) for part in text.split(",")]
+        return [] if text == "none" else [EngineSpec.parse(part) for part in text.split(",")]
     except ValueError as error:
         known = f"{', '.join(KERNELS)}, each with :{' or :'.join(ENGINE_DTYPES[1:])}"
         raise argparse.ArgumentTypeError(f"{error}; choose from {known}") from None
@@ -183,7 +183,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _subject(options: argparse.Namespace, n_layer: int) -> Subject:
+def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
     return subject_of(options.candidate, options.pairing, options.output, n_layer)
 
 

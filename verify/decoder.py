@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
-    from verify.pairing.prepare import Subject
+    from verify.pairing.prepare import NamedCandidate
 
 SIZES = ((1, 1), (1, 9), (2, 33))
 """(batch, length) of the cases where a user names none, as far as the model's positions allow."""
@@ -142,7 +142,7 @@ def weights_of(model: Any) -> dict[str, Array]:
 
 def verify_decoder(
     model: Any,
-    subject: Subject,
+    subject: NamedCandidate,
     *,
     sizes: Sequence[tuple[int, int]] = SIZES,
     seed: int = 0,
@@ -193,7 +193,7 @@ def _checked(observed: Observation, expected: Expectation) -> Iterator[Check]:
         yield replace(check, batch=batch, length=length)
 
 
-def prepare_decoder(subject: Subject, model: Any) -> PairedCandidate:
+def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     """Build, examine, pair and compile a candidate for a decoder."""
     device = open_device("cpu")
     reference = decoder_outline(model)

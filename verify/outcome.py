@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.trace import INPUT
 from verify.artefacts import Artefacts
-from verify.faults.controls import Lowered
+from verify.faults.controls import LowerPrecisions
 from verify.faults.power import Power
 from verify.pairing.translated import PairedCandidate
 
@@ -56,7 +56,7 @@ class Outcome:
     artefacts: Artefacts = field(default_factory=Artefacts)
     pairing: Pairing | None = None
     cache_faults: dict[str, Check] = field(default_factory=dict)
-    lowered: Lowered = field(default_factory=Lowered)
+    lowered: LowerPrecisions = field(default_factory=LowerPrecisions)
 
     def look_for_places(
         self, candidate: Candidate | PairedCandidate, references: References, ids: Array

@@ -17,7 +17,7 @@ from reference.taps import LOGITS
 from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.engine import (
-    Form,
+    EngineSpec,
     cache_fault_checks,
     engine_checks,
     quality_check,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.pairing.prepare import Subject
+    from verify.pairing.prepare import NamedCandidate
     from verify.truth.expectation import Expectation
 
 
@@ -88,9 +88,9 @@ class Plan:
     sizes: Sequence[tuple[int, int]] | None = None
     seed: int = 0
     dtype: str = "float32"
-    subject: Subject | None = None
+    subject: NamedCandidate | None = None
     max_faults: bool = False
-    engines: Sequence[Form] = ()
+    engines: Sequence[EngineSpec] = ()
 
     @property
     def case_count(self) -> int:

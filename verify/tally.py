@@ -50,7 +50,7 @@ def draw(config: GPT2Config, seed: int) -> Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedCheck:
     """One check of the campaign, with the seed that shows it again."""
 
     seed: int
@@ -82,16 +82,16 @@ class Tally:
 
     seeds: int = 0
     checks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
-    nearest: dict[str, Judged] = field(default_factory=dict)
-    alarms: list[Judged] = field(default_factory=list)
+    nearest: dict[str, JudgedCheck] = field(default_factory=dict)
+    alarms: list[JudgedCheck] = field(default_factory=list)
     power: Power = field(default_factory=Power)
 
-    def add(self, drawn: Draw, check: Check) -> Judged | None:
+    def add(self, drawn: Draw, check: Check) -> JudgedCheck | None:
         """Count one check; returns it where it is a false alarm."""
         if check.mode not in MODES:
             return None
         self.checks[check.mode] += 1
-        judged = Judged(
+        judged = JudgedCheck(
             drawn.seed, drawn.regime, check.case, check.mode, check.tap, check.used, check.message
         )
         known = self.nearest.get(check.mode)

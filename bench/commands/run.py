@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from bench.arms.specs import CANDIDATE, spec_of
-from bench.judge.validity import Subject, why_unverified
+from bench.judge.validity import Verified, why_unverified
 from bench.match import group as runs
 from bench.plan.from_options import make_plans
 from bench.plan.options import make_parser
@@ -108,7 +108,7 @@ def _unverified(
     """By model, device and engine, why that MAX model is not verified."""
     return {
         (plan.model, device, engine): why_unverified(
-            Subject(
+            Verified(
                 command=_verify_command(plan, engine),
                 weights_sha256=plan.weights_sha256,
                 impl_sha256=environment["impl_sha256"],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Verified:
     """What has to have been verified.
 
     Attributes:
@@ -42,7 +42,7 @@ class Subject:
     candidate_sha256: str = ""
 
 
-def why_unverified(subject: Subject, root: Path) -> str:
+def why_unverified(subject: Verified, root: Path) -> str:
     """The reason why the subject's speed does not count, or nothing if it passed.
 
     Args:
@@ -60,7 +60,7 @@ def why_unverified(subject: Subject, root: Path) -> str:
     return f"verification {newest.header.get('run_id')} ended with {verdict}, not PASS"
 
 
-def _runs(root: Path, subject: Subject) -> Iterator[Run]:
+def _runs(root: Path, subject: Verified) -> Iterator[Run]:
     """Every readable verification of these weights and this model, each once."""
     folders = {path.parent.resolve() for path in root.glob(f"runs/*/{RECORDS}")}
     folders |= {path.parent.resolve() for path in root.glob(f"latest/verify/{RECORDS}")}
@@ -73,7 +73,7 @@ def _runs(root: Path, subject: Subject) -> Iterator[Run]:
             continue  # a damaged run verifies nothing
 
 
-def _same_model(header: Mapping[str, Any], subject: Subject) -> bool:
+def _same_model(header: Mapping[str, Any], subject: Verified) -> bool:
     environment = header.get("environment") or {}
     return (
         environment.get("weights_sha256") == subject.weights_sha256
@@ -87,7 +87,7 @@ def _name(candidate: str) -> str:
     return candidate.rpartition(":")[2]
 
 
-def _same_code(run: Run, subject: Subject) -> bool:
+def _same_code(run: Run, subject: Verified) -> bool:
     environment = run.header["environment"]
     return (
         environment.get("impl_sha256") == subject.impl_sha256
@@ -95,7 +95,7 @@ def _same_code(run: Run, subject: Subject) -> bool:
     )
 
 
-def _covers(run: Run, subject: Subject) -> bool:
+def _covers(run: Run, subject: Verified) -> bool:
     """Whether the run judged this engine, on the weights as they are and the subject's device."""
     end = run.end or {}
     judged = [check for check in run.of("check") if check.get("verdict") != "SKIP"]
@@ -109,7 +109,7 @@ def _covers(run: Run, subject: Subject) -> bool:
     return bool(given) and subject.device in devices and "float32" in dtypes
 
 
-def _nearest(finished: list[Run], subject: Subject) -> str:
+def _nearest(finished: list[Run], subject: Verified) -> str:
     """What comes closest to a verification, where there is none."""
     if any(_covers(run, subject) for run in finished):
         return "impl/ or MAX has changed since the model was verified"

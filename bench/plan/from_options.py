@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.arms.specs import ARMS, CANDIDATE, labels_of, spec_of, with_null
-from bench.plan.plan import Named, Plan
+from bench.plan.plan import CandidateSpec, Plan
 from bench.worker.process import Worker
 from bench.workload.workload import workloads
 from reference.load import load
@@ -63,7 +63,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
     return plans, skipped
 
 
-def find_candidate(options: argparse.Namespace) -> Named | None:
+def find_candidate(options: argparse.Namespace) -> CandidateSpec | None:
     """What `--candidate` names; its code is not run here.
 
     Raises:
@@ -81,7 +81,7 @@ def find_candidate(options: argparse.Namespace) -> Named | None:
         sha256 = source_sha256(options.candidate)
     except CandidateError as error:
         raise UsageError(str(error)) from None
-    return Named(
+    return CandidateSpec(
         candidate=options.candidate,
         sha256=sha256,
         pairing=options.pairing or "",

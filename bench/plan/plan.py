@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class CandidateSpec:
     """The model that `--candidate` names.
 
     Attributes:
@@ -69,7 +69,7 @@ class Plan:
     blocks: int | None
     seed: int
     cold: bool = False
-    named: Named | None = None
+    named: CandidateSpec | None = None
 
     @property
     def groups(self) -> list[tuple[str, int]]:

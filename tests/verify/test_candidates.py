@@ -20,7 +20,7 @@ from verify.candidate.factory import load_factory
 from verify.candidate.staging import BoundCandidate, CompiledProgram
 from verify.faults.diagnosis import matching_fault
 from verify.judge.acceptance import judge
-from verify.pairing.prepare import Subject, prepare, settle
+from verify.pairing.prepare import NamedCandidate, prepare, settle
 from verify.pairing.translated import PairedBound
 from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
 from verify.truth.references import References
@@ -68,7 +68,7 @@ def subjects(request):
     found = {}
     for spec in asked_for(request.session.items):
         factory = load_factory(f"{FOLDER}/{spec}")
-        subject = Subject(name=spec, factory=factory, output=RIGHT.get(spec, "logits"))
+        subject = NamedCandidate(name=spec, factory=factory, output=RIGHT.get(spec, "logits"))
         found[spec] = prepare(subject, CHECKPOINT, "cpu", DType.float32, program)
     shared = Shared(program, open_device("cpu"), found.values())
     for paired in found.values():

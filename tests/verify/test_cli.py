@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.judge.validity import Subject, why_unverified
+from bench.judge.validity import Verified, why_unverified
 from reports.saved.records import read_run
 from verify.candidate.factory import source_sha256
 from verify.cli import main
@@ -114,9 +114,9 @@ def test_the_benchmark_counts_the_run_for_the_model_and_for_its_engine(correct):
     }  # fmt: skip
     (folder.parent / "runs").mkdir()
     (folder.parent / "runs" / "newest").symlink_to(folder)
-    assert why_unverified(Subject(engine="", **asked), folder.parent) == ""
-    assert why_unverified(Subject(engine="auto", **asked), folder.parent) == ""
-    assert "was not verified" in why_unverified(Subject(engine="stock", **asked), folder.parent)
+    assert why_unverified(Verified(engine="", **asked), folder.parent) == ""
+    assert why_unverified(Verified(engine="auto", **asked), folder.parent) == ""
+    assert "was not verified" in why_unverified(Verified(engine="stock", **asked), folder.parent)
 
 
 @pytest.mark.compiles

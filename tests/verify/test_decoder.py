@@ -14,7 +14,7 @@ from reports.saved.records import read_run
 from verify.candidate.factory import load_factory
 from verify.cli import main
 from verify.decoder import SIZES, DecoderError, decoder_sizes, verify_decoder
-from verify.pairing.prepare import Subject
+from verify.pairing.prepare import NamedCandidate
 
 FILE = Path(__file__).parent / "models" / "llama.py"
 BOTH = ["--reference", "hf:nowhere", "--candidate", "a.py:b"]
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def verified(folder, name):
-    subject = Subject(name=name, factory=load_factory(f"{FILE}:{name}"))
+    subject = NamedCandidate(name=name, factory=load_factory(f"{FILE}:{name}"))
     return verify_decoder(load_decoder(str(folder)), subject)
 
 

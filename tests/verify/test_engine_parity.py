@@ -8,7 +8,7 @@ import pytest
 from impl import engine as engines
 from reference.taps import LOGITS
 from verify.checks.engine import (
-    Form,
+    EngineSpec,
     cache_fault_checks,
     engine_checks,
     quality_check,
@@ -39,7 +39,7 @@ def test_engines_read_something_in_every_run(checkpoint, sizes, read):
 @pytest.mark.compiles
 @pytest.mark.parametrize("kernels", ["mojo", "stock"])
 def test_an_engine_passes_in_every_way_of_reading(checkpoint, batch, kernels):
-    checks = list(engine_checks(Form(kernels=kernels), checkpoint, batch[1]))
+    checks = list(engine_checks(EngineSpec(kernels=kernels), checkpoint, batch[1]))
     assert [check.details["way"] for check in checks] == ["decode", "chunked", "batched"]
     assert [check.verdict for check in checks] == ["PASS"] * 3
 
@@ -49,7 +49,7 @@ def test_rounded_weights_are_judged_on_themselves_and_not_on_the_exact_ones(
     checkpoint, references, batch
 ):
     case, exact = batch
-    form = Form.parse("mojo:bfloat16")
+    form = EngineSpec.parse("mojo:bfloat16")
     held = type(references)(form.held(checkpoint)).expectation(case, list(exact.given))
     assert {check.verdict for check in engine_checks(form, checkpoint, held)} == {"PASS"}
     assert {check.verdict for check in engine_checks(form, checkpoint, exact)} == {"FAIL"}
@@ -81,7 +81,7 @@ def test_an_engine_whose_layers_share_a_cache_fails(checkpoint, batch, kernels, 
         return run
 
     monkeypatch.setattr(engines, "_program", crossed)
-    checks = list(engine_checks(Form(kernels=kernels), checkpoint, batch[1]))
+    checks = list(engine_checks(EngineSpec(kernels=kernels), checkpoint, batch[1]))
     assert checks[0].verdict == "FAIL"
     assert checks[0].used > 10
 
@@ -99,7 +99,8 @@ def test_an_engine_that_counts_from_another_position_fails(checkpoint, batch, ke
 
     monkeypatch.setattr(engines.Engine, "decode", late)
     checks = {
-        c.details["way"]: c for c in engine_checks(Form(kernels=kernels), checkpoint, batch[1])
+        c.details["way"]: c
+        for c in engine_checks(EngineSpec(kernels=kernels), checkpoint, batch[1])
     }
     assert checks["decode"].verdict == "FAIL"
     assert checks["chunked"].verdict == "PASS"
@@ -128,10 +129,10 @@ def test_a_fault_within_what_is_allowed_is_not_called_told(references, batch):
 
 @pytest.mark.parametrize("text", ["auto", "mojo", "stock", "mojo:bfloat16", "auto:int8"])
 def test_an_engine_is_named_as_it_is_asked_for(text):
-    assert str(Form.parse(text)) == text
+    assert str(EngineSpec.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "cuda", "mojo:float8"])
 def test_an_engine_that_is_not_there_is_refused(text):
     with pytest.raises(ValueError, match="is no engine"):
-        Form.parse(text)
+        EngineSpec.parse(text)

@@ -20,7 +20,7 @@ from verify.candidate.factory import load_factory
 from verify.candidate.staging import Candidate
 from verify.checks.invariances import metamorphic_checks
 from verify.max_bugs import sums_in_16_bits, where_mask
-from verify.pairing.prepare import Subject
+from verify.pairing.prepare import NamedCandidate
 from verify.run import Plan, verify
 
 pytestmark = pytest.mark.compiles
@@ -133,7 +133,7 @@ def outcome():
         checkpoint=load("tiny"),
         regimes=("given",),
         sizes=[(1, 9), (1, 33)],
-        subject=Subject(name="model", factory=FACTORY),
+        subject=NamedCandidate(name="model", factory=FACTORY),
     )
     return verify(plan, emit=lambda _: None)
 

@@ -44,7 +44,7 @@ CONTROL_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class EngineSpec:
     """One engine to verify.
 
     Attributes:
@@ -60,7 +60,7 @@ class Form:
         return self.kernels if self.dtype == "float32" else f"{self.kernels}:{self.dtype}"
 
     @classmethod
-    def parse(cls, text: str) -> Form:
+    def parse(cls, text: str) -> EngineSpec:
         """Read what `str` writes.
 
         Raises:
@@ -77,7 +77,9 @@ class Form:
         return replace(checkpoint, weights=held_state(checkpoint.weights, self.dtype))
 
 
-def engine_checks(form: Form, checkpoint: Checkpoint, expected: Expectation) -> Iterator[Check]:
+def engine_checks(
+    form: EngineSpec, checkpoint: Checkpoint, expected: Expectation
+) -> Iterator[Check]:
     """Read one case's tokens in every way, and compare the logits of every position.
 
     Args:
@@ -105,7 +107,7 @@ def engine_checks(form: Form, checkpoint: Checkpoint, expected: Expectation) -> 
         yield replace(check, case=f"{case.name}-{form}-{name}", shape=shape, details=details)
 
 
-def quality_check(form: Form, truth: Expectation, held: Expectation) -> Check:
+def quality_check(form: EngineSpec, truth: Expectation, held: Expectation) -> Check:
     """What rounding the weights costs: exact logits with rounded weights against exact weights'.
 
     A figure without a verdict: how much is too much is the user's to say.

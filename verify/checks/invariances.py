@@ -47,7 +47,7 @@ class HasLogits(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Probed:
     """A candidate, and what its checks have in common.
 
     Attributes:
@@ -137,7 +137,7 @@ def metamorphic_checks(
         dtype: the precision that the candidate declares.
     """
     prefix = f"{regime}-" if device == "cpu" else f"{device}-{regime}-"
-    subject = Subject(
+    subject = Probed(
         candidate=candidate, config=config, prefix=prefix, seed=seed, allowed=allowed, dtype=dtype
     )
     for name, make in CHECKS.items():
@@ -155,7 +155,7 @@ def difference(found: Array, expected: Array) -> float:
         return float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
 
 
-def _causality(subject: Subject, name: str) -> Check:
+def _causality(subject: Probed, name: str) -> Check:
     """Changing token t leaves logits before t as they were, bit for bit, and changes those at t."""
     ids = subject.ids(1, LENGTH)
     length = ids.shape[1]
@@ -184,7 +184,7 @@ def _causality_message(positions: list[int], leaks: list[float], changes: list[f
     return ""
 
 
-def _token_0(subject: Subject, name: str) -> Check:
+def _token_0(subject: Probed, name: str) -> Check:
     """Rows that begin with one token have the same first logits, however they go on."""
     ids = subject.ids(ROWS, ROW_LENGTH)
     ids[:, 0] = ids[0, 0]
@@ -194,7 +194,7 @@ def _token_0(subject: Subject, name: str) -> Check:
     return subject.compared(name, what, differences, subject.allowed, ids)
 
 
-def _batch(subject: Subject, name: str) -> Check:
+def _batch(subject: Probed, name: str) -> Check:
     """A row alone has the logits that it has in a batch."""
     ids = subject.ids(ROWS, ROW_LENGTH)
     together = subject.logits(ids)
@@ -205,7 +205,7 @@ def _batch(subject: Subject, name: str) -> Check:
     return subject.compared(name, "being in a batch", differences, subject.allowed, ids)
 
 
-def _permutation(subject: Subject, name: str) -> Check:
+def _permutation(subject: Probed, name: str) -> Check:
     """Rows in another order have their logits in that order; no row keeps its place."""
     ids = subject.ids(ROWS, ROW_LENGTH)
     turned = subject.logits(ids[::-1])[::-1]
@@ -215,7 +215,7 @@ def _permutation(subject: Subject, name: str) -> Check:
     )
 
 
-def _prefix(subject: Subject, name: str) -> Check:
+def _prefix(subject: Probed, name: str) -> Check:
     """The first logits of a text do not depend on how many tokens follow."""
     ids = subject.ids(1, LENGTH)
     whole = subject.logits(ids)
@@ -226,7 +226,7 @@ def _prefix(subject: Subject, name: str) -> Check:
     return subject.compared(name, "what follows a prefix", differences, subject.allowed, ids)
 
 
-def _right_padding(subject: Subject, name: str) -> Check:
+def _right_padding(subject: Probed, name: str) -> Check:
     """Texts of different lengths, padded to a batch, keep their logits.
 
     Padded with the vocabulary's last token, as GPT-2's usually are.
@@ -249,14 +249,14 @@ def _short_lengths(ids: Array) -> list[int]:
     return [n for n in SHORT_LENGTHS if n < ids.shape[1]] or [ids.shape[1]]
 
 
-def _repeatability(subject: Subject, name: str) -> Check:
+def _repeatability(subject: Probed, name: str) -> Check:
     """The same call twice gives the same bits."""
     ids = subject.ids(2, LENGTH)
     differences = [difference(subject.logits(ids), subject.logits(ids))]
     return subject.compared(name, "a second call", differences, 0.0, ids)
 
 
-def _no_trace(subject: Subject, name: str) -> Check:
+def _no_trace(subject: Probed, name: str) -> Check:
     """Calls with other inputs change neither a later result nor one that was handed out."""
     ids = subject.ids(2, ROW_LENGTH)
     subject.logits(ids)  # so that nothing else comes before the call that counts
@@ -271,12 +271,12 @@ def _no_trace(subject: Subject, name: str) -> Check:
     return subject.compared(name, "a call in between", [overwritten, changed], 0.0, ids)
 
 
-def _shortest(subject: Subject, name: str) -> Check:
+def _shortest(subject: Probed, name: str) -> Check:
     """One token in one row."""
     return _runs(subject, name, subject.ids(1, 1), POSITION_TAP)
 
 
-def _longest(subject: Subject, name: str) -> Check:
+def _longest(subject: Probed, name: str) -> Check:
     """As many tokens as the model has positions; not for models where that takes long."""
     config = subject.config
     if config.parameter_count > LARGE_PARAMETERS:
@@ -291,14 +291,14 @@ def _longest(subject: Subject, name: str) -> Check:
     return _runs(subject, name, subject.ids(1, config.n_positions), POSITION_TAP)
 
 
-def _runs(subject: Subject, name: str, ids: Array, tap: str) -> Check:
+def _runs(subject: Probed, name: str, ids: Array, tap: str) -> Check:
     """Finite logits of the right shape and dtype."""
     logits = subject.logits(ids)
     message = _not_logits(subject, logits, ids)
     return subject.check(name, message, tap=tap, shape=ids.shape)
 
 
-def _not_logits(subject: Subject, logits: Array, ids: Array) -> str:
+def _not_logits(subject: Probed, logits: Array, ids: Array) -> str:
     """Why these are no logits of `ids`, or nothing."""
     if logits.shape != (*ids.shape, subject.config.vocab_size):
         return f"ids of shape {list(ids.shape)} have logits of shape {list(logits.shape)}"
@@ -307,7 +307,7 @@ def _not_logits(subject: Subject, logits: Array, ids: Array) -> str:
     return "" if np.isfinite(logits).all() else "logits that are not finite"
 
 
-def _edge_ids(subject: Subject, name: str) -> Check:
+def _edge_ids(subject: Probed, name: str) -> Check:
     """The vocabulary's ends work, and are not mistaken for their neighbours."""
     last = subject.config.vocab_size - 1
     ids = np.array([sorted({0, min(1, last), max(0, last - 1), last})], np.int64).T
@@ -318,21 +318,21 @@ def _edge_ids(subject: Subject, name: str) -> Check:
     return subject.check(name, message, tap=TOKEN_TAP, shape=ids.shape, ids=ids[:, 0].tolist())
 
 
-def _refused_shapes(subject: Subject, name: str) -> Check:
+def _refused_shapes(subject: Probed, name: str) -> Check:
     """Too many tokens, no token and no row are clear errors before MAX sees them."""
     shapes = ((1, subject.config.n_positions + 1), (1, 0), (0, 1))
     inputs = {f"shape {list(shape)}": np.zeros(shape, np.int64) for shape in shapes}
     return _refusals(subject, name, inputs, POSITION_TAP)
 
 
-def _refused_ids(subject: Subject, name: str) -> Check:
+def _refused_ids(subject: Probed, name: str) -> Check:
     """Ids beside the vocabulary are clear errors; MAX itself wraps ids in [-vocab_size, -1]."""
     size = subject.config.vocab_size
     inputs = {f"token id {wrong}": np.array([[0, wrong]]) for wrong in (size, -1, -size)}
     return _refusals(subject, name, inputs, TOKEN_TAP)
 
 
-def _refusals(subject: Subject, name: str, inputs: dict[str, Array], tap: str) -> Check:
+def _refusals(subject: Probed, name: str, inputs: dict[str, Array], tap: str) -> Check:
     accepted = [what for what, ids in inputs.items() if not _is_refused(subject.config, ids)]
     message = f"{', '.join(accepted)}: not refused" if accepted else ""
     return subject.check(name, message, tap=tap, inputs=list(inputs))
@@ -346,7 +346,7 @@ def _is_refused(config: GPT2Config, ids: Array) -> bool:
     return False
 
 
-CHECKS: dict[str, Callable[[Subject, str], Check]] = {
+CHECKS: dict[str, Callable[[Probed, str], Check]] = {
     "causality": _causality,
     "token-0": _token_0,
     "batch": _batch,

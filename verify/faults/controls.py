@@ -87,7 +87,7 @@ def must_fail(expected: Expectation) -> Iterator[Check]:
 
 
 @dataclass(slots=True)
-class Lowered:
+class LowerPrecisions:
     """Results rounded to a lower precision, over all cases of a run.
 
     Where a softmax nearly ties, a lower precision may be as good as the declared one: one case
@@ -129,7 +129,7 @@ def _below(
     """Places where a lower precision changes no more than the rule lets a correct result stray.
 
     There it is as good as the declared one: a near-tie of a softmax on scores of 8 bits, say, or a
-    bias that cancels most of a product. `Lowered` asks that another case tells it.
+    bias that cancels most of a product. `LowerPrecisions` asks that another case tells it.
     """
     found = []
     with np.errstate(invalid="ignore"):

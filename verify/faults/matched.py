@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reference.oracle import Oracle
     from reference.trace import Array
     from verify.faults.base import Fault
-    from verify.truth.expectation import Drawn, Expectation
+    from verify.truth.expectation import EnvelopeSample, Expectation
 
 FARTHEST = 1 / MARGIN
 """Share of the way to a fault that a stage may go."""
@@ -93,7 +93,9 @@ class Filter:
         return total
 
 
-def matched_filter(fault: Fault, layer: int, oracle: Oracle, drawn: Drawn) -> Filter | None:
+def matched_filter(
+    fault: Fault, layer: int, oracle: Oracle, drawn: EnvelopeSample
+) -> Filter | None:
     """The filter for a fault in a block; None where the fault changes nothing, or overflows.
 
     Args:

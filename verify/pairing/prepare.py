@@ -41,7 +41,7 @@ OUTPUTS = ("logits", "hidden")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class NamedCandidate:
     """A candidate as a user names it.
 
     Attributes:
@@ -57,14 +57,14 @@ class Subject:
     corrections: Corrections | None = None
 
 
-def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) -> Subject:
+def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) -> NamedCandidate:
     """The candidate that `FILE.py:NAME` names, with what a pairing file corrects, if it is there.
 
     Raises:
         CandidateError, verify.pairing.counterpart.PairingError: where either cannot be read.
     """
     corrections = from_toml(pairing, n_layer) if pairing and pairing.exists() else None
-    return Subject(
+    return NamedCandidate(
         name=candidate.rpartition(":")[2],
         factory=load_factory(candidate),
         output=output,
@@ -84,7 +84,7 @@ class WithHead(Module[[Tensor], Tensor]):
         return self.lm_head(self.model(input_ids))
 
 
-def built(subject: Subject, config: Any, device: Device, dtype: DType) -> Any:
+def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) -> Any:
     """The candidate's module tree.
 
     Raises:
@@ -105,7 +105,9 @@ def built(subject: Subject, config: Any, device: Device, dtype: DType) -> Any:
     return build(config, device, dtype, factory=make)
 
 
-def examined(subject: Subject, model: Any, device: Device, expected: Array) -> CandidateOutline:
+def examined(
+    subject: NamedCandidate, model: Any, device: Device, expected: Array
+) -> CandidateOutline:
     """What the candidate consists of.
 
     Args:
@@ -124,7 +126,7 @@ def examined(subject: Subject, model: Any, device: Device, expected: Array) -> C
     return outline
 
 
-def _wrong_shape(subject: Subject, outline: CandidateOutline, expected: Array) -> str:
+def _wrong_shape(subject: NamedCandidate, outline: CandidateOutline, expected: Array) -> str:
     found, wanted = list(outline.gives), list(expected.shape)
     text = (
         f"{subject.name}.forward(input_ids) returns shape {found} for token ids of shape "
@@ -139,7 +141,7 @@ def _wrong_shape(subject: Subject, outline: CandidateOutline, expected: Array) -
 
 
 def prepare(
-    subject: Subject,
+    subject: NamedCandidate,
     checkpoint: Checkpoint,
     device: str,
     dtype: DType,
@@ -179,7 +181,7 @@ def _own_values(
     model: Any,
     outline: CandidateOutline,
     weights: Mapping[str, Counterpart],
-    subject: Subject,
+    subject: NamedCandidate,
 ) -> dict[str, Array]:
     """Parameters that the reference has not, a stored mask say, with the values given to them.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.pairing.prepare import Subject
+    from verify.pairing.prepare import NamedCandidate
     from verify.pairing.translated import PairedCandidate
 
 
@@ -37,7 +37,7 @@ class Shipped:
     """
 
     def __init__(
-        self, subject: Subject, checkpoint: Checkpoint, device: str, *, last: bool = False
+        self, subject: NamedCandidate, checkpoint: Checkpoint, device: str, *, last: bool = False
     ) -> None:
         self.config = checkpoint.config
         # A program of the caller's own: what is traced into it here is never compiled.

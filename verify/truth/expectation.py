@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class EnvelopeSample:
     """What an envelope was measured on.
 
     Attributes:
@@ -77,7 +77,7 @@ class Expectation:
     alarms: Alarms = field(default_factory=Alarms)
     free: Trace = field(default_factory=dict)
     free_envelope: Mapping[str, Envelope] = field(default_factory=dict)
-    drawn: Drawn | None = None
+    drawn: EnvelopeSample | None = None
 
     def at(self, tap: str, *, alone: bool) -> Standard:
         """What a result at `tap` is compared with, alone or in a free run."""

@@ -17,7 +17,7 @@ from verify.truth import float16 as arithmetic16
 from verify.truth import float32 as arithmetic
 from verify.truth.alarms import correct_results
 from verify.truth.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE, plants_faults
-from verify.truth.expectation import Drawn, Expectation
+from verify.truth.expectation import EnvelopeSample, Expectation
 from verify.truth.float32 import Sequential
 from verify.truth.probe import probe
 from verify.truth.redraws import redraws
@@ -100,7 +100,7 @@ class References:
             torch_isolated=sample.original(evaluations[0]),
             torch_free=torch_free,
             isolated_envelope={tap: stage.envelope for tap, stage in stages.items()},
-            drawn=Drawn(sample, isolated, evaluations) if plants_faults(case) else None,
+            drawn=EnvelopeSample(sample, isolated, evaluations) if plants_faults(case) else None,
         )
         if case.ids.shape == PROBE_SIZE:
             alarms = correct_results(sample, isolated, evaluations, stages, self.dtype)

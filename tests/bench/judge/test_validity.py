@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.judge.validity import Subject, why_unverified
+from bench.judge.validity import Verified, why_unverified
 from reports.saved.records import RECORDS, RunWriter
 
-SUBJECT = Subject(
+SUBJECT = Verified(
     command="python -m verify --model tiny",
     weights_sha256="w",
     impl_sha256="i",

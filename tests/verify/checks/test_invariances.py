@@ -3,7 +3,7 @@ import pytest
 
 from impl.config import PRESETS, GPT2Config
 from verify.checks import invariances as metamorphic
-from verify.checks.invariances import CHECKS, Subject, metamorphic_checks
+from verify.checks.invariances import CHECKS, Probed, metamorphic_checks
 
 CONFIG = GPT2Config(vocab_size=1000, n_positions=40, n_embd=8, n_head=2, n_layer=1)
 TABLE = np.random.default_rng(0).standard_normal((CONFIG.vocab_size, 6)).astype(np.float32)
@@ -206,7 +206,7 @@ def test_checks_tell_their_figures_and_have_a_name_of_their_own():
 
 
 def test_full_length_is_left_out_for_large_models_with_its_reason():
-    subject = Subject(
+    subject = Probed(
         candidate=None, config=PRESETS["gpt2"], prefix="", seed=0, allowed=0, dtype="float32"
     )
     check = CHECKS["longest"](subject, "longest")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from verify.faults.controls import LOWER, Lowered
+from verify.faults.controls import LOWER, LowerPrecisions
 from verify.judge.acceptance import Envelope
 from verify.truth.alarms import correct_results
 from verify.truth.cases import Case
@@ -71,7 +71,7 @@ NARROW, WIDE = _expected(1e-7), _expected(1.0)
     ],
 )
 def test_a_lower_precision_has_to_be_told_at_every_place_in_some_case(cases, verdict):
-    lowered = Lowered()
+    lowered = LowerPrecisions()
     for expected in cases:
         lowered.look(expected)
     checks = list(lowered.checks())

@@ -15,7 +15,7 @@ from verify.pairing.counterpart import Counterpart, PairingError
 from verify.pairing.file import collapsed, from_toml, to_toml
 from verify.pairing.outline import gpt2_outline
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import Subject, built, examined
+from verify.pairing.prepare import NamedCandidate, built, examined
 from verify.pairing.translated import examine
 
 FOLDER = Path(__file__).parents[1] / "models"
@@ -27,7 +27,7 @@ BLOCK = "transformer.h.1"
 
 def outline(spec):
     factory = load_factory(spec if spec.startswith("impl") else f"{FOLDER}/{spec}")
-    subject = Subject(name=spec, factory=factory)
+    subject = NamedCandidate(name=spec, factory=factory)
     device = open_device("cpu")
     return examine(built(subject, CONFIG, device, DType.float32), device)
 
@@ -173,7 +173,7 @@ def test_a_third_of_a_weight_is_taken_transposed():
 def test_wrong_code_is_told_in_a_sentence(body, message, tmp_path):
     file = tmp_path / "wrong.py"
     file.write_text(f"from max.experimental.nn import Module\n\n{body}\n")
-    subject = Subject(name="make", factory=load_factory(f"{file}:make"))
+    subject = NamedCandidate(name="make", factory=load_factory(f"{file}:make"))
     device = open_device("cpu")
     with pytest.raises(CandidateError, match=message):
         examined(
@@ -182,7 +182,7 @@ def test_wrong_code_is_told_in_a_sentence(body, message, tmp_path):
 
 
 def test_hidden_states_are_recognised():
-    subject = Subject(name="B", factory=load_factory(f"{FOLDER}/hidden_states.py:Backbone"))
+    subject = NamedCandidate(name="B", factory=load_factory(f"{FOLDER}/hidden_states.py:Backbone"))
     device = open_device("cpu")
     model = built(subject, CONFIG, device, DType.float32)
     with pytest.raises(CandidateError, match="--output hidden"):
@@ -192,7 +192,7 @@ def test_hidden_states_are_recognised():
 def test_what_a_candidate_raises_comes_with_its_own_last_frames(tmp_path):
     file = tmp_path / "deep.py"
     file.write_text("def inner(c):\n    return c['x']\n\n\ndef make(c):\n    return inner(c)\n")
-    subject = Subject(name="make", factory=load_factory(f"{file}:make"))
+    subject = NamedCandidate(name="make", factory=load_factory(f"{file}:make"))
     with pytest.raises(CandidateError) as caught:
         built(subject, CONFIG, open_device("cpu"), DType.float32)
     assert caught.value.__notes__ == [
