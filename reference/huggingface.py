@@ -11,7 +11,8 @@ import torch
 import transformers
 
 from reference.dtypes import DTYPES
-from reference.trace import INPUT, Recorder
+from reference.taps import INPUT
+from reference.trace import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

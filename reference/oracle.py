@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reference.trace import INPUT, Recorder
+from reference.taps import INPUT
+from reference.trace import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 Trace = dict[str, "Array"]
 """Tap -> array, in the order of execution. Arrays are copies that nothing else writes to."""
 
-INPUT = ":input"
-"""Ends the name of a tap that holds what a module is called with."""
-
 
 class TraceError(RuntimeError):
     """A trace that would be misleading: a tap written twice, or a given activation not used."""

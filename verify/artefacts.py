@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impl.tokenizer import Tokenizer
-from reference.taps import LOGITS
-from reference.trace import INPUT
+from reference.taps import INPUT, LOGITS
 from verify.judge.metrics import kl_divergence
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ the run tells no power, and a failing stage is described by the shape of its err
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from max.dtype import DType
 
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
-from reference.trace import INPUT
+from reference.taps import LOGITS, in_words
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
@@ -130,7 +129,7 @@ def decoder_outline(model: Any) -> ReferenceOutline:
         n_layer=count,
         fused=(),
         out_in=True,
-        head=("lm_head", tied),
+        head=(LOGITS, tied),
         inner=block.split(".")[0],
     )
 
@@ -198,7 +197,7 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     device = open_device("cpu")
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
-    outline = examined(subject, tree, device, np.empty(reference.places["lm_head"]))
+    outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
         return PairedCandidate(tree, device, outline, pairing, reference)
@@ -215,12 +214,11 @@ def _described(
     checks: Iterator[Check], forced: dict[str, Any], expected: Expectation
 ) -> Iterator[Check]:
     """The checks, the first that fails alone with what its error looks like."""
-    told = False
+    described = False
     for check in checks:
-        if check.mode == "isolated" and check.verdict == "FAIL" and not told:
-            told = True
+        if check.mode == "isolated" and check.verdict == "FAIL" and not described:
+            described = True
             text = describe(check.tap, forced[check.tap], expected, 1)
-            name = re.sub(re.escape(INPUT) + "$", ", what it is given", check.tap)
-            yield replace(check, details={"diagnosis": f"{name}: {text}"})
+            yield replace(check, details={"diagnosis": f"{in_words(check.tap)}: {text}"})
         else:
             yield check

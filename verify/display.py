@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from reference.trace import INPUT
+from reference.taps import INPUT
 from reports.commands import WIDTH
 from reports.tables.kinds import MODES, seen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reference.trace import INPUT
+from reference.taps import in_words
 from verify.artefacts import Artefacts
 from verify.faults.controls import LowerPrecisions
 from verify.faults.power import Power
@@ -120,9 +120,7 @@ def _margin(check: Check) -> float:
 
 def _place(check: Check) -> str:
     """Where a check lies, in words."""
-    name = check.tap.removeprefix("transformer.").removesuffix(INPUT)
-    what = f"what {name} is given" if check.tap.endswith(INPUT) else name
-    return f"{what} ({check.mode}, {check.case})"
+    return f"{in_words(check.tap)} ({check.mode}, {check.case})"
 
 
 def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -> dict[str, Any]:

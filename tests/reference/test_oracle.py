@@ -12,7 +12,7 @@ from reference.huggingface import HuggingFaceReference
 from reference.load import load
 from reference.oracle import Oracle, cross_entropy
 from reference.regimes import with_regime
-from reference.trace import INPUT
+from reference.taps import INPUT
 
 TOLERANCE = 1e-12  # of a tap's rms; float64 rounds at 1e-16, and sums here have up to 128 terms
 DROPOUT = ("drop", "dropout", "resid_dropout", "attn_dropout")

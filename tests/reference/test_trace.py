@@ -6,7 +6,8 @@ import torch
 
 from reference.huggingface import HuggingFaceReference
 from reference.oracle import Oracle
-from reference.trace import INPUT, Recorder, TraceError
+from reference.taps import INPUT
+from reference.trace import Recorder, TraceError
 
 IDS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]])
 BLOCK = "transformer.h.0"

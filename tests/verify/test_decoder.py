@@ -90,7 +90,7 @@ def test_a_right_llama_passes_at_every_place_and_leaves_records_and_a_page(folde
 def test_rotary_embeddings_that_turn_backwards_are_blamed_on_that_attention(folder):
     divergence = verified(folder, "backwards").first_divergence
     assert divergence.tap == "model.layers.1.self_attn.o_proj:input"
-    assert "model.layers.1.self_attn.o_proj, what it is given" in divergence.diagnosis
+    assert "what model.layers.1.self_attn.o_proj is given: " in divergence.diagnosis
 
 
 @pytest.mark.parametrize(

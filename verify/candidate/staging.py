@@ -39,7 +39,8 @@ from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from reference.dtypes import DTYPES
-from reference.trace import INPUT, TraceError
+from reference.taps import INPUT, is_input
+from reference.trace import TraceError
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
 from verify.graph.weights import Weights
@@ -271,7 +272,7 @@ class Candidate:
             self._given_types = {
                 tap: kind
                 for tap, kind in seen.items()
-                if not tap.endswith(INPUT) and tap != result and cut(tap)
+                if not is_input(tap) and tap != result and cut(tap)
             }
             self.forced_taps = stage_forced(
                 f"{name}forced", self.model, ids, paths, self._given_types, forced, result

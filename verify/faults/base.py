@@ -63,6 +63,14 @@ class Fault:
         """The tap that must be blamed, for a block's number."""
         return self.tap.format(layer=layer)
 
+    def explanation(self, where: str = "") -> str:
+        """What is computed in place of what, after the name of the place.
+
+        Args:
+            where: the block, where the place does not tell it: ` in block 3`.
+        """
+        return f"found {self.found}{where}; GPT-2 has {self.expected} [{self.id}]"
+
     def fits(self, ids: Array, n_positions: int) -> bool:
         """Whether an input of this shape can show it at all."""
         batch, length = ids.shape

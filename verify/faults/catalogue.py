@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import erf
 
-from reference.trace import INPUT
+from reference.taps import INPUT, LOGITS, layer_of
 from verify.faults.base import Fault
 from verify.judge.rounding import to_bf16, to_fp8, to_fp16, to_tf32
 
@@ -288,7 +288,7 @@ def _scaled_scores(factor: Callable[[Oracle, int], float]) -> Callable[..., Arra
 
     def attend(model: Oracle, original: Any, fused: Array, path: str) -> Array:
         scaled = fused.copy()
-        scaled[..., : model.config.n_embd] *= factor(model, int(path.split(".")[2]))
+        scaled[..., : model.config.n_embd] *= factor(model, layer_of(path) or 0)
         return original(scaled, path)
 
     return attend
@@ -599,7 +599,7 @@ def _ln_f_missing(model: Oracle, original: Any, x: Array, path: str) -> Array:
 
 
 @_fault(
-    "head_untied", "lm_head", "head", "lm_head",
+    "head_untied", LOGITS, "head", LOGITS,
     expected="logits = x wte^T", found="a head of its own, at its initial values",
     seen_in="llama.cpp#12567",
 )  # fmt: skip
@@ -609,7 +609,7 @@ def _head_untied(model: Oracle, original: Any, x: Array, path: str) -> Array:
 
 
 @_fault(
-    "head_stale", "lm_head", "head", "lm_head",
+    "head_stale", LOGITS, "head", LOGITS,
     expected="logits = x wte^T", found="an earlier copy of wte, off by a thousandth",
     seen_in="llama.cpp#12456",
 )  # fmt: skip

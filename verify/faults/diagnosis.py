@@ -7,13 +7,12 @@ is the explanation. Where none fits, the shape of the error is described.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reference.dtypes import is_floating
-from reference.taps import layer_of
+from reference.taps import INPUT, in_words, layer_of, with_layer
 from verify.faults.catalogue import catalogue
 from verify.faults.planted import Planted
 from verify.judge.acceptance import judge
@@ -46,11 +45,10 @@ def diagnose(
             not show is looked for where it comes to light.
     """
     match = matching_fault(tap, found, expected, visible)
-    name = tap.removeprefix("transformer.").replace(":input", ", what it is given")
     if match is not None:
         fault, where = match
-        return f"{name}: found {fault.found}{where}; GPT-2 has {fault.expected} [{fault.id}]"
-    return f"{name}: {describe(tap, found, expected, expected.oracle.config.n_head)}"
+        return f"{in_words(tap)}: {fault.explanation(where)}"
+    return f"{in_words(tap)}: {describe(tap, found, expected, expected.oracle.config.n_head)}"
 
 
 def matching_fault(
@@ -116,7 +114,7 @@ def _faults_behind(
 
 def _faults_at(tap: str, dtype: str) -> Iterator[Fault]:
     """Faults that can be planted where the tap lies; ln_1's are ln_2's too."""
-    pattern = re.sub(r"\.h\.\d+", ".h.{layer}", tap)
+    pattern = with_layer(tap, "{layer}")
     return (fault for fault in catalogue(dtype) if fault.tap in (pattern, tap))
 
 
@@ -133,7 +131,7 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
     error = found - truth
     features = (
         _as_a_whole(found, truth),
-        _by_head(error, n_head) if tap.endswith("attn.c_proj:input") else "",
+        _by_head(error, n_head) if tap.endswith(f"attn.c_proj{INPUT}") else "",
         _by_third(error) if tap.endswith("attn.c_attn") else "",
         _by_position(error),
         _by_row(found, truth, error),

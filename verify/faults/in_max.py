@@ -22,7 +22,7 @@ from impl.model import GPT2Attention, GPT2Block, causal_mask
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from reference.dtypes import DTYPES, held_in
-from reference.trace import INPUT
+from reference.taps import INPUT, is_input
 from verify.candidate.staging import (
     CompiledProgram,
     modules_of,
@@ -293,9 +293,7 @@ class FaultProgram:
         shape = ["batch", "sequence", self.config.n_embd]
         types = [TensorType(DType[self.dtype], shape, device=self.device)]
         seen = stage_tapped("shapes", model, types, paths, Program())
-        given = {
-            tap: kind for tap, kind in seen.items() if not tap.endswith(INPUT) and tap != self.path
-        }
+        given = {tap: kind for tap, kind in seen.items() if not is_input(tap) and tap != self.path}
         return list(given), stage_forced(name, model, types, paths, given, program)
 
     def traces(self, weights: Mapping[str, Array], expected: Expectation) -> dict[str, Trace]:
@@ -371,7 +369,7 @@ class MaxPower:
         oracle = self._references.oracle
         for case in _cases(oracle.config, regime, seed):
             if not self.told:
-                taps = [tap for tap in oracle.trace(case.ids) if not tap.endswith(INPUT)]
+                taps = [tap for tap in oracle.trace(case.ids) if not is_input(tap)]
                 self.look(self._references.expectation(case, taps, free=False))
         for sighting in self.best.values():
             yield replace(fault_check(sighting, mode="max-power"), device="cpu")

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.dtypes import DTYPES
+from reference.taps import in_words
 from verify.faults.planted import Planted
 from verify.faults.sighting import MARGIN
 from verify.judge.acceptance import MAX_FACTOR
@@ -202,9 +203,7 @@ def _check(filter_: Filter, found: Array, expected: Expectation) -> Check:
     fault = filter_.fault
     details: dict[str, object] = {"fault": fault.id, "share": share, "margin": filter_.margin}
     if not passed:
-        name = filter_.tap.removeprefix("transformer.").replace(":input", ", what it is given")
-        sentence = f"{name}: found {fault.found}; GPT-2 has {fault.expected} [{fault.id}]"
-        details["diagnosis"] = sentence
+        details["diagnosis"] = f"{in_words(filter_.tap)}: {fault.explanation()}"
     return Check(
         case=expected.case.name,
         mode="matched",

@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from reference.oracle import Oracle
-from reference.trace import INPUT, Recorder
+from reference.taps import INPUT, block_of
+from reference.trace import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -45,15 +46,17 @@ class Planted(Oracle):
         A block is computed alone, on the truth's own input; what lies outside blocks is computed
         with every block's result given and its inside left out.
         """
-        block = _block_of(tap)
-        inside = {name: array for name, array in given.items() if _block_of(name) == block}
+        block = _computed_in(tap)
+        inside = {name: array for name, array in given.items() if _computed_in(name) == block}
         self.tap = recorder = Recorder(inside)
         if block:
             self.call(block, self.block, truth[block + INPUT])
         else:
             self._given_blocks = {name: given[name] for name in given if _is_block(name)}
             self.language_model(ids)
-        return {name: array for name, array in recorder.trace.items() if _block_of(name) == block}
+        return {
+            name: array for name, array in recorder.trace.items() if _computed_in(name) == block
+        }
 
     def seen(
         self,
@@ -115,11 +118,10 @@ class Planted(Oracle):
 
 
 def _is_block(tap: str) -> bool:
-    return _block_of(tap) == tap
+    return block_of(tap) == tap
 
 
-def _block_of(tap: str) -> str:
-    """`transformer.h.3` of `transformer.h.3.mlp.act`; "" outside blocks."""
-    parts = tap.removesuffix(INPUT).split(".")
-    inside = len(parts) > 2 and parts[1] == "h" and not (len(parts) == 3 and tap.endswith(INPUT))
-    return ".".join(parts[:3]) if inside else ""
+def _computed_in(tap: str) -> str:
+    """The block that computes a tap; "" for what a block is given, which is computed before it."""
+    block = block_of(tap)
+    return "" if tap == f"{block}{INPUT}" else block

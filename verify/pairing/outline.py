@@ -13,7 +13,7 @@ import numpy as np
 
 from impl.config import parameter_shapes
 from reference.oracle import Oracle
-from reference.trace import INPUT
+from reference.taps import LOGITS, is_input
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ReferenceOutline:
     @property
     def modules(self) -> list[str]:
         """Every place that is no input."""
-        return [tap for tap in self.places if not tap.endswith(INPUT)]
+        return [tap for tap in self.places if not is_input(tap)]
 
     def atoms(self, place: str) -> frozenset[str]:
         """The parameters that a place holds, fused ones as their thirds."""
@@ -141,7 +141,7 @@ def gpt2_outline(checkpoint: Checkpoint) -> ReferenceOutline:
         n_layer=config.n_layer,
         fused=tuple(name for name in parameters if ".c_attn." in name),
         out_in=False,
-        head=("lm_head", tied),
+        head=(LOGITS, tied),
         inner="transformer",
     )
 

@@ -17,7 +17,7 @@ from max.graph import Module as Program
 from max.graph import TensorType
 
 from impl.runtime import input_type
-from reference.trace import INPUT
+from reference.taps import INPUT, is_input, module_of
 from verify.candidate.guard import CandidateError, a
 from verify.candidate.staging import (
     BoundCandidate,
@@ -101,9 +101,9 @@ def _calls(seen: Mapping[str, Any]) -> list[Call]:
     calls: dict[str, Call] = {}
     open_calls: list[str] = []
     for tap, shape in seen.items():
-        name = tap.removesuffix(INPUT)
+        name = module_of(tap)
         within = open_calls[-1] if open_calls else ""
-        if tap.endswith(INPUT):
+        if is_input(tap):
             calls[name] = Call(name=name, takes=shape, gives=None, within=within)
             open_calls.append(name)
         elif name != RESULT:
@@ -225,7 +225,7 @@ class PairedCandidate:
 
     def _joined(self, tap: str, arrays: list[Array], ids: Array) -> Array:
         expected = _sized(self.reference.places[tap], ids)
-        if len(arrays) > 1 and tap.endswith(INPUT):
+        if len(arrays) > 1 and is_input(tap):
             arrays = [_odd_one(arrays)]
         if len(arrays) > 1:
             expected = (*expected[:-1], expected[-1] // len(PARTS))

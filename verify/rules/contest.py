@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.regimes import with_regime
-from reference.trace import INPUT, Recorder
+from reference.taps import is_input
+from reference.trace import Recorder
 from verify.faults.catalogue import catalogue
 from verify.faults.planted import Planted
 from verify.faults.power import sight_in
@@ -123,7 +124,7 @@ def _rounded(array: Array) -> Array:
 
 def output_taps(oracle: Oracle, ids: Array) -> list[str]:
     """Where stages are cut: every module's output."""
-    return [tap for tap in oracle.trace(ids[:1, :1]) if not tap.endswith(INPUT)]
+    return [tap for tap in oracle.trace(ids[:1, :1]) if not is_input(tap)]
 
 
 def alarms(checkpoint: Checkpoint, regime: str, seed: int) -> Iterator[Alarm]:

@@ -6,7 +6,6 @@ of a small model and judged by the rule that judges whole models.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from impl.model import GPT2MLP
 from impl.runtime import build, input_type, open_device
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
-from reference.trace import INPUT
+from reference.taps import block_of, is_input, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
 from verify.faults.diagnosis import diagnose
 from verify.judge.acceptance import judge
@@ -30,6 +29,7 @@ from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
 from verify.pairing.parameters import propose
 from verify.pairing.translated import PairedCandidate, examine
+from verify.steps.course import STEPS, TOKENS
 from verify.truth.cases import PROBE_SIZE, random_cases
 from verify.truth.references import References
 
@@ -108,9 +108,9 @@ def _part_of(reference: ReferenceOutline, step: Step) -> ReferenceOutline:
     places = {
         tap: shape
         for tap, shape in reference.places.items()
-        if tap.removesuffix(INPUT) == step.result or tap.startswith(inside)
+        if module_of(tap) == step.result or tap.startswith(inside)
     }
-    single = step.holds[0].startswith("transformer.h.0")
+    single = bool(block_of(step.holds[0]))
     return replace(
         reference,
         parameters=parameters,
@@ -123,7 +123,7 @@ def _part_of(reference: ReferenceOutline, step: Step) -> ReferenceOutline:
 
 def _types(step: Step) -> list[TensorType]:
     device = open_device("cpu")
-    if step.takes == "transformer.wte:input":
+    if step.takes == TOKENS:
         return [input_type(device)]
     return [TensorType(DType.float32, ["batch", "sequence", SMALL.n_embd], device=device)]
 
@@ -184,11 +184,11 @@ def _judge_case(
     step: Step, case: Case, paired: PairedCandidate, bound: PairedBound, references: References
 ) -> None:
     inside = tuple(paired.reference.places)
-    outer = [t for t in references.oracle.trace(case.ids) if not t.endswith(INPUT)]
+    outer = [t for t in references.oracle.trace(case.ids) if not is_input(t)]
     outer = [t for t in outer if t not in inside and not step.result.startswith(f"{t}.")]
     expected = references.expectation(case, [*outer, *paired.given_taps])
     x = case.ids
-    if step.takes != "transformer.wte:input":
+    if step.takes != TOKENS:
         x = expected.isolated[step.takes].astype(np.float32)
     trace = bound.forced_trace(x, expected.given)
     # What lies outside the component is not in doubt: no fault is looked for there.
@@ -226,9 +226,7 @@ def _short(text: str) -> str:
 
 def _hint(step: Step, tap: str) -> str:
     """The formula of the smallest step around a place; of this one between equals."""
-    from verify.steps.course import STEPS
-
-    place = re.sub(r"\.h\.\d+", ".h.0", tap.removesuffix(INPUT))
+    place = with_layer(module_of(tap), 0)
     near = [s for s in STEPS if s.result and f"{place}.".startswith(f"{s.result}.")]
     best = max(near, key=lambda s: (len(s.result), s.number == step.number), default=step)
     return f"{best.formula} (step {best.number})"

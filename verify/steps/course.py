@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reference.taps import INPUT, LOGITS
+
 PHASES = (
     "it imports",
     "it has the expected structure",
@@ -14,6 +16,8 @@ PHASES = (
 """In which a step's file is checked; the first that fails ends the check."""
 
 H0 = "transformer.h.0"
+TOKENS = f"transformer.wte{INPUT}"
+"""Where token ids go in."""
 
 IN_ISOLATION = (
     "compiled by MAX alone, fed with PyTorch's activations, and compared with a float64 model; "
@@ -83,7 +87,7 @@ STEPS: tuple[Step, ...] = (
         formula="(x - mean) / sqrt(var + eps) * weight + bias, var divides by D",
         shapes="[B, S, D] -> [B, S, D]; holds weight [D] and bias [D]",
         result=f"{H0}.ln_1",
-        takes=f"{H0}.ln_1:input",
+        takes=f"{H0}.ln_1{INPUT}",
         holds=(f"{H0}.ln_1.",),
     ),
     Step(
@@ -95,7 +99,7 @@ STEPS: tuple[Step, ...] = (
         formula="c_proj(gelu(c_fc(x))), gelu in its tanh form (gelu_new)",
         shapes="[B, S, D] -> [B, S, 4D] -> [B, S, D]",
         result=f"{H0}.mlp",
-        takes=f"{H0}.mlp:input",
+        takes=f"{H0}.mlp{INPUT}",
         holds=(f"{H0}.mlp.",),
     ),
     Step(
@@ -107,7 +111,7 @@ STEPS: tuple[Step, ...] = (
         formula="row ids[b, s] of a table",
         shapes="int64 [B, S] -> [B, S, D]; holds a table [V, D]",
         result="transformer.wte",
-        takes="transformer.wte:input",
+        takes=TOKENS,
         holds=("transformer.wte.",),
     ),
     Step(
@@ -119,7 +123,7 @@ STEPS: tuple[Step, ...] = (
         formula="rows 0, 1, ..., S - 1 of a table",
         shapes="int64 token ids [B, S] -> [1, S, D]; holds a table [n_positions, D]",
         result="transformer.wpe",
-        takes="transformer.wte:input",
+        takes=TOKENS,
         holds=("transformer.wpe.",),
     ),
     Step(
@@ -131,7 +135,7 @@ STEPS: tuple[Step, ...] = (
         formula="q, k, v = c_attn(x); c_proj(softmax(q k^T / sqrt(head_dim) + mask) v), by head",
         shapes="[B, S, D] -> heads [B, H, S, head_dim] -> [B, S, D]",
         result=f"{H0}.attn",
-        takes=f"{H0}.attn:input",
+        takes=f"{H0}.attn{INPUT}",
         holds=(f"{H0}.attn.",),
     ),
     Step(
@@ -144,7 +148,7 @@ STEPS: tuple[Step, ...] = (
         shapes="[B, S, D] -> [B, S, D]; holds the LayerNorm and the sublayer",
         tested=IN_ISOLATION + "; the sublayer is this repository's GPT2MLP",
         result=H0,
-        takes=f"{H0}.ln_2:input",
+        takes=f"{H0}.ln_2{INPUT}",
         holds=(f"{H0}.ln_2.", f"{H0}.mlp."),
     ),
     Step(
@@ -156,7 +160,7 @@ STEPS: tuple[Step, ...] = (
         formula="x = x + attn(ln_1(x)); x + mlp(ln_2(x))",
         shapes="[B, S, D] -> [B, S, D]",
         result=H0,
-        takes=f"{H0}:input",
+        takes=f"{H0}{INPUT}",
         holds=(f"{H0}.",),
     ),
     Step(
@@ -168,7 +172,7 @@ STEPS: tuple[Step, ...] = (
         formula="ln_f(block_n(... block_1(wte[ids] + wpe[positions])))",
         shapes="int64 [B, S] -> [B, S, D]",
         result="transformer",
-        takes="transformer.wte:input",
+        takes=TOKENS,
         holds=("transformer.",),
     ),
     Step(
@@ -179,8 +183,8 @@ STEPS: tuple[Step, ...] = (
         purpose="Scores every token of the vocabulary as the next one.",
         formula="hidden wte^T: the head shares the token embedding's table",
         shapes="int64 [B, S] -> logits [B, S, V]",
-        result="lm_head",
-        takes="transformer.wte:input",
+        result=LOGITS,
+        takes=TOKENS,
         holds=("transformer.",),
     ),
     Step(

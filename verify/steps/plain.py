@@ -16,6 +16,7 @@ from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
 from reference.regimes import initial_weights
+from reference.taps import LOGITS
 from verify.candidate.guard import a, compiling, guarded
 from verify.candidate.staging import Candidate
 from verify.pairing.translated import examine
@@ -132,7 +133,7 @@ def check_generate(factory: Any) -> None:
 
     def logits(ids: Array) -> Array:
         _check_ids(np.asarray(ids))
-        result: Array = oracle.trace(np.asarray(ids, np.int64))["lm_head"].astype(np.float32)
+        result: Array = oracle.trace(np.asarray(ids, np.int64))[LOGITS].astype(np.float32)
         return result
 
     rng = np.random.default_rng(0)

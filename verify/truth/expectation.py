@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reference.trace import INPUT
+from reference.taps import is_input
 from verify.truth.alarms import Alarms
 
 if TYPE_CHECKING:
@@ -96,7 +96,5 @@ class Expectation:
     def free_taps(self) -> list[str]:
         """Taps worth comparing in a free run: outputs, and inputs that are computed on the way."""
         return [
-            tap
-            for tap in self.free
-            if not tap.endswith(INPUT) or self.isolated_envelope[tap].rms > 0
+            tap for tap in self.free if not is_input(tap) or self.isolated_envelope[tap].rms > 0
         ]

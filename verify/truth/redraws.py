@@ -8,12 +8,11 @@ little that the tie stays one, and enough that every rounding is drawn anew.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reference.trace import INPUT
+from reference.taps import INPUT, block_of
 from verify.truth.envelope import DRAWS, ROW_SHARE, Sample, extents, moved, row_share
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from reference.oracle import Oracle
     from reference.trace import Array
     from verify.judge.acceptance import Envelope
-
-_PART = re.compile(r"(transformer\.h\.\d+)(\.attn|\.mlp)?")
 
 
 def redraws(
@@ -77,18 +74,17 @@ def _dominated(
     return [
         tap
         for tap, array in sample.original(truth).items()
-        if _PART.match(tap)
+        if block_of(tap)
         and any(row_share(trace[tap].astype(np.float64) - array) > ROW_SHARE for trace in original)
     ]
 
 
 def _part(tap: str) -> str:
     """The smallest part of the model that computes what lies at a tap."""
-    found = _PART.match(tap)
-    if found is None:
+    block = block_of(tap)
+    if not block:
         raise ValueError(f"{tap} lies in no block")
-    inside = found[2] and tap.removesuffix(INPUT) != found[0]
-    return found[0] if inside else found[1]
+    return next((p for p in (f"{block}.attn", f"{block}.mlp") if tap.startswith(f"{p}.")), block)
 
 
 def _copies(

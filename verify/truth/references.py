@@ -10,7 +10,7 @@ import numpy as np
 
 from reference.dtypes import rounded
 from reference.oracle import Oracle
-from reference.trace import INPUT
+from reference.taps import module_of
 from verify.judge.metrics import rms
 from verify.truth import envelope
 from verify.truth import float16 as arithmetic16
@@ -151,4 +151,4 @@ def _evaluations(checkpoint: Checkpoint, dtype: str) -> list[Oracle]:
 
 
 def _module_name(tap: str) -> str:
-    return tap.removesuffix(INPUT).rsplit(".", 1)[-1]
+    return module_of(tap).rsplit(".", 1)[-1]

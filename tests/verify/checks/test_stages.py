@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from reference.taps import layer_of
 from verify.candidate.observation import Observation
 from verify.checks.logits import logits_check, perplexity_check
 from verify.checks.stages import check_case
@@ -132,10 +131,3 @@ def test_every_excused_tap_has_a_reason_and_no_other_tap_has_one(references, cas
     assert excused
     assert all("drop" in tap for tap in excused)
     assert set(references.oracle.trace(case.ids)) == expected_taps.keys() - excused
-
-
-@pytest.mark.parametrize(
-    ("tap", "layer"), [("transformer.h.11.attn:input", 11), ("transformer.ln_f", None)]
-)
-def test_the_layer_of_a_tap(tap, layer):
-    assert layer_of(tap) == layer
