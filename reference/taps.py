@@ -53,7 +53,7 @@ def with_layer(tap: str, layer: int | str) -> str:
     return f"{tap[: found.start(1)]}{layer}{tap[found.end(1) :]}" if found else tap
 
 
-def short(tap: str | None) -> str:
+def short_name(tap: str | None) -> str:
     """For tables: `h.0.attn.c_proj ←`, where the arrow marks what a module is given."""
     name = tap or ""
     return f"{_without_root(module_of(name))}{' ←' if is_input(name) else ''}"

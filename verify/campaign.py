@@ -30,11 +30,11 @@ from reference.dtypes import DECLARED, held_in
 from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
+from reports.tables.numbers import percent
 from reports.waiting import Waiting, print_line
 from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.stages import check_case
-from verify.display import percent
 from verify.tally import MODES, Draw, JudgedCheck, Tally, draw, figures, summary
 from verify.truth.cases import plants_faults, probe_case, random_cases
 from verify.truth.references import References

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from reference.taps import short_name
 from reports.commands import WIDTH, Parser, open_console
 from reports.saved.records import RecordsError, read_run
-from verify.display import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

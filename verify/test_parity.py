@@ -8,7 +8,7 @@ import pytest
 
 from reference.load import load
 from reference.oracle import Oracle
-from verify.display import short_name
+from reference.taps import short_name
 from verify.outcome import Outcome
 
 pytestmark = pytest.mark.compiles

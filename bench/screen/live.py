@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bench.arms.specs import baseline_of
 from bench.judge.statistics import time_ratio, turns
+from reports.tables.numbers import brief, clock
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -66,9 +67,9 @@ class LiveView:
             self._drawn_s = now_s
 
     def _picture(self, progress: Progress) -> RenderableType:
-        text = f"{progress.text}, {_clock(time.monotonic() - self._start_s)} so far"
+        text = f"{progress.text}, {clock(time.monotonic() - self._start_s)} so far"
         if progress.left_s is not None:
-            text += f", {_clock(progress.left_s)} left"
+            text += f", {clock(progress.left_s)} left"
         parts: list[RenderableType] = [Text(text)]
         if progress.done is not None:
             parts.append(ProgressBar(total=1.0, completed=min(1.0, progress.done), width=60))
@@ -102,9 +103,5 @@ def _ratio(contestant: Contestant, base: Contestant, workload: str) -> str:
     )
     if found is None:
         return "-"
-    interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-    return f"{found.value:.3f}{interval}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(max(0, seconds)) // 60}:{int(max(0, seconds)) % 60:02d}"
+    interval = "" if found.low is None else f" [{brief(found.low)}, {brief(found.high)}]"
+    return f"{brief(found.value)}{interval}"

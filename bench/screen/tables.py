@@ -9,6 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from reports.tables.numbers import brief, duration, percent
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
@@ -26,7 +28,7 @@ DISTURBED_PCT = 20.0
 
 LEGEND = (
     "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass; tg: greedy decode steps "
-    "behind @ d tokens. limit: the least time that this machine's measured ceilings allow, over "
+    "after @ d tokens. limit: the least time that this machine's measured ceilings allow, over "
     "the time taken; c: compute-bound, m: memory-bound. Every row with a speed is VALID: its timed "
     "outputs agree with PyTorch's in float32."
 )
@@ -134,7 +136,7 @@ def ceiling_lines(ceilings: Sequence[Record]) -> list[str]:
             name = ceiling["ceiling"].replace("_", " ")
             several = len({c["dtype"] for c in ceilings}) > 1
             dtype = f" {ceiling['dtype']}" if several and ceiling["ceiling"] != "read" else ""
-            told = f"{name}{dtype} {_number(ceiling['value'])} {ceiling['unit']}"
+            told = f"{name}{dtype} {brief(ceiling['value'])} {ceiling['unit']}"
             grouped[ceiling["model"], ceiling["device"], ceiling["threads"]].append(told)
     return [
         f"Ceilings, {device}, {threads} threads: {', '.join(told)}"
@@ -148,7 +150,7 @@ def latency_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[
     for row in rows:
         if row.get("ttft_ms") is not None and row["arm"] not in without:
             named = {"TTFT": "ttft_ms", "TPOT": "tpot_ms", "ITL p99": "itl_ms_p99"}
-            told = [f"{name} {_number(row[key])} ms" for name, key in named.items()
+            told = [f"{name} {brief(row[key])} ms" for name, key in named.items()
                     if row[key] is not None]  # fmt: skip
             lines.append(f"{row['arm']}, {row['workload']}: {', '.join(told)}")
     return lines
@@ -160,7 +162,7 @@ def phase_lines(rows: Iterable[Record]) -> list[str]:
     for row in rows:
         phases = {name: row.get(f"{name}_s") for name in ("import", "load", "compile")}
         told = [
-            f"{name} {seconds:.1f} s" for name, seconds in phases.items() if seconds is not None
+            f"{name} {duration(seconds)}" for name, seconds in phases.items() if seconds is not None
         ]
         if told:
             cache = f" ({row['compile_cache']})" if row.get("compile_cache") else ""
@@ -195,7 +197,7 @@ def reason_lines(rows: Iterable[Record]) -> list[str]:
 def notes(records: Sequence[Record], pressure_pct: float | None) -> list[str]:
     """What a reader should know before believing the figures."""
     apart = [
-        f"The null of {null['workload']} is {_number(null['ratio'])}, and its interval "
+        f"The null of {null['workload']} is {brief(null['ratio'])}, and its interval "
         "leaves out 1: two processes of equal code differed, so trust no smaller ratio."
         for null in of(records, "null")
         if null["workload"] and null["ci_lo"] and not null["ci_lo"] <= 1 <= null["ci_hi"]
@@ -223,10 +225,10 @@ def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str 
         row["arm"],
         *(str(row.get(name) or "") for name in told),
         _with_interval(row.get("median_s"), row.get("ci_lo_s"), row.get("ci_hi_s"), 1e3),
-        _number(row.get("tok_s")),
+        brief(row.get("tok_s"), none=""),
         _with_interval(effect["ratio"], effect["ci_lo"], effect["ci_hi"]) if effect else "",
         Text(verdict, STYLES.get(verdict, "")),
-        f"{limit:.0f}% {row['bound'][0]}" if limit is not None else "",
+        f"{percent(limit / 100)} {row['bound'][0]}" if limit is not None else "",
         f"{memory:,.0f}" if memory is not None else "",
     ]
 
@@ -237,17 +239,8 @@ def _with_interval(
     if value is None:
         return ""
     interval = (
-        f" [{_number(low * scale)}, {_number(high * scale)}]"
+        f" [{brief(low * scale)}, {brief(high * scale)}]"
         if low is not None and high is not None
         else ""
     )
-    return f"{_number(value * scale)}{interval}"
-
-
-def _number(value: float | None) -> str:
-    """Three digits, four just above 1."""
-    if value is None:
-        return ""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3f}" if 0.9 <= value < 1.1 else f"{value:.3g}"
+    return f"{brief(value * scale)}{interval}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reference.taps import short_name
 from reports.figures.speed import Record, arms_of, not_cpu, positive, series
-from reports.tables.numbers import figure, scientific, seconds, short_tap
+from reports.tables.numbers import duration, figure, scientific
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def phases(run: Run) -> list[BarRow]:
     ]
     by_id = {id(r): name for r, name in zip(records, names, strict=True)}
     return _bar_rows(
-        records, arms, lambda r: by_id[id(r)], lambda r: figure(r.get("seconds")), seconds
+        records, arms, lambda r: by_id[id(r)], lambda r: figure(r.get("seconds")), duration
     )
 
 
@@ -87,13 +88,13 @@ def layers(run: Run) -> list[BarRow]:
     arms = arms_of(run)
     records = [r for r in run.of("layer") if positive(r.get("median_s"))]
     rows = _bar_rows(
-        records, arms, lambda r: short_tap(r.get("tap")), lambda r: figure(r.get("median_s")),
-        seconds,
+        records, arms, lambda r: short_name(r.get("tap")), lambda r: figure(r.get("median_s")),
+        duration,
     )  # fmt: skip
     errors: dict[str, list[str]] = {}
     for record in records:
         cell = f"{record.get('arm')}: {scientific(record.get('max_error'))} of "
         cell += scientific(record.get("allowed"))
         if figure(record.get("max_error")) is not None:
-            errors.setdefault(short_tap(record.get("tap")), []).append(cell)
+            errors.setdefault(short_name(record.get("tap")), []).append(cell)
     return [BarRow(row.name, row.bars, errors.get(row.name, [])) for row in rows]

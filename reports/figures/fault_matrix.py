@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports.tables.numbers import compact, figure, multiple, short_tap
+from reference.taps import short_name, with_layer
+from reports.tables.numbers import compact, figure, multiple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,7 +95,7 @@ def fault_matrix(run: Run) -> Matrix | None:
 
 def stage_name(tap: str) -> str:
     """A tap without the number of its block: one column serves all blocks."""
-    return re.sub(r"\bh\.\d+\b", "h.n", short_tap(tap))
+    return short_name(with_layer(tap, "n"))
 
 
 def _fault(
@@ -129,7 +129,7 @@ def _sighting(record: Mapping[str, Any], name: str) -> Sighting:
     told = record.get("blamed") == expected and (margin or 0.0) >= SAFE
     where = record.get("in", record.get("case", ""))
     tip = f"{name}: {multiple(margin)} the allowed error in {where}\nblamed on "
-    tip += short_tap(record.get("blamed")) or "nothing"
+    tip += short_name(record.get("blamed")) or "nothing"
     return Sighting(margin, compact(margin), _share(margin), told, tip)
 
 

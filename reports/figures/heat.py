@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reports.tables.numbers import percent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,7 +50,7 @@ def log_heat(values: Any, *, low: float, high: float, **texts: Any) -> Heat:
     """Values on a logarithmic scale; those below `low` are drawn as `low`."""
     first, last = math.log10(low), math.log10(high)
     exponents = range(math.ceil(first), math.floor(last) + 1)
-    ticks = [((n - first) / (last - first), _percent_label(10.0**n)) for n in exponents]
+    ticks = [((n - first) / (last - first), percent(10.0**n)) for n in exponents]
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = (np.log10(values.astype(float)) - first) / (last - first)
     return Heat(data=pack(shares), low=low, high=high, log=True, ticks=ticks, **texts)
@@ -60,7 +62,3 @@ def pack(shares: Any) -> str:
     steps = np.clip(np.nan_to_num(shares, nan=0.0, posinf=1.0, neginf=0.0), 0, 1) * STEPS
     packed = np.where(nothing, STEPS + 1, np.rint(steps)).astype("<u2")
     return base64.b64encode(packed.tobytes()).decode("ascii")
-
-
-def _percent_label(value: float) -> str:
-    return f"{value:.0%}" if value < 10 else f"{value:,.0f}x" if value < 1e6 else f"{value:.0e}x"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reports.tables.markdown import missing
-from reports.tables.numbers import figure, percent, scientific, short_tap
+from reference.taps import INPUT, block_of, layer_of, short_name
+from reports.tables.frames import gravest_by_tap, missing, verdict_alone
+from reports.tables.numbers import figure, percent, scientific
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
-
-_BLOCK = re.compile(r"^(?P<stack>.*\.h)\.(?P<layer>\d+)(?P<inside>(\..+|:input)?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +65,18 @@ def place_map(layers: pd.DataFrame, computes: Iterable[str], first: str | None) 
     computed = set(computes)
     cells = [
         _cell(row, first)
-        for row in _gravest(layers.to_dict("records"))
-        if row["tap"] in computed or _alone(row) != "PASS"
+        for row in gravest_by_tap(layers)
+        if row["tap"] in computed or verdict_alone(row) != "PASS"
     ]
-    inside = {cell.tap: match for cell in cells if (match := _BLOCK.match(cell.tap))}
-    numbers = sorted({int(match["layer"]) for match in inside.values()})
-    rows = list(dict.fromkeys(match["inside"] for match in inside.values()))
     by_place = {
-        (match["inside"], int(match["layer"])): cell
+        (cell.tap.removeprefix(block_of(cell.tap)), layer): cell
         for cell in cells
-        if (match := inside.get(cell.tap))
+        if (layer := layer_of(cell.tap)) is not None
     }
-    outside = [index for index, cell in enumerate(cells) if cell.tap not in inside]
-    start = next((index for index, cell in enumerate(cells) if cell.tap in inside), len(cells))
+    numbers = sorted({layer for _, layer in by_place})
+    rows = list(dict.fromkeys(inside for inside, _ in by_place))
+    outside = [index for index, cell in enumerate(cells) if not block_of(cell.tap)]
+    start = next((n for n, cell in enumerate(cells) if block_of(cell.tap)), len(cells))
     return Map(
         before=[cells[index] for index in outside if index < start],
         after=[cells[index] for index in outside if index > start],
@@ -91,38 +88,9 @@ def place_map(layers: pd.DataFrame, computes: Iterable[str], first: str | None) 
     )
 
 
-def computing_taps(checks: pd.DataFrame) -> list[str]:
-    """Taps with an envelope, in isolation: something is computed there, not only passed on."""
-    alone = checks[checks["mode"] == "isolated"]
-    some = alone["envelope_rms"].map(lambda value: (figure(value) or 0.0) > 0)
-    return list(dict.fromkeys(alone.loc[some.astype(bool), "tap"]))
-
-
-def _gravest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
-    """One row for each tap: of several devices the one that fails, else that with the most used."""
-    found: dict[Any, Mapping[Any, Any]] = {}
-    for row in rows:
-        known = found.get(row["tap"])
-        if known is None or _gravity(row) > _gravity(known):
-            found[row["tap"]] = row
-    return list(found.values())
-
-
-def _gravity(row: Mapping[Any, Any]) -> tuple[bool, bool, float]:
-    used = figure(row["used"])
-    share = -1.0 if used is None else math.inf if math.isnan(used) else used
-    return _alone(row) not in ("PASS", "SKIP"), row.get("verdict_free") == "FAIL", share
-
-
-def _alone(row: Mapping[Any, Any]) -> str:
-    """The verdict in isolation; the only one there is where the place was not isolated."""
-    alone = row["verdict_alone"]
-    return str(row["verdict"] if missing(alone) else alone)
-
-
 def _cell(row: Mapping[Any, Any], first: str | None) -> Cell:
     used = figure(row["used"])
-    alone = _alone(row)
+    alone = verdict_alone(row)
     return Cell(
         tap=str(row["tap"] or ""),
         verdict=alone,
@@ -134,7 +102,7 @@ def _cell(row: Mapping[Any, Any], first: str | None) -> Cell:
 
 
 def _tip(row: Mapping[Any, Any], alone: str) -> str:
-    parts = [f"{short_tap(row['tap'])}: {alone}"]
+    parts = [f"{short_name(row['tap'])}: {alone}"]
     if not missing(row["used"]):
         parts.append(f"{percent(row['used'])} of the allowed error in {row['case']}")
     if not missing(row["error"]):
@@ -149,9 +117,9 @@ def _tip(row: Mapping[Any, Any], alone: str) -> str:
 def _row_label(inside: str) -> str:
     if not inside:
         return "block"
-    return "block ←" if inside == ":input" else short_tap(inside.removeprefix("."))
+    return short_name(f"block{inside}") if inside == INPUT else short_name(inside.removeprefix("."))
 
 
 def _in_order(rows: Sequence[str]) -> list[str]:
     """As executed; what a block is given first, its own result last."""
-    return sorted(rows, key=lambda name: (name == "", name != ":input"))
+    return sorted(rows, key=lambda name: (name == "", name != INPUT))

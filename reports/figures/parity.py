@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reference.taps import block_of, short_name
 from reports.figures import chart
 from reports.tables.frames import worst_of
-from reports.tables.numbers import figure, percent, scientific, short_tap, superscript
+from reports.tables.numbers import figure, percent, scientific, superscript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8}
 """Binary digits of a number's significand; one rounding errs by at most 2 to minus this, from 1."""
 
+AXIS_LETTERS = 100
+"""Letters of block names that fit below a chart's axis."""
+
 ERROR_AID = (
     "Each place works on PyTorch's own activations, so errors do not add up: a point above the "
     "band is a place that computes something else. The band is the worst that legitimate "
@@ -25,8 +29,8 @@ ERROR_AID = (
 )
 
 GROWTH_AID = (
-    "Behind all earlier places, as the model really runs. A healthy curve climbs with PyTorch's; a "
-    "step that PyTorch has not is where something goes wrong."
+    "Each place after all earlier ones, as the model really runs. A healthy curve climbs with "
+    "PyTorch's; a step that PyTorch's curve lacks marks the error."
 )
 
 
@@ -141,7 +145,7 @@ def _dots(
     at: float, y: chart.Scale, row: Mapping[Any, Any], values: dict[str, float | None]
 ) -> list[chart.Mark]:
     tip = (
-        f"{short_tap(row['tap'])}\n{percent(row['used'])} of the allowed error in {row['case']}\n"
+        f"{short_name(row['tap'])}\n{percent(row['used'])} of the allowed error in {row['case']}\n"
         f"candidate {scientific(values['candidate'])}, PyTorch {scientific(values['torch'])}"
     )
     marks = []
@@ -171,15 +175,14 @@ def _block_spans(taps: Sequence[str]) -> list[tuple[int, int, str]]:
     """First and last index, and the name, of each block."""
     spans: dict[str, list[int]] = {}
     for index, tap in enumerate(taps):
-        parts = tap.removeprefix("transformer.").removesuffix(":input").split(".")
-        if len(parts) > 1 and parts[0] == "h":
-            spans.setdefault(f"h.{parts[1]}", []).append(index)
+        if block := block_of(tap):
+            spans.setdefault(short_name(block), []).append(index)
     return [(places[0], places[-1], name) for name, places in spans.items()]
 
 
 def _block_ticks(taps: Sequence[str], x: chart.Scale) -> list[tuple[float, str]]:
     spans = _block_spans(taps)
-    every = max(1, math.ceil(len(spans) / 24))
+    every = math.ceil(sum(len(name) for _, _, name in spans) / AXIS_LETTERS) or 1
     ticks = [(x((first + last) / 2), name) for first, last, name in spans[::every]]
     if spans and spans[0][0] > 0:
         ticks.insert(0, (x((spans[0][0] - 1) / 2), "in"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reports.figures import chart
 from reports.figures.parity import Variant
 from reports.figures.speed import Record, arms_of, not_cpu, positive, series
-from reports.tables.numbers import figure, seconds
+from reports.tables.numbers import duration, figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,7 +95,7 @@ def _scaling(
         if len(fitted) > 1:
             marks.append(chart.line(fitted, f"line thin {css}"))
         marks += [
-            chart.dot(x(at), y(m), css, f"{arm}, {title} {at:g}\n{rest}\n{seconds(m)}", 4)
+            chart.dot(x(at), y(m), css, f"{arm}, {title} {at:g}\n{rest}\n{duration(m)}", 4)
             for at, m, _ in some
         ]
     ticks = sorted({p[0] for p in points})

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import chart
-from reports.tables.numbers import figure, ratio
+from reports.tables.numbers import brief, figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ def _ratio_row(
 ) -> list[chart.Mark]:
     value, low, high = (figure(effect.get(key)) for key in ("ratio", "ci_lo", "ci_hi"))
     pair = f"{effect.get('arm')} / {effect.get('versus')}"
-    tip = f"{effect.get('workload')}, {pair}\n{ratio(value)} (95%: {ratio(low)} to {ratio(high)})"
+    tip = f"{effect.get('workload')}, {pair}\n{brief(value)} (95%: {brief(low)} to {brief(high)})"
     marks = []
     if band:
         marks.append(chart.rectangle(x(band[0]), middle - 11, x(band[1]), middle + 11, "band"))
@@ -77,7 +77,7 @@ def _ratio_row(
     marks.append(chart.dot(x(value or 1.0), middle, css, tip, 5))
     place = " ".join(filter(None, (_workload(effect), not_cpu(effect))))
     marks.append(chart.label(240, middle + 4, f"{place}:  {pair}", anchor="end"))
-    words = f"{ratio(value)}  {effect.get('verdict') or ''}"
+    words = f"{brief(value)}  {effect.get('verdict') or ''}"
     marks.append(chart.label(chart.WIDE - 176, middle + 4, words, "strong"))
     return marks
 

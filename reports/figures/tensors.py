@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reference.taps import short_name
 from reports.figures.heat import Heat, log_heat
 from reports.figures.parity import Variant
-from reports.tables.numbers import short_tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ def token_heat(artefacts: Artefacts, divergence: Mapping[str, Any] | None) -> li
 def _one_heat(arrays: Mapping[str, Any], name: str) -> Heat:
     return log_heat(
         arrays["used"], name=name, low=1e-2, high=max(10.0, _peak(arrays["used"])),
-        rows=[short_tap(str(tap)) for tap in arrays["taps"]],
+        rows=[short_name(str(tap)) for tap in arrays["taps"]],
         columns=[f"token {index} (id {token})" for index, token in enumerate(arrays["ids"])],
         unit="of the allowed error", title="Share of the allowed error, by place and token",
         aid=TOKENS_AID,

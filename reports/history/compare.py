@@ -12,7 +12,7 @@ from reports.pages.headline import verify_headline
 from reports.pages.rendering import render_template
 from reports.saved.records import RecordsError
 from reports.tables.frames import checks_frame
-from reports.tables.numbers import percent, seconds
+from reports.tables.numbers import duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def unlike(one: Run, other: Run) -> list[str]:
 def compared(one: Run, other: Run) -> list[Pair]:
     """Every figure that at least one of the runs has."""
     lines = [run_lines(run) for run in (one, other)]
-    show = percent if one.kind == "verify" else seconds
+    show = percent if one.kind == "verify" else duration
     return [
         _pair(name, lines[0].get(name), lines[1].get(name), show)
         for name in dict.fromkeys([*lines[0], *lines[1]])

@@ -11,12 +11,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reference.taps import short_name
 from reports.pages.bench_page import bench_headline
 from reports.pages.headline import Headline, moment_of, verify_headline
 from reports.pages.rendering import MISFITS
 from reports.saved.records import RecordsError, read_run
 from reports.tables.frames import checks_frame, layers_frame
-from reports.tables.numbers import figure, short_tap
+from reports.tables.numbers import figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +132,7 @@ def _verify_lines(run: Run) -> tuple[dict[str, Point], Headline]:
         used = figure(row["used"])
         if used and math.isfinite(used):
             device = "" if row["device"] in ("cpu", None) else f" ({row['device']})"
-            lines[short_tap(row["tap"]) + device] = Point(0, used)
+            lines[short_name(row["tap"]) + device] = Point(0, used)
     return lines, verify_headline(run, checks)
 
 

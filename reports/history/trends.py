@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reports.figures import chart
 from reports.history.entries import ALIKE, Entry, Point, is_step
-from reports.tables.numbers import percent, seconds
+from reports.tables.numbers import duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ def _lines(entries: Sequence[Entry]) -> dict[str, list[Point]]:
 
 def _steps(name: str, points: Sequence[Point], entries: Sequence[Entry]) -> list[tuple[int, str]]:
     """The number of the run after each step, and the step in words."""
-    show = percent if entries[0].kind == "verify" else seconds
+    show = percent if entries[0].kind == "verify" else duration
     found = []
     for before, after in pairwise(points):
         if is_step(before, after):
@@ -208,7 +208,7 @@ def _history_line(
             middle = (x(before.run) + x(after.run)) / 2
             marks.append(chart.segment(middle, y(before.value), middle, y(after.value), "step"))
     for point in points:
-        tip = f"{name}\n{seconds(point.value)}, {_label(entries[point.run])}\n"
+        tip = f"{name}\n{duration(point.value)}, {_label(entries[point.run])}\n"
         tip += f"commit {entries[point.run].commit}, MAX {entries[point.run].max_version}"
         if point.low and point.high:
             at = x(point.run)

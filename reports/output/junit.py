@@ -10,8 +10,9 @@ import re
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
+from reference.taps import short_name
 from reports.tables.frames import rows_frame, worst_of
-from reports.tables.numbers import percent, short_tap
+from reports.tables.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,9 +58,9 @@ def _verify_cases(checks: pd.DataFrame) -> Iterator[ET.Element]:
     for row in places.to_dict("records"):
         name = f"verify.{row['device']}.{row['mode']}"
         text = f"{row['case']}: {row['message'] or percent(row['used'])}"
-        yield _case(name, short_tap(row["tap"]), str(row["verdict"]), text)
+        yield _case(name, short_name(row["tap"]), str(row["verdict"]), text)
     for row in checks[~by_place].to_dict("records"):
-        name = " ".join(filter(None, (str(row["case"] or ""), short_tap(row["tap"]))))
+        name = " ".join(filter(None, (str(row["case"] or ""), short_name(row["tap"]))))
         yield _case(f"verify.{row['mode']}", name, str(row["verdict"]), str(row["message"] or ""))
 
 

@@ -6,12 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from reports.figures import parity, roofline, scaling, speed
-from reports.figures.model_map import computing_taps
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write
 from reports.saved.records import RecordsError, read_run
-from reports.tables.frames import checks_frame, frame_of, layers_frame, modes_frame
+from reports.tables.frames import checks_frame, computing_taps, frame_of, layers_frame, modes_frame
 from reports.tables.tidy import NAMES, table_of, write_csv
 
 if TYPE_CHECKING:
@@ -115,9 +114,7 @@ def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
 def _page(run: Run, charts: Sequence[tuple[str, Chart]]) -> str:
     figures = [f"### {chart.title}\n\n{chart.aid}\n\n![{chart.title}]({name}.svg)\n"
                for name, chart in charts]  # fmt: skip
-    text, _, tables = summary(run).partition("<details>")
-    text = re.sub(r"^## ", "# ", text)
-    return "\n".join([text, *figures, f"<details>{tables}" if tables else ""]).rstrip() + "\n"
+    return summary(run, figures, heading="#").rstrip() + "\n"
 
 
 def svg(chart: Chart) -> str:

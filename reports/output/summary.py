@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from reports.pages.bench_page import bench_headline
 from reports.pages.headline import Headline, verify_headline
 from reports.tables.frames import checks_frame, effects_frame, layers_frame, modes_frame, rows_frame
-from reports.tables.markdown import bench_markdown, verify_markdown
+from reports.tables.markdown import bench_tables, verify_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from reports.saved.records import Run
 
@@ -18,23 +18,38 @@ SIGNS = {"PASS": "✅", "MEASURED": "✅", "FAIL": "❌", "ERROR": "❌"}
 """A sign before the verdict; everything else has a warning's."""
 
 
-def summary(run: Run) -> str:
-    """The headline, and the tables folded away below it."""
-    verify = run.kind == "verify"
-    checks = checks_frame(run) if verify else None
-    head = bench_headline(run) if checks is None else verify_headline(run, checks)
-    if checks is None:
-        tables = bench_markdown(run, rows_frame(run), effects_frame(run))
-    else:
-        layers = layers_frame(checks, (run.end or {}).get("order") or ())
-        tables = verify_markdown(run, checks, layers, modes_frame(checks))
-    return "\n".join([*_lines(run, head), *_folded(tables), ""])
+def summary(run: Run, figures: Sequence[str] = (), *, heading: str = "##") -> str:
+    """The headline, figures, and the tables folded away below them.
+
+    Args:
+        run: its records.
+        figures: Markdown to put between headline and tables.
+        heading: what its first line begins with.
+    """
+    head, tables = _verification(run) if run.kind == "verify" else _benchmark(run)
+    return "\n".join(
+        [f"{heading} {title(run, head)}\n", *_lines(head), *figures, *_folded(tables), ""]
+    )
 
 
-def _lines(run: Run, head: Headline) -> Iterator[str]:
+def _verification(run: Run) -> tuple[Headline, str]:
+    checks = checks_frame(run)
+    layers = layers_frame(checks, (run.end or {}).get("order") or ())
+    return verify_headline(run, checks), verify_tables(checks, layers, modes_frame(checks))
+
+
+def _benchmark(run: Run) -> tuple[Headline, str]:
+    return bench_headline(run), bench_tables(run, rows_frame(run), effects_frame(run))
+
+
+def title(run: Run, head: Headline) -> str:
+    """What ran, and the verdict in words."""
     what = "Verification" if run.kind == "verify" else "Benchmark"
     sign = SIGNS.get(head.verdict, "⚠️")
-    yield f"## {sign} {what}: {head.title} ({head.verdict})\n"
+    return f"{sign} {what}: {head.title} ({head.verdict})"
+
+
+def _lines(head: Headline) -> Iterator[str]:
     yield f"{_cell(head.lead)}\n"
     if head.diagnosis:
         yield f"> **Diagnosis:** {_cell(head.diagnosis)}\n"
@@ -52,10 +67,8 @@ def _lines(run: Run, head: Headline) -> Iterator[str]:
 
 
 def _folded(tables: str) -> list[str]:
-    """The tables without their heading, behind a line to click on."""
-    lines = tables.splitlines()
-    starts = (n for n, line in enumerate(lines) if line.startswith(("|", "## ")))
-    body = "\n".join(lines[next(starts, len(lines)) :]).strip()
+    """The tables under a line to click on."""
+    body = tables.strip()
     return ["<details><summary>Tables</summary>\n", body, "\n</details>"] if body else []
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import bars, course, roofline, scaling, speed
-from reports.pages.headline import Fact, Headline, interval, run_facts, run_warnings
+from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.rendering import render_page
-from reports.tables.numbers import figure, ratio, short
+from reports.tables.numbers import brief, figure, interval, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ MOST_FIGURES = 6
 WORDS = {"FASTER": "faster on", "SLOWER": "slower on", "SAME": "as fast on"}
 
 ROW_COLUMNS = (
-    ("tokens/s", "tok_s", "short"), ("median", "median_s", "seconds"),
+    ("tokens/s", "tok_s", "short"), ("median", "median_s", "duration"),
     ("TTFT, ms", "ttft_ms", "short"), ("ITL, ms", "itl_ms", "short"),
     ("peak RSS, MiB", "peak_rss_mib", "short"), ("roofline, %", "roofline_pct", "short"),
     ("MFU", "mfu", "percent"), ("MBU", "mbu", "percent"),
@@ -30,7 +30,7 @@ ROW_COLUMNS = (
 
 
 class Lenient(dict[str, Any]):
-    """A record that has None for a key that it has not, as the schema says."""
+    """A record that has None for a key that it lacks, as the schema says."""
 
     def __missing__(self, key: str) -> None:
         return None
@@ -125,7 +125,7 @@ def _title(run: Run) -> str:
         for verdict, words in WORDS.items()
         if verdicts[verdict]
     ]
-    return f"{arm} against {versus}: {', '.join(found) or 'no difference could be told'}"
+    return f"{arm} against {versus}: {', '.join(found) or 'no difference was found'}"
 
 
 def _counted(statuses: Mapping[str, int]) -> str:
@@ -145,7 +145,7 @@ def _figures(run: Run) -> list[Fact]:
     facts = [
         Fact(
             f"{effect.get('workload')}: time of {effect.get('arm')} over {effect.get('versus')}",
-            ratio(effect.get("ratio")),
+            brief(effect.get("ratio")),
             f"95%: {interval(effect.get('ci_lo'), effect.get('ci_hi'))}"
             f"{', ' + str(effect['verdict']) if effect.get('verdict') else ''}",
         )

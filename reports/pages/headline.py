@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from reference.taps import short_name
 from reports.figures.fault_matrix import fault_matrix
-from reports.tables.frames import worst
-from reports.tables.kinds import logits_seen
-from reports.tables.markdown import missing
-from reports.tables.numbers import figure, multiple, percent, seconds, short, short_tap
+from reports.tables.frames import missing, worst
+from reports.tables.kinds import logit_figures
+from reports.tables.numbers import duration, figure, multiple, percent, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing about a run: what, the value, and more of it for who points at it."""
+    """A named value, with a longer text for the tooltip."""
 
     name: str
     value: str
@@ -109,7 +109,7 @@ def _passed(run: Run, checks: pd.DataFrame) -> str:
     return (
         f"Each of {alone['tap'].nunique()} places stays within what {dtypes} allows, in "
         f"{alone['case'].nunique()} cases. The closest comes to {percent(closest['used'])} of it: "
-        f"{short_tap(closest['tap'])}."
+        f"{short_name(closest['tap'])}."
     )
 
 
@@ -125,7 +125,7 @@ def _first_message(checks: pd.DataFrame, verdict: str) -> str:
     if not len(some):
         return ""
     first = some.iloc[0]
-    where = " ".join(filter(None, (short_tap(first["tap"]), str(first["case"] or ""))))
+    where = " ".join(filter(None, (short_name(first["tap"]), str(first["case"] or ""))))
     rest = f" And {len(some) - 1} more." if len(some) > 1 else ""
     message = "no reason was recorded" if missing(first["message"]) else first["message"]
     return f"{where}: {message}.{rest}"
@@ -139,7 +139,7 @@ def _verify_figures(run: Run, checks: pd.DataFrame) -> list[Fact]:
         total = alone["tap"].nunique()
         figures.append(Fact("places within bounds", f"{total - failed} of {total}"))
         closest = worst(alone)
-        more = f"{short_tap(closest['tap'])} in {closest['case']}"
+        more = f"{short_name(closest['tap'])} in {closest['case']}"
         figures.append(Fact("of the allowed error, at most", percent(closest["used"]), more))
     figures += _precision_figures(checks)
     figures += _logit_figures(checks)
@@ -167,11 +167,9 @@ def _precision_figures(checks: pd.DataFrame) -> list[Fact]:
 def _logit_figures(checks: pd.DataFrame) -> list[Fact]:
     figures = []
     logits = checks[checks["mode"] == "logits"].to_dict("records")
-    if sentence := logits_seen(logits):
-        kl, _, flips = sentence.partition("; ")
-        changed, _, _ = flips.partition(" first")
-        figures.append(Fact("first choices differ", changed))
-        figures.append(Fact("nats of KL divergence, at most", kl.split()[3]))
+    if found := logit_figures(logits):
+        figures.append(Fact("first choices differ", f"{found.flips} of {found.positions}"))
+        figures.append(Fact("nats of KL divergence, at most", f"{found.kl_max:.1e}"))
     return figures
 
 
@@ -209,7 +207,7 @@ def run_facts(run: Run) -> list[Fact]:
         Fact("started", _moment(run.header.get("started_utc"))),
     ]
     if (took := duration_s(run)) is not None:
-        facts.append(Fact("took", seconds(took) if took < 60 else f"{took / 60:.1f} min"))
+        facts.append(Fact("took", duration(took)))
     return [fact for fact in facts if fact.value]
 
 
@@ -270,10 +268,3 @@ def duration_s(run: Run) -> float | None:
     first = moment_of(run.header.get("started_utc"))
     last = moment_of((run.end or {}).get("finished_utc"))
     return (last - first).total_seconds() if first and last else None
-
-
-def interval(low: Any, high: Any) -> str:
-    """A 95% interval of a ratio; nothing where there is none."""
-    if figure(low) is None or figure(high) is None:
-        return ""
-    return f"{figure(low):.3f} to {figure(high):.3f}"

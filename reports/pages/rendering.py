@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from reference.taps import short_name
 from reports.saved.artefacts import FILE
 from reports.tables import numbers
 from reports.tables.tidy import NAMES
@@ -68,8 +69,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for function in (
-        numbers.scientific, numbers.percent, numbers.multiple, numbers.short, numbers.seconds,
-        numbers.shape, numbers.short_tap, numbers.ratio,
+        numbers.scientific, numbers.percent, numbers.multiple, numbers.short, numbers.duration,
+        numbers.shape, numbers.brief, short_name,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
     environment.filters["formatted"] = lambda value, form: environment.filters[form](value)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from reference.taps import layer_of
 from reports.figures import inside, logits, parity, tensors
 from reports.figures.fault_matrix import fault_matrix
-from reports.figures.model_map import computing_taps, place_map
+from reports.figures.model_map import place_map
 from reports.pages.headline import verify_headline
 from reports.pages.rendering import MISFITS, render_page
 from reports.saved.artefacts import FILE, Artefacts, read_artefacts
 from reports.tables import numbers
-from reports.tables.frames import gravest_first, worst
-from reports.tables.kinds import MODES, SEEN, seen
+from reports.tables.frames import computing_taps, gravest_first
+from reports.tables.kinds import by_kind, coverage_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,7 @@ def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:
     context = {
         "head": verify_headline(run, checks),
         "map": place_map(layers, known, first),
-        "pointed_layer": _layer(first),
+        "pointed_layer": layer_of(first) if first else None,
         "failing": bool((layers["verdict"] == "FAIL").any()),
         **_parity(run, checks, list(dict.fromkeys(taps)), divergence),
         **_checks(checks),
@@ -58,12 +59,6 @@ def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:
     }
     context["tabs"] = [(name, text) for name, text in tabs if shown[name]]
     return render_page("verify.html", run, context)
-
-
-def _layer(tap: str | None) -> int | None:
-    parts = (tap or "").removesuffix(":input").split(".")
-    numbers_in = [int(part) for part in parts if part.isdecimal()]
-    return numbers_in[0] if numbers_in else None
 
 
 def _parity(
@@ -114,28 +109,5 @@ def _checks(checks: pd.DataFrame) -> dict[str, Any]:
         "check_modes": list(dict.fromkeys(map(str, listed["mode"]))),
         "check_verdicts": list(dict.fromkeys(map(str, listed["verdict"]))),
         "checks_note": note,
-        "kinds": [_kind(mode, group) for mode, group in checks.groupby("mode", sort=False)],
+        "kinds": by_kind(checks),
     }
-
-
-def _kind(mode: Any, group: pd.DataFrame) -> dict[str, Any]:
-    gravest = worst(group)
-    records = group[list(SEEN)].to_dict("records")
-    return {
-        "name": MODES.get(str(mode), str(mode)),
-        "passed": int((group["verdict"] == "PASS").sum()),
-        "of": len(group),
-        "used": numbers.percent(gravest["used"]),
-        "verdict": gravest["verdict"],
-        "seen": seen(str(mode), records, gravest.to_dict()),
-    }
-
-
-def coverage_line(coverage: Mapping[str, Any]) -> str:
-    """How many of the reference's places were compared, in a sentence."""
-    if not coverage:
-        return ""
-    excused = coverage.get("excused") or []
-    reasons = dict.fromkeys(str(one.get("reason")) for one in excused)
-    line = f"Coverage: {coverage.get('compared')} of {coverage.get('expected')} places compared"
-    return f"{line}; {len(excused)} excused: {'; '.join(reasons)}." if excused else f"{line}."

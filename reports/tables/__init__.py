@@ -1,8 +1,9 @@
 """Records as tables, figures as text.
 
 numbers   how every figure is read and written
-kinds     the kinds of check, and what was seen in a sentence
-frames    records as pandas frames
+verdicts  which verdict is graver, and which check the worst
+frames    records as pandas frames, and the table by layer
+kinds     the kinds of check: figures, and what was seen in a sentence
 markdown  frames as Markdown
 tidy      every kind of record as one table, as CSV and Parquet
 """

@@ -1,7 +1,6 @@
 """Records as pandas frames.
 
-Columns that a record has not are left empty: records of older versions and of other kinds do no
-harm.
+Columns that a record lacks are left empty: records of older versions and of other kinds do no harm.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.tables.markdown import missing
+from reports.tables.numbers import figure
+from reports.tables.verdicts import gravity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,15 +47,23 @@ SAMPLE_COLUMNS = (
     "others_cpu_s",
 )  # fmt: skip
 
-_SEVERITY = {"PASS": 0, "SKIP": 1, "UNDERPOWERED": 2, "ERROR": 3, "FAIL": 4}
-_UNKNOWN_SEVERITY = 3
 _BY_TAP = ("isolated", "free")
 """The modes of checks that belong to a place in the model."""
 
 
+def missing(value: Any) -> bool:
+    """Whether there is no figure. A measured NaN is the string "nan", and is not missing."""
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
 def checks_frame(run: Run) -> pd.DataFrame:
     """One row for each check of a verification."""
-    return _frame(run.of("check"), CHECK_COLUMNS)
+    return frame_of_checks(run.of("check"))
+
+
+def frame_of_checks(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each record of a check."""
+    return _frame(records, CHECK_COLUMNS)
 
 
 def rows_frame(run: Run) -> pd.DataFrame:
@@ -103,6 +111,42 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
         "verdict_alone", "verdict_free",
     )  # fmt: skip
     return pd.DataFrame(rows, columns=list(columns))
+
+
+def computing_taps(checks: pd.DataFrame) -> list[str]:
+    """Taps with an envelope, in isolation: something is computed there, not only passed on."""
+    alone = checks[checks["mode"] == "isolated"]
+    some = alone["envelope_rms"].map(lambda value: (figure(value) or 0.0) > 0)
+    return list(dict.fromkeys(alone.loc[some.astype(bool), "tap"]))
+
+
+def gravest_by_tap(layers: pd.DataFrame) -> list[Row]:
+    """One row for each tap: of several devices the one that fails, else that with the most used.
+
+    Args:
+        layers: as `layers_frame` returns them.
+    """
+    found: dict[Any, Row] = {}
+    for row in layers.to_dict("records"):
+        known = found.get(row["tap"])
+        if known is None or _rank(row) > _rank(known):
+            found[row["tap"]] = row
+    return list(found.values())
+
+
+def _rank(row: Row) -> tuple[bool, bool, float]:
+    alone = verdict_alone(row)
+    return (
+        alone not in ("PASS", "SKIP"),
+        row["verdict_free"] == "FAIL",
+        gravity(alone, row["used"])[1],
+    )
+
+
+def verdict_alone(row: Row) -> str:
+    """The verdict in isolation; the only one there is where the place was not isolated."""
+    alone = row["verdict_alone"]
+    return str(row["verdict"] if missing(alone) else alone)
 
 
 def modes_frame(checks: pd.DataFrame) -> pd.DataFrame:
@@ -157,35 +201,25 @@ def worst_of(checks: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def worst(group: pd.DataFrame) -> pd.Series[Any]:
     """The row with the gravest verdict, then with the largest share of the allowed error."""
-    severity = group["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY)
-    gravest = group[severity == severity.max()]
-    used = gravest["used"].map(_sortable)
-    return gravest.iloc[int(used.to_numpy().argmax())]
+    keys = [gravity(*pair) for pair in zip(group["verdict"], group["used"], strict=True)]
+    return group.iloc[keys.index(max(keys))]
 
 
 def gravest_first(checks: pd.DataFrame) -> pd.DataFrame:
     """The checks by verdict, then by their share of the allowed error, largest first."""
-    severity = checks["verdict"].map(_SEVERITY).fillna(_UNKNOWN_SEVERITY).astype(float)
-    keys = pd.DataFrame({"severity": severity, "used": checks["used"].map(_sortable).astype(float)})
-    order = keys.sort_values(["severity", "used"], ascending=False, kind="stable").index
+    pairs = zip(checks["verdict"], checks["used"], strict=True)
+    keys = pd.DataFrame([gravity(*pair) for pair in pairs], checks.index, ["verdict", "used"])
+    order = keys.sort_values(["verdict", "used"], ascending=False, kind="stable").index
     return checks.loc[order]
-
-
-def _sortable(used: Any) -> float:
-    """NaN was measured, and is worse than any number; nothing measured is better than any."""
-    if missing(used):
-        return -1.0
-    value = float(used)
-    return float("inf") if value != value else value
 
 
 def _used(row: Row | pd.Series[Any]) -> Any:
     return None if missing(row["used"]) else row["used"]
 
 
-def _frame(records: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """A frame with the known columns first, and whatever else the records hold behind them."""
+def _frame(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """A frame with the known columns first, and whatever else the records hold after them."""
     known = {"record": None} | dict.fromkeys(columns)
     others = [key for record in records for key in record if key not in known]
     frame = pd.DataFrame(records, columns=[*columns, *dict.fromkeys(others)], dtype=object)
-    return frame.where(frame.notna(), None)  # else a key that a record has not would read "nan"
+    return frame.where(frame.notna(), None)  # else a key that a record lacks would read "nan"

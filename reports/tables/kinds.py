@@ -1,14 +1,23 @@
-"""The kinds of check, as people read them: a name for each, and what was seen in a sentence."""
+"""The kinds of check, as people read them: a name for each, and what was seen in a sentence.
+
+Figures come first (`logit_figures`, `by_kind`), sentences are made from them.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports.tables.numbers import figure, multiple, short_tap
+from reference.taps import short_name
+from reports.tables.frames import worst
+from reports.tables.numbers import figure, multiple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
 MODES = {
     "device": "device",
@@ -39,6 +48,58 @@ SEEN = ("case", "tap", "verdict", "message", "details", "ratio", "max_abs", "rel
 """The keys of a check that `seen` looks at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """All checks of one kind.
+
+    Attributes:
+        name: what it is called in tables.
+        passed, of: how many passed, and how many there are.
+        used: share of the allowed error, of the gravest.
+        verdict: the gravest.
+        seen: in a sentence.
+    """
+
+    name: str
+    passed: int
+    of: int
+    used: Any
+    verdict: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogitFigures:
+    """What the logits of several cases come to.
+
+    Attributes:
+        kl_max: the largest KL divergence from float64, in nats.
+        flips: positions at which the first choice differs.
+        positions: how many there are.
+    """
+
+    kl_max: float
+    flips: int
+    positions: int
+
+
+def by_kind(checks: pd.DataFrame) -> list[Kind]:
+    """Each kind of check in a line, in the order in which they were made."""
+    return [_kind(str(mode), group) for mode, group in checks.groupby("mode", sort=False)]
+
+
+def _kind(mode: str, group: pd.DataFrame) -> Kind:
+    gravest = worst(group)
+    return Kind(
+        name=MODES.get(mode, mode),
+        passed=int((group["verdict"] == "PASS").sum()),
+        of=len(group),
+        used=gravest["used"],
+        verdict=str(gravest["verdict"]),
+        seen=seen(mode, group[list(SEEN)].to_dict("records"), gravest.to_dict()),
+    )
+
+
 def seen(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, Any]) -> str:
     """One telling figure for each kind of check, or what went wrong.
 
@@ -48,7 +109,7 @@ def seen(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, A
         gravest: the one with the gravest verdict, then the largest share of the allowed error.
     """
     if gravest.get("message"):
-        where = " ".join(filter(None, (short_tap(gravest.get("tap")), str(gravest["case"]))))
+        where = " ".join(filter(None, (short_name(gravest.get("tap")), str(gravest["case"]))))
         return f"{where}: {gravest['message']}"
     return _figures(mode, checks, gravest)
 
@@ -67,7 +128,7 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
             case "parameters":
                 return f"{details['parameters']} parameters, read back bit for bit"
             case "logits":
-                return logits_seen(checks)
+                return _logits_seen(logit_figures(checks))
             case "perplexity":
                 return (
                     f"{details['perplexity']:.6f}; oracle {details['oracle_perplexity']:.6f}, "
@@ -91,7 +152,7 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 ways = {check["details"]["way"] for check in checks}
                 return f"{details['path']}: {', '.join(sorted(ways))} = the whole sequence"
             case "engine-quality":
-                return logits_seen(checks)
+                return _logits_seen(logit_figures(checks))
             case "isolated" | "free" | "plain":
                 ratios = [value for check in checks if (value := figure(check.get("ratio")))]
                 return f"error over PyTorch's: {max(ratios):.2f} at most" if ratios else ""
@@ -102,23 +163,31 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
 
 def _precision_seen(details: Mapping[str, Any]) -> str:
     """Bits that are right: in the median place, and in the worst."""
-    where = f"{short_tap(details['least_at'])}, {details['least_case']}"
+    where = f"{short_name(details['least_at'])}, {details['least_case']}"
     return (
         f"{details['class']}: {details['median_bits']:.1f} bits right in the median, "
         f"{details['least_bits']:.1f} at least ({where}; PyTorch {details['torch_bits_there']:.1f})"
     )
 
 
-def logits_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
-    """The largest divergence, and how many first choices differ; empty without figures."""
+def logit_figures(checks: Sequence[Mapping[Any, Any]]) -> LogitFigures | None:
+    """The largest divergence, and how many first choices differ; None without figures."""
     details = [one for check in checks if isinstance(one := check.get("details"), dict)]
     details = [one for one in details if "kl_max" in one]
     if not details:
+        return None
+    return LogitFigures(
+        kl_max=max(_worst_of(one["kl_max"]) for one in details),
+        flips=sum(one.get("top1_flips") or 0 for one in details),
+        positions=sum(one.get("positions") or 0 for one in details),
+    )
+
+
+def _logits_seen(found: LogitFigures | None) -> str:
+    if found is None:
         return ""
-    kl = max(_worst_of(one["kl_max"]) for one in details)
-    flips = sum(one.get("top1_flips") or 0 for one in details)
-    positions = sum(one.get("positions") or 0 for one in details)
-    return f"KL at most {kl:.1e} nats; {flips} of {positions} first choices differ"
+    flips = f"{found.flips} of {found.positions} first choices differ"
+    return f"KL at most {found.kl_max:.1e} nats; {flips}"
 
 
 def _worst_of(value: Any) -> float:
@@ -138,3 +207,13 @@ def _power_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
 
 def _margin(check: Mapping[Any, Any]) -> float:
     return figure((check.get("details") or {}).get("margin")) or 0.0
+
+
+def coverage_line(coverage: Mapping[str, Any]) -> str:
+    """How many of the reference's places were compared, in a sentence; empty if that is unknown."""
+    if not coverage:
+        return ""
+    reasons = Counter(str(one.get("reason")) for one in coverage.get("excused") or [])
+    excused = "; ".join(f"{count} excused: {reason}" for reason, count in reasons.items())
+    line = f"Coverage: {coverage.get('compared')} of {coverage.get('expected')} places compared"
+    return f"{line}; {excused}" if excused else line

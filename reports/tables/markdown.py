@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reports.tables.frames import missing
+from reports.tables.numbers import brief, figure, interval, percent, scientific, shape, short
+
 if TYPE_CHECKING:
     from reports.saved.records import Run
 
@@ -13,11 +16,6 @@ LEGEND = (
     "error, PyTorch: rms distance to float64 in the worst case. used: share of the allowed error, "
     "each stage alone; free: running free.\n"
 )
-
-
-def missing(value: Any) -> bool:
-    """Whether there is no figure. A measured NaN is the string "nan", and is not missing."""
-    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
 
 
 def verify_markdown(
@@ -32,12 +30,16 @@ def verify_markdown(
         return "\n".join(
             [*parts, f"Every check was skipped, so nothing is verified.\n\n{reasons}\n"]
         )
-    if len(layers):
-        parts += ["## By layer\n", layer_table(layers), ""]
-        parts += [LEGEND, ""]
-    kinds = modes.assign(used=modes["used"].map(_percent))
-    parts += ["## By kind of check\n", markdown_table(kinds), ""]
-    return "\n".join(parts)
+    return "\n".join([*parts, verify_tables(checks, layers, modes)])
+
+
+def verify_tables(checks: pd.DataFrame, layers: pd.DataFrame, modes: pd.DataFrame) -> str:
+    """The tables alone; empty where nothing was judged."""
+    if not len(checks) or (checks["verdict"] == "SKIP").all():
+        return ""
+    parts = ["## By layer\n", layer_table(layers), "", LEGEND, ""] if len(layers) else []
+    kinds = modes.assign(used=modes["used"].map(percent))
+    return "\n".join([*parts, "## By kind of check\n", markdown_table(kinds), ""])
 
 
 def layer_table(layers: pd.DataFrame, style: str = "pipe") -> str:
@@ -46,11 +48,11 @@ def layer_table(layers: pd.DataFrame, style: str = "pipe") -> str:
         {
             "tap": layers["tap"],
             "device": layers["device"],
-            "shape": layers["shape"].map(_shape),
-            "error": layers["error"].map(_scientific),
-            "PyTorch": layers["pytorch"].map(_scientific),
-            "used": layers["used"].map(_percent),
-            "free": layers["used_free"].map(_percent),
+            "shape": layers["shape"].map(shape),
+            "error": layers["error"].map(scientific),
+            "PyTorch": layers["pytorch"].map(scientific),
+            "used": layers["used"].map(percent),
+            "free": layers["used_free"].map(percent),
             "verdict": layers["verdict"],
         }
     )
@@ -61,13 +63,20 @@ def layer_table(layers: pd.DataFrame, style: str = "pipe") -> str:
 def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
     """The tables of a benchmark: by workload and arm, ratios, the null, and the ceilings."""
     parts = [_title(run, "Benchmark")]
-    nulls, ceilings = (pd.DataFrame(run.of(kind), dtype=object) for kind in ("null", "ceiling"))
     if not len(rows):
         samples = len(run.of("sample"))
         return "\n".join([*parts, f"No rows were recorded ({samples} samples were).\n"])
     if (rows["status"] == "SKIP").all():
         parts.append("Everything was skipped, so nothing was measured.\n")
-    parts += [markdown_table(_bench_table(rows)), ""]
+    return "\n".join([*parts, bench_tables(run, rows, effects)])
+
+
+def bench_tables(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
+    """The tables alone; empty without rows."""
+    if not len(rows):
+        return ""
+    nulls, ceilings = (pd.DataFrame(run.of(kind), dtype=object) for kind in ("null", "ceiling"))
+    parts = [markdown_table(_bench_table(rows)), ""]
     if len(effects):
         parts += ["## Time of one arm over another's\n", markdown_table(_effect_table(effects)), ""]
     if len(nulls):
@@ -90,15 +99,15 @@ def _bench_table(rows: pd.DataFrame) -> pd.DataFrame:
             "threads": rows["threads"].map(_text),
             "median, ms": rows["median_s"].map(_milliseconds),
             "95% interval, ms": [
-                _interval(low, high)
+                interval(low, high, _milliseconds)
                 for low, high in zip(rows["ci_lo_s"], rows["ci_hi_s"], strict=True)
             ],
-            "tokens/s": rows["tok_s"].map(_short),
-            "TTFT, ms": rows["ttft_ms"].map(_short),
-            "TPOT, ms": rows["tpot_ms"].map(_short),
-            "limit": rows["roofline_pct"].map(lambda pct: "" if missing(pct) else f"{pct:.0f}%"),
+            "tokens/s": rows["tok_s"].map(_blank),
+            "TTFT, ms": rows["ttft_ms"].map(_blank),
+            "TPOT, ms": rows["tpot_ms"].map(_blank),
+            "limit": rows["roofline_pct"].map(_limit),
             "bound": rows["bound"].map(_text),
-            "peak RSS, MiB": rows["peak_rss_mib"].map(_short),
+            "peak RSS, MiB": rows["peak_rss_mib"].map(_blank),
             "status": rows["status"],
             "reasons": rows["invalid_reasons"].map(_reasons),
         }
@@ -111,11 +120,11 @@ def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:
     shown = effects.reindex(columns=columns).map(_text)
     effects = effects.reindex(columns=["ratio", "ci_lo", "ci_hi"])
     pairs = zip(effects["ci_lo"], effects["ci_hi"], strict=True)
-    shown.insert(5, "ratio", effects["ratio"].map(_short))
+    shown.insert(5, "ratio", effects["ratio"].map(lambda value: brief(value, none="")))
     shown.insert(
         6,
         "95% interval",
-        ["" if missing(low) else f"{_short(low)} to {_short(high)}" for low, high in pairs],
+        [interval(low, high) for low, high in pairs],
     )
     return shown.loc[:, (shown != "").any()]
 
@@ -123,7 +132,7 @@ def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:
 def _ceiling_table(ceilings: pd.DataFrame) -> pd.DataFrame:
     columns = ["ceiling", "workload", "device", "threads", "dtype", "unit", "blocks", "what"]
     shown = ceilings.reindex(columns=columns).map(_text)
-    rates = ceilings.reindex(columns=["value", "median"]).map(_short)
+    rates = ceilings.reindex(columns=["value", "median"]).map(_blank)
     shown.insert(5, "best", rates["value"])
     shown.insert(6, "median", rates["median"])
     return shown
@@ -152,35 +161,20 @@ def _text(value: Any) -> str:
     return "" if missing(value) else str(value)
 
 
-def _shape(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, list | tuple) else _text(value)
-
-
 def _reasons(value: Any) -> str:
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else _text(value)
 
 
-def _scientific(value: Any) -> str:
-    return "-" if missing(value) else f"{float(value):.2e}"
-
-
-def _percent(value: Any) -> str:
-    if missing(value):
-        return "-"
-    return f"{float(value):.0%}" if float(value) < 1000 else f"{float(value):.0e}x"
+def _limit(pct: Any) -> str:
+    share = figure(pct)
+    return "" if share is None else percent(share / 100)
 
 
 def _milliseconds(value: Any) -> str:
-    return "" if missing(value) else f"{float(value) * 1e3:.4g}"
+    seconds = figure(value)
+    return "" if seconds is None else short(seconds * 1e3)
 
 
-def _interval(low: Any, high: Any) -> str:
-    if missing(low) or missing(high):
-        return ""
-    return f"{_milliseconds(low)} to {_milliseconds(high)}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, int | str) or missing(value):
-        return _text(value)
-    return f"{float(value):.4g}"
+def _blank(value: Any) -> str:
+    """Four digits; nothing where there is no figure, so that a column without any can go."""
+    return short(value, none="")

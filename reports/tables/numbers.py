@@ -1,12 +1,21 @@
-"""How figures are read from records and written for people."""
+"""How figures are read from records and written for people.
+
+Terminal, page and Markdown share these functions, so that one figure reads the same everywhere.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NONE = "-"
 """What stands where there is no figure."""
+
+DURATIONS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+"""Units of time, the largest first, each with its seconds."""
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -32,7 +41,7 @@ def scientific(value: Any) -> str:
 
 
 def percent(value: Any) -> str:
-    """A share in percent; from 10 times on as a multiple."""
+    """A share in percent, `47%`; from 10 times on as a multiple, `50x`."""
     number = figure(value)
     if number is None:
         return NONE
@@ -70,33 +79,53 @@ def compact(value: Any) -> str:
     return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
 
 
-def ratio(value: Any) -> str:
-    """Time over time, to three digits after the point."""
-    number = figure(value)
-    return NONE if number is None else f"{number:.3f}"
+def brief(value: Any, none: str = NONE) -> str:
+    """Three digits, and four around 1, where ratios of times lie: `0.401`, `1.023`.
 
-
-def short(value: Any) -> str:
-    """Four significant digits, with separators from a thousand on."""
+    Args:
+        value: the figure.
+        none: what stands where there is none.
+    """
     number = figure(value)
     if number is None:
-        return NONE
+        return none
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3f}" if 0.9 <= number < 1.1 else f"{number:.3g}"
+
+
+def short(value: Any, none: str = NONE) -> str:
+    """Four significant digits, with separators from a thousand on; `none` where there is none."""
+    number = figure(value)
+    if number is None:
+        return none
     if not math.isfinite(number):
         return str(number)
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
-def seconds(value: Any) -> str:
-    """A duration in the unit that suits it."""
+def interval(low: Any, high: Any, show: Callable[[Any], str] = brief) -> str:
+    """`0.98 to 1.02`; nothing where a bound is missing."""
+    return "" if figure(low) is None or figure(high) is None else f"{show(low)} to {show(high)}"
+
+
+def duration(value: Any) -> str:
+    """Seconds in the unit that suits them: `3.1 ms`, `42 s`, `1.5 min`, `2 h`."""
     number = figure(value)
     if number is None:
         return NONE
     if not math.isfinite(number):
         return str(number)
-    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+    for unit, factor in DURATIONS:
         if abs(number) >= factor:
             return f"{number / factor:.3g} {unit}"
     return f"{number / 1e-9:.3g} ns"
+
+
+def clock(seconds: float) -> str:
+    """Elapsed or remaining seconds, as a display counts them: `1:05`; none are negative."""
+    minutes, rest = divmod(int(max(0, seconds)), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def power_of_ten(exponent: int) -> str:
@@ -114,8 +143,3 @@ def superscript(number: int) -> str:
 def shape(value: Any) -> str:
     """`[1, 33, 128]` as `1x33x128`."""
     return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value or "")
-
-
-def short_tap(tap: Any) -> str:
-    """`transformer.h.0.attn.c_proj:input` as `h.0.attn.c_proj ←`."""
-    return str(tap or "").removeprefix("transformer.").replace(":input", " ←")

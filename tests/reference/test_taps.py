@@ -40,13 +40,13 @@ def test_the_block_of_a_tap_and_its_number(tap, block, layer):
     ],
 )
 def test_a_tap_in_a_table_and_in_a_sentence(tap, table, sentence):
-    assert taps.short(tap) == table
+    assert taps.short_name(tap) == table
     assert taps.in_words(tap) == sentence
 
 
 def test_no_tap_has_an_empty_name():
-    assert taps.short(None) == ""
-    assert taps.short("") == ""
+    assert taps.short_name(None) == ""
+    assert taps.short_name("") == ""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from reference.taps import short
+from reference.taps import short_name
 from reports.commands import WIDTH
 from verify.pairing.file import collapsed
 
@@ -39,4 +39,4 @@ def _add(table: Table, found: Mapping[str, Counterpart]) -> None:
     """A row for each entry, blocks taken together where they were found in the same way."""
     for own, theirs in collapsed({name: f"{c} <{c.why}>" for name, c in found.items()}).items():
         name, _, why = theirs.rpartition(" <")
-        table.add_row(own, escape(short(name)), why.rstrip(">"))
+        table.add_row(own, escape(short_name(name)), why.rstrip(">"))

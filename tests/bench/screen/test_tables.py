@@ -75,7 +75,7 @@ def test_each_reason_is_told_once_for_all_its_workloads():
 
 def test_phases_latencies_and_the_null_are_told():
     text = shown([ROW], [EFFECT, NULL])
-    assert "torch-compile on cpu: load 1.0 s, compile 60.0 s (cold)" in text
+    assert "torch-compile on cpu: load 1 s, compile 1 min (cold)" in text
     assert "TTFT 12.3 ms, TPOT 4.5 ms\n" in text
     assert "Null, torch against itself: pp8 1.010 [0.990, 1.030]" in text
 

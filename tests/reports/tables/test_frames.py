@@ -6,8 +6,13 @@ import pytest
 from reports.figures.model_map import place_map
 from reports.output.render import render
 from reports.saved.records import RecordsError, RunWriter, read_run
-from reports.tables.frames import checks_frame, layers_frame, rows_frame
-from reports.tables.kinds import logits_seen
+from reports.tables.frames import (
+    checks_frame,
+    computing_taps,
+    gravest_by_tap,
+    layers_frame,
+    rows_frame,
+)
 
 
 def run_of(tmp_path, kind, records, summary=None):
@@ -148,7 +153,7 @@ def test_an_unknown_kind_of_run_is_said(tmp_path):
 
 
 def test_a_benchmark_of_the_first_format_is_still_rendered(tmp_path):
-    """What it has not is left empty."""
+    """What it lacks is left empty."""
     effect = {
         "record": "effect", "workload": "pp32", "device": "cpu", "arm": "max", "versus": "torch",
         "ratio": 0.5, "ci_lo": 0.4, "ci_hi": 0.6, "quads": 12,
@@ -167,7 +172,7 @@ def test_null_and_ceilings_have_tables(tmp_path):
     folder = run_of(tmp_path, "bench", [ROW, null, ceiling], {})
     render(folder)
     text = (folder / "bench.md").read_text()
-    assert "0.99 to 1.03" in text
+    assert "0.990 to 1.030" in text
     assert "180.5" in text
 
 
@@ -181,10 +186,36 @@ def test_the_map_shows_the_device_that_fails(tmp_path):
     assert [cell.verdict for _, cells in shown.rows for cell in cells if cell] == ["FAIL"]
 
 
-def test_a_divergence_that_is_not_a_number_is_never_the_smaller_one():
-    details = [{"kl_max": value, "top1_flips": 0, "positions": 1} for value in (1e-9, "nan")]
-    assert "KL at most inf" in logits_seen([{"details": one} for one in details])
+def test_a_failure_without_a_figure_is_worse_than_one_with(tmp_path):
+    """A wrong shape cannot be measured."""
+    records = [
+        check("a", used=9.0, verdict="FAIL"),
+        check("a", used=None, verdict="FAIL", rms=None),
+    ]
+    assert layers(tmp_path, records)["used"].tolist() == [None]
 
 
-def test_what_a_check_without_figures_says_is_nothing():
-    assert logits_seen([{"details": None}, {"details": {"diagnosis": "x"}}, {}]) == ""
+def test_of_several_devices_the_one_that_fails_is_shown(tmp_path):
+    records = [
+        check("a", used=0.9), check("a", device="gpu", used=3.0, verdict="FAIL"),
+        check("b", used=0.2), check("b", device="gpu", used=0.3),
+    ]  # fmt: skip
+    rows = gravest_by_tap(layers(tmp_path, records))
+    assert [(row["tap"], row["device"]) for row in rows] == [("a", "gpu"), ("b", "gpu")]
+
+
+def test_a_tap_where_nothing_is_computed_has_no_envelope(tmp_path):
+    records = [check("a", envelope_rms=1e-7), check("b", envelope_rms=0.0), check("c")]
+    assert computing_taps(checks_frame(read_run(run_of(tmp_path, "verify", records)))) == ["a"]
+
+
+def test_a_multiple_is_written_alike_in_every_table(tmp_path):
+    """50 times the allowed error was 5000% in Markdown, and 50x on the page."""
+    folder = run_of(
+        tmp_path, "verify", [check("a", used=50.0, verdict="FAIL")], {"verdict": "FAIL"}
+    )
+    render(folder)
+    page, text = ((folder / name).read_text() for name in ("report.html", "checks.md"))
+    assert "50x" in page
+    assert "50x" in text
+    assert "5000%" not in page + text

@@ -1,0 +1,57 @@
+"""What a kind of check comes to: figures first, then a sentence."""
+
+import pytest
+
+from reports.tables.frames import frame_of_checks
+from reports.tables.kinds import by_kind, coverage_line, logit_figures, seen
+
+
+def logits(kl, flips=0, positions=1):
+    return {"details": {"kl_max": kl, "top1_flips": flips, "positions": positions}}
+
+
+def test_figures_of_logits_are_over_all_cases():
+    found = logit_figures([logits(1e-9, 1, 10), logits(2e-8, 0, 20)])
+    assert (found.kl_max, found.flips, found.positions) == (2e-8, 1, 30)
+
+
+def test_a_divergence_that_is_not_a_number_is_never_the_smaller_one():
+    checks = [logits(value) for value in (1e-9, "nan")]
+    assert logit_figures(checks).kl_max == float("inf")
+    assert "KL at most inf" in seen("logits", checks, checks[0])
+
+
+def test_without_figures_there_is_nothing_to_say():
+    checks = [{"details": None}, {"details": {"diagnosis": "x"}}, {}]
+    assert logit_figures(checks) is None
+    assert seen("logits", checks, {}) == ""
+
+
+def test_a_record_of_another_version_is_not_described():
+    assert seen("greedy", [{}], {"details": {"rows": 4}}) == ""
+
+
+def test_each_kind_is_counted_and_shows_its_gravest():
+    base = {"case": "given-1x9", "tap": "a", "message": ""}
+    checks = [
+        base | {"mode": "isolated", "verdict": "PASS", "used": 0.4, "ratio": 1.5},
+        base | {"mode": "isolated", "verdict": "PASS", "used": 0.2, "ratio": 2.5},
+        base | {"mode": "free", "verdict": "FAIL", "used": 3.0, "message": "too far"},
+    ]
+    alone, free = by_kind(frame_of_checks(checks))
+    assert (alone.name, alone.passed, alone.of, alone.used) == ("each stage alone", 2, 2, 0.4)
+    assert alone.seen == "error over PyTorch's: 2.50 at most"
+    assert (free.passed, free.verdict, free.seen) == (0, "FAIL", "a given-1x9: too far")
+
+
+@pytest.mark.parametrize(
+    ("excused", "line"),
+    [
+        ([], "Coverage: 3 of 5 places compared"),
+        (["x", "x", "y"], "Coverage: 3 of 5 places compared; 2 excused: x; 1 excused: y"),
+    ],
+)
+def test_coverage_is_a_sentence_with_every_reason(excused, line):
+    coverage = {"compared": 3, "expected": 5, "excused": [{"reason": why} for why in excused]}
+    assert coverage_line(coverage) == line
+    assert coverage_line({}) == ""
