@@ -1,9 +1,9 @@
 """`python -m verify.campaign`: many random cases, to see whether the rule ever errs.
 
 Each seed draws a state of the weights, a shape and token ids, and the correct MAX model is judged
-on them as in every run. Whatever fails is a false alarm, told with all that is needed to see it
+on them as in every run. Whatever fails is a false alarm, printed with all that is needed to see it
 again. Every `LOOK_EVERY` seeds the faults are planted as well, by regime. Two figures come out:
-false alarms of how many checks, and faults told of how many.
+false alarms of how many checks, and faults caught of how many.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Campaign:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns 0 without, 1 with a false alarm or an untold fault."""
+    """Run the command; returns 0 without, 1 with a false alarm or a fault that was not caught."""
     options = _parser().parse_args(argv)
     console = open_console()
     try:
@@ -212,7 +212,7 @@ def _run(campaign: Campaign, seeds: Iterable[int], options: argparse.Namespace) 
 
 
 def show(console: Console, tally: Tally) -> None:
-    """Print the table of checks, every false alarm, every untold fault, and both figures."""
+    """Print the table of checks, every false alarm, every missed fault, and both figures."""
     table = Table(width=WIDTH, pad_edge=False, header_style="bold")
     for name in ("check", "judged", "false alarms", "largest used", "where"):
         table.add_column(name, overflow="fold")
@@ -225,8 +225,8 @@ def show(console: Console, tally: Tally) -> None:
     console.print(table)
     for alarm in tally.alarms:
         console.print(f"false alarm: {alarm}", highlight=False)
-    for line in tally.untold():
-        console.print(f"untold: {line}", highlight=False)
+    for line in tally.missed():
+        console.print(f"missed: {line}", highlight=False)
     console.print(summary(tally), highlight=False)
 
 

@@ -45,7 +45,7 @@ class Outcome:
         artefacts: arrays for the report.
         pairing: a candidate's counterparts; None for the model of `impl`.
         cache_faults: for each fault of a cache, the check with the largest margin so far.
-        lowered: where results of a lower precision were told.
+        lowered: where results of a lower precision were rejected.
     """
 
     checks: list[Check] = field(default_factory=list)

@@ -103,39 +103,39 @@ class Tally:
         return judged
 
     def faults(self) -> dict[str, tuple[int, int]]:
-        """For each regime, how many faults were told, and how many applied."""
+        """For each regime, how many faults were caught, and how many applied."""
         counts = {}
         for regime in sorted(self.power.seen, key=REGIMES.index):
             sightings = [sighting for sighting, _ in self.power.seen[regime].values()]
             applicable = [sighting for sighting in sightings if sighting.applicable]
-            counts[regime] = (sum(sighting.told for sighting in applicable), len(applicable))
+            counts[regime] = (sum(sighting.caught for sighting in applicable), len(applicable))
         return counts
 
-    def untold(self) -> list[str]:
-        """Each fault that applied in a regime and was not told there, in a line."""
+    def missed(self) -> list[str]:
+        """Each fault that applied in a regime and was not caught there, in a line."""
         return [
             f"{sighting.fault}, {regime}, {case}: blamed on {sighting.blamed or 'nothing'}, "
             f"margin {sighting.margin:.2f}"
             for regime, seen in self.power.seen.items()
             for sighting, case in seen.values()
-            if sighting.applicable and not sighting.told
+            if sighting.applicable and not sighting.caught
         ]
 
     @property
     def passed(self) -> bool:
-        """No false alarm, and no fault that applied was left untold."""
-        return not self.alarms and not self.power.alarms.false and not self.untold()
+        """No false alarm, and every fault that applied was caught."""
+        return not self.alarms and not self.power.alarms.false and not self.missed()
 
 
 def summary(tally: Tally) -> str:
     """Both figures, in three sentences."""
-    told = ", ".join(f"{a} of {b} ({regime})" for regime, (a, b) in tally.faults().items())
+    caught = ", ".join(f"{a} of {b} ({regime})" for regime, (a, b) in tally.faults().items())
     alarms = tally.power.alarms
     judged = sum(tally.checks.values())
     return (
         f"Seeds: {tally.seeds}. False alarms: {len(tally.alarms)} of {judged:,} checks of the MAX "
         f"model, {alarms.false} of {alarms.runs:,} on other evaluation orders. "
-        f"Faults told: {told or 'none was planted'}."
+        f"Faults caught: {caught or 'none was planted'}."
     )
 
 
@@ -148,8 +148,8 @@ def figures(tally: Tally) -> dict[str, Any]:
         "nearest": {mode: asdict(judged) for mode, judged in tally.nearest.items()},
         "other_orders": {"runs": tally.power.alarms.runs, "false": tally.power.alarms.false},
         "faults": {
-            regime: {"told": a, "applicable": b} for regime, (a, b) in tally.faults().items()
+            regime: {"caught": a, "applicable": b} for regime, (a, b) in tally.faults().items()
         },
-        "untold": tally.untold(),
+        "missed": tally.missed(),
         "passed": tally.passed,
     }

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     from reports.saved.records import Run
 
-SAFE = 2.0
-"""Margin below which a fault counts as not told (`verify.faults.sighting.MARGIN`)."""
-
 BRIGHTEST = 1e6
 """Margins from here on have one colour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One fault in one column: its margin, the colour's share, and whether it was told."""
+    """One fault in one column: its margin, the colour's share, and whether it was caught.
+
+    Caught means blamed on the right place, by a safe margin; the record says whether it was.
+    """
 
     margin: float | None
     text: str
     share: float
-    told: bool
+    caught: bool
     tip: str
 
 
@@ -67,7 +67,7 @@ class Matrix:
     with_max: bool
 
     @property
-    def told(self) -> int:
+    def caught(self) -> int:
         """How many of them were caught and blamed on the right place."""
         return sum(fault.verdict == "PASS" for fault in self.faults)
 
@@ -125,12 +125,9 @@ def _fault(
 
 def _sighting(record: Mapping[str, Any], name: str) -> Sighting:
     margin = figure(record.get("margin"))
-    expected = record.get("expected_stage", record.get("expected"))
-    told = record.get("blamed") == expected and (margin or 0.0) >= SAFE
-    where = record.get("in", record.get("case", ""))
-    tip = f"{name}: {multiple(margin)} the allowed error in {where}\nblamed on "
+    tip = f"{name}: {multiple(margin)} the allowed error in {record.get('case', '')}\nblamed on "
     tip += short_name(record.get("blamed")) or "nothing"
-    return Sighting(margin, compact(margin), _share(margin), told, tip)
+    return Sighting(margin, compact(margin), _share(margin), bool(record.get("caught")), tip)
 
 
 def _share(margin: float | None) -> float:

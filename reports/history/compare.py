@@ -28,13 +28,13 @@ class Pair:
         name: the place, or the workload and arm.
         shown: of both runs, written; a dash where a run has none.
         change: second over first; None where one of them is missing or zero.
-        told: whether they differ (intervals apart, or by more than a quarter).
+        differs: whether they differ (intervals apart, or by more than a quarter).
     """
 
     name: str
     shown: tuple[str, str]
     change: float | None
-    told: bool
+    differs: bool
 
 
 def compare_page(one: Run, other: Run) -> str:
@@ -56,7 +56,7 @@ def compare_page(one: Run, other: Run) -> str:
         footer="Made from saved records by python -m reports compare.",
         heads=[_head(run) for run in (one, other)],
         names=[one.folder.name, other.folder.name],
-        pairs=sorted(pairs, key=lambda pair: (not pair.told, -_size(pair.change))),
+        pairs=sorted(pairs, key=lambda pair: (not pair.differs, -_size(pair.change))),
         figures="share of the allowed error" if one.kind == "verify" else "median time",
         unlike=unlike(one, other),
         environment=_environments(one, other),
@@ -86,8 +86,8 @@ def _pair(name: str, first: Point | None, second: Point | None, show: Any) -> Pa
     values = tuple(show(point.value) if point else "-" for point in (first, second))
     both = first is not None and second is not None
     change = second.value / first.value if first and second and first.value else None
-    told = is_step(first, second) if first is not None and second is not None else not both
-    return Pair(name, (values[0], values[1]), change, told)
+    differs = is_step(first, second) if first is not None and second is not None else not both
+    return Pair(name, (values[0], values[1]), change, differs)
 
 
 def _size(change: float | None) -> float:

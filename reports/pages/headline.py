@@ -146,7 +146,7 @@ def _verify_figures(run: Run, checks: pd.DataFrame) -> list[Fact]:
     matrix = fault_matrix(run)
     if matrix and (weakest := matrix.weakest) and weakest.best:
         unseen = sum(fault.verdict == "SKIP" for fault in matrix.faults)
-        value = f"{matrix.told} of {len(matrix.faults) - unseen}"
+        value = f"{matrix.caught} of {len(matrix.faults) - unseen}"
         more = f"weakest margin {multiple(weakest.best.margin)} ({weakest.name})"
         more += f"; {unseen} change nothing here" if unseen else ""
         figures.append(Fact("planted faults caught", value, more))

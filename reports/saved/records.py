@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from reports.saved.upgrade import upgraded
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import TextIO
@@ -31,8 +33,10 @@ Kind = Literal["verify", "bench"]
 # 1  first form: `run`, then `check` (verify) or `phase`, `sample`, `agreement`, `row`, `effect`
 #    (bench), then `end`.
 # 2  bench: `null`, `ceiling`, `memory`, `layer`, `scaling`; verdicts, latencies, clean blocks.
-# SCHEMA.md beside this file documents the records, and what each version changed.
-SCHEMA_VERSION = 2
+# 3  verify: one shape of a sighting, in `fault` records and in the details of a fault's check;
+#    `caught` is what `told` was. `reports.saved.upgrade` reads older ones.
+# reports/SCHEMA.md documents the records, and what each version changed.
+SCHEMA_VERSION = 3
 
 RECORDS = "records.jsonl"
 ROOT = Path(__file__).parents[1]
@@ -40,7 +44,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class RecordsError(ValueError):
-    """Records that cannot be written or read, told in one sentence."""
+    """Records that cannot be written or read; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Run:
     Attributes:
         folder: where they lie.
         header: the first record: `run_id`, `kind`, `command`, `started_utc`, `environment`.
-        records: everything between the header and the end, in the order of writing.
+        records: everything between the header and the end, in the order of writing, in today's
+            format whatever they were written in.
         end: the last record, or None where the run was interrupted.
         damaged: lines that could not be read: 1 where the last line was cut off, else 0.
     """
@@ -141,7 +146,7 @@ class RunWriter:
     ) -> None:
         """Close the file; let `latest/<kind>` point to a run in `root`, interrupted or not."""
         if self._file is not None:
-            with suppress(OSError):  # every record was flushed; a full disk was told then
+            with suppress(OSError):  # every record was flushed; a full disk was reported then
                 self._file.close()
             self._file = None
         if self._out is not None:
@@ -199,7 +204,8 @@ def read_run(folder: Path) -> Run:
     header, *rest = records
     _check_header(path, header)
     end = rest.pop() if rest and rest[-1]["record"] == "end" else None
-    return Run(folder, header, tuple(rest), end, damaged)
+    version = header["schema_version"]
+    return Run(folder, header, tuple(upgraded(r, version) for r in rest), end, damaged)
 
 
 def read_header(folder: Path) -> dict[str, Any]:
@@ -236,7 +242,7 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except ValueError:  # JSONDecodeError and UnicodeDecodeError
         raise RecordsError(f"line {number} of {path} is damaged") from None
     if not isinstance(record, dict) or not isinstance(record.get("record"), str):
-        raise RecordsError(f"line {number} of {path} is no record")
+        raise RecordsError(f"line {number} of {path} is not a record")
     return record
 
 

@@ -80,7 +80,7 @@ def compact(value: Any) -> str:
 
 
 def brief(value: Any, none: str = NONE) -> str:
-    """Three digits, and four around 1, where ratios of times lie: `0.401`, `1.023`.
+    """Three digits, and four just above 0.9, where ratios of times lie: `0.401`, `1.023`.
 
     Args:
         value: the figure.
@@ -91,7 +91,7 @@ def brief(value: Any, none: str = NONE) -> str:
         return none
     if abs(number) >= 100:
         return f"{number:,.0f}"
-    return f"{number:.3f}" if 0.9 <= number < 1.1 else f"{number:.3g}"
+    return f"{number:.3f}" if 0.9 <= number < 2 else f"{number:.3g}"
 
 
 def short(value: Any, none: str = NONE) -> str:

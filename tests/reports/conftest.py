@@ -51,11 +51,11 @@ def check(tap, mode="isolated", case="given-1x9", **rest):
     } | rest  # fmt: skip
 
 
-def fault(name, tap, margin, regime="given", told=True):
+def fault(name, tap, margin, regime="given", caught=True):
     return {
         "record": "fault", "regime": regime, "case": f"{regime}-2x33", "fault": name,
-        "expected": tap, "blamed": tap if told else None, "margin": margin, "applicable": True,
-        "caught": told, "told": told,
+        "expected": tap, "blamed": tap if caught else None, "margin": margin, "applicable": True,
+        "by": "bounds", "caught": caught,
     }  # fmt: skip
 
 
@@ -65,8 +65,9 @@ def power(name, tap, margin):
     ) | {
         "case": name, "regime": name,
         "details": {
-            "caught": True, "blamed": tap, "expected_stage": tap, "margin": margin,
-            "in": "given-2x33", "found": "0.5 x (1 + erf(x / sqrt(2)))", "seen_in": "a bug",
+            "fault": name, "case": "given-2x33", "expected": tap, "blamed": tap, "margin": margin,
+            "applicable": True, "by": "bounds", "caught": True,
+            "found": "0.5 x (1 + erf(x / sqrt(2)))", "seen_in": "a bug",
         },
     }  # fmt: skip
 
@@ -276,10 +277,14 @@ def benched(make_run):
     return make_run("bench", *benchmark())
 
 
-@pytest.fixture(params=["verify", "bench"])
-def version_1(request, tmp_path):
-    """A real run of format 1, shortened."""
-    folder = tmp_path / "runs" / f"version-1-{request.param}"
-    folder.mkdir(parents=True)
-    shutil.copy(DATA / f"version-1-{request.param}.jsonl", folder / "records.jsonl")
-    return folder
+@pytest.fixture
+def saved_run(tmp_path):
+    """Puts a real run of some format, shortened, into a folder: `saved_run("version-1-bench")`."""
+
+    def put(name):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        shutil.copy(DATA / f"{name}.jsonl", folder / "records.jsonl")
+        return folder
+
+    return put

@@ -141,7 +141,7 @@ def test_two_runs_side_by_side_tell_what_differs(passing, failing, capsys):
     assert main(["compare", str(passing), str(failing)]) == 0
     assert (failing / f"compare-{passing.name}.html").is_file()
     pairs = {pair.name: pair for pair in compared(read_run(passing), read_run(failing))}
-    assert [name for name, pair in pairs.items() if pair.told] == ["h.1.mlp.act"]
+    assert [name for name, pair in pairs.items() if pair.differs] == ["h.1.mlp.act"]
     assert pairs["h.1.mlp.act"].shown == ("40%", "1,500x")
     assert capsys.readouterr().err == ""
 

@@ -58,20 +58,20 @@ def test_checks_of_the_run_itself_are_not_counted(drawn):
     assert tally.passed
 
 
-def sighting(*, told, applicable=True):
-    blamed = "a" if told else None
+def sighting(*, caught, applicable=True):
+    blamed = "a" if caught else None
     return Sighting(fault="relu", expected="a", blamed=blamed, margin=9.0, applicable=applicable)
 
 
 def test_an_untold_fault_counts_in_each_regime_where_it_applies():
     tally = Tally()
     tally.power.seen = {
-        "stress": {"relu": (sighting(told=False), "stress-2x9")},
-        "given": {"relu": (sighting(told=True), "given-2x9")},
-        "init": {"relu": (sighting(told=False, applicable=False), "init-2x9")},
+        "stress": {"relu": (sighting(caught=False), "stress-2x9")},
+        "given": {"relu": (sighting(caught=True), "given-2x9")},
+        "init": {"relu": (sighting(caught=False, applicable=False), "init-2x9")},
     }
     assert tally.faults() == {"given": (1, 1), "init": (0, 0), "stress": (0, 1)}
-    assert tally.untold() == ["relu, stress, stress-2x9: blamed on nothing, margin 9.00"]
+    assert tally.missed() == ["relu, stress, stress-2x9: blamed on nothing, margin 9.00"]
     assert not tally.passed
     assert "1 of 1 (given)" in summary(tally)
 
@@ -157,8 +157,8 @@ def test_the_correct_model_passes_and_its_faults_are_told(candidate, checkpoint,
     monkeypatch.setattr(module, "draw", lambda config, seed: short)
     campaign = Campaign(checkpoint, candidate, "cpu")
     assert list(campaign.run(10)) == []
-    told, applicable = campaign.tally.faults()["perturbed"]
-    assert told == applicable > 40
+    caught, applicable = campaign.tally.faults()["perturbed"]
+    assert caught == applicable > 40
     assert campaign.tally.checks["isolated"] == 2 * len(candidate.forced_taps)
     assert campaign.tally.checks["logits"] == 1
     assert figures(campaign.tally)["passed"]

@@ -90,7 +90,7 @@ def test_every_run_tells_what_it_could_have_noticed(correct):
     assert len(power["faults"]) >= 45
     for name, fault in power["faults"].items():
         assert fault["caught"], name
-        assert fault["blamed"] == fault["expected_stage"], name
+        assert fault["blamed"] == fault["expected"], name
         assert float(fault["margin"]) >= 2, name
 
 

@@ -112,7 +112,7 @@ def test_the_oracle_with_a_cache_is_the_oracle(references, batch):
     np.testing.assert_allclose(found, expected.free[LOGITS], rtol=0, atol=1e-12)
 
 
-def test_every_fault_of_a_cache_is_told_by_a_safe_margin(references, batch):
+def test_every_fault_of_a_cache_is_caught_by_a_safe_margin(references, batch):
     control, *checks = cache_fault_checks(batch[1])
     assert (control.mode, control.verdict) == ("oracle", "PASS")
     assert [check.case for check in checks] == [fault.id for fault in FAULTS]
@@ -120,7 +120,7 @@ def test_every_fault_of_a_cache_is_told_by_a_safe_margin(references, batch):
     assert min(check.details["margin"] for check in checks) > 10
 
 
-def test_a_fault_within_what_is_allowed_is_not_called_told(references, batch):
+def test_a_fault_within_what_is_allowed_is_not_called_caught(references, batch):
     _, expected = batch
     wide = {tap: replace(e, rms=1e6, max=1e6) for tap, e in expected.free_envelope.items()}
     _, *checks = cache_fault_checks(replace(expected, free_envelope=wide))

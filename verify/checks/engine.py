@@ -23,7 +23,8 @@ from impl.packing import held_state
 from reference.taps import LOGITS
 from verify.checks.stages import array_check
 from verify.faults.cache import FAULTS, CachedOracle, lagging_rows, read_in_parts
-from verify.faults.sighting import MARGIN
+from verify.faults.power import fault_check
+from verify.faults.sighting import Sighting, margin_of
 from verify.judge.acceptance import judge
 from verify.judge.metrics import kl_divergence
 from verify.judge.verdict import Check
@@ -190,22 +191,9 @@ def _fault_check(fault: CacheFault, expected: Expectation) -> Check:
     found = read_in_parts(fault.planted(expected.oracle), expected.case.ids).astype(np.float32)
     envelope = expected.free_envelope[LOGITS]
     judgement = judge(found, expected.free[LOGITS], envelope, "float32")
-    margin = judgement.used or 0.0
-    told = judgement.verdict == "FAIL" and margin >= MARGIN
-    return Check(
-        case=fault.id,
-        mode="engine-power",
-        tap=LOGITS,
-        verdict="PASS" if told else "UNDERPOWERED",
-        message="" if told else f"noticed by a margin of {margin:.2f} only; {MARGIN:g} is asked",
-        details={
-            "caught": judgement.verdict == "FAIL",
-            "margin": margin,
-            "in": expected.case.name,
-            "found": fault.found,
-            "seen_in": fault.seen_in,
-        },
-    )
+    blamed = LOGITS if judgement.verdict == "FAIL" else None
+    sighting = Sighting(fault.id, LOGITS, blamed, margin_of(judgement), applicable=True)
+    return fault_check(sighting, fault, mode="engine-power", case=expected.case.name)
 
 
 def worth_reading(config: GPT2Config, cases: Sequence[Case]) -> set[str]:

@@ -102,16 +102,16 @@ class LowerPrecisions:
     def look(self, expected: Expectation) -> None:
         """Round PyTorch's own results at every place where no case has rejected that yet."""
         for name, spoil in LOWER[expected.dtype].items():
-            told = self.seen.setdefault(name, {})
+            rejected = self.seen.setdefault(name, {})
             for tap in computed(expected):
-                if not told.get(tap):
+                if not rejected.get(tap):
                     result = spoil(expected.correct[tap])
-                    told[tap] = not _accepted(result, tap, expected)
+                    rejected[tap] = not _accepted(result, tap, expected)
 
     def checks(self) -> Iterator[Check]:
         """One check for each lower precision: UNDERPOWERED where every case accepts it."""
-        for name, told in self.seen.items():
-            missed = [tap for tap, rejected in told.items() if not rejected]
+        for name, rejected in self.seen.items():
+            missed = [tap for tap, found in rejected.items() if not found]
             message = f"{name} would pass at {', '.join(missed[:3])} in every case"
             yield Check(
                 case=name.replace(" ", "-"),
@@ -119,7 +119,7 @@ class LowerPrecisions:
                 tap=missed[0] if missed else "",
                 verdict="UNDERPOWERED" if missed else "PASS",
                 message=message if missed else "",
-                details={"places": len(told), "missed": len(missed)},
+                details={"places": len(rejected), "missed": len(missed)},
             )
 
 

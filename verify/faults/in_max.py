@@ -346,21 +346,21 @@ class MaxPower:
         self.best: dict[str, Sighting] = {}
 
     @property
-    def told(self) -> bool:
-        """Whether every fault has been told."""
-        return bool(self.best) and all(sighting.told for sighting in self.best.values())
+    def complete(self) -> bool:
+        """Whether every fault has been caught."""
+        return bool(self.best) and all(sighting.caught for sighting in self.best.values())
 
     def look(self, expected: Expectation) -> None:
-        """Judge every faulty block on a case, unless each has been told already."""
-        if self.told or not self._program.takes <= expected.given.keys():
+        """Judge every faulty block on a case, unless each has been caught already."""
+        if self.complete or not self._program.takes <= expected.given.keys():
             return
         for sighting in self._program.sightings(self._weights, expected, self._references.dtype):
             known = self.best.get(sighting.fault)
-            if known is None or (sighting.told, sighting.margin) > (known.told, known.margin):
+            if known is None or (sighting.caught, sighting.margin) > (known.caught, known.margin):
                 self.best[sighting.fault] = sighting
 
     def checks(self, regime: str, seed: int) -> Iterator[Check]:
-        """One check for each fault; where no case has told it yet, two more are computed.
+        """One check for each fault; where no case has caught it yet, two more are computed.
 
         Args:
             regime: the state of the weights.
@@ -368,11 +368,12 @@ class MaxPower:
         """
         oracle = self._references.oracle
         for case in _cases(oracle.config, regime, seed):
-            if not self.told:
+            if not self.complete:
                 taps = [tap for tap in oracle.trace(case.ids) if not is_input(tap)]
                 self.look(self._references.expectation(case, taps, free=False))
-        for sighting in self.best.values():
-            yield replace(fault_check(sighting, mode="max-power"), device="cpu")
+        faults = {fault.id: fault for fault in CATALOGUE}
+        for name, sighting in self.best.items():
+            yield replace(fault_check(sighting, faults[name], mode="max-power"), device="cpu")
 
 
 def _cases(config: GPT2Config, regime: str, seed: int) -> list[Case]:

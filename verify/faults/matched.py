@@ -1,9 +1,9 @@
 """The rule's third clause: is a stage nearer to a known fault than to the truth?
 
 In 16 bits some faults lie below half a unit in the last place of every element: no bound on single
-errors can tell them from correct rounding. Together they can be told. Rounding errors have signs of
-their own; a fault moves thousands of elements in a pattern that is known. The error is projected on
-that pattern,
+errors can tell them from correct rounding, but all elements together can. Rounding errors have
+random signs; a fault moves thousands of elements in a known pattern. The error is projected on that
+pattern,
 
     share = <found - truth, d> / <fault - truth, d>,
 
@@ -75,7 +75,7 @@ class Filter:
 
     @property
     def sharp(self) -> bool:
-        """Whether the fault can be told from rounding here."""
+        """Whether the fault can be distinguished from rounding here."""
         return self.margin >= MARGIN
 
     def share(self, found: Array, truth: Array) -> float:

@@ -1,19 +1,19 @@
 """What a run could have noticed: every fault of the catalogue, judged like the candidate.
 
-A fault counts as told when the rule rejects it, the first place that fails is the one where it was
-planted, and the error there is at least `verify.faults.sighting.MARGIN` times what is allowed. An
-applicable fault that is not told in any case makes the run UNDERPOWERED.
+A fault counts as caught when the rule rejects it, the first place that fails is the one where it
+was planted, and the error there is at least `verify.faults.sighting.MARGIN` times what is allowed.
+An applicable fault that no case catches makes the run UNDERPOWERED.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reference.dtypes import DTYPES
-from verify.faults.catalogue import CATALOGUE, catalogue
+from verify.faults.catalogue import catalogue
 from verify.faults.matched import FARTHEST, Filter, matched_checks, matched_filter
 from verify.faults.planted import Planted
 from verify.faults.sighting import MARGIN, Sighting, sight
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reference.trace import Array
     from verify.candidate.observation import Observation
     from verify.faults.base import Fault
+    from verify.faults.cache import CacheFault
     from verify.truth.expectation import Expectation
 
 
@@ -44,7 +45,7 @@ class Power:
     dtype: str = "float32"
 
     def look(self, expected: Expectation, visible: Collection[str] | None = None) -> None:
-        """Plant every fault that this regime has not told yet, where the case's shape allows it.
+        """Plant every fault that no case of this regime has caught yet, where the shape allows it.
 
         Args:
             expected: what the case is compared with.
@@ -55,14 +56,14 @@ class Power:
         self.dtype = expected.dtype
         for fault in catalogue(expected.dtype):
             known = seen.get(fault.id)
-            if (known and known[0].told) or not fault.fits(case.ids, n_positions):
+            if (known and known[0].caught) or not fault.fits(case.ids, n_positions):
                 continue
             sighting = sight_in(fault, expected, visible)
             if known is None or _better(sighting, known[0]):
                 seen[fault.id] = (sighting, case.name)
 
     def matched_checks(self, observed: Observation, expected: Expectation) -> Iterator[Check]:
-        """Judge the candidate by filters, for the faults that only filters tell in this regime."""
+        """Judge the candidate by filters, for the faults that only filters catch in this regime."""
         seen = self.seen.get(expected.case.regime, {})
         weak = [
             fault
@@ -91,7 +92,7 @@ class Power:
         for fault in catalogue(self.dtype):
             best = self.best(fault)
             if best and best[0].applicable:
-                faults[fault.id] = summary(best[0])
+                faults[fault.id] = best[0].details(best[1])
         return {
             "faults": faults,
             "false_alarms": self.alarms.false,
@@ -102,14 +103,7 @@ class Power:
         """One record for each regime and fault."""
         for regime, seen in self.seen.items():
             for sighting, case in seen.values():
-                yield {
-                    "record": "fault",
-                    "regime": regime,
-                    "case": case,
-                    **asdict(sighting),
-                    "caught": sighting.caught,
-                    "told": sighting.told,
-                }
+                yield {"record": "fault", "regime": regime, **sighting.details(case)}
 
 
 def sight_in(
@@ -126,7 +120,7 @@ def sight_in(
     sighting = sight(
         fault, layer, trace, expected.isolated, expected.isolated_envelope, expected.dtype
     )
-    if sighting.told or not sighting.applicable or expected.drawn is None:
+    if sighting.caught or not sighting.applicable or expected.drawn is None:
         return sighting
     if sighting.expected != fault.blamed(layer):
         return sighting
@@ -137,7 +131,7 @@ def sight_in(
 def filtered(
     sighting: Sighting, found: Array, filter_: Filter | None, expected: Expectation
 ) -> Sighting:
-    """The sighting as a filter has it, if it tells the fault that the bounds leave."""
+    """The sighting as a filter has it, if it catches the fault that the bounds leave."""
     if filter_ is None or not filter_.sharp or sighting.blamed not in (None, sighting.expected):
         return sighting
     with np.errstate(over="ignore"):
@@ -147,19 +141,8 @@ def filtered(
     return replace(sighting, blamed=sighting.expected, margin=filter_.margin, by="filter")
 
 
-def summary(sighting: Sighting) -> dict[str, Any]:
-    """A sighting as `--json` writes it."""
-    return {
-        "caught": sighting.caught,
-        "blamed": sighting.blamed,
-        "expected_stage": sighting.expected,
-        "margin": sighting.margin if np.isfinite(sighting.margin) else "inf",
-        "by": sighting.by,
-    }
-
-
 def _rank(sighting: Sighting) -> tuple[bool, bool, float]:
-    return sighting.told, sighting.applicable, sighting.margin
+    return sighting.caught, sighting.applicable, sighting.margin
 
 
 def _better(one: Sighting, other: Sighting) -> bool:
@@ -170,30 +153,33 @@ def _fault_check(fault: Fault, best: tuple[Sighting, str] | None) -> Check:
     if best is None or not best[0].applicable:
         why = "no case of this run can show it" if best is None else "it changes no value here"
         return Check(case=fault.id, mode="power", tap="", verdict="SKIP", message=why)
-    return fault_check(best[0], mode="power", case=best[1])
+    return fault_check(best[0], fault, mode="power", case=best[1])
 
 
-def fault_check(sighting: Sighting, *, mode: str, case: str = "") -> Check:
-    """The check of one applicable fault: PASS if it was told, else UNDERPOWERED.
+def fault_check(
+    sighting: Sighting, fault: Fault | CacheFault, *, mode: str, case: str = ""
+) -> Check:
+    """The check of one applicable fault: PASS if it was caught, else UNDERPOWERED.
 
     Args:
         sighting: the most telling one.
-        mode: `power` for the oracle's variants, `max-power` for MAX graphs.
+        fault: which was planted.
+        mode: `power` for the oracle's variants, `max-power` for MAX graphs, `engine-power` for
+            caches.
         case: in which it was seen.
     """
-    fault = next(fault for fault in CATALOGUE if fault.id == sighting.fault)
     return Check(
         case=fault.id,
         mode=mode,
         tap=sighting.expected,
-        verdict="PASS" if sighting.told else "UNDERPOWERED",
-        message="" if sighting.told else _why_not(sighting),
-        details={**summary(sighting), "in": case, "found": fault.found, "seen_in": fault.seen_in},
+        verdict="PASS" if sighting.caught else "UNDERPOWERED",
+        message="" if sighting.caught else _why_not(sighting),
+        details={**sighting.details(case), "found": fault.found, "seen_in": fault.seen_in},
     )
 
 
 def _why_not(sighting: Sighting) -> str:
-    if not sighting.caught:
+    if not sighting.noticed:
         return "the rule does not notice this fault"
     if sighting.blamed != sighting.expected:
         return f"this fault is blamed on {sighting.blamed}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Sighting:
         blamed: the first tap that failed; None where none did.
         margin: error over allowed at the expected tap.
         applicable: False where the fault changes nothing that the dtype can hold.
-        by: what told it, the rule's `bounds` or a matched `filter`.
+        by: what caught it, the rule's `bounds` or a matched `filter`.
     """
 
     fault: str
@@ -49,14 +49,23 @@ class Sighting:
     by: str = "bounds"
 
     @property
-    def caught(self) -> bool:
+    def noticed(self) -> bool:
         """Whether anything failed."""
         return self.blamed is not None
 
     @property
-    def told(self) -> bool:
-        """Whether it was caught, blamed on the right place, and by a safe margin."""
+    def caught(self) -> bool:
+        """Whether it was blamed on the right place, and by a safe margin."""
         return self.blamed == self.expected and self.margin >= MARGIN
+
+    def details(self, case: str) -> dict[str, Any]:
+        """As records and `--json` have it (`reports/SCHEMA.md`).
+
+        Args:
+            case: in which it was seen.
+        """
+        margin = self.margin if np.isfinite(self.margin) else str(self.margin)
+        return {**asdict(self), "margin": margin, "case": case, "caught": self.caught}
 
 
 def sight(
@@ -93,7 +102,7 @@ def sight(
         fault=fault.id,
         expected=expected,
         blamed=failed[0] if failed else None,
-        margin=_margin(judgements[expected]),
+        margin=margin_of(judgements[expected]),
         applicable=applicable,
     )
 
@@ -106,7 +115,7 @@ def _differs(found: Array, truth: Array, dtype: npt.DTypeLike) -> bool:
     return not bool((np.abs(found - truth) <= least).all())
 
 
-def _margin(judgement: Judgement) -> float:
+def margin_of(judgement: Judgement) -> float:
     """Error over allowed; a result that is not finite, or of another shape, is infinitely far."""
     if judgement.verdict == "FAIL" and (judgement.used is None or np.isnan(judgement.used)):
         return float("inf")

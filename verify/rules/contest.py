@@ -91,7 +91,7 @@ def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
         for fault in faults:
             sighting = sight_in(fault, expected)
             right = sighting.blamed == sighting.expected
-            yield Catch(OURS, fault.id, sighting.applicable, sighting.caught, right)
+            yield Catch(OURS, fault.id, sighting.applicable, sighting.noticed, right)
             if case.label != PROBE:
                 found = free_run(fault, oracle, case.ids)
                 yield from _published(

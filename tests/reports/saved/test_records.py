@@ -151,7 +151,7 @@ def test_a_cut_off_last_line_is_left_out_and_counted(tmp_path, rest):
         ("", "empty"),
         ("{", "line 1 .* is damaged"),
         (f'{HEADER}\n{{"rec\n{{"record": "end"}}\n', "line 2 .* is damaged"),
-        (f'{HEADER}\n[]\n{{"record": "end"}}\n', "line 2 .* is no record"),
+        (f'{HEADER}\n[]\n{{"record": "end"}}\n', "line 2 .* is not a record"),
         ('{"record": "row"}\n', "does not begin"),
         (HEADER.replace("1,", f"{SCHEMA_VERSION + 1},", 1), "format"),
         (HEADER.replace("1,", "null,", 1), "does not begin"),

@@ -20,8 +20,8 @@ def test_a_share_is_a_percentage_until_it_is_a_multiple(value, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.4012, "0.401"), (0.97, "0.970"), (1.0234, "1.023"), (1.35, "1.35"), (12.34, "12.3"),
-        (1234.5, "1,234"), (None, "-"), ("inf", "inf"),
+        (0.4012, "0.401"), (0.97, "0.970"), (1.0234, "1.023"), (1.35, "1.350"), (2.5, "2.5"),
+        (12.34, "12.3"), (1234.5, "1,234"), (None, "-"), ("inf", "inf"),
     ],
 )  # fmt: skip
 def test_a_ratio_has_a_digit_more_around_one(value, text):

@@ -70,7 +70,7 @@ NARROW, WIDE = _expected(1e-7), _expected(1.0)
         ([WIDE, WIDE], "UNDERPOWERED"),
     ],
 )
-def test_a_lower_precision_has_to_be_told_at_every_place_in_some_case(cases, verdict):
+def test_a_lower_precision_has_to_be_rejected_at_every_place_in_some_case(cases, verdict):
     lowered = LowerPrecisions()
     for expected in cases:
         lowered.look(expected)

@@ -41,7 +41,7 @@ def test_a_fault_in_a_max_graph_is_told_in_some_case(name, program, checkpoint, 
         for sighting in program.sightings(weights, expected, "float32")
         if sighting.fault == name
     ]
-    assert any(sighting.told for sighting in sightings), sightings
+    assert any(sighting.caught for sighting in sightings), sightings
 
 
 @pytest.mark.parametrize("name", MAX_FAULTS)

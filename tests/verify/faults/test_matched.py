@@ -48,7 +48,7 @@ def _faulty(fault, references, case, expected):
 def test_a_fault_below_half_an_ulp_is_told_by_its_filter(name, references, case, expected):
     sighting = sight_in(FAULTS[name], expected)
     assert sighting.by == "filter"
-    assert sighting.told
+    assert sighting.caught
     assert sighting.margin >= MARGIN
 
 
