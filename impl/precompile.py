@@ -6,11 +6,12 @@ holds the version of MAX and a hash of the source, so that neither can be old.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+
+from reports.saved.environment import source_sha256
 
 SOURCE = Path(__file__).parent / "kernels"
 
@@ -81,10 +82,7 @@ def _build(source: Path, to: Path) -> None:
 
 def _fingerprint(source: Path) -> str:
     """Of MAX and of the source."""
-    digest = hashlib.sha256()
-    for file in sorted(source.glob("*.mojo")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return f"{version('max').replace('.', '_')}_{digest.hexdigest()[:16]}"
+    return f"{version('max').replace('.', '_')}_{source_sha256(source)[:16]}"
 
 
 def cache_folder() -> Path:

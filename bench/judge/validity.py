@@ -1,9 +1,9 @@
 """Was this very model verified? A speed counts only for a model that is right.
 
 A verification is a finished run of `python -m verify` of impl's own model whose environment has the
-same weights, the same code of `impl/` and the same MAX, on the same device; for an engine, one that
-checked this very engine (`--engines`), else one in float32. For the model that `--candidate` names
-it is a run of this candidate, whose file was the same.
+same weights, the same code of `impl/` (its Mojo kernels too) and the same MAX, on the same device;
+for an engine, one that checked this very engine (`--engines`), else one in float32. For the model
+that `--candidate` names it is a run of this candidate, whose file was the same.
 Of all such runs the newest decides.
 """
 

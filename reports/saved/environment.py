@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("modular", "max", "torch", "transformers", "numpy")
+PROGRAM = frozenset({".py", ".mojo"})
+"""Suffixes of the files that a program is made of; documents and caches have others."""
 
 
 def collect(
@@ -79,9 +81,10 @@ def cgroup_cpus(
 
 
 def source_sha256(folder: Path) -> str:
-    """Hash of the names and contents of every Python file below `folder`."""
+    """Hash of the names and contents of every Python and Mojo file below `folder`."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    files = (path for path in folder.rglob("*") if path.suffix in PROGRAM and path.is_file())
+    for path in sorted(files):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()}:{len(content)};".encode())
         digest.update(content)

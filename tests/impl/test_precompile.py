@@ -27,8 +27,12 @@ def test_a_library_is_built_once_for_each_source(source, tmp_path):
     assert first.is_relative_to(tmp_path / "cache")
     assert (kernel_library(), first.stat().st_mtime_ns) == (first, built)
     source.write_text("def two() -> Int:\n    return 2\n")
-    assert kernel_library() != first
-    assert [file.suffix for file in first.parent.iterdir()] == [".mojoc"] * 2
+    second = kernel_library()
+    assert second != first
+    (source.parent / "inner").mkdir()
+    (source.parent / "inner" / "__init__.mojo").write_text("def three() -> Int:\n    return 3\n")
+    assert kernel_library() not in {first, second}
+    assert [file.suffix for file in first.parent.iterdir()] == [".mojoc"] * 3
 
 
 def test_the_compilers_reason_is_told_and_nothing_is_kept(source, tmp_path):

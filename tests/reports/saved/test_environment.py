@@ -6,6 +6,8 @@ import os
 import pytest
 
 from reports.saved.environment import (
+    PROGRAM,
+    REPOSITORY,
     cgroup_cpus,
     collect,
     default_threads,
@@ -41,21 +43,58 @@ def test_outside_git_there_is_no_commit(monkeypatch, tmp_path):
     assert environment["dirty"] is None
 
 
-@pytest.mark.parametrize("change", ["content", "name", "new file"])
-def test_every_change_of_the_code_changes_its_hash(tmp_path, change):
-    (tmp_path / "a.py").write_text("one")
-    (tmp_path / "notes.txt").write_text("no code")
-    before = source_sha256(tmp_path)
-    (tmp_path / "notes.txt").write_text("changed")
-    assert source_sha256(tmp_path) == before
+@pytest.fixture
+def program(tmp_path):
+    """A package with a kernel in a folder of its own, and what does not belong to the program."""
+    for name in ("model.py", "kernels/tile.mojo", "README.md", "NOTES.md", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one")
+    return tmp_path
+
+
+@pytest.mark.parametrize("change", ["content", "name", "new file", "removed"])
+@pytest.mark.parametrize("file", ["model.py", "kernels/tile.mojo"])
+def test_every_change_of_the_program_changes_its_hash(program, file, change):
+    before, path = source_sha256(program), program / file
     match change:
         case "content":
-            (tmp_path / "a.py").write_text("two")
+            path.write_text("two")
         case "name":
-            (tmp_path / "a.py").rename(tmp_path / "b.py")
-        case _:
-            (tmp_path / "c.py").write_text("")
+            path.rename(path.with_stem("other"))
+        case "new file":
+            path.with_stem("other").touch()
+        case "removed":
+            path.unlink()
+    assert source_sha256(program) != before
+
+
+@pytest.mark.parametrize(
+    "file", ["README.md", "NOTES.md", "notes.txt", "__pycache__/model.cpython-311.pyc"]
+)
+def test_what_is_not_of_the_program_does_not_change_its_hash(program, file):
+    before = source_sha256(program)
+    (program / file).parent.mkdir(exist_ok=True)
+    (program / file).write_text("two")
+    assert source_sha256(program) == before
+
+
+def test_what_moves_between_files_changes_the_hash(tmp_path):
+    """The hash is of names and sizes too, not of one long text."""
+    (tmp_path / "a.py").write_text("12")
+    (tmp_path / "b.py").write_text("3")
+    before = source_sha256(tmp_path)
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("23")
     assert source_sha256(tmp_path) != before
+
+
+@pytest.mark.parametrize("package", ["impl", "bench"])
+def test_no_file_of_a_package_that_has_kernels_is_overlooked(package):
+    """A file of a new kind is of the program or a document; whoever adds it says which."""
+    known = PROGRAM | {".md", ".pyc"}
+    kinds = {path.suffix for path in (REPOSITORY / package).rglob("*") if path.is_file()}
+    assert ".mojo" in kinds
+    assert kinds <= known
 
 
 def cgroup(tmp_path, membership, files):
