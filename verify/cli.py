@@ -125,6 +125,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--seed", type=int, default=0)
     add(
+        "--quick",
+        action="store_true",
+        help="judge the mathematics alone, in float64 and in seconds; nothing is compiled",
+    )
+    add(
+        "--compile-anyway",
+        action="store_true",
+        help="compile also a model whose mathematics is wrong",
+    )
+    add(
         "--power",
         action="store_true",
         help="show every planted fault, and plant them in MAX graphs too",
@@ -178,6 +188,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         dtype=options.dtype,
         subject=_subject(options, checkpoint.config.n_layer) if options.candidate else None,
         max_faults=options.power,
+        quick=options.quick,
+        compile_anyway=options.compile_anyway,
         # Another candidate is not what the engine was made from; other precisions have no engine.
         engines=() if options.candidate or options.dtype != "float32" else options.engines,
     )

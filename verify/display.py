@@ -137,4 +137,5 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         if divergence.diagnosis:
             console.print(Text(f"Diagnosis: {divergence.diagnosis}", "bold red"))
     verdict = outcome.verdict
-    console.print(Text(f"Verdict: {verdict}", STYLES.get(verdict, "bold yellow")))
+    note = "" if outcome.compiled else ", not compiled"
+    console.print(Text(f"Verdict: {verdict}{note}", STYLES.get(verdict, "bold yellow")))

@@ -97,6 +97,7 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
     """The run's last record."""
     return {
         "verdict": outcome.verdict,
+        "compiled": outcome.compiled,
         "devices": list(job.devices),
         "dtypes": [job.dtype],
         "first_divergence": report(outcome, {}, SCHEMA_VERSION)["first_divergence"],

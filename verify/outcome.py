@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from verify.candidate.staging import Candidate
     from verify.judge.verdict import Check, Verdict
     from verify.pairing.counterpart import Pairing
+    from verify.truth.float64 import Mathematics
     from verify.truth.references import References
 
-ALONE = ("isolated", "matched")
+ALONE = ("math", "isolated", "matched")
 """Checks that judge a stage alone."""
 
 
@@ -42,6 +43,8 @@ class Outcome:
         expected: every tap of the reference, with the reason where it is excused.
         unknown: taps of the candidate that the reference has not.
         power: what the run could have noticed.
+        mathematics_power: what it could have noticed in the graph, evaluated in float64.
+        compiled: whether anything was compiled, rather than the mathematics alone judged.
         artefacts: arrays for the report.
         pairing: a candidate's counterparts; None for the model of `impl`.
         cache_faults: for each fault of a cache, the check with the largest margin so far.
@@ -53,13 +56,18 @@ class Outcome:
     expected: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     power: Power = field(default_factory=Power)
+    mathematics_power: Power = field(default_factory=Power)
+    compiled: bool = False
     artefacts: Artefacts = field(default_factory=Artefacts)
     pairing: Pairing | None = None
     cache_faults: dict[str, Check] = field(default_factory=dict)
     lowered: LowerPrecisions = field(default_factory=LowerPrecisions)
 
     def look_for_places(
-        self, candidate: Candidate | PairedCandidate, references: References, ids: Array
+        self,
+        candidate: Candidate | PairedCandidate,
+        references: References | Mathematics,
+        ids: Array,
     ) -> None:
         """Find out which places there are on both sides, and in which order they are computed."""
         self.order = list(references.oracle.trace(ids))
@@ -109,7 +117,7 @@ class Outcome:
 
     def coverage(self) -> dict[str, Any]:
         """How many of the reference's taps were compared, and why the others were not."""
-        compared = {check.tap for check in self.checks if check.mode == "isolated"}
+        compared = {check.tap for check in self.checks if check.mode in ("math", "isolated")}
         excused = [{"tap": tap, "reason": why} for tap, why in self.expected.items() if why]
         return {"expected": len(self.expected), "compared": len(compared), "excused": excused}
 
@@ -129,6 +137,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
     return {
         "schema_version": schema_version,
         "verdict": outcome.verdict,
+        "compiled": outcome.compiled,
         "first_divergence": asdict(divergence) if divergence else None,
         "coverage": outcome.coverage(),
         "observer_effect": {"max_abs": outcome.observer_effect},

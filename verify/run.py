@@ -8,10 +8,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from max.dtype import DType
+from threadpoolctl import threadpool_limits
 
 from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
-from impl.weights import from_hugging_face
-from reference.dtypes import held_in
 from reference.regimes import with_regime
 from reference.taps import LOGITS
 from verify.candidate.observation import Observation
@@ -29,7 +28,6 @@ from verify.checks.precision import precision_check
 from verify.checks.stages import check_case
 from verify.checks.text import greedy_check, held_out_ids, text_case
 from verify.checks.whole import (
-    coverage_checks,
     distance_to_nine,
     oracle_check,
     parameters_check,
@@ -37,12 +35,15 @@ from verify.checks.whole import (
 from verify.faults.controls import must_fail
 from verify.faults.diagnosis import diagnose
 from verify.faults.in_max import MaxPower
+from verify.graph.errors import GraphError
 from verify.judge.acceptance import MAX_FACTOR
 from verify.judge.verdict import Check
+from verify.mathematics import MathematicsRun, power_checks, sizes_of
 from verify.outcome import Outcome
 from verify.pairing.prepare import prepare
-from verify.pairing.translated import PairedCandidate
+from verify.pairing.translated import PairedCandidate, held_weights
 from verify.truth.cases import (
+    LARGE_PARAMETERS,
     PROBE,
     PROBE_SIZE,
     Case,
@@ -80,6 +81,8 @@ class Plan:
         subject: the candidate; None for the model of `impl`.
         max_faults: also plant faults in real MAX graphs (`verify.faults.in_max`).
         engines: KV-cached engines to compare with the model's own oracle.
+        quick: stop after the mathematics, before anything is compiled.
+        compile_anyway: compile also a model whose mathematics is wrong.
     """
 
     checkpoint: Checkpoint
@@ -91,6 +94,8 @@ class Plan:
     subject: NamedCandidate | None = None
     max_faults: bool = False
     engines: Sequence[EngineSpec] = ()
+    quick: bool = False
+    compile_anyway: bool = False
 
     @property
     def case_count(self) -> int:
@@ -102,6 +107,8 @@ class Plan:
     @property
     def program_count(self) -> int:
         """How many programs will be compiled, to tell how far a run has come."""
+        if self.quick:
+            return 0
         return len(self.devices) * (1 + len(self.engines)) + self.max_faults
 
     def sizes_of(self, regime: str) -> Sequence[tuple[int, int]]:
@@ -134,7 +141,18 @@ def verify(
         impl.weights.WeightsError, impl.runtime.DeviceError: before anything is compared.
     """
     outcome = Outcome()
+    # Many small products wait for each other's threads longer than they compute.
+    small = plan.checkpoint.config.parameter_count <= LARGE_PARAMETERS
+    with threadpool_limits(1 if small else None, "blas"):
+        return _verify(plan, outcome, emit, status)
 
+
+def _verify(
+    plan: Plan,
+    outcome: Outcome,
+    emit: Callable[[Check], None],
+    status: Callable[[str], None],
+) -> Outcome:
     def add(check: Check) -> None:
         outcome.checks.append(check)
         emit(check)
@@ -142,8 +160,15 @@ def verify(
     if len(device_names()) == 1 and list(plan.devices) == ["cpu"]:
         add(_skip("gpu", NO_ACCELERATOR))
     for device in plan.devices:
-        status(f"{device}: compiling the model")
+        status(f"{device}: tracing the model")
         candidate = _candidate(plan, device)
+        for check in _mathematics(plan, candidate, outcome, status):
+            add(replace(check, device=device))
+        if plan.quick or (outcome.verdict == "FAIL" and not plan.compile_anyway):
+            continue
+        status(f"{device}: compiling the model")
+        outcome.compiled = True
+        candidate.compile()
         for regime in plan.regimes:
             for check in RegimeRun(plan, candidate, regime, device, outcome, status).checks():
                 add(replace(check, regime=regime, device=check.device or device))
@@ -155,6 +180,28 @@ def verify(
     return outcome
 
 
+def _mathematics(
+    plan: Plan,
+    candidate: Candidate | PairedCandidate,
+    outcome: Outcome,
+    status: Callable[[str], None],
+) -> Iterator[Check]:
+    """Whether the traced graphs are the same mathematics; nothing is compiled for that."""
+    try:
+        for regime in plan.regimes:
+            first = regime == plan.regimes[0]
+            sizes = plan.sizes or sizes_of(plan.checkpoint.config, first=first)
+            run = MathematicsRun(
+                plan.checkpoint, candidate, regime, sizes,
+                seed=plan.seed, dtype=plan.dtype, outcome=outcome, status=status,
+            )  # fmt: skip
+            yield from run.checks()
+        yield from power_checks(outcome)
+    except GraphError as error:
+        message = f"judged compiled only: {error}"
+        yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)
+
+
 def _skip(case: str, reason: str) -> Check:
     return Check(case=case, mode="device", tap="", verdict="SKIP", message=reason)
 
@@ -164,15 +211,6 @@ def _candidate(plan: Plan, device: str) -> Candidate | PairedCandidate:
         return prepare(plan.subject, plan.checkpoint, device, DType[plan.dtype])
     opened = open_device(device)
     return Candidate(build(plan.checkpoint.config, opened, DType[plan.dtype]), opened)
-
-
-def _weights(
-    candidate: Candidate | PairedCandidate, checkpoint: Checkpoint, dtype: str
-) -> dict[str, Array]:
-    """The checkpoint's weights as the candidate holds them."""
-    if isinstance(candidate, PairedCandidate):
-        return held_in(dtype, candidate.weights_of(checkpoint.weights))
-    return held_in(dtype, from_hugging_face(checkpoint.config, checkpoint.weights))
 
 
 class RegimeRun:
@@ -204,7 +242,7 @@ class RegimeRun:
         self.status = status
         checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
         self.references = References(checkpoint, plan.dtype)
-        self.weights = _weights(candidate, self.references.checkpoint, plan.dtype)
+        self.weights = held_weights(candidate, self.references.checkpoint, plan.dtype)
         self.bound = candidate.bind(self.weights)
         self.cases = plan.cases(regime, device)
         self.largest_envelope = 0.0
@@ -239,9 +277,9 @@ class RegimeRun:
         self.status(f"{self.device}, {self.regime}: two float64 models against each other")
         shortest = min(self.cases, key=distance_to_nine)
         yield oracle_check(name, self.references, shortest.ids)
-        if not self.outcome.expected:
+        if self._is_first and self.device == self.plan.devices[0]:
+            # The mathematics has found what is missing; the reference's own modules are known now.
             self.outcome.look_for_places(self.candidate, self.references, self.cases[0].ids)
-            yield from coverage_checks(self.candidate, self.outcome.expected, self.outcome.unknown)
 
     def _faults_in_max(self) -> MaxPower | None:
         """Faulty MAX graphs, planted once in a run where they are asked for."""

@@ -98,6 +98,8 @@ def _same_code(run: Run, subject: Verified) -> bool:
 def _covers(run: Run, subject: Verified) -> bool:
     """Whether the run judged this engine, on the weights as they are and the subject's device."""
     end = run.end or {}
+    if not end.get("compiled", True):  # --quick judges the mathematics alone
+        return False
     judged = [check for check in run.of("check") if check.get("verdict") != "SKIP"]
     given = [check for check in judged if check.get("regime", "given") == "given"]
     devices = end.get("devices") or [check.get("device") for check in given]

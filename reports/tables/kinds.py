@@ -24,6 +24,10 @@ MODES = {
     "parameters": "weights as loaded",
     "oracle": "float64 x 2",
     "coverage": "coverage",
+    "math": "mathematics",
+    "math-free": "mathematics, whole",
+    "math-control": "… spoilt results",
+    "math-power": "… planted faults",
     "isolated": "each stage alone",
     "matched": "matched filters",
     "precision": "precision",
@@ -146,7 +150,11 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 found = [check["details"] for check in checks if check.get("details")]
                 nearest = max(found, key=lambda one: figure(one["share"]) or 0.0)
                 return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
-            case "power" | "max-power" | "engine-power":
+            case "math" | "math-free":
+                return _mathematics_seen(checks)
+            case "math-control":
+                return f"{len(checks)} times a result was spoilt, and rejected at every place"
+            case "math-power" | "power" | "max-power" | "engine-power":
                 return _power_seen(checks)
             case "engine":
                 ways = {check["details"]["way"] for check in checks}
@@ -159,6 +167,12 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
     except (KeyError, TypeError, ValueError):  # a record of another version
         return ""
     return ""
+
+
+def _mathematics_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
+    """How near float64 results are to float64."""
+    largest = max((figure(check.get("relative")) or 0.0 for check in checks), default=0.0)
+    return f"the traced graph in float64 is within {largest:.1e} of the oracle"
 
 
 def _precision_seen(details: Mapping[str, Any]) -> str:

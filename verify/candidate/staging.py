@@ -285,6 +285,10 @@ class Candidate:
         """Its graphs, compiled when they are first asked for."""
         return CompiledProgram(self._program, self.device)
 
+    def compile(self) -> None:
+        """Compile it now rather than when it is first bound."""
+        _ = self.compiled
+
     @cached_property
     def graphs(self) -> dict[str, GraphForm]:
         """Its graphs as they were traced, by name; nothing is compiled for them."""

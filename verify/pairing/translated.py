@@ -17,6 +17,8 @@ from max.graph import Module as Program
 from max.graph import TensorType
 
 from impl.runtime import input_type
+from impl.weights import from_hugging_face
+from reference.dtypes import held_in
 from reference.taps import INPUT, is_input, module_of
 from verify.candidate.guard import CandidateError, a
 from verify.candidate.staging import (
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from max.driver import Device
 
+    from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
     from verify.pairing.outline import ReferenceOutline
 
@@ -231,6 +234,21 @@ class PairedCandidate:
             expected = (*expected[:-1], expected[-1] // len(PARTS))
         arrays = [_as_theirs(array, expected) for array in arrays]
         return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def held_weights(
+    candidate: Candidate | PairedCandidate, checkpoint: Checkpoint, dtype: str
+) -> dict[str, Array]:
+    """A checkpoint's weights as a candidate holds them, impl's own model or a paired one.
+
+    Args:
+        candidate: the model under test.
+        checkpoint: weights under Hugging Face's names.
+        dtype: that the candidate declares.
+    """
+    if isinstance(candidate, PairedCandidate):
+        return held_in(dtype, candidate.weights_of(checkpoint.weights))
+    return held_in(dtype, from_hugging_face(checkpoint.config, checkpoint.weights))
 
 
 def _complete(pairing: Pairing, reference: ReferenceOutline) -> dict[str, dict[str, str]]:

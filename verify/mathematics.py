@@ -1,0 +1,149 @@
+"""Is it the same mathematics? A candidate's traced graphs in float64 against the oracle.
+
+Nothing is compiled: MAX traces the model, and NumPy evaluates the graphs that it traced
+(`verify.graph`). Float64 leaves no room for the rounding of the declared precision, so that every
+known fault, a wrong epsilon or constant included, stands ten orders of magnitude above what is
+allowed (`verify.truth.float64`). It takes seconds, and answers before the compiled program does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reference.dtypes import rounded
+from reference.regimes import with_regime
+from verify.candidate.observation import Observation
+from verify.checks.stages import check_case
+from verify.checks.whole import coverage_checks
+from verify.faults.controls import must_fail
+from verify.faults.diagnosis import diagnose
+from verify.pairing.translated import held_weights
+from verify.truth.cases import (
+    LARGE_PARAMETERS,
+    PROBE,
+    PROBE_SIZE,
+    WIDE_SIZE,
+    Case,
+    plants_faults,
+    probe_case,
+    random_cases,
+)
+from verify.truth.float64 import Mathematics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from impl.config import GPT2Config
+    from reference.checkpoint import Checkpoint
+    from verify.candidate.staging import Candidate
+    from verify.judge.verdict import Check
+    from verify.outcome import Outcome
+    from verify.pairing.translated import PairedCandidate
+    from verify.truth.expectation import Expectation
+
+MODES = {
+    "isolated": "math",
+    "free": "math-free",
+    "plain": "math-free",
+    "control": "math-control",
+    "power": "math-power",
+}
+"""What a check is called where it is of the graph in float64, not of the compiled program."""
+
+
+def sizes_of(config: GPT2Config, *, first: bool) -> list[tuple[int, int]]:
+    """(batch, length) of the cases of a regime: those between which every fault shows.
+
+    Args:
+        config: the model's sizes.
+        first: whether it is the first regime of the run; others need one case for their weights.
+    """
+    length = config.n_positions
+    probe = (PROBE_SIZE[0], min(PROBE_SIZE[1], length))
+    if not first:
+        return [probe]
+    sizes = [(1, 1), probe, (WIDE_SIZE[0], min(WIDE_SIZE[1], length))]
+    return sizes if config.parameter_count > LARGE_PARAMETERS else [*sizes, (1, length)]
+
+
+class MathematicsRun:
+    """Every check of a candidate's graphs in one state of the weights.
+
+    Args:
+        checkpoint: configuration and weights, as given.
+        candidate: traced, not necessarily compiled.
+        regime: the state of the weights (`reference.regimes`).
+        sizes: (batch, length) of the cases.
+        seed: draws token ids and regimes.
+        dtype: the precision that the candidate declares: weights are rounded to it first.
+        outcome: of the whole run.
+        status: called with a few words whenever a new part begins.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        candidate: Candidate | PairedCandidate,
+        regime: str,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        seed: int,
+        dtype: str,
+        outcome: Outcome,
+        status: Callable[[str], None],
+    ) -> None:
+        self.candidate = candidate
+        self.regime = regime
+        self.outcome = outcome
+        self.status = status
+        config = checkpoint.config
+        self.truth = Mathematics(rounded(with_regime(checkpoint, regime, seed=seed), dtype))
+        weights = held_weights(candidate, self.truth.checkpoint, dtype)
+        self.bound = candidate.evaluated(weights)
+        self.cases = random_cases(config, regime, sizes, seed=seed, device="cpu")
+        self.probe = probe_case(config, regime, seed=seed, device="cpu")
+
+    def checks(self) -> Iterator[Check]:
+        """Every check, in the order in which it is made."""
+        if not self.outcome.order:
+            self.outcome.look_for_places(self.candidate, self.truth, self.cases[0].ids)
+            yield from coverage_checks(self.candidate, self.outcome.expected, self.outcome.unknown)
+        for case in (*self.cases, self.probe):
+            self.status(f"{case.name}, mathematics")
+            for check in self._case(case):
+                yield _of_graph(check, case)
+
+    def _case(self, case: Case) -> Iterator[Check]:
+        long = case.ids.size > PROBE_SIZE[0] * PROBE_SIZE[1]
+        # A long case is there for its length: that whole runs agree, the shorter ones show.
+        expected = self.truth.expectation(case, self.candidate.given_taps, free=not long)
+        observed = Observation(self.bound, expected)
+        checks = list(check_case(observed, expected))
+        failed = next((c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"), None)
+        if failed:
+            visible = self.candidate.forced_taps
+            sentence = diagnose(failed.tap, observed.forced[failed.tap], expected, visible)
+            checks[checks.index(failed)] = replace(failed, details={"diagnosis": sentence})
+        yield from checks
+        yield from self._power(expected)
+
+    def _power(self, expected: Expectation) -> Iterator[Check]:
+        """What the case could have noticed."""
+        if plants_faults(expected.case):
+            self.outcome.mathematics_power.look(expected, self.candidate.forced_taps)
+        if expected.case.ids.shape == PROBE_SIZE and expected.case.label != PROBE:
+            yield from must_fail(expected)
+
+
+def _of_graph(check: Check, case: Case) -> Check:
+    """The check, called a check of the mathematics."""
+    batch, length = case.ids.shape
+    mode = MODES.get(check.mode, check.mode)
+    return replace(check, mode=mode, batch=batch, length=length, regime=case.regime)
+
+
+def power_checks(outcome: Outcome) -> Iterator[Check]:
+    """One check for each fault that was planted in the mathematics."""
+    for check in outcome.mathematics_power.checks():
+        yield replace(check, mode=MODES["power"])
