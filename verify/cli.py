@@ -13,7 +13,6 @@ from impl.runtime import DeviceError, check_device, device_names
 from impl.tokenizer import TokenizerError
 from impl.weights import WeightsError
 from reference.checkpoint import CheckpointError, weights_sha256
-from reference.decoder import load_decoder
 from reference.dtypes import DECLARED
 from reference.load import load
 from reference.regimes import REGIMES
@@ -25,7 +24,6 @@ from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
 from verify.checks.engine import EngineSpec
-from verify.decoder import DecoderError, decoder_sizes, verify_decoder, weights_of
 from verify.job import Job, run
 from verify.options import add_json, add_limits
 from verify.pairing.counterpart import PairingError
@@ -42,7 +40,7 @@ GPT2_OPTIONS = ("model", "revision", "dtype", "regimes", "engines", "power", "ou
 """Options that mean nothing beside `--reference`."""
 
 KNOWN_ERRORS = (
-    CheckpointError, DecoderError, DeviceError, EngineError, PairingError, RecordsError,
+    CheckpointError, DeviceError, EngineError, PairingError, RecordsError,
     TokenizerError, WeightsError,
 )  # fmt: skip
 
@@ -247,7 +245,10 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
 
 
 def _decoder_job(options: argparse.Namespace) -> Job:
-    """Compare a candidate with a decoder of transformers."""
+    """Compare a candidate with a decoder of transformers, which takes seconds to import."""
+    from reference.decoder import load_decoder
+    from verify.decoder import decoder_sizes, verify_decoder, weights_of
+
     _check_decoder_options(options)
     _check_targets(options)
     model = load_decoder(options.reference.removeprefix("hf:"))

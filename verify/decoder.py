@@ -17,6 +17,7 @@ from max.dtype import DType
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
 from reference.taps import LOGITS, in_words
+from reports.commands import UsageError
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
@@ -43,21 +44,17 @@ SIZES = ((1, 1), (1, 9), (2, 33))
 EXCUSED = "no module of the candidate's own: judged where its result comes to light"
 
 
-class DecoderError(ValueError):
-    """A comparison with a decoder that cannot be made, told in one sentence."""
-
-
 def decoder_sizes(
     config: Any, lengths: Sequence[int] | None, batches: Sequence[int] | None
 ) -> list[tuple[int, int]]:
     """(batch, length) of the cases: what a user names, crossed, or `SIZES` as far as they fit.
 
     Raises:
-        DecoderError: where a length is beyond the model's positions.
+        UsageError: where a length is beyond the model's positions.
     """
     most = config.max_position_embeddings
     if lengths and max(lengths) > most:
-        raise DecoderError(
+        raise UsageError(
             f"--lengths: {max(lengths)} tokens are more than the model's {most} positions"
         )
     fitting = [(batch, length) for batch, length in SIZES if length <= most]

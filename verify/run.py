@@ -174,9 +174,10 @@ def _verify(
                 add(replace(check, regime=regime, device=check.device or device))
         own = [check for check in outcome.checks if check.device == device]
         add(replace(precision_check(own, plan.dtype, device), device=device))
-    of_the_run = chain(outcome.lowered.checks(), outcome.power.checks())
-    for check in [*of_the_run, *outcome.cache_faults.values()]:
-        add(check)
+    if outcome.compiled:
+        of_the_run = chain(outcome.lowered.checks(), outcome.power.checks())
+        for check in [*of_the_run, *outcome.cache_faults.values()]:
+            add(check)
     return outcome
 
 

@@ -47,8 +47,9 @@ SAMPLE_COLUMNS = (
     "others_cpu_s",
 )  # fmt: skip
 
-_BY_TAP = ("isolated", "free")
-"""The modes of checks that belong to a place in the model."""
+_COMPILED, _TRACED = ("isolated", "free"), ("math", "math-free")
+"""The modes of checks that belong to a place, alone and in a whole run: of the compiled
+program, and of the traced graph in float64."""
 
 
 def missing(value: Any) -> bool:
@@ -96,11 +97,12 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
     Returns:
         `tap`, `device`, `case`, `shape`, `error` and `pytorch` (rms, of the worst isolated case),
         `used` (share of the allowed error, isolated), `used_free` (running free), `verdict` (the
-        gravest of all), `verdict_alone`, `verdict_free`.
+        gravest of all), `verdict_alone`, `verdict_free`. Of a run that compiled nothing these are
+        figures of the traced graph in float64.
     """
-    taps = checks[checks["mode"].isin(_BY_TAP)]
-    alone = _worst_by_place(taps[taps["mode"] == "isolated"])
-    free = _worst_by_place(taps[taps["mode"] == "free"])
+    modes = _modes(checks)
+    taps = checks[checks["mode"].isin(modes)]
+    alone, free = (_worst_by_place(taps[taps["mode"] == mode]) for mode in modes)
     every = _worst_by_place(taps)
     found = dict.fromkeys(map(_place, taps[["tap", "device"]].to_dict("records")))
     rows = [_layer(alone.get(key), free.get(key), every[key]) for key in found]
@@ -115,9 +117,14 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
 
 def computing_taps(checks: pd.DataFrame) -> list[str]:
     """Taps with an envelope, in isolation: something is computed there, not only passed on."""
-    alone = checks[checks["mode"] == "isolated"]
+    alone = checks[checks["mode"] == _modes(checks)[0]]
     some = alone["envelope_rms"].map(lambda value: (figure(value) or 0.0) > 0)
     return list(dict.fromkeys(alone.loc[some.astype(bool), "tap"]))
+
+
+def _modes(checks: pd.DataFrame) -> tuple[str, str]:
+    """The modes that tell about places: of the compiled program, where anything was compiled."""
+    return _COMPILED if (checks["mode"] == _COMPILED[0]).any() else _TRACED
 
 
 def gravest_by_tap(layers: pd.DataFrame) -> list[Row]:

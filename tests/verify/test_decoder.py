@@ -13,7 +13,7 @@ from reference.decoder import ORDERS, Decoder, in_float64, load_decoder
 from reports.saved.records import read_run
 from verify.candidate.factory import load_factory
 from verify.cli import main
-from verify.decoder import SIZES, DecoderError, decoder_sizes, verify_decoder
+from verify.decoder import SIZES, UsageError, decoder_sizes, verify_decoder
 from verify.pairing.prepare import NamedCandidate
 
 FILE = Path(__file__).parent / "models" / "llama.py"
@@ -116,7 +116,7 @@ def test_a_wrong_reference_is_told_in_a_sentence(options, message, capsys):
 
 def test_a_length_beyond_the_models_positions_is_told():
     config = transformers.LlamaConfig(max_position_embeddings=16)
-    with pytest.raises(DecoderError, match="17 tokens are more than the model's 16 positions"):
+    with pytest.raises(UsageError, match="17 tokens are more than the model's 16 positions"):
         decoder_sizes(config, [3, 17], None)
 
 
