@@ -1,9 +1,17 @@
 """What holds for every test."""
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 
 @pytest.fixture(autouse=True)
 def _no_step_summary(monkeypatch):
-    """Runs that tests make do not belong into the summary of the CI's own step."""
+    """Runs that tests make must not end up in the CI job's summary."""
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_for_small_products():
+    """NumPy's threads wait for each other longer than they compute, on a busy machine above all."""
+    with threadpool_limits(1, "blas"):
+        yield

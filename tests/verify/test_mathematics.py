@@ -1,0 +1,105 @@
+"""Is it the same mathematics? Judged on the traced graph, in float64, without a compile."""
+
+from pathlib import Path
+
+import pytest
+
+from impl.runtime import build, open_device
+from reference.load import load
+from reports.saved.records import read_run
+from verify.candidate.staging import Candidate, CompiledProgram
+from verify.cli import main
+from verify.mathematics import MathematicsRun, power_checks, sizes_of
+from verify.outcome import Outcome
+from verify.run import Plan, verify
+from verify.truth.cases import PROBE_SIZE
+
+MODELS = Path(__file__).parent / "models"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_compiled(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a program is compiled")
+
+    monkeypatch.setattr(CompiledProgram, "__init__", refuse)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    found = []
+    plan = Plan(checkpoint=load("tiny"), regimes=("given", "stress"), quick=True)
+    return verify(plan, emit=found.append), found
+
+
+def test_impls_model_is_gpt2_at_every_place(outcome):
+    found, emitted = outcome
+    assert found.verdict == "PASS"
+    assert not found.compiled
+    assert emitted == found.checks
+    alone = [check for check in found.checks if check.mode == "math"]
+    assert {check.tap for check in alone} == set(found.order)
+    assert {check.regime for check in alone} == {"given", "stress"}
+    assert max(check.relative for check in alone) < 1e-14
+
+
+def test_every_fault_of_the_catalogue_is_caught_in_float64(outcome):
+    power = [check for check in outcome[0].checks if check.mode == "math-power"]
+    assert len(power) == 51
+    assert {check.verdict for check in power} == {"PASS"}
+    assert min(check.details["margin"] for check in power) > 1e9
+
+
+def test_spoilt_results_are_rejected_too(outcome):
+    controls = [check for check in outcome[0].checks if check.mode == "math-control"]
+    assert {check.verdict for check in controls} == {"PASS"}
+    assert any("rounded-to-float32" in check.case for check in controls)
+
+
+def test_what_only_a_compiled_program_shows_is_not_asked(outcome):
+    modes = {check.mode for check in outcome[0].checks}
+    assert modes == {"device", "math", "math-free", "math-control", "math-power"}
+
+
+def test_a_long_case_is_there_for_its_length_alone(outcome):
+    length = load("tiny").config.n_positions
+    long = {check.mode for check in outcome[0].checks if check.length == length}
+    assert long == {"math"}
+
+
+@pytest.mark.parametrize(("first", "count"), [(True, 4), (False, 1)])
+def test_the_first_regime_has_the_sizes_that_faults_need(first, count):
+    sizes = sizes_of(load("tiny").config, first=first)
+    assert len(sizes) == count
+    assert PROBE_SIZE in sizes
+
+
+def test_faults_that_no_case_shows_are_said():
+    checkpoint, device = load("random:tiny"), open_device("cpu")
+    outcome = Outcome()
+    run = MathematicsRun(
+        checkpoint, Candidate(build(checkpoint.config, device), device), "given", [(1, 9)],
+        seed=0, dtype="float32", outcome=outcome, status=lambda _: None,
+    )  # fmt: skip
+    assert {check.verdict for check in run.checks()} == {"PASS"}
+    skipped = {check.case for check in power_checks(outcome) if check.verdict == "SKIP"}
+    assert "batch_over_9" in skipped
+
+
+def test_the_command_blames_a_wrong_activation_and_compiles_nothing(tmp_path, capsys):
+    file = f"{MODELS / 'gelu_erf.py'}:model"
+    out = tmp_path / "run"
+    assert main(["--candidate", file, "--regimes", "given", "--out", str(out)]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "First divergence: h.3.mlp.act (math, given-1x1)" in said
+    assert "Diagnosis: h.3.mlp.act: found 0.5 x (1 + erf(x / sqrt(2)))" in said
+    assert "Verdict: FAIL, not compiled" in said
+    end = read_run(out).end
+    assert (end["verdict"], end["compiled"]) == ("FAIL", False)
+    assert (out / "report.html").is_file()
+
+
+def test_quick_says_that_nothing_was_compiled_and_passes(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["--quick", "--regimes", "given", "--lengths", "9", "--out", str(out)]) == 0
+    assert "Verdict: PASS, not compiled" in capsys.readouterr().out

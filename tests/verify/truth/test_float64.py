@@ -1,0 +1,72 @@
+"""What the mathematics of a case is compared with."""
+
+import numpy as np
+import pytest
+
+from reference.regimes import REGIMES, with_regime
+from verify.judge.acceptance import EXACT, Envelope, judge
+from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
+from verify.truth.float32 import ORDERS, Blocked
+from verify.truth.float64 import Mathematics, pooled
+
+
+@pytest.fixture(scope="module")
+def truth(checkpoint):
+    return Mathematics(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def expected(truth, checkpoint):
+    (case,) = random_cases(checkpoint.config, "given", [PROBE_SIZE], seed=0, device="cpu")
+    taps = [tap for tap in truth.oracle.trace(case.ids) if not tap.endswith(":input")]
+    return truth.expectation(case, taps)
+
+
+def test_what_is_allowed_is_float64s_own_rounding(expected):
+    for tap, envelope in expected.isolated_envelope.items():
+        size = np.sqrt((expected.isolated[tap].astype(float) ** 2).mean())
+        assert envelope.rms <= 1e-14 * size, tap
+    logits = expected.free_envelope["lm_head"]
+    assert 1e-17 < logits.rms < 1e-13
+
+
+def test_pytorch_takes_no_part(expected):
+    assert expected.torch_isolated == expected.torch_free == {}
+    assert expected.correct is expected.isolated
+    assert expected.at("lm_head", alone=True).torch is None
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("order", [order for order in ORDERS if order is not Blocked])
+def test_an_order_of_evaluation_passes_by_the_envelope_of_the_others(checkpoint, regime, order):
+    state = with_regime(checkpoint, regime, seed=1)
+    others = Mathematics(state)
+    others._orders = [model for model in others._orders if type(model) is not order]
+    model = order(state, np.float64)
+    config = checkpoint.config
+    cases = random_cases(config, regime, [PROBE_SIZE], seed=1, device="cpu")
+    for case in [*cases, probe_case(config, regime, seed=1, device="cpu")]:
+        taps = [tap for tap in others.oracle.trace(case.ids) if not tap.endswith(":input")]
+        expected = others.expectation(case, taps, free=False)
+        found = model.trace(case.ids, expected.given)
+        for tap, array in expected.isolated.items():
+            computed = np.where(np.isnan(found[tap]), array, found[tap])  # rows it left out
+            judgement = judge(computed, array, expected.isolated_envelope[tap], "float64")
+            assert judgement.verdict == "PASS", (tap, judgement.used)
+
+
+def test_blocks_share_the_widest_envelope_relative_to_their_results():
+    envelopes = {
+        "transformer.h.0.mlp": Envelope(1e-16, 2e-16),
+        "transformer.h.1.mlp": Envelope(4e-16, 5e-16),
+        "transformer.ln_f": Envelope(3e-16, 3e-16),
+        "transformer.h.0:input": EXACT,
+    }
+    sizes = {"transformer.h.0.mlp": 1.0, "transformer.h.1.mlp": 2.0}
+    truth = {tap: np.full((1, 2, 3), sizes.get(tap, 1.0)) for tap in envelopes}
+    shared = pooled(envelopes, truth)
+    assert shared["transformer.h.0.mlp"].rms == pytest.approx(2e-16)
+    assert shared["transformer.h.1.mlp"].rms == pytest.approx(4e-16)
+    assert shared["transformer.h.1.mlp"].max == pytest.approx(5e-16)
+    assert shared["transformer.ln_f"].rms == pytest.approx(3e-16)
+    assert shared["transformer.h.0:input"] == EXACT
