@@ -6,8 +6,8 @@ A candidate's code is run in a child process (`verify.candidate.sandbox`).
 import os
 import sys
 
-from reports.commands import INTERRUPTED
-from verify.candidate.sandbox import enter, leave, needs_child, supervise
+from reports.commands import CANNOT_RUN, INTERRUPTED
+from verify.candidate.sandbox import enter, leave, needs_child, supervise, watched_file
 
 MADE_FOR = "26.7"
 """The oldest version that has what `verify.candidate.staging` traces with: 26.6 has neither
@@ -20,6 +20,8 @@ def _main(argv: list[str]) -> int:
         from verify.steps import progress
 
         return progress.main(argv[1:])
+    if "--watch" in argv:
+        return _watch(argv)
     if needs_child(argv):
         return supervise(argv)
     enter()
@@ -27,6 +29,17 @@ def _main(argv: list[str]) -> int:
         return leave(_command(argv))
     except SystemExit as end:  # argparse's: bad usage, or --help
         return leave(int(end.code or 0))
+
+
+def _watch(argv: list[str]) -> int:
+    """The candidate that is named, judged again whenever it is saved."""
+    named = watched_file(argv)
+    if named is None:
+        print("verify: --watch needs --candidate FILE.py:NAME", file=sys.stderr)
+        return CANNOT_RUN
+    from verify.watch import watch
+
+    return watch([word for word in argv if word != "--watch"], named)
 
 
 def _command(argv: list[str]) -> int:

@@ -51,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
         return diff.main(argv[1:])
     options = _parser().parse_args(argv)
     try:
+        if options.watched:
+            return _watched(options)
         job = _decoder_job(options) if options.reference else _gpt2_job(options)
         return run(job, options, ["python", "-m", "verify", *argv])
     except CandidateError as error:
@@ -128,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
         help="judge the mathematics alone, in float64 and in seconds; nothing is compiled",
     )
     add(
+        "--watch",
+        action="store_true",
+        help="judge the mathematics of --candidate again whenever one of its files is saved",
+    )
+    add("--watched", type=Path, help=argparse.SUPPRESS)
+    add(
         "--compile-anyway",
         action="store_true",
         help="compile also a model whose mathematics is wrong",
@@ -202,6 +210,23 @@ def _candidate(reference: str | None) -> dict[str, str]:
     if reference is None:
         return {"candidate": "impl"}
     return {"candidate": reference, "candidate_sha256": source_sha256(reference)}
+
+
+def _watched(options: argparse.Namespace) -> int:
+    """One look of `--watch`."""
+    from verify.watched import judge_once
+
+    if options.reference or options.dtype != "float32":
+        raise UsageError("--watch is for a GPT-2 in float32")
+    judge_once(
+        options.model,
+        options.revision,
+        options.regimes,
+        options.seed,
+        lambda checkpoint: _subject(options, checkpoint.config.n_layer),
+        options.watched,
+    )
+    return 0
 
 
 def _check_targets(options: argparse.Namespace) -> None:

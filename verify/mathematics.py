@@ -79,6 +79,8 @@ class MathematicsRun:
         dtype: the precision that the candidate declares: weights are rounded to it first.
         outcome: of the whole run.
         status: called with a few words whenever a new part begins.
+        power: whether faults are planted, to see what the run would have noticed.
+        truth: of this state of the weights, where it is known already.
     """
 
     def __init__(
@@ -92,32 +94,35 @@ class MathematicsRun:
         dtype: str,
         outcome: Outcome,
         status: Callable[[str], None],
+        power: bool = True,
+        truth: Mathematics | None = None,
     ) -> None:
         self.candidate = candidate
         self.regime = regime
         self.outcome = outcome
         self.status = status
         config = checkpoint.config
-        self.truth = Mathematics(rounded(with_regime(checkpoint, regime, seed=seed), dtype))
+        self.truth = truth or Mathematics(
+            rounded(with_regime(checkpoint, regime, seed=seed), dtype)
+        )
         weights = held_weights(candidate, self.truth.checkpoint, dtype)
         self.bound = candidate.evaluated(weights)
-        self.cases = random_cases(config, regime, sizes, seed=seed, device="cpu")
-        self.probe = probe_case(config, regime, seed=seed, device="cpu")
+        self.cases = cases_of(config, regime, sizes, seed)
+        self._plants = power
 
     def checks(self) -> Iterator[Check]:
         """Every check, in the order in which it is made."""
         if not self.outcome.order:
             self.outcome.look_for_places(self.candidate, self.truth, self.cases[0].ids)
             yield from coverage_checks(self.candidate, self.outcome.expected, self.outcome.unknown)
-        for case in (*self.cases, self.probe):
+        for case in self.cases:
             self.status(f"{case.name}, mathematics")
             for check in self._case(case):
                 yield _of_graph(check, case)
 
     def _case(self, case: Case) -> Iterator[Check]:
-        long = case.ids.size > PROBE_SIZE[0] * PROBE_SIZE[1]
-        # A long case is there for its length: that whole runs agree, the shorter ones show.
-        expected = self.truth.expectation(case, self.candidate.given_taps, free=not long)
+        given = self.candidate.given_taps
+        expected = self.truth.expectation(case, given, free=runs_free(case))
         observed = Observation(self.bound, expected)
         checks = list(check_case(observed, expected))
         failed = next((c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"), None)
@@ -130,10 +135,25 @@ class MathematicsRun:
 
     def _power(self, expected: Expectation) -> Iterator[Check]:
         """What the case could have noticed."""
+        if not self._plants:
+            return
         if plants_faults(expected.case):
             self.outcome.mathematics_power.look(expected, self.candidate.forced_taps)
         if expected.case.ids.shape == PROBE_SIZE and expected.case.label != PROBE:
             yield from must_fail(expected)
+
+
+def cases_of(
+    config: GPT2Config, regime: str, sizes: Sequence[tuple[int, int]], seed: int
+) -> list[Case]:
+    """The cases of a regime, its probe last."""
+    cases = random_cases(config, regime, sizes, seed=seed, device="cpu")
+    return [*cases, probe_case(config, regime, seed=seed, device="cpu")]
+
+
+def runs_free(case: Case) -> bool:
+    """Whether a case is run free too: a long one is there for its length, in isolation."""
+    return case.ids.size <= PROBE_SIZE[0] * PROBE_SIZE[1]
 
 
 def _of_graph(check: Check, case: Case) -> Check:

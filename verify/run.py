@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -56,12 +56,13 @@ from verify.truth.cases import (
 from verify.truth.references import References
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
     from verify.pairing.prepare import NamedCandidate
     from verify.truth.expectation import Expectation
+    from verify.truth.float64 import Mathematics
 
 
 DEFAULT_REGIMES = ("given", "perturbed", "stress")
@@ -83,6 +84,8 @@ class Plan:
         engines: KV-cached engines to compare with the model's own oracle.
         quick: stop after the mathematics, before anything is compiled.
         compile_anyway: compile also a model whose mathematics is wrong.
+        power: plant faults in the mathematics, to see what the run would have noticed.
+        truths: what the mathematics is compared with, by regime, where it is known already.
     """
 
     checkpoint: Checkpoint
@@ -96,6 +99,8 @@ class Plan:
     engines: Sequence[EngineSpec] = ()
     quick: bool = False
     compile_anyway: bool = False
+    power: bool = True
+    truths: Mapping[str, Mathematics] = field(default_factory=dict)
 
     @property
     def case_count(self) -> int:
@@ -195,9 +200,11 @@ def _mathematics(
             run = MathematicsRun(
                 plan.checkpoint, candidate, regime, sizes,
                 seed=plan.seed, dtype=plan.dtype, outcome=outcome, status=status,
+                power=plan.power, truth=plan.truths.get(regime),
             )  # fmt: skip
             yield from run.checks()
-        yield from power_checks(outcome)
+        if plan.power:
+            yield from power_checks(outcome)
     except GraphError as error:
         message = f"judged compiled only: {error}"
         yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)

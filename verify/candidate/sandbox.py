@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 STATUS = "VERIFY_STATUS_FD"
 """Environment variable that tells the child where to write what it is doing, one line each."""
 
+STANDBY = "VERIFY_STANDBY"
+"""Environment variable of a child that makes everything ready, and then waits for a line on its
+standard input before it touches the candidate."""
+
 OWN_CODE_S = 120.0
 """Longest time that a candidate's own Python code may take at a stretch, in seconds."""
 
@@ -42,8 +46,6 @@ SILENT_S = 1800.0
 
 MEMORY_SHARE = 0.8
 """Of the memory that is free at the start: what the child may hold."""
-
-"""What shells report for a program that Ctrl-C ended."""
 
 POLL_S = 0.05
 PRINTED_LINES = 5
@@ -99,6 +101,18 @@ def needs_child(argv: Sequence[str]) -> bool:
     return (named or step) and STATUS not in os.environ
 
 
+def watched_file(argv: Sequence[str]) -> Path | None:
+    """The file of the candidate that a command names; None where it names none."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--candidate")
+    try:
+        named = parser.parse_known_args(argv)[0].candidate
+    except (argparse.ArgumentError, SystemExit):
+        return None
+    where = (named or "").rpartition(":")[0]
+    return Path(where) if where.endswith(".py") else None
+
+
 def supervise(argv: Sequence[str]) -> int:
     """Run `python -m verify` with these arguments in a child; returns its exit code, or 2.
 
@@ -121,6 +135,50 @@ def supervise(argv: Sequence[str]) -> int:
     return 2
 
 
+class Standby:
+    """A child that has imported all that it needs, and waits to be told to judge a candidate.
+
+    Args:
+        argv: as `python -m verify` takes them; the command calls `wait_for_word`.
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._options = _options(argv)
+        self._printed: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self._child, self._status = _start(argv, self._printed.fileno(), standby=True)
+
+    def judge(self) -> tuple[int | None, str]:
+        """Let it go on, and wait for its end.
+
+        Returns:
+            Its exit code, or None and the reason why it never came to its end.
+        """
+        watched = Watched()
+        stdin = self._child.stdin
+        if stdin is not None:
+            with suppress(BrokenPipeError):
+                stdin.write(b"\n")
+                stdin.close()
+        _watch(self._child, self._status, _limits(self._options), watched)
+        if watched.code is not None:
+            return watched.code, ""
+        lines = [f"\n  | {line[:160]}" for line in _last_lines(self._printed)]
+        reason = watched.problem or _died(self._child.returncode, watched)
+        return None, reason + "".join(lines)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        _kill(self._child)
+        os.close(self._status)
+        self._printed.close()
+
+
+def wait_for_word() -> None:
+    """In a child that stands by: wait until it is told to go on; end with the parent."""
+    if STANDBY in os.environ and not sys.stdin.readline():
+        os._exit(INTERRUPTED)
+
+
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("--time-limit", type=float)
@@ -141,7 +199,9 @@ def _limits(options: argparse.Namespace) -> Limits:
     )
 
 
-def _start(argv: Sequence[str], printed: int) -> tuple[subprocess.Popen[bytes], int]:
+def _start(
+    argv: Sequence[str], printed: int, *, standby: bool = False
+) -> tuple[subprocess.Popen[bytes], int]:
     """The child, with its own session, and the descriptor that its status is read from."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
@@ -151,10 +211,11 @@ def _start(argv: Sequence[str], printed: int) -> tuple[subprocess.Popen[bytes], 
         **os.environ,
         STATUS: f"{writer},{out},{err}",
         "PYTHONFAULTHANDLER": "",
+        **({STANDBY: "1"} if standby else {}),
     }
     child = subprocess.Popen(
         [sys.executable, "-m", "verify", *argv],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if standby else subprocess.DEVNULL,
         stdout=printed,
         stderr=printed,
         env=environment,

@@ -53,6 +53,7 @@ class Mathematics:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.oracle = Oracle(checkpoint)
+        self._known: dict[tuple[str, tuple[str, ...], bool], Expectation] = {}
         # In float64 `Blocked` is the oracle itself, which would add nothing.
         self._orders = [order(checkpoint, np.float64) for order in ORDERS if order is not Blocked]
         for order in self._orders:
@@ -62,13 +63,19 @@ class Mathematics:
     def expectation(
         self, case: Case, given_taps: Sequence[str], *, free: bool = True
     ) -> Expectation:
-        """Compute everything that the case is compared with.
+        """Everything that the case is compared with; computed once.
 
         Args:
             case: the input.
             given_taps: where the candidate's stages are cut, that is, its modules' outputs.
             free: whether the case is run free too; a probe never is.
         """
+        key = case.name, tuple(given_taps), free
+        if key not in self._known:
+            self._known[key] = self._expectation(case, given_taps, free=free)
+        return self._known[key]
+
+    def _expectation(self, case: Case, given_taps: Sequence[str], *, free: bool) -> Expectation:
         truth = self.oracle.trace(case.ids)
         given = {tap: truth[tap] for tap in given_taps}
         if case.label == PROBE:

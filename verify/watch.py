@@ -1,0 +1,162 @@
+"""`python -m verify --watch`: the mathematics of a candidate, judged again whenever it is saved.
+
+Each time a fresh process traces the candidate and evaluates its graph in float64; nothing is
+compiled. The next process makes itself ready while the user edits: MAX is imported and the truth
+computed before the file is saved, so that a verdict takes about as long as tracing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+from watchfiles import watch as changes
+
+from reference.taps import short_name
+from reports.commands import CANNOT_RUN, INTERRUPTED
+from verify.candidate.sandbox import Standby
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MOST_NAMED = 6
+"""Places that a line names; more are counted."""
+
+DEBOUNCE_MS = 100
+"""An editor may write a file in several steps within this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one look at the candidate came to.
+
+    Attributes:
+        verdict: PASS, FAIL or ERROR.
+        message: the first divergence, or why there is no verdict.
+        diagnosis: what is computed there instead.
+        wrong: taps that fail alone, in the order of execution.
+        places: how many were compared.
+        files: the candidate's own files.
+        seconds: that it took.
+    """
+
+    verdict: str
+    message: str
+    diagnosis: str
+    wrong: tuple[str, ...]
+    places: int
+    files: tuple[str, ...]
+    seconds: float
+
+
+def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
+    """Judge a candidate now and after every change, until Ctrl-C.
+
+    Args:
+        argv: of `python -m verify`, without `--watch`.
+        file: the candidate's, watched from the beginning.
+        once: how many looks to take at most; None for no end.
+
+    Returns:
+        0 where the last look passed, 1 where it did not, 2 for bad usage, 130 after Ctrl-C.
+    """
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    last: Verdict | None = None
+    with tempfile.TemporaryDirectory(prefix="verify-watch-") as folder:
+        result = Path(folder) / "verdict.json"
+        command = [*argv, "--watched", str(result)]
+        standby = Standby(command)
+        try:
+            while True:
+                found = _look(standby, result, file)
+                if found is None:
+                    return CANNOT_RUN
+                standby = Standby(command)
+                show(console, found, last)
+                last = found
+                once = None if once is None else once - 1
+                if once == 0:
+                    return int(found.verdict != "PASS")
+                _wait_for_change(console, found.files)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        finally:
+            standby.end()
+
+
+def _look(standby: Standby, result: Path, file: Path) -> Verdict | None:
+    """What a process that stands by makes of the candidate as it is now; None for bad usage."""
+    result.unlink(missing_ok=True)
+    started = time.monotonic()
+    code, problem = standby.judge()
+    standby.end()
+    seconds = time.monotonic() - started
+    if code == CANNOT_RUN and not result.exists():
+        return None  # it has said why
+    try:
+        values: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        values = {"verdict": "ERROR", "message": problem or "the check ended without a verdict"}
+    return Verdict(
+        verdict=values["verdict"],
+        message=values.get("message", ""),
+        diagnosis=values.get("diagnosis", ""),
+        wrong=tuple(values.get("wrong", ())),
+        places=values.get("places", 0),
+        files=tuple(values.get("files", ())) or (str(file),),
+        seconds=seconds,
+    )
+
+
+def _wait_for_change(console: Console, files: Sequence[str]) -> None:
+    names = ", ".join(sorted(Path(file).name for file in files)[:MOST_NAMED])
+    console.print(Text(f"watching {names}; Ctrl-C ends", "dim"))
+    folders = {str(Path(file).resolve().parent) for file in files}
+    known = {str(Path(file).resolve()) for file in files}
+    # Editors replace files, so that their folders are watched.
+    for found in changes(*folders, debounce=DEBOUNCE_MS, recursive=False, raise_interrupt=True):
+        if known & {path for _, path in found}:
+            return
+
+
+def show(console: Console, found: Verdict, last: Verdict | None) -> None:
+    """Print one look: the verdict, the first divergence, and what has changed."""
+    style = "green" if found.verdict == "PASS" else "bold red"
+    when = time.strftime("%H:%M:%S")
+    head = Text.assemble(
+        f"{when}  ", (found.verdict, style), f" in {found.seconds:.1f} s, not compiled"
+    )
+    if found.verdict == "PASS":
+        head.append(f": {found.places} places are the reference's")
+    console.print(head)
+    for line in _lines(found, last):
+        console.print(Padding(line, (0, 0, 0, 10), expand=False))
+
+
+def _lines(found: Verdict, last: Verdict | None) -> Iterable[Text]:
+    if found.message:
+        yield Text(found.message)
+    if found.diagnosis:
+        yield Text(found.diagnosis, "cyan")
+    if last is None:
+        return
+    new = [tap for tap in found.wrong if tap not in last.wrong]
+    gone = [tap for tap in last.wrong if tap not in found.wrong] if found.places else []
+    if new:
+        yield Text(f"wrong since the last save: {_named(new)}")
+    if gone:
+        yield Text(f"right since the last save: {_named(gone)}", "green")
+
+
+def _named(taps: Sequence[str]) -> str:
+    names = [short_name(tap) for tap in taps[:MOST_NAMED]]
+    more = f" and {len(taps) - MOST_NAMED} more" if len(taps) > MOST_NAMED else ""
+    return ", ".join(names) + more

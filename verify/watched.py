@@ -1,0 +1,94 @@
+"""One look of `--watch`, in a process of its own: made ready, then told to go on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from reference.load import load
+from reference.regimes import with_regime
+from reference.taps import is_input
+from reports.saved.files import write_json
+from verify.candidate.guard import CandidateError
+from verify.candidate.sandbox import wait_for_word
+from verify.mathematics import cases_of, runs_free, sizes_of
+from verify.run import Plan, verify
+from verify.truth.float64 import Mathematics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reference.checkpoint import Checkpoint
+    from verify.outcome import Outcome
+    from verify.pairing.prepare import NamedCandidate
+
+
+def judge_once(
+    model: str, revision: str | None, regimes: Sequence[str] | None, seed: int,
+    named: Callable[[Checkpoint], NamedCandidate], to: Path,
+) -> None:  # fmt: skip
+    """Make ready, wait for the word, judge, and write down what came of it.
+
+    Args:
+        model: names the checkpoint.
+        revision: of it, on the hub.
+        regimes: states of the weights; None for the first and the hardest.
+        seed: draws regimes and inputs.
+        named: imports the candidate.
+        to: JSON file for `verify.watch`.
+    """
+    checkpoint = load(model, revision=revision, seed=seed)
+    chosen = tuple(regimes or ("given", "stress"))
+    with threadpool_limits(1, "blas"):
+        truths = {regime: _truth(checkpoint, regime, seed) for regime in chosen}
+    wait_for_word()
+    try:
+        plan = Plan(
+            checkpoint=checkpoint, regimes=chosen, seed=seed, subject=named(checkpoint),
+            quick=True, power=False, truths=truths,
+        )  # fmt: skip
+        outcome = verify(plan, emit=lambda _: None)
+        write_json(to, _verdict(outcome))
+    except CandidateError as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        write_json(to, {"verdict": "ERROR", "message": f"{error}{notes}", "files": own_files()})
+
+
+def _truth(checkpoint: Checkpoint, regime: str, seed: int) -> Mathematics:
+    """What a regime's cases are compared with, computed before the candidate is known."""
+    truth = Mathematics(with_regime(checkpoint, regime, seed=seed))
+    config = checkpoint.config
+    for case in cases_of(config, regime, sizes_of(config, first=regime == "given"), seed):
+        # A candidate with a module for each place is cut at all of them.
+        taps = [tap for tap in truth.oracle.trace(case.ids[:1, :1]) if not is_input(tap)]
+        truth.expectation(case, taps, free=runs_free(case))
+    return truth
+
+
+def _verdict(outcome: Outcome) -> dict[str, Any]:
+    divergence = outcome.first_divergence
+    alone = [check for check in outcome.checks if check.mode == "math"]
+    wrong = {check.tap for check in alone if check.verdict == "FAIL"}
+    return {
+        "verdict": outcome.verdict,
+        "message": divergence.message if divergence else "",
+        "diagnosis": (divergence.diagnosis or "") if divergence else "",
+        "wrong": [tap for tap in outcome.order if tap in wrong],
+        "places": len({check.tap for check in alone}),
+        "files": own_files(),
+    }
+
+
+def own_files() -> list[str]:
+    """Files of the candidate that were imported: what lies beside it, or below it."""
+    named = [m for name, m in sys.modules.items() if name.startswith("candidate_")]
+    folders = {Path(str(module.__file__)).resolve().parent for module in named}
+    files = {
+        Path(str(module.__file__)).resolve()
+        for module in list(sys.modules.values())
+        if getattr(module, "__file__", None)
+    }
+    return sorted(str(file) for file in files if folders & set(file.parents))
