@@ -5,6 +5,7 @@ A candidate's code is run in a child process (`verify.candidate.sandbox`).
 
 import os
 import sys
+from pathlib import Path
 
 from reports.commands import CANNOT_RUN, INTERRUPTED
 from verify.candidate.sandbox import enter, leave, needs_child, supervise, watched_file
@@ -32,14 +33,18 @@ def _main(argv: list[str]) -> int:
 
 
 def _watch(argv: list[str]) -> int:
-    """The candidate that is named, judged again whenever it is saved."""
+    """The candidate or the step's file that is named, judged again whenever it is saved."""
+    from verify.watch import watch, watch_step
+
+    rest = [word for word in argv if word != "--watch"]
+    if argv[0] == "step":
+        files = [Path(word) for word in rest[2:] if not word.startswith("-")]
+        return watch_step(rest, files[0] if files else Path())
     named = watched_file(argv)
     if named is None:
         print("verify: --watch needs --candidate FILE.py:NAME", file=sys.stderr)
         return CANNOT_RUN
-    from verify.watch import watch
-
-    return watch([word for word in argv if word != "--watch"], named)
+    return watch(rest, named)
 
 
 def _command(argv: list[str]) -> int:

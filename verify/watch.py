@@ -22,7 +22,7 @@ from watchfiles import watch as changes
 
 from reference.taps import short_name
 from reports.commands import CANNOT_RUN, INTERRUPTED
-from verify.candidate.sandbox import Standby
+from verify.candidate.sandbox import Standby, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +90,26 @@ def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
             return INTERRUPTED
         finally:
             standby.end()
+
+
+def watch_step(argv: Sequence[str], file: Path) -> int:
+    """Check a learner's file now and whenever it is saved, until Ctrl-C; nothing is compiled.
+
+    Args:
+        argv: of `python -m verify`, `step N FILE` without `--watch`.
+        file: the learner's.
+
+    Returns:
+        2 for bad usage, 130 after Ctrl-C.
+    """
+    console = Console(highlight=False)
+    try:
+        while True:
+            if supervise([*argv, "--quick"]) == CANNOT_RUN and not file.is_file():
+                return CANNOT_RUN
+            _wait_for_change(console, [str(file)])
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _look(standby: Standby, result: Path, file: Path) -> Verdict | None:

@@ -71,8 +71,8 @@ def test_the_output_fits_100_columns(correct):
 def test_json_has_the_documented_keys(correct):
     _, outcome, _ = correct
     assert set(outcome) == {
-        "schema_version", "verdict", "first_divergence", "coverage", "observer_effect", "power",
-        "checks", "environment",
+        "schema_version", "verdict", "compiled", "first_divergence", "coverage",
+        "observer_effect", "power", "checks", "environment",
     }  # fmt: skip
     coverage = outcome["coverage"]
     assert coverage["compared"] + len(coverage["excused"]) == coverage["expected"]
@@ -143,7 +143,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(correct):
 def test_one_gelu_by_erf_fails_and_is_blamed_on_its_layer(tmp_path):
     path = tmp_path / "outcome.json"
     done = _verify(
-        "--candidate", FAULTY, "--regimes", "given", "--lengths", "9",
+        "--candidate", FAULTY, "--regimes", "given", "--lengths", "9", "--compile-anyway",
         "--json", str(path), "--out", str(tmp_path / "run"),
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -157,6 +157,8 @@ def test_one_gelu_by_erf_fails_and_is_blamed_on_its_layer(tmp_path):
         c["tap"] for c in outcome["checks"] if c["mode"] == "isolated" and c["verdict"] == "FAIL"
     }
     assert alone == {"transformer.h.3.mlp.act"}
+    exact = {c["tap"] for c in outcome["checks"] if c["mode"] == "math" and c["verdict"] == "FAIL"}
+    assert exact == alone
     assert "First divergence: h.3.mlp.act" in done.stdout
     assert "0.5 x (1 + erf(x / sqrt(2)))" in done.stdout
 

@@ -167,7 +167,9 @@ class Standby:
         return None, reason + "".join(lines)
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does; a second time does nothing."""
+        if self._printed.closed:
+            return
         _kill(self._child)
         os.close(self._status)
         self._printed.close()

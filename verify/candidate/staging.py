@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array, Trace
     from verify.graph.form import Graph as GraphForm
+    from verify.graph.scope import Precision
 
 Watch = Callable[[str, Any], Any]
 """Called with a tap and the tensor there; returns the tensor to go on with."""
@@ -301,9 +302,16 @@ class Candidate:
         """
         return BoundCandidate(self, self.compiled.models(weights), dict(weights))
 
-    def evaluated(self, weights: Mapping[str, Array]) -> EvaluatedCandidate:
-        """Return the traced graphs with these weights, to be evaluated in float64."""
-        return EvaluatedCandidate(self, weights)
+    def evaluated(
+        self, weights: Mapping[str, Array], precision: Precision = "float64"
+    ) -> EvaluatedCandidate:
+        """Return the traced graphs with these weights, to be evaluated in NumPy.
+
+        Args:
+            weights: by parameter name.
+            precision: of every floating-point number, or `declared` for what each is in the graph.
+        """
+        return EvaluatedCandidate(self, weights, precision)
 
     @property
     def given_taps(self) -> list[str]:
@@ -414,13 +422,16 @@ class BoundCandidate:
 class EvaluatedCandidate(BoundCandidate):
     """A candidate's graphs with its weights, evaluated in NumPy as `verify.graph` means them.
 
-    Every floating-point number is a float64: what comes out is the mathematics of the graph.
+    In float64, what comes out is the mathematics of the graph.
     """
 
-    def __init__(self, program: Candidate, weights: Mapping[str, Array]) -> None:
+    def __init__(
+        self, program: Candidate, weights: Mapping[str, Array], precision: Precision
+    ) -> None:
         super().__init__(program, {}, dict(weights))
+        self._precision = precision
         self._widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
         read = self.program.graphs[f"{self.program.name}{graph}"]
-        return list(evaluate(read, arrays, self._widened).outputs)
+        return list(evaluate(read, arrays, self._widened, self._precision).outputs)

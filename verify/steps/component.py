@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from max.dtype import DType
 from max.experimental.nn import Module
 from max.graph import TensorType
@@ -19,10 +18,12 @@ from impl.config import GPT2Config
 from impl.model import GPT2MLP
 from impl.runtime import build, input_type, open_device
 from reference.checkpoint import Checkpoint
+from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
 from reference.taps import block_of, is_input, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
 from verify.faults.diagnosis import diagnose
+from verify.graph.errors import GraphError
 from verify.judge.acceptance import judge
 from verify.judge.metrics import rms
 from verify.pairing.modules import fits
@@ -30,10 +31,13 @@ from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
 from verify.pairing.parameters import propose
 from verify.pairing.translated import PairedCandidate, examine
 from verify.steps.course import STEPS, TOKENS
-from verify.truth.cases import PROBE_SIZE, random_cases
+from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
+from verify.truth.float64 import Mathematics
 from verify.truth.references import References
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reference.trace import Array
     from verify.pairing.outline import CandidateOutline, ReferenceOutline
     from verify.pairing.translated import PairedBound
@@ -148,8 +152,13 @@ def _called(step: Step, factory: Any, config: GPT2Config) -> Any:
     return factory(config, GPT2MLP(config)) if step.number == 8 else factory(config)
 
 
-def check_numbers(step: Step, component: Component) -> None:
-    """Compile the component and judge each of its stages.
+def check_numbers(step: Step, component: Component, *, quick: bool = False) -> None:
+    """Judge each stage of the component: its mathematics first, then what MAX compiles of it.
+
+    Args:
+        step: what it should be.
+        component: what it is.
+        quick: judge the mathematics alone; nothing is compiled.
 
     Raises:
         StepError: at the first stage that is wrong, with a diagnosis.
@@ -170,10 +179,30 @@ def check_numbers(step: Step, component: Component) -> None:
             component.model, open_device("cpu"), component.outline, pairing, component.reference,
             types=component.types,
         )  # fmt: skip
-    bound = paired.bind(paired.weights_of(small_checkpoint().weights))
+    weights = paired.weights_of(small_checkpoint().weights)
+    _check_mathematics(step, paired, weights, alone=quick)
+    if quick:
+        return
+    with compiling(step.name):
+        bound = paired.bind(weights)
     references = References(small_checkpoint())
     for case in _cases():
         _judge_case(step, case, paired, bound, references)
+
+
+def _check_mathematics(
+    step: Step, paired: PairedCandidate, weights: Mapping[str, Array], *, alone: bool
+) -> None:
+    """The traced graph in float64, on activations that leave small faults nowhere to hide too."""
+    truth = Mathematics(small_checkpoint())
+    evaluated = paired.evaluated(weights)
+    probe = probe_case(SMALL, "perturbed", seed=0, device="cpu")
+    try:
+        for case in [*_cases(), probe]:
+            _judge_case(step, case, paired, evaluated, truth)
+    except GraphError as error:
+        if alone:
+            raise StepError(f"only compiling can tell: {error}", "run it without --quick") from None
 
 
 def _cases() -> list[Case]:
@@ -181,7 +210,11 @@ def _cases() -> list[Case]:
 
 
 def _judge_case(
-    step: Step, case: Case, paired: PairedCandidate, bound: PairedBound, references: References
+    step: Step,
+    case: Case,
+    paired: PairedCandidate,
+    bound: PairedBound,
+    references: References | Mathematics,
 ) -> None:
     inside = tuple(paired.reference.places)
     outer = [t for t in references.oracle.trace(case.ids) if not is_input(t)]
@@ -189,7 +222,7 @@ def _judge_case(
     expected = references.expectation(case, [*outer, *paired.given_taps])
     x = case.ids
     if step.takes != TOKENS:
-        x = expected.isolated[step.takes].astype(np.float32)
+        x = expected.isolated[step.takes].astype(DTYPES[expected.dtype])
     trace = bound.forced_trace(x, expected.given)
     # What lies outside the component is not in doubt: no fault is looked for there.
     known = [tap for tap in expected.isolated if tap in trace or tap not in inside]
@@ -200,7 +233,8 @@ def _judge_case(
 
 
 def _judge_tap(step: Step, tap: str, found: Any, expected: Expectation, visible: list[str]) -> None:
-    judgement = judge(found, expected.isolated[tap], expected.isolated_envelope[tap], "float32")
+    standard = expected.at(tap, alone=True)
+    judgement = judge(found, standard.truth, standard.envelope, expected.dtype)
     if judgement.verdict != "PASS":
         sentence = diagnose(tap, found, expected, visible)
         batch, length = expected.case.ids.shape

@@ -38,15 +38,21 @@ class Phase:
     notes: tuple[str, ...] = ()
 
 
-def check_step(step: Step, file: Path) -> Iterator[Phase]:
-    """Check a file, phase by phase, up to the first that fails."""
+def check_step(step: Step, file: Path, *, quick: bool = False) -> Iterator[Phase]:
+    """Check a file, phase by phase, up to the first that fails.
+
+    Args:
+        step: what the file should hold.
+        file: the learner's.
+        quick: compile nothing.
+    """
     found: dict[str, Any] = {}
     works: tuple[Callable[[], None], ...] = (
         lambda: found.update(factory=_imported(step, file)),
         lambda: _check_structure(step, file),
         lambda: _check_implemented(step, file),
         lambda: found.update(component=_shapes(step, found["factory"])),
-        lambda: _numbers(step, found["factory"], found["component"]),
+        lambda: _numbers(step, found["factory"], found["component"], quick=quick),
     )
     for title, work in zip(PHASES, works, strict=True):
         try:
@@ -149,8 +155,8 @@ def _shapes(step: Step, factory: Any) -> Any:
     return check_shapes(step, factory)
 
 
-def _numbers(step: Step, factory: Any, component: Any) -> None:
+def _numbers(step: Step, factory: Any, component: Any, *, quick: bool) -> None:
     if step.number in PLAIN:
-        PLAIN[step.number](factory)
+        PLAIN[step.number](factory, quick=quick)
     else:
-        check_numbers(step, component)
+        check_numbers(step, component, quick=quick)
