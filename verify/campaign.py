@@ -21,12 +21,13 @@ from max.dtype import DType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from impl.compiling import announced_to
 from impl.runtime import DeviceError, build, open_device
-from impl.weights import WeightsError, from_hugging_face
+from impl.weights import WeightsError
 from reference.checkpoint import CheckpointError
-from reference.dtypes import DECLARED, held_in
+from reference.dtypes import DECLARED, rounded
 from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
@@ -35,8 +36,12 @@ from reports.waiting import Waiting, print_line
 from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.stages import check_case
+from verify.graph.errors import GraphError
+from verify.pairing.prepare import OUTPUTS, prepare, subject_of
+from verify.pairing.translated import PairedCandidate, held_weights
 from verify.tally import MODES, Draw, JudgedCheck, Tally, draw, figures, summary
 from verify.truth.cases import plants_faults, probe_case, random_cases
+from verify.truth.float64 import Mathematics
 from verify.truth.references import References
 
 if TYPE_CHECKING:
@@ -53,8 +58,6 @@ LOOK_EVERY = 10
 DRAWN_ANEW = ("init", "perturbed")
 """Regimes whose weights depend on the seed."""
 
-"""What shells report for a program that Ctrl-C ended."""
-
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -66,17 +69,25 @@ class Campaign:
         candidate: the compiled model.
         device: the name of the device where it runs.
         dtype: what it computes in.
+        quick: judge the traced graph in float64; nothing is compiled.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, candidate: Candidate, device: str, dtype: str = "float32"
+        self,
+        checkpoint: Checkpoint,
+        candidate: Candidate | PairedCandidate,
+        device: str,
+        dtype: str = "float32",
+        *,
+        quick: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.dtype = dtype
+        self.quick = quick
         self.tally = Tally()
         self._device = device
         self._candidate = candidate
-        self._kept: dict[str, tuple[BoundCandidate, References]] = {}
+        self._kept: dict[str, tuple[BoundCandidate, References | Mathematics]] = {}
 
     def run(self, seed: int) -> Iterator[JudgedCheck]:
         """Judge one seed; yields its false alarms."""
@@ -94,7 +105,13 @@ class Campaign:
         self.tally.seeds += 1
 
     def _judge(
-        self, drawn: Draw, case: Case, bound: BoundCandidate, references: References, *, look: bool
+        self,
+        drawn: Draw,
+        case: Case,
+        bound: BoundCandidate,
+        references: References | Mathematics,
+        *,
+        look: bool,
     ) -> Iterator[JudgedCheck]:
         expected = references.expectation(case, bound.program.given_taps)
         observed = Observation(bound, expected)
@@ -106,7 +123,7 @@ class Campaign:
             return
         power = self.tally.power
         if look:
-            power.look(expected)
+            power.look(expected, self._candidate.forced_taps)
         for check in power.matched_checks(observed, expected):
             if alarm := self.tally.add(drawn, check):
                 yield alarm
@@ -116,14 +133,20 @@ class Campaign:
             self.checkpoint.config, drawn.regime, seed=drawn.seed, device=self._device
         )
 
-    def _state(self, drawn: Draw) -> tuple[BoundCandidate, References]:
+    def _state(self, drawn: Draw) -> tuple[BoundCandidate, References | Mathematics]:
         """The candidate and what it is compared with, on the weights that the seed drew."""
         if drawn.regime in self._kept:
             return self._kept[drawn.regime]
         checkpoint = with_regime(self.checkpoint, drawn.regime, seed=drawn.seed)
-        weights = from_hugging_face(checkpoint.config, checkpoint.weights)
-        bound = self._candidate.bind(held_in(self.dtype, weights))
-        state = bound, References(checkpoint, self.dtype)
+        state: tuple[BoundCandidate, References | Mathematics]
+        if self.quick:
+            mathematics = Mathematics(rounded(checkpoint, self.dtype))
+            weights = held_weights(self._candidate, mathematics.checkpoint, self.dtype)
+            state = self._candidate.evaluated(weights), mathematics
+        else:
+            references = References(checkpoint, self.dtype)
+            weights = held_weights(self._candidate, references.checkpoint, self.dtype)
+            state = self._candidate.bind(weights), references
         if drawn.regime not in DRAWN_ANEW:
             self._kept[drawn.regime] = state
         return state
@@ -137,10 +160,19 @@ def main(argv: Sequence[str]) -> int:
         _check(options)
         checkpoint = load(options.model)
         device = open_device(options.device)
-        with announced_to(Waiting(print_line)):
+        candidate: Candidate | PairedCandidate
+        if options.candidate:
+            subject = subject_of(options.candidate, None, options.output, checkpoint.config.n_layer)
+            candidate = prepare(subject, checkpoint, options.device, DType[options.dtype])
+        else:
             candidate = Candidate(build(checkpoint.config, device, DType[options.dtype]), device)
-        campaign = Campaign(checkpoint, candidate, options.device, options.dtype)
-    except (CheckpointError, DeviceError, WeightsError, ValueError) as error:
+        campaign = Campaign(
+            checkpoint, candidate, options.device, options.dtype, quick=options.quick
+        )
+        if not options.quick:
+            with announced_to(Waiting(print_line)):
+                candidate.compile()
+    except (CheckpointError, DeviceError, WeightsError, GraphError, ValueError) as error:
         print(f"campaign: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -163,6 +195,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", default="tiny", help="as in python -m verify")
     add("--device", default="cpu", help="cpu, gpu or gpu:N")
     add("--dtype", default="float32", choices=DECLARED, help="as in python -m verify")
+    add("--quick", action="store_true", help="the traced graph in float64; nothing is compiled")
+    add("--candidate", metavar="FILE.py:NAME", help="a correct model in place of impl's")
+    add("--output", default="logits", choices=OUTPUTS, help="what the candidate returns")
     add(
         "--budget",
         type=seconds,
@@ -198,7 +233,7 @@ def _run(campaign: Campaign, seeds: Iterable[int], options: argparse.Namespace) 
     )  # fmt: skip
     task = progress.add_task("", total=options.seeds)
     try:
-        with progress:
+        with progress, threadpool_limits(1 if campaign.quick else None, "blas"):
             for seed in seeds:
                 progress.update(task, description=f"seed {seed}")
                 for alarm in campaign.run(seed):

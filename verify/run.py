@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from reference.regimes import with_regime
 from reference.taps import LOGITS
+from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.engine import (
@@ -173,7 +175,8 @@ def _verify(
             continue
         status(f"{device}: compiling the model")
         outcome.compiled = True
-        candidate.compile()
+        with compiling(plan.subject.name) if plan.subject else nullcontext():
+            candidate.compile()
         for regime in plan.regimes:
             for check in RegimeRun(plan, candidate, regime, device, outcome, status).checks():
                 add(replace(check, regime=regime, device=check.device or device))

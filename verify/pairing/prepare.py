@@ -15,6 +15,7 @@ from impl.runtime import build, open_device
 from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.graph.errors import GraphError
 from verify.judge.metrics import rms
 from verify.pairing.file import Corrections, from_toml
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
@@ -147,7 +148,7 @@ def prepare(
     dtype: DType,
     program: Program | None = None,
 ) -> PairedCandidate:
-    """Build, examine, pair and compile a candidate.
+    """Build, examine, pair and trace a candidate; it is compiled when it is first bound.
 
     Args:
         subject: the candidate.
@@ -204,10 +205,10 @@ def settle(
     """Try the alternatives that names leave open, and keep those nearest to the reference.
 
     Args:
-        paired: the compiled candidate.
+        paired: the candidate.
         checkpoint: weights to try them with.
         corrections: what a pairing file says.
-        run: gives the candidate's logits for token ids; None for its plain graph.
+        run: gives the candidate's logits for token ids; None for its plain graph, evaluated.
     """
     if not paired.pairing.doubts:
         return
@@ -235,6 +236,10 @@ def settle(
 
 def _plain_logits(checkpoint: Checkpoint) -> Callable[[PairedCandidate, Array], Array]:
     def run(paired: PairedCandidate, ids: Array) -> Array:
-        return paired.bind(paired.weights_of(checkpoint.weights)).logits(ids)
+        weights = paired.weights_of(checkpoint.weights)
+        try:
+            return paired.evaluated(weights).logits(ids)
+        except GraphError:  # only compiling can tell
+            return paired.bind(weights).logits(ids)
 
     return run
