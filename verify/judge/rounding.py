@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from reference.trace import Array
 
-STORED_BITS = {"float32": 23, "tf32": 10, "float16": 10, "bfloat16": 7, "float8": 3}
+STORED_BITS = {"float64": 52, "float32": 23, "tf32": 10, "float16": 10, "bfloat16": 7, "float8": 3}
 """Bits of the significand that are stored (IEEE 754; NVIDIA's TF32; Google's bfloat16; float8 as
 E4M3 of the Open Compute Project)."""
 
@@ -25,6 +25,7 @@ OWN_SLACK = 4.0
 """An error up to this many envelopes is the declared precision's own."""
 
 LOWER = {
+    "float64": ("float32", "tf32", "bfloat16"),
     "float32": ("tf32", "bfloat16"),
     "float16": ("bfloat16", "float8"),
     "bfloat16": ("float8",),
