@@ -89,7 +89,7 @@ def show(console: Console, comparison: Comparison) -> None:
         console.print(line, highlight=False)
     for alarm in comparison.alarms:
         console.print(f"false alarm: {alarm.run}, {alarm.rejected}", highlight=False)
-    missed = set(comparison.applicable) - comparison.scores[-1].caught
+    missed = set(comparison.applicable) - comparison.scores[-2].caught
     if missed:
         console.print(f"missed by {OURS}'s rule: {', '.join(sorted(missed))}", highlight=False)
     if not comparison.holds:

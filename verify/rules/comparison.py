@@ -10,13 +10,13 @@ from rich.table import Table
 
 from reports.commands import WIDTH
 from verify.faults.catalogue import catalogue
-from verify.rules.contest import DTYPE, OURS, Alarm, Catch
+from verify.rules.contest import DTYPE, OURS, TRACED, Alarm, Catch
 from verify.rules.published import PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-NAMES = (*(rule.name for rule in PUBLISHED), OURS)
+NAMES = (*(rule.name for rule in PUBLISHED), OURS, TRACED)
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -60,22 +60,23 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether this project's rule catches most, and rejects no correct run."""
-        *others, ours = self.scores
+        """Whether this project's rule catches most, and rejects no correct run, traced too."""
+        *others, ours, traced = self.scores
         most = max(len(score.caught) for score in others)
-        return len(ours.caught) > most and ours.false == 0
+        held = len(ours.caught) > most and ours.false == 0
+        return held and traced.caught >= ours.caught and traced.false == 0
 
 
 def compare(found: Sequence[Catch], judged: Sequence[Alarm]) -> Comparison:
     """Count what the rules made of faults and of correct runs."""
     seen = {catch.fault for catch in found if catch.applicable}
-    free = {catch.fault for catch in found if catch.applicable and catch.rule != OURS}
+    free = {catch.fault for catch in found if catch.applicable and catch.rule not in (OURS, TRACED)}
     order = [fault.id for fault in catalogue(DTYPE)]
     return Comparison(
         scores=tuple(_score(name, found, judged) for name in NAMES),
         applicable=tuple(name for name in order if name in seen),
         probe_only=tuple(name for name in order if name in seen - free),
-        alarms=tuple(alarm for alarm in judged if alarm.rule == OURS and alarm.rejected),
+        alarms=tuple(alarm for alarm in judged if alarm.rule in (OURS, TRACED) and alarm.rejected),
     )
 
 
@@ -116,7 +117,8 @@ def rules_table(comparison: Comparison) -> Table:
 
 def markdown(comparison: Comparison, command: str) -> str:
     """Both tables as Markdown: the matrix, and which rule catches which fault."""
-    sources = [rule.source for rule in PUBLISHED] + ["`verify/judge/acceptance.py`, stage by stage"]
+    own = ["`verify/judge/acceptance.py`, stage by stage", "the same, `verify/truth/float64.py`"]
+    sources = [rule.source for rule in PUBLISHED] + own
     lines = [f"`{command}` wrote this section.", "", *_table_head([*HEADER, "source"])]
     lines += [
         f"| {' | '.join(row)} | {source} |"
@@ -133,7 +135,9 @@ def notes(comparison: Comparison) -> list[str]:
         (
             "Right place: what the rule rejects first is where the fault is. A dash: it sees "
             "logits alone. False alarms: correct float32 runs in another order of evaluation, "
-            "rejected anywhere; this project's rule has not seen that order. "
+            "rejected anywhere; this project's rule has not seen that order. Traced: the model's "
+            "graph evaluated in float64, before anything is compiled; its correct runs are float64 "
+            "runs in another order. "
             f"Faults that only the probe's stages show: {probe_only}."
         )
     ]

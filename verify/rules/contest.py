@@ -17,6 +17,7 @@ from verify.judge.acceptance import judge
 from verify.rules.published import PUBLISHED
 from verify.truth.cases import PROBE, PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.truth.float32 import Blocked, Pairwise, evaluations
+from verify.truth.float64 import Mathematics
 from verify.truth.references import References
 
 if TYPE_CHECKING:
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from reference.oracle import Oracle
     from reference.trace import Array, Trace
     from verify.faults.base import Fault
+    from verify.faults.sighting import Sighting
     from verify.judge.acceptance import Envelope
     from verify.truth.cases import Case
 
 OURS = "this project"
+
+TRACED = "this project, traced"
+"""The same rule on the traced graph in float64, before anything is compiled."""
 
 DTYPE = "float32"
 
@@ -84,20 +89,28 @@ def wanted(fault: Fault, case: Case, n_positions: int) -> bool:
 def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
     """Every rule on every fault on every case of one regime."""
     references = References(with_regime(checkpoint, regime), DTYPE)
+    mathematics = Mathematics(references.checkpoint)
     oracle = references.oracle
     for case in fault_cases(references, regime):
         faults = [f for f in catalogue(DTYPE) if wanted(f, case, oracle.config.n_positions)]
-        expected = references.expectation(case, output_taps(oracle, case.ids))
+        taps = output_taps(oracle, case.ids)
+        expected = references.expectation(case, taps)
+        exact = mathematics.expectation(case, taps, free=False)
         for fault in faults:
+            yield _own(TRACED, sight_in(fault, exact))
             sighting = sight_in(fault, expected)
-            right = sighting.blamed == sighting.expected
-            yield Catch(OURS, fault.id, sighting.applicable, sighting.noticed, right)
+            yield _own(OURS, sighting)
             if case.label != PROBE:
                 found = free_run(fault, oracle, case.ids)
                 yield from _published(
                     fault.id, sighting.expected, sighting.applicable, found,
                     expected.torch_free, expected.free,
                 )  # fmt: skip
+
+
+def _own(rule: str, sighting: Sighting) -> Catch:
+    right = sighting.blamed == sighting.expected
+    return Catch(rule, sighting.fault, sighting.applicable, sighting.noticed, right)
 
 
 def _published(
@@ -158,6 +171,8 @@ def _ours(references: References, models: Sequence[Oracle], case: Case) -> Itera
     for model in models:
         if not isinstance(model, CORRECT):
             continue
+        if isinstance(model, Pairwise):
+            yield _traced(references, case, taps)
         expected = references.expectation(case, taps, without=type(model))
         found = model.trace(case.ids, expected.given)
         rejected = first_failure(found, expected.isolated, expected.isolated_envelope)
@@ -168,12 +183,24 @@ def _ours(references: References, models: Sequence[Oracle], case: Case) -> Itera
         yield Alarm(OURS, run_name(model, case), rejected)
 
 
+def _traced(references: References, case: Case, taps: Sequence[str]) -> Alarm:
+    """The rule in float64 on a run in pairwise sums, which its envelope has not seen."""
+    model = Pairwise(references.checkpoint, np.float64)
+    expected = Mathematics(references.checkpoint, without=Pairwise).expectation(case, taps)
+    found = model.trace(case.ids, expected.given)
+    rejected = first_failure(found, expected.isolated, expected.isolated_envelope, "float64")
+    return Alarm(TRACED, run_name(model, case), rejected)
+
+
 def first_failure(
-    found: Mapping[str, Array], truth: Mapping[str, Array], bounds: Mapping[str, Envelope]
+    found: Mapping[str, Array],
+    truth: Mapping[str, Array],
+    bounds: Mapping[str, Envelope],
+    dtype: str = DTYPE,
 ) -> str | None:
     """The first tap that this project's rule rejects, with the share of the allowed error."""
     for tap, array in truth.items():
-        judgement = judge(found[tap], array, bounds[tap], DTYPE)
+        judgement = judge(found[tap], array, bounds[tap], dtype)
         if judgement.verdict != "PASS":
             return f"{tap}: used {judgement.used or float('nan'):.3f}"
     return None

@@ -46,16 +46,19 @@ class Mathematics:
 
     Args:
         checkpoint: configuration and weights, which are widened as they are.
+        without: an order of evaluation that the envelope shall not know, so that it can be judged
+            as a candidate is.
     """
 
     dtype = DTYPE
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, without: type[Oracle] | None = None) -> None:
         self.checkpoint = checkpoint
         self.oracle = Oracle(checkpoint)
         self._known: dict[tuple[str, tuple[str, ...], bool], Expectation] = {}
         # In float64 `Blocked` is the oracle itself, which would add nothing.
-        self._orders = [order(checkpoint, np.float64) for order in ORDERS if order is not Blocked]
+        known = [order for order in ORDERS if order not in (Blocked, without)]
+        self._orders = [order(checkpoint, np.float64) for order in known]
         for order in self._orders:
             if isinstance(order, Sequential):
                 order.sampled = SAMPLED

@@ -5,7 +5,7 @@ from verify.faults.catalogue import CATALOGUE
 from verify.rules import __main__ as rules
 from verify.rules import comparison, contest
 from verify.rules.comparison import BEGIN, END, compare, markdown, updated
-from verify.rules.contest import OURS, Alarm, Catch, alarms, catches
+from verify.rules.contest import OURS, TRACED, Alarm, Catch, alarms, catches
 from verify.rules.published import PUBLISHED, Rule
 from verify.truth.cases import probe_case, random_cases
 from verify.truth.float32 import Blocked
@@ -106,6 +106,7 @@ def test_this_projects_rule_sees_what_others_do_not(few, checkpoint):
     by_rule = {score.rule: score for score in compared.scores}
     assert by_rule[OURS].caught == {"gelu_erf", "qk_swapped", "mask_-1e4"}
     assert by_rule[OURS].right == by_rule[OURS].caught
+    assert by_rule[TRACED].right == by_rule[TRACED].caught == by_rule[OURS].caught
     assert "qk_swapped" in by_rule["atol 1e-4"].right
     assert by_rule["logits atol 1e-2"].right is None
     assert "gelu_erf" not in by_rule["cosine 0.99"].caught
@@ -120,7 +121,9 @@ def test_correct_runs_are_accepted_by_this_projects_rule(monkeypatch, checkpoint
         for order in ("Blocked", "Pairwise")
         for size in ("1x9", "2x33")
     }
-    assert [alarm for alarm in found if alarm.rule == OURS and alarm.rejected] == []
+    ours = [alarm for alarm in found if alarm.rule in (OURS, TRACED)]
+    assert {alarm.rule for alarm in ours} == {OURS, TRACED}
+    assert [alarm for alarm in ours if alarm.rejected] == []
 
 
 def test_a_wrong_run_is_a_false_alarm_of_this_projects_rule(monkeypatch, checkpoint):
@@ -142,11 +145,13 @@ CATCHES = [
     Catch(OURS, "gelu_erf", True, True, True),
     Catch(OURS, "relu", True, True, False),
     Catch(OURS, "mask_-1e4", True, True, True),
+    *(Catch(TRACED, fault, True, True, True) for fault in ("gelu_erf", "relu", "mask_-1e4")),
 ]
 ALARMS = [
     Alarm("atol 1e-4", "a", "lm_head"),
     Alarm("atol 1e-4", "b", None),
     Alarm(OURS, "a", None),
+    Alarm(TRACED, "a", None),
 ]
 
 

@@ -40,8 +40,7 @@ def test_pytorch_takes_no_part(expected):
 @pytest.mark.parametrize("order", [order for order in ORDERS if order is not Blocked])
 def test_an_order_of_evaluation_passes_by_the_envelope_of_the_others(checkpoint, regime, order):
     state = with_regime(checkpoint, regime, seed=1)
-    others = Mathematics(state)
-    others._orders = [model for model in others._orders if type(model) is not order]
+    others = Mathematics(state, without=order)
     model = order(state, np.float64)
     config = checkpoint.config
     cases = random_cases(config, regime, [PROBE_SIZE], seed=1, device="cpu")
