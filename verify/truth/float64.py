@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ SAMPLED = 1 << 12
 """Results of each sum in sequence that are computed: each of them takes a step of Python for every
 product, and 4,096 are enough to tell 1e-16 from 1e-6."""
 
+KEPT = 8
+"""Expectations that are kept: more than a regime has cases."""
+
 DTYPE = "float64"
 
 
@@ -55,7 +58,7 @@ class Mathematics:
     def __init__(self, checkpoint: Checkpoint, without: type[Oracle] | None = None) -> None:
         self.checkpoint = checkpoint
         self.oracle = Oracle(checkpoint)
-        self._known: dict[tuple[str, tuple[str, ...], bool], Expectation] = {}
+        self._known: dict[tuple[Any, ...], Expectation] = {}
         # In float64 `Blocked` is the oracle itself, which would add nothing.
         known = [order for order in ORDERS if order not in (Blocked, without)]
         self._orders = [order(checkpoint, np.float64) for order in known]
@@ -66,15 +69,17 @@ class Mathematics:
     def expectation(
         self, case: Case, given_taps: Sequence[str], *, free: bool = True
     ) -> Expectation:
-        """Everything that the case is compared with; computed once.
+        """Everything that the case is compared with; the last few are kept.
 
         Args:
             case: the input.
             given_taps: where the candidate's stages are cut, that is, its modules' outputs.
             free: whether the case is run free too; a probe never is.
         """
-        key = case.name, tuple(given_taps), free
+        key = case.name, case.seed, case.ids.tobytes(), tuple(given_taps), free
         if key not in self._known:
+            while len(self._known) >= KEPT:
+                del self._known[next(iter(self._known))]
             self._known[key] = self._expectation(case, given_taps, free=free)
         return self._known[key]
 

@@ -7,7 +7,7 @@ from reference.regimes import REGIMES, with_regime
 from verify.judge.acceptance import EXACT, Envelope, judge
 from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
 from verify.truth.float32 import ORDERS, Blocked
-from verify.truth.float64 import Mathematics, pooled
+from verify.truth.float64 import KEPT, Mathematics, pooled
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,17 @@ def test_blocks_share_the_widest_envelope_relative_to_their_results():
     assert shared["transformer.h.1.mlp"].max == pytest.approx(5e-16)
     assert shared["transformer.ln_f"].rms == pytest.approx(3e-16)
     assert shared["transformer.h.0:input"] == EXACT
+
+
+def test_an_expectation_is_kept_for_its_own_input_alone(truth, checkpoint):
+    first, other = (
+        random_cases(checkpoint.config, "given", [(1, 3)], seed=seed, device="cpu")[0]
+        for seed in (0, 1)
+    )
+    assert first.name == other.name
+    assert truth.expectation(first, []) is truth.expectation(first, [])
+    assert truth.expectation(first, []) is not truth.expectation(other, [])
+    for seed in range(KEPT + 1):
+        (case,) = random_cases(checkpoint.config, "given", [(1, 2)], seed=seed, device="cpu")
+        truth.expectation(case, [])
+    assert len(truth._known) == KEPT
