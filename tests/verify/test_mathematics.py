@@ -103,3 +103,47 @@ def test_quick_says_that_nothing_was_compiled_and_passes(tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["--quick", "--regimes", "given", "--lengths", "9", "--out", str(out)]) == 0
     assert "Verdict: PASS, not compiled" in capsys.readouterr().out
+
+
+WANDERING = """
+import sys, time
+sys.path.insert(0, {models!r})
+import own_names
+
+
+class Wandering(own_names.MyGPT):
+    def forward(self, ids):
+        return super().forward(ids) * (1.0 + time.time())
+"""
+
+
+def test_a_candidate_that_traces_differently_each_time_is_one_sentence(tmp_path, capsys):
+    file = tmp_path / "wandering.py"
+    file.write_text(WANDERING.format(models=str(MODELS)))
+    assert main(["--quick", "--candidate", f"{file}:Wandering"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("verify: two traces of Wandering differ")
+    assert err.count("\n") == 1
+
+
+RANDOM = """
+import sys
+sys.path.insert(0, {models!r})
+import own_names
+from max.experimental import random
+
+
+class Dropping(own_names.MyGPT):
+    def forward(self, ids):
+        logits = super().forward(ids)
+        return logits * random.uniform(logits.shape, range=(0.9, 1.1))
+"""
+
+
+def test_a_random_operation_is_named(tmp_path, capsys):
+    file = tmp_path / "dropping.py"
+    file.write_text(RANDOM.format(models=str(MODELS)))
+    code = main(["--quick", "--candidate", f"{file}:Dropping", "--out", str(tmp_path / "run")])
+    said = capsys.readouterr()
+    assert code == 2, said.out + said.err
+    assert "random" in said.out + said.err

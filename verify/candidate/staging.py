@@ -43,6 +43,7 @@ from reference.taps import INPUT, is_input
 from reference.trace import TraceError
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
+from verify.graph.form import same
 from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ class Candidate:
         self.parameter_names = [name for name, _ in self.model.parameters]
         self._program = Program()
         forced = self._program if program is None else program
-        ids = types or [input_type(device)]
+        self._types = ids = types or [input_type(device)]
         with noting(places=False) as self._notes:
             stage(f"{name}plain", self.model, ids, self._program)
             seen = stage_tapped(f"{name}tapped", self.model, ids, paths, self._program, result)
@@ -294,6 +295,14 @@ class Candidate:
     def graphs(self) -> dict[str, GraphForm]:
         """Its graphs as they were traced, by name; nothing is compiled for them."""
         return {graph.name: graph for graph in read(self._program, self._notes)}
+
+    def traces_alike(self) -> bool:
+        """Whether another trace gives the same graph, which no random number or counter does."""
+        program, name = Program(), f"{self.name}plain"
+        with noting(places=False) as notes:
+            stage(name, self.model, self._types, program)
+        (again,) = read(program, notes)
+        return same(self.graphs[name], again)
 
     def bind(self, weights: Mapping[str, Array]) -> BoundCandidate:
         """Return the compiled program with these weights, by parameter name.

@@ -174,6 +174,13 @@ def prepare(
             model, opened, outline, pairing, reference, own=own, name=name, program=program
         )
     if program is None:
+        with guarded(f"{subject.name}.forward(input_ids)"):
+            alike = paired.candidate.traces_alike()
+        if not alike:
+            raise CandidateError(
+                f"two traces of {subject.name} differ: does forward draw random numbers, read the "
+                "clock or count its calls?"
+            )
         settle(paired, checkpoint, subject.corrections)
     return paired
 
