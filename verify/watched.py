@@ -59,9 +59,10 @@ def judge_once(
 
 def _truth(checkpoint: Checkpoint, regime: str, seed: int) -> Mathematics:
     """What a regime's cases are compared with, computed before the candidate is known."""
-    truth = Mathematics(with_regime(checkpoint, regime, seed=seed))
     config = checkpoint.config
-    for case in cases_of(config, regime, sizes_of(config, first=regime == "given"), seed):
+    cases = cases_of(config, regime, sizes_of(config, first=regime == "given"), seed)
+    truth = Mathematics(with_regime(checkpoint, regime, seed=seed), kept=len(cases))
+    for case in cases:
         # A candidate with a module for each place is cut at all of them.
         taps = [tap for tap in truth.oracle.trace(case.ids[:1, :1]) if not is_input(tap)]
         truth.expectation(case, taps, free=runs_free(case))

@@ -38,9 +38,6 @@ SAMPLED = 1 << 12
 """Results of each sum in sequence that are computed: each of them takes a step of Python for every
 product, and 4,096 are enough to tell 1e-16 from 1e-6."""
 
-KEPT = 8
-"""Expectations that are kept: more than a regime has cases."""
-
 DTYPE = "float64"
 
 
@@ -51,11 +48,15 @@ class Mathematics:
         checkpoint: configuration and weights, which are widened as they are.
         without: an order of evaluation that the envelope shall not know, so that it can be judged
             as a candidate is.
+        kept: how many expectations are kept, for a caller who asks again for the same.
     """
 
     dtype = DTYPE
 
-    def __init__(self, checkpoint: Checkpoint, without: type[Oracle] | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, without: type[Oracle] | None = None, kept: int = 0
+    ) -> None:
+        self._kept = kept
         self.checkpoint = checkpoint
         self.oracle = Oracle(checkpoint)
         self._known: dict[tuple[Any, ...], Expectation] = {}
@@ -69,7 +70,7 @@ class Mathematics:
     def expectation(
         self, case: Case, given_taps: Sequence[str], *, free: bool = True
     ) -> Expectation:
-        """Everything that the case is compared with; the last few are kept.
+        """Compute everything that the case is compared with.
 
         Args:
             case: the input.
@@ -77,11 +78,14 @@ class Mathematics:
             free: whether the case is run free too; a probe never is.
         """
         key = case.name, case.seed, case.ids.tobytes(), tuple(given_taps), free
-        if key not in self._known:
-            while len(self._known) >= KEPT:
+        if key in self._known:
+            return self._known[key]
+        found = self._expectation(case, given_taps, free=free)
+        if self._kept:
+            self._known[key] = found
+            while len(self._known) > self._kept:
                 del self._known[next(iter(self._known))]
-            self._known[key] = self._expectation(case, given_taps, free=free)
-        return self._known[key]
+        return found
 
     def _expectation(self, case: Case, given_taps: Sequence[str], *, free: bool) -> Expectation:
         truth = self.oracle.trace(case.ids)

@@ -7,7 +7,7 @@ from reference.regimes import REGIMES, with_regime
 from verify.judge.acceptance import EXACT, Envelope, judge
 from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
 from verify.truth.float32 import ORDERS, Blocked
-from verify.truth.float64 import KEPT, Mathematics, pooled
+from verify.truth.float64 import Mathematics, pooled
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +71,16 @@ def test_blocks_share_the_widest_envelope_relative_to_their_results():
     assert shared["transformer.h.0:input"] == EXACT
 
 
-def test_an_expectation_is_kept_for_its_own_input_alone(truth, checkpoint):
-    first, other = (
+def test_an_expectation_is_kept_for_its_own_input_alone(checkpoint):
+    keeping, forgetting = Mathematics(checkpoint, kept=2), Mathematics(checkpoint)
+    first, other, third = (
         random_cases(checkpoint.config, "given", [(1, 3)], seed=seed, device="cpu")[0]
-        for seed in (0, 1)
+        for seed in range(3)
     )
     assert first.name == other.name
-    assert truth.expectation(first, []) is truth.expectation(first, [])
-    assert truth.expectation(first, []) is not truth.expectation(other, [])
-    for seed in range(KEPT + 1):
-        (case,) = random_cases(checkpoint.config, "given", [(1, 2)], seed=seed, device="cpu")
-        truth.expectation(case, [])
-    assert len(truth._known) == KEPT
+    known = keeping.expectation(first, [])
+    assert keeping.expectation(first, []) is known
+    assert keeping.expectation(other, []) is not known
+    keeping.expectation(third, [])
+    assert keeping.expectation(first, []) is not known
+    assert forgetting.expectation(first, []) is not forgetting.expectation(first, [])
