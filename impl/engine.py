@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
+from impl.kernel_choice import CHOICES, choose
+from impl.precompile import KernelError
 from impl.runtime import InputError, check_ids, open_device
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 DTYPES = ("float32", "bfloat16", "int8")
-KERNELS = ("auto", "mojo", "stock")
+KERNELS = CHOICES
 
 
 class EngineError(ValueError):
@@ -72,7 +74,7 @@ class Engine:
             `int8` with a scale for each output. Activations, sums and the cache are float32 in
             each of them. The last two need the Mojo kernels.
         kernels: `mojo` for this repository's own CPU kernels, `stock` for MAX's operations, `auto`
-            for the first that runs here.
+            for what runs best here, or what MAX_GPT2_KERNELS says (impl/kernel_choice.py).
 
     Attributes:
         position: int64 `[batch]`, how many tokens each row holds.
@@ -243,26 +245,27 @@ def _program(
     dtype: str,
     kernels: str,
 ) -> Program:
-    """The fastest program that runs here, or the one that is asked for."""
-    from impl.precompile import KernelError, check_device
+    """The program that is asked for, or the fastest that runs here."""
+    from impl.mojo import MojoProgram
     from impl.stock import StockProgram
 
-    if kernels == "stock" and dtype != "float32":
-        raise EngineError(f"stock operations compute in float32; {dtype} needs the Mojo kernels")
-    if kernels == "stock":
-        return StockProgram(config, state, device, batch)
-    required = kernels == "mojo" or dtype != "float32"
+    program: Program
     try:
-        check_device(device.is_host, required=required)
-        from impl.mojo import MojoProgram
-
-        return MojoProgram(config, state, device, batch, dtype)
+        choice = choose(kernels, dtype, on_cpu=device.is_host)
     except KernelError as error:
-        if required:
+        raise EngineError(str(error)) from error
+    reason = choice.reason
+    try:
+        if choice.kernels == "mojo":
+            program = MojoProgram(config, state, device, batch, dtype)
+        else:
+            program = StockProgram(config, state, device, batch)
+    except KernelError as error:
+        if choice.required:
             raise EngineError(str(error)) from error
-        program = StockProgram(config, state, device, batch)
-        program.path = f"{program.path} ({error})"
-        return program
+        program, reason = StockProgram(config, state, device, batch), str(error)
+    program.path += f" ({reason})" if reason else ""
+    return program
 
 
 def _check_batch(batch: int) -> None:

@@ -19,6 +19,7 @@ from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
 from impl.compiling import compile_announced
+from impl.kernel_choice import NAMES
 from impl.log_thread import log_thread_yields
 from impl.packing import Packed, TooWideError, aligned, packed
 from impl.precompile import KernelError, kernel_library
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 Layout = tuple[tuple[str, tuple[int, ...], DType], ...]
 """Name, shape and dtype of every weight of a program, in the order of the operation's operands."""
 
-NAME = "Mojo kernels"
 WEIGHT_BITS = {
     DType.float32: 32, DType.uint32: 28, DType.bfloat16: 16, DType.uint16: 12, DType.int8: 8,
 }  # fmt: skip
@@ -78,7 +78,7 @@ class MojoProgram:
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
         session, compiled = _compiled(config, device, layout)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self.path = NAME
+        self.path = NAMES["mojo"]
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
         self._take_cache(config, batch)

@@ -20,26 +20,6 @@ class KernelError(RuntimeError):
     """Kernels that cannot be built here, told in one sentence."""
 
 
-def check_device(is_host: bool, *, required: bool = False) -> None:
-    """Raise KernelError where the kernels cannot run, or do not pay.
-
-    Args:
-        is_host: whether the device is the CPU.
-        required: run them also on a CPU whose registers they were not laid out for.
-    """
-    if not is_host:
-        raise KernelError("the Mojo kernels are for a CPU")
-    if not required and not _has_avx512():
-        raise KernelError("the Mojo kernels are laid out for AVX-512, which this CPU has not")
-
-
-def _has_avx512() -> bool:
-    try:
-        return "avx512f" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-
-
 def kernel_library(source: Path | None = None, name: str = "engine_kernels") -> Path:
     """A built package of kernels, from the cache where it is there.
 

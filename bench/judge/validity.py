@@ -2,8 +2,9 @@
 
 A verification is a finished run of `python -m verify` of impl's own model whose environment has the
 same weights, the same code of `impl/` (its Mojo kernels too) and the same MAX, on the same device;
-for an engine, one that checked this very engine (`--engines`), else one in float32. For the model
-that `--candidate` names it is a run of this candidate, whose file was the same.
+for an engine, one that checked this very engine (`--engines`) with the kernels that it takes here,
+else one in float32. For the model that `--candidate` names it is a run of this candidate, whose
+file was the same.
 Of all such runs the newest decides.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from impl.kernel_choice import NAMES, choose
+from impl.precompile import KernelError
 from reports.saved.records import RECORDS, RecordsError, read_header, read_run
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.saved.records import Run
+
+
+CHANGED = "impl/ or MAX has changed since the model was verified"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +55,16 @@ def why_unverified(subject: Verified, root: Path) -> str:
         subject: the model, code, device and dtype.
         root: the folder that holds `runs/` and `latest/`.
     """
+    try:
+        kernels = _kernels(subject)
+    except KernelError as error:
+        return str(error)
     finished = [run for run in _runs(root, subject) if run.end is not None]
-    matching = [run for run in finished if _covers(run, subject) and _same_code(run, subject)]
+    covering = [run for run in finished if _covers(run, subject, kernels)]
+    matching = [run for run in covering if _same_code(run, subject)]
     if not matching:
-        return f"{_nearest(finished, subject)}: run `{subject.command}` first"
+        why = CHANGED if covering else _nearest(finished, subject)
+        return f"{why}: run `{subject.command}` first"
     newest = max(matching, key=lambda run: str(run.header.get("started_utc")))
     verdict = (newest.end or {}).get("verdict")
     if verdict == "PASS":
@@ -95,26 +107,44 @@ def _same_code(run: Run, subject: Verified) -> bool:
     )
 
 
-def _covers(run: Run, subject: Verified) -> bool:
+def _kernels(subject: Verified) -> str:
+    """What the path of the subject's engine begins with here; empty for the model without a cache.
+
+    Raises:
+        impl.precompile.KernelError: where that engine cannot run here.
+    """
+    if not subject.engine:
+        return ""
+    kernels, _, dtype = subject.engine.partition(":")
+    return NAMES[choose(kernels, dtype or "float32", on_cpu=subject.device == "cpu").kernels]
+
+
+def _covers(run: Run, subject: Verified, kernels: str) -> bool:
     """Whether the run judged this engine, on the weights as they are and the subject's device."""
     end = run.end or {}
     if not end.get("compiled", True):  # --quick judges the mathematics alone
         return False
-    judged = [check for check in run.of("check") if check.get("verdict") != "SKIP"]
-    given = [check for check in judged if check.get("regime", "given") == "given"]
+    given = [check for check in _judged(run) if check.get("regime", "given") == "given"]
     devices = end.get("devices") or [check.get("device") for check in given]
+    if subject.device not in devices:
+        return False
     if subject.engine:
         own = [check for check in given if check.get("mode") == "engine"]
-        names = {(check.get("details") or {}).get("engine") for check in own}
-        return subject.device in devices and subject.engine in names
+        details = [c.get("details") or {} for c in own if c.get("device") == subject.device]
+        paths = [str(each.get("path")) for each in details if each.get("engine") == subject.engine]
+        return any(path.startswith(kernels) for path in paths)
     dtypes = end.get("dtypes") or [check.get("dtype") for check in given]
-    return bool(given) and subject.device in devices and "float32" in dtypes
+    return bool(given) and "float32" in dtypes
+
+
+def _judged(run: Run) -> list[dict[str, Any]]:
+    return [check for check in run.of("check") if check.get("verdict") != "SKIP"]
 
 
 def _nearest(finished: list[Run], subject: Verified) -> str:
-    """What comes closest to a verification, where there is none."""
-    if any(_covers(run, subject) for run in finished):
-        return "impl/ or MAX has changed since the model was verified"
+    """What comes closest to a verification, where none covers the subject."""
+    if any(_covers(run, subject, "") for run in finished):
+        return f"the engine {subject.engine} was verified with other kernels than it takes here"
     if finished:
         what = f"the engine {subject.engine}" if subject.engine else "the model"
         return f"{what} was not verified with these weights on {subject.device}"

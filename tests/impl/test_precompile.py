@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from impl import mojo, precompile
+from impl import kernel_choice, mojo, precompile
 from impl.engine import Engine, EngineError
+from impl.kernel_choice import SWITCH
 from impl.packing import aligned, bfloat16_bits, packed, quantised
-from impl.precompile import KernelError, check_device, kernel_library
+from impl.precompile import KernelError, kernel_library
 
 
 @pytest.fixture
@@ -52,6 +53,9 @@ def test_a_cache_that_cannot_be_written_is_told(source, tmp_path):
 def test_without_kernels_the_engine_says_so_or_takes_stock_operations(
     checkpoint, monkeypatch, tmp_path
 ):
+    monkeypatch.delenv(SWITCH, raising=False)
+    (tmp_path / "cpuinfo").write_text("flags : avx512f\n")  # a CPU that would take the kernels
+    monkeypatch.setattr(kernel_choice, "CPUINFO", tmp_path / "cpuinfo")
     (tmp_path / "__init__.mojo").write_text("nonsense")
     monkeypatch.setattr(precompile, "SOURCE", tmp_path)
     mojo._compiled.cache_clear()  # an earlier engine of this shape has its program
@@ -60,15 +64,6 @@ def test_without_kernels_the_engine_says_so_or_takes_stock_operations(
     engine = Engine(checkpoint.config, checkpoint.weights)
     assert engine.kernel_path.startswith("stock MAX operations (the kernels do not build: ")
     assert engine.decode(np.array([1])).shape == (1, checkpoint.config.vocab_size)
-
-
-def test_kernels_run_where_they_fit(monkeypatch):
-    with pytest.raises(KernelError, match="are for a CPU"):
-        check_device(is_host=False)
-    monkeypatch.setattr(precompile, "_has_avx512", lambda: False)
-    with pytest.raises(KernelError, match="AVX-512, which this CPU has not"):
-        check_device(is_host=True)
-    check_device(is_host=True, required=True)
 
 
 @pytest.mark.parametrize("outputs", [1, 31, 32, 33, 70])

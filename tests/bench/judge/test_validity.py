@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.judge.validity import Verified, why_unverified
+from impl.kernel_choice import SWITCH
 from reports.saved.records import RECORDS, RunWriter
 
 SUBJECT = Verified(
@@ -152,7 +153,17 @@ def test_damaged_runs_and_other_kinds_are_passed_over(tmp_path):
     assert "never verified" in why_unverified(SUBJECT, tmp_path)
 
 
-ENGINE = CHECK | {"mode": "engine", "details": {"engine": "auto:bfloat16"}}
+def engine_check(engine, path="Mojo kernels, float32"):
+    return CHECK | {"mode": "engine", "details": {"engine": engine, "path": path}}
+
+
+ENGINE = engine_check("auto:bfloat16")
+
+
+@pytest.fixture(autouse=True)
+def _mojo_kernels(monkeypatch):
+    """What `auto` takes, whatever this CPU has."""
+    monkeypatch.setenv(SWITCH, "mojo")
 
 
 def test_an_engine_counts_where_it_was_checked_itself(tmp_path):
@@ -165,3 +176,52 @@ def test_an_engine_counts_where_it_was_checked_itself(tmp_path):
 def test_an_engine_that_was_skipped_does_not_count(tmp_path):
     verified(tmp_path, checks=(CHECK, ENGINE | {"verdict": "SKIP"}))
     assert "was not verified" in why_unverified(replace(SUBJECT, engine="auto:bfloat16"), tmp_path)
+
+
+STOCK = "stock MAX operations (MAX_GPT2_KERNELS=stock), float32"
+
+
+@pytest.mark.parametrize(
+    ("engine", "path", "switch", "counts"),
+    [
+        ("auto", "Mojo kernels, float32 in 28 bits, none lost", "mojo", True),
+        ("auto", "Mojo kernels, float32", "stock", False),
+        ("auto", STOCK, "stock", True),
+        ("auto", STOCK, "mojo", False),
+        ("stock", "stock MAX operations, float32", "mojo", True),
+        ("mojo", "Mojo kernels, float32", "stock", True),
+    ],
+)
+def test_an_engine_counts_with_the_kernels_that_it_takes_here(
+    tmp_path, monkeypatch, engine, path, switch, counts
+):
+    """Another CPU, or the switch, makes another program of `auto`."""
+    monkeypatch.setenv(SWITCH, switch)
+    verified(tmp_path, checks=(CHECK, engine_check(engine, path)))
+    reason = why_unverified(replace(SUBJECT, engine=engine), tmp_path)
+    assert reason == ("" if counts else f"{OTHER_KERNELS}: run `{SUBJECT.command}` first")
+
+
+OTHER_KERNELS = "the engine auto was verified with other kernels than it takes here"
+
+
+def test_an_engine_on_another_device_is_another_engine(tmp_path):
+    checks = CHECK, engine_check("auto") | {"device": "gpu"}
+    verified(tmp_path, checks=checks, end={"verdict": "PASS", "devices": ["cpu", "gpu"]})
+    assert "other kernels" not in why_unverified(replace(SUBJECT, engine="auto"), tmp_path)
+    assert "was not verified" in why_unverified(replace(SUBJECT, engine="auto"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("engine", "switch", "reason"),
+    [
+        ("auto:bfloat16", "stock", "MAX_GPT2_KERNELS=stock: stock operations compute in float32"),
+        ("auto", "cuda", "MAX_GPT2_KERNELS is auto or mojo or stock, not 'cuda'"),
+    ],
+)
+def test_an_engine_that_cannot_run_here_was_not_verified(
+    tmp_path, monkeypatch, engine, switch, reason
+):
+    monkeypatch.setenv(SWITCH, switch)
+    verified(tmp_path, checks=(CHECK, engine_check(engine)))
+    assert reason in why_unverified(replace(SUBJECT, engine=engine), tmp_path)
