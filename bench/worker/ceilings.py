@@ -27,6 +27,7 @@ from impl.precompile import KernelError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.worker.peak import Form
     from impl.config import GPT2Config
 
     Reply = dict[str, Any]
@@ -72,9 +73,9 @@ class CeilingServer:
                 self._tasks[key] = self._prepare(request["ceiling"], request["dtype"], workload)
         except KernelError as error:
             return {"rate": None, "what": str(error)}
-        rates = {task.what: task.amount / self._best_s(task.call) for task in self._tasks[key]}
-        what = max(rates, key=rates.__getitem__)
-        return {"rate": rates[what], "what": what}
+        rates = [(task.amount / self._best_s(task.call), task.what) for task in self._tasks[key]]
+        rate, what = max(rates)
+        return {"rate": rate, "what": what}
 
     def _prepare(self, ceiling: str, dtype: str, workload: Workload | None) -> list[Task]:
         """What is called; of several, the fastest counts."""
@@ -98,10 +99,15 @@ class CeilingServer:
         return [Task(values.sum, float(4 * len(values)), f"sum of {size / 2**20:,.0f} MiB")]
 
     def _peak(self) -> list[Task]:
-        from bench.worker.peak import Peak
+        from bench.worker.peak import PARTS, Peak
 
         peak = Peak()
-        return [Task(peak, peak(), "multiply-adds from registers")]
+
+        def task(form: Form, parts: int) -> Task:
+            what = f"multiply-adds from registers, {form.lanes} lanes in {form.chains} chains"
+            return Task(lambda: peak(form, parts), peak(form, parts), what)
+
+        return [task(form, parts) for form in peak.forms() for parts in PARTS]
 
     def _gemm(self, kind: torch.dtype) -> list[Task]:
         def product(size: int) -> Callable[[], Any]:
