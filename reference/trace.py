@@ -51,7 +51,7 @@ class Recorder:
         return self._given[tap].astype(value.dtype, copy=False)
 
     def finish(self) -> Trace:
-        """Return the trace.
+        """The trace.
 
         Raises:
             TraceError: when an activation was given for a tap that never came by.

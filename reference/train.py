@@ -32,21 +32,30 @@ from reference import card, corpus
 from reference.card import Point
 from reference.corpus import CannotRunError, Corpus
 from reference.staging import check_folder, staged
-from reports.commands import INTERRUPTED, Parser
+from reports.commands import CANNOT_RUN, INTERRUPTED, Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tokenizers import Tokenizer
 
-EVALUATIONS = 24  # rows of loss.csv
-EVALUATION_TOKENS = 16_384  # the beginning of the validation split, for loss.csv
+EVALUATIONS = 24
+"""Rows of loss.csv."""
+
+EVALUATION_TOKENS = 16_384
+"""Of the validation split, from its beginning, for loss.csv."""
+
 WEIGHT_DECAY, BETAS, MAX_GRADIENT_NORM = 0.1, (0.9, 0.99), 1.0
-WARM_UP = 0.02  # share of the run
+"""AdamW's settings, and the norm that gradients are clipped to, as nanoGPT has for a small text."""
+
+WARM_UP = 0.02
+"""Share of the run in which the learning rate rises."""
+
 REPEATS = (
     "The same command on the same machine with these versions gives the same weights, to the bit."
 )
 FOLLOWED_THE_CLOCK = "The schedule followed the clock, so that a second run differs."
+"""What the card says of a second run, after a number of steps and after a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class Settings:
 
 
 def tiny_config() -> GPT2Config:
-    """Return the shipped shape: 1.35 million parameters, 5.4 MB in fp32; no dropout."""
+    """The shipped shape: 1.35 million parameters, 5.4 MB in fp32; no dropout."""
     return GPT2Config(
         vocab_size=1024,
         n_positions=256,
@@ -80,11 +89,11 @@ def tiny_config() -> GPT2Config:
 
 
 def next_token_loss(model: Any, windows: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Return the loss of predicting the windows' tokens 1 to length, in nats per token or in all.
+    """The loss of predicting the windows' tokens 1 to length, in nats per token or in all.
 
     Args:
-        model: A GPT2LMHeadModel.
-        windows: Token ids, int64 [batch, length + 1].
+        model: a GPT2LMHeadModel.
+        windows: token ids, int64 `[batch, length + 1]`.
         reduction: "mean" or "sum" over the batch and the positions.
     """
     logits = model(input_ids=windows[:, :-1], use_cache=False).logits  # [batch, length, vocab]
@@ -93,7 +102,7 @@ def next_token_loss(model: Any, windows: torch.Tensor, reduction: str = "mean") 
 
 @torch.no_grad()
 def mean_loss(model: Any, tokens: torch.Tensor) -> float:
-    """Return the loss over a row of tokens, int64 [tokens], in nats per token.
+    """The loss over a row of tokens, int64 `[tokens]`, in nats per token.
 
     Windows of `n_positions` tokens do not overlap and start without context; every token but the
     first is predicted once.
@@ -105,7 +114,7 @@ def mean_loss(model: Any, tokens: torch.Tensor) -> float:
 
 
 def learning_rate_share(done: float) -> float:
-    """Return the share of the peak rate when a share `done` of the run is over.
+    """The share of the peak rate when a share `done` of the run is over.
 
     A linear warm-up over the first 2%, then half a cosine down to 0.
     """
@@ -115,7 +124,7 @@ def learning_rate_share(done: float) -> float:
 
 
 def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and embeddings, and leaves biases and LayerNorms alone."""
+    """AdamW that decays matrices and embeddings, and leaves biases and LayerNorms alone."""
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim == 1]
     groups = [
@@ -126,7 +135,7 @@ def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
 
 
 def random_windows(tokens: torch.Tensor, length: int, settings: Settings) -> Iterator[torch.Tensor]:
-    """Yield batches of windows that start anywhere in the tokens: int64 [batch, length + 1]."""
+    """Batches of windows that start anywhere in the tokens: int64 `[batch, length + 1]`."""
     generator = torch.Generator().manual_seed(settings.seed)
     while True:
         starts = torch.randint(len(tokens) - length, (settings.batch_size, 1), generator=generator)
@@ -134,7 +143,7 @@ def random_windows(tokens: torch.Tensor, length: int, settings: Settings) -> Ite
 
 
 def schedule(settings: Settings) -> Iterator[tuple[int, float]]:
-    """Yield each step's number, from 1, and the share of the run that is over as it begins."""
+    """Each step's number, from 1, and the share of the run that is over as it begins."""
     started = time.monotonic()
     for step in range(settings.steps):
         minutes = (time.monotonic() - started) / 60.0
@@ -190,11 +199,11 @@ def train(text: Corpus, config: GPT2Config, settings: Settings, folder: Path, co
     """Train a tokenizer and a model on a text, and put the checkpoint in a folder's place.
 
     Args:
-        text: At least 41 paragraphs, so that some are held out.
-        config: The model's shape; `vocab_size` is the tokenizer's too, and id 0 ends a text.
-        settings: How long, and how.
-        folder: Where the checkpoint goes. It changes only at the end, in one exchange.
-        command: What the user typed, for the model card.
+        text: at least 41 paragraphs, so that some are held out.
+        config: the model's shape; `vocab_size` is the tokenizer's too, and id 0 ends a text.
+        settings: how long, and how.
+        folder: where the checkpoint goes. It changes only at the end, in one exchange.
+        command: what the user typed, for the model card.
     """
     started = time.monotonic()
     training, validation = corpus.split(text.text)
@@ -236,7 +245,7 @@ def save(folder: Path, model: Any, bpe: Tokenizer, held_out: str) -> None:
 
 
 def quality(name: str, loss: float, ids: torch.Tensor, text: str) -> dict[str, float]:
-    """Return a text's loss in nats per token, its perplexity per token and its bits per byte."""
+    """A text's loss in nats per token, its perplexity per token and its bits per byte."""
     bits = loss / math.log(2.0) * (len(ids) - 1)
     return {
         f"{name}_loss": loss,
@@ -246,7 +255,7 @@ def quality(name: str, loss: float, ids: torch.Tensor, text: str) -> dict[str, f
 
 
 def recipe(model: Any, settings: Settings, points: Sequence[Point]) -> dict[str, Any]:
-    """Return how the model was trained, for the card."""
+    """How the model was trained, for the card."""
     steps = [0, *(point.step for point in points)]
     return {
         "config": model.config,
@@ -270,10 +279,10 @@ def main(argv: Sequence[str]) -> int:
     """Run `python -m reference train`.
 
     Args:
-        argv: What follows `train` on the command line.
+        argv: what follows `train` on the command line.
 
     Returns:
-        0 when the checkpoint was written, 2 when training could not start, 130 after Ctrl-C.
+        0 when the checkpoint was written, 2 where training could not start, 130 after Ctrl-C.
     """
     arguments = _parser().parse_args(argv)
     settings = Settings(
@@ -287,7 +296,7 @@ def main(argv: Sequence[str]) -> int:
         train(corpus.load_corpus(), tiny_config(), settings, arguments.out, command)
     except (CannotRunError, OSError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return CANNOT_RUN
     except KeyboardInterrupt:
         print(f"Interrupted; {arguments.out} is as it was.", file=sys.stderr)
         return INTERRUPTED
