@@ -3,6 +3,8 @@
 torch and MAX take 3 GB and over a minute to install. tox 4 gives each environment its own folder
 and rebuilds a shared ``env_dir`` whenever the environment's name changes. Here every environment
 of tox.ini has the same dependencies, so the name is left out of that comparison.
+
+It answers in one sentence where tox runs on a Python that the dependencies are not there for.
 """
 
 from __future__ import annotations
@@ -11,13 +13,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tox.plugin import impl
+from tox.tox_env.errors import Fail
 from tox.tox_env.info import Info
 from tox.tox_env.python.virtual_env.runner import VirtualEnvRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tox.tox_env.python.api import PythonInfo
     from tox.tox_env.register import ToxEnvRegister
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+"""Of Python, as pyproject.toml has them."""
 
 
 class NamelessInfo(Info):
@@ -41,6 +48,22 @@ class SharedVirtualEnv(VirtualEnvRunner):
     def id() -> str:
         """The name used by ``runner =`` in tox.ini."""
         return "shared-virtualenv"
+
+    @property
+    def base_python(self) -> PythonInfo:
+        """The interpreter that the environment is made with.
+
+        Raises:
+            Fail: for a Python that MAX or torch cannot be installed for, before pip finds out.
+        """
+        found = super().base_python
+        version = found.version_info[:2]
+        if not OLDEST <= version <= NEWEST:
+            raise Fail(
+                f"Python 3.11 to 3.13 is needed, and tox runs on {version[0]}.{version[1]}: "
+                "install tox for one of them, and run it as in `python3.13 -m tox`"
+            )
+        return found
 
     @property
     def cache(self) -> Info:
