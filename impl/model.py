@@ -73,13 +73,15 @@ class GPT2Attention(Module[[Tensor], Tensor]):
         self.c_proj = Linear(config.n_embd, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
-        fused = F.cast(self.c_attn(x), attention_dtype(x))
-        query, key, value = F.chunk(fused, 3, axis=-1)  # 3 x [B, S, D]
-        query, key, value = map(self.split_heads, (query, key, value))  # [B, H, S, K]
+        fused = F.cast(self.c_attn(x), attention_dtype(x))  # [B, S, 3D]
+        return self.c_proj(F.cast(self.attend(fused), x.dtype))
+
+    def attend(self, fused: Tensor) -> Tensor:
+        """Queries, keys and values side by side, [B, S, 3D] -> values mixed, [B, S, D]."""
+        query, key, value = map(self.split_heads, F.chunk(fused, 3, axis=-1))  # 3 x [B, H, S, K]
         scores = query @ key.transpose(-2, -1) / math.sqrt(self.head_dim)  # [B, H, S, S]
-        scores = scores + causal_mask(x.shape[-2], scores.dtype, x.device)
-        mixed = self.merge_heads(F.softmax(scores) @ value)  # [B, S, D]
-        return self.c_proj(F.cast(mixed, x.dtype))
+        scores = scores + causal_mask(fused.shape[-2], scores.dtype, fused.device)
+        return self.merge_heads(F.softmax(scores) @ value)
 
     def split_heads(self, x: Tensor) -> Tensor:
         """[B, S, D] -> [B, H, S, K]."""

@@ -106,30 +106,32 @@ class Attention:
 
 
 class FaultyAttention(GPT2Attention):
-    """Attention that makes the choices it is given."""
+    """Attention that makes the choices it is given; all else, its precision too, is impl's."""
 
     def __init__(self, config: GPT2Config, choices: Attention) -> None:
         super().__init__(config)
         self.choices = choices
         self.scale = choices.scale(config)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def attend(self, fused: Tensor) -> Tensor:
         choices = self.choices
-        parts = F.chunk(self.c_attn(x), 3, axis=-1)
-        query, key, value = (self._split(parts[i]) for i in choices.order)
+        parts = F.chunk(fused, 3, axis=-1)
+        query, key, value = (self.split_heads(parts[i]) for i in choices.order)
         scores = query @ key.transpose(-2, -1) * self.scale
-        mask = choices.mask(x.shape[-2], x.dtype, x.device)
+        mask = choices.mask(fused.shape[-2], scores.dtype, fused.device)
         scores = scores if mask is None else scores + mask
-        mixed = F.softmax(scores, axis=choices.axis) @ value  # [B, H, S, K]
-        if choices.merged:
-            return self.c_proj(self.merge_heads(mixed))
-        return self.c_proj(mixed.reshape([x.shape[0], x.shape[1], x.shape[2]]))
+        return self.merge_heads(F.softmax(scores, axis=choices.axis) @ value)
 
-    def _split(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
         if not self.choices.interleaved:
-            return self.split_heads(x)
+            return super().split_heads(x)
         parts = x.reshape([x.shape[0], x.shape[1], self.head_dim, self.n_head])
         return parts.permute([0, 3, 1, 2])
+
+    def merge_heads(self, x: Tensor) -> Tensor:
+        if self.choices.merged:
+            return super().merge_heads(x)
+        return x.reshape([x.shape[0], x.shape[2], self.n_head * self.head_dim])  # x: [B, H, S, K]
 
 
 class FaultyBlock(GPT2Block):

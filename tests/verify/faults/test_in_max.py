@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from impl.model import GPT2Attention
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from verify.faults.catalogue import CATALOGUE
 from verify.faults.diagnosis import diagnose
-from verify.faults.in_max import MAX_FAULTS, FaultProgram
+from verify.faults.in_max import MAX_FAULTS, FaultProgram, FaultyAttention
 
 pytestmark = pytest.mark.compiles
 
@@ -25,6 +26,11 @@ def cases(cases):
 def traces(program, checkpoint, cases):
     weights = from_hugging_face(checkpoint.config, checkpoint.weights)
     return [program.traces(weights, expected) for _, expected in cases]
+
+
+def test_faults_of_attention_have_the_precision_of_impls():
+    """What they compute in is not theirs to choose: only the core, between the projections, is."""
+    assert FaultyAttention.forward is GPT2Attention.forward
 
 
 def test_every_max_fault_is_in_the_catalogue():
