@@ -1,6 +1,6 @@
 """The engine's graph: one operation, of this repository's own Mojo kernels, for the CPU.
 
-The cores part and meet once in it. Weights are packed when they are loaded, all layers' behind one
+The cores fork and join once in it. Weights are packed when they are loaded, all layers' behind one
 another, and a tied head is the embedding's own memory.
 """
 
@@ -181,13 +181,15 @@ def operands(
 def _operands(
     config: GPT2Config, weights: Mapping[str, Array], dtype: str, *, narrow: bool
 ) -> list[tuple[str, DType, Array]]:
+    """The operands by name, in the order in which impl/kernels/registry.mojo takes them.
+
+    Of each layer's `attn.c_attn.weight`, say, there is one operand for all layers, `attn.c_attn`,
+    followed by its `.scale`, its `.patches` and its `.bias`.
+    """
     found: list[tuple[str, DType, Array]] = []
 
-    def of_all_layers(name: str) -> list[Array]:
-        return [weights[f"transformer.h.{layer}.{name}"] for layer in range(config.n_layer)]
-
-    def add(name: str, array: Array, dtype: str = "float32") -> None:
-        found.append((name, DType[dtype], array))
+    def add(name: str, array: Array, kind: str = "float32") -> None:
+        found.append((name, DType[kind], array))
 
     def add_matrix(name: str, matrices: Sequence[Array]) -> None:
         matrix: Packed = packed(matrices, dtype, narrow=narrow)
@@ -195,12 +197,12 @@ def _operands(
         add(name + ".scale", matrix.scale)
         add(name + ".patches", matrix.patches, "int32")
 
-    def add_vectors(name: str, vectors: Sequence[Array]) -> None:
-        add(name, _stacked(vectors))
-
     def add_norm(name: str, gamma: Sequence[Array], beta: Sequence[Array]) -> None:
-        add_vectors(name + ".weight", gamma)
-        add_vectors(name + ".bias", beta)
+        add(name + ".weight", _stacked(gamma))
+        add(name + ".bias", _stacked(beta))
+
+    def of_all_layers(name: str) -> list[Array]:
+        return [weights[f"transformer.h.{layer}.{name}"] for layer in range(config.n_layer)]
 
     add_matrix("wte", [weights["transformer.wte.weight"]])
     add("wpe", _stacked([weights["transformer.wpe.weight"]])[0])
@@ -209,11 +211,11 @@ def _operands(
         add_norm(norm, of_all_layers(norm + ".weight"), of_all_layers(norm + ".bias"))
         for name in linears:
             add_matrix(name, of_all_layers(name + ".weight"))
-            add_vectors(name + ".bias", of_all_layers(name + ".bias"))
+            add(name + ".bias", _stacked(of_all_layers(name + ".bias")))
     add_norm("ln_f", [weights["transformer.ln_f.weight"]], [weights["transformer.ln_f.bias"]])
     if not config.tie_word_embeddings:
         add_matrix("lm_head", [weights["lm_head.weight"]])
-    add("lm_head.bias", aligned((1, config.vocab_size), np.float32))
+    add("lm_head.bias", aligned((1, config.vocab_size), np.float32))  # zeros: GPT-2 has none
     return found
 
 
@@ -229,23 +231,22 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
     program = Program()
     types = _input_types(config)
     with Graph("engine", input_types=types, custom_extensions=[library], module=program) as traced:
-        logits, ids, past, asked, keys, mixed = traced.inputs
+        logits, ids, past, asked, keys, values = traced.inputs
         weights = {
             name: traced.add_weight(Weight(name, dtype, list(shape), CPU))
             for name, shape, dtype in layout
         }
-        order = list(weights)
-        if config.tie_word_embeddings:
-            order[-1:-1] = ["wte", "wte.scale", "wte.patches"]
-        # Memory for the states, query, key and value, their mixture, the first residual, and the
-        # MLP's inside.
+        *order, bias = weights
+        # The head's matrix comes before its bias; a tied one is the embedding's, handed over again.
+        tied = ["wte", "wte.scale", "wte.patches"] if config.tie_word_embeddings else []
         rows = ids.tensor.shape[0] * ids.tensor.shape[1]
-        widths = [config.n_embd * n for n in (1, 3, 1, 1)] + [config.inner_dim]
-        memory = [TensorType(DType.float32, [rows, width], device=CPU) for width in widths]
-        inputs = [logits.buffer, ids, past, asked, keys.buffer, mixed.buffer]
-        values = [*inputs, *(weights[name] for name in order)]
+        d = config.n_embd
+        widths = {"x": d, "qkv": 3 * d, "mixed": d, "middle": d, "wide": config.inner_dim}
+        memory = [TensorType(DType.float32, [rows, width], device=CPU) for width in widths.values()]
+        inputs = [logits.buffer, ids, past, asked, keys.buffer, values.buffer]
+        operands = [*inputs, *(weights[name] for name in [*order, *tied, bias])]
         parameters = {"head_vectors": _head_vectors(config)}
-        ops.inplace_custom("engine", CPU, values, memory, parameters)
+        ops.inplace_custom("engine", CPU, operands, memory, parameters)
         traced.output()
     return program
 

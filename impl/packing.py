@@ -29,6 +29,10 @@ PANEL = 32
 STEPS = 4
 """Inputs whose narrow weights lie together, as in impl/kernels/narrow.mojo."""
 
+GROUP = {"uint32": STEPS * PANEL * 28 // 32, "uint16": STEPS * PANEL * 12 // 16}
+"""Words of four steps, by their dtype: 112 of 32 bits hold 128 weights of 28, 96 of 16 bits 128 of
+12."""
+
 EXPONENTS = 16
 """Powers of 2 that narrow weights of one panel span."""
 
@@ -62,7 +66,7 @@ class Packed:
     Attributes:
         dtype: what MAX calls the words: `float32`, `bfloat16` or `int8`, or `uint32` and `uint16`
             for float32 in 28 and bfloat16 in 12 bits.
-        words: `[layers, panels, in, 32]`, or narrow `[layers, panels, ceil(in / 4), 112 or 96]`.
+        words: `[layers, panels, in, 32]`, or narrow `[layers, panels, ceil(in / 4), GROUP]`.
         scale: float32 `[layers, out]`, what a word counts; `[1, 1]` where it counts as it is.
         patches: int32; where each panel's begin, then (place, bits) of each, then room for more,
             so that other weights need no other program. `[1]` where words are not narrow.
@@ -121,8 +125,8 @@ def packed(matrices: Sequence[Array], dtype: str, *, narrow: bool) -> Packed:
 def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
     (outputs, depth), count = matrices[0].shape, len(matrices)
     shape = count, -(-outputs // PANEL), -(-depth // STEPS)
-    wide = dtype == "float32"
-    words = aligned((*shape, 112 if wide else 96), np.uint32 if wide else np.uint16)
+    stored = "uint32" if dtype == "float32" else "uint16"
+    words = aligned((*shape, GROUP[stored]), stored)
     scale = aligned((count, outputs), np.float32)
     patches, starts = [], [0]
     most = max(FEW, int(MOST_PATCHES * outputs * depth * count))
@@ -138,15 +142,23 @@ def _narrow(matrices: Sequence[Array], dtype: str) -> Packed:
     held = aligned((len(starts) + 2 * most,), np.int32)
     held[: len(starts)] = starts
     held[len(starts) : len(starts) + 2 * starts[-1]] = np.concatenate(patches).reshape(-1)
-    return Packed("uint32" if wide else "uint16", words, scale, held)
+    return Packed(stored, words, scale, held)
 
 
 def _narrow_panel(rows: Array, words: Array) -> tuple[np.float32, Array]:
-    """Fill one panel's words; return its scale, and its patches int32 `[n, 2]`.
+    """Fill one panel's words; return its scale, and its patches int32 `[n, 2]`: place and bits.
+
+    A panel of the weights 0.75, 1.5, 0 and -3 has the exponents 126, 127, 0 and 128. Of all windows
+    of 16 that hold 126 to 128 the first begins at 113: the scale is 2^(113 - 112) = 2, and what is
+    stored is w / 2, so that exponents become 112 + 13, 14 and 15, of which 13, 14 and 15 are kept
+    (see impl/kernels/narrow.mojo). 0 has no such exponent: it is a patch, whole and divided by 2.
 
     Args:
         rows: float32 `[up to 32, in]`.
         words: `[ceil(in / 4), 112]` uint32 or `[ceil(in / 4), 96]` uint16.
+
+    Raises:
+        TooWideError: if a patch divided by the scale does not come back exactly.
     """
     count, depth = rows.shape
     panel = np.zeros((len(words) * STEPS, PANEL), np.float32)
@@ -157,30 +169,45 @@ def _narrow_panel(rows: Array, words: Array) -> tuple[np.float32, Array]:
     exponents = (bits >> 23).astype(np.uint8)  # the sign falls off
     window = _window(exponents[:depth, :count])
     scale = np.float32(2.0 ** (window - FIRST_EXPONENT))
-    outside = exponents - np.uint8(window) >= EXPONENTS
-    outside[depth:] = outside[:, count:] = False
-    short = (bits - np.uint32(window << 23)) << 4 & 0x7FFFFFF0 | bits & 0x80000000
-    _interleave(short, words)
+    _interleave(_shortened(bits, window), words)
+    outside = exponents - np.uint8(window) >= EXPONENTS  # below the window too: that wraps around
+    outside[depth:] = outside[:, count:] = False  # padding may be any number
+    return scale, _patches(panel, outside, scale)
+
+
+def _shortened(bits: Array, window: int) -> Array:
+    """Sign, 4 bits of exponent and 23 of fraction, as the upper 28 bits of uint32."""
+    counted = bits - np.uint32(window << 23)  # exponents from the window's first on; the sign stays
+    return counted << 4 & 0x7FFFFFF0 | bits & 0x80000000
+
+
+def _patches(panel: Array, outside: Array, scale: np.float32) -> Array:
+    """Place and bits of the weights outside, divided by the scale as all others are."""
     places = np.flatnonzero(outside)
     values = panel.reshape(-1)[places]
     stored = values / scale
     if not np.array_equal(stored * scale, values):
         raise TooWideError("a weight is too small or too large to come back exactly")
-    return scale, np.stack([places.astype(np.int32), stored.view(np.int32)], axis=1)
+    return np.stack([places.astype(np.int32), stored.view(np.int32)], axis=1)
 
 
 def _window(exponents: Array) -> int:
     """The first of 16 neighbouring exponents that most of the weights have."""
     below = np.concatenate([[0], np.bincount(exponents.reshape(-1), minlength=256).cumsum()])
-    inside = below[EXPONENTS:] - below[:-EXPONENTS]
+    inside = below[EXPONENTS:] - below[:-EXPONENTS]  # by the window's first exponent
     return int(np.clip(inside.argmax(), 1, 254 - EXPONENTS))
 
 
 def _interleave(short: Array, words: Array) -> None:
-    """Uint32 `[steps, 32]`, of which the upper 28 or 12 bits count, to words of four steps."""
+    """Uint32 `[steps, 32]`, of which the upper 28 or 12 bits count, to words of four steps.
+
+    The four steps are 8 vectors of 28 bits (two for each step), or 4 vectors of 12. In all but the
+    last the lowest 4 bits of a word are free. Those of the first take the uppermost nibble of the
+    last vector, those of the second the next one, and so on: 7 nibbles are 28 bits, 3 are 12.
+    """
     if words.dtype == np.uint32:
         vectors = short.reshape(-1, 8, 16)
-    else:  # column c beside column 16 + c
+    else:  # column c beside column 16 + c, so that 32 bits hold one of each half
         halves = (short >> 16).astype(np.uint16).reshape(-1, STEPS, 2, 16)
         vectors = halves.swapaxes(2, 3).reshape(-1, STEPS, PANEL)
     whole = vectors.shape[1] - 1

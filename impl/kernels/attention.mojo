@@ -1,4 +1,4 @@
-"""Causal attention over a cache, and the embedding that begins a pass.
+"""Causal attention over a cache.
 
 Keys lie in panels of 32 positions, [panels, head_dim, 32], and values as [positions, width], so
 that scores and their mixture are tiles too. Row b's token i stands at position past[b] + i, is
@@ -36,7 +36,7 @@ struct Attention[V: Int](Copyable, Movable):
     var size: Int
     var slots: Int
 
-    def at(self, layer: Int) -> Self:
+    def of_layer(self, layer: Int) -> Self:
         """The same of another layer, whose cache lies behind that of the first."""
         var other = self.copy()
         var positions = layer * self.batch * self.heads * self.slots

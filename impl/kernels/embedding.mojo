@@ -4,7 +4,7 @@ from std.math import ceildiv
 
 from .attention import Integers
 from .linear import PANEL
-from .narrow import STEPS, Patches, group_size, one
+from .narrow import STEPS, Patches, group_size, weight_at
 from .team import Worker
 from .tile import Floats
 
@@ -60,7 +60,7 @@ struct Embedding[dtype: DType](Copyable, Movable):
             var groups = ceildiv(self.size, STEPS)
             var w = self.wte.unsafe_offset(panel * groups * group_size[Self.dtype]())
             for k in range(self.size):
-                x.unsafe_store(k, one(w, k, lane))
+                x.unsafe_store(k, weight_at(w, k, lane))
             var patcher = self.patches.of(panel)
             while patcher.next < patcher.end:
                 var k, column = divmod(patcher.place(), PANEL)

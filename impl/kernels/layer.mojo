@@ -10,38 +10,38 @@ from .tile import Floats
 struct Layer[dtype: DType, head_vectors: Int](Copyable, Movable):
     """The steps of a layer, each on what the one before it wrote. The last one writes over x."""
 
-    var attend: Linear[Self.dtype, True, False, False]  # query, key and value
+    var c_attn: Linear[Self.dtype, True, False, False]  # after ln_1; query, key and value
     var attention: Attention[Self.head_vectors]
-    var project: Linear[Self.dtype, False, False, True]
-    var expand: Linear[Self.dtype, True, True, False]
-    var contract: Linear[Self.dtype, False, False, True]
+    var attn_c_proj: Linear[Self.dtype, False, False, True]  # and the residual
+    var c_fc: Linear[Self.dtype, True, True, False]  # after ln_2; and GELU
+    var mlp_c_proj: Linear[Self.dtype, False, False, True]  # and the residual
 
-    def at(self, layer: Int) -> Self:
+    def of_layer(self, layer: Int) -> Self:
         """The same of another layer, whose weights and cache lie behind those of the first."""
         return Self(
-            self.attend.at(layer),
-            self.attention.at(layer),
-            self.project.at(layer),
-            self.expand.at(layer),
-            self.contract.at(layer),
+            self.c_attn.of_layer(layer),
+            self.attention.of_layer(layer),
+            self.attn_c_proj.of_layer(layer),
+            self.c_fc.of_layer(layer),
+            self.mlp_c_proj.of_layer(layer),
         )
 
     def steps(self) -> Int:
         """Steps of a walk."""
-        return 4 * self.attend.steps() + self.attention.steps()
+        return 4 * self.c_attn.steps() + self.attention.steps()
 
     def work(self) -> Int:
         """Multiply-adds of the linear layers."""
-        return self.attend.work() + self.project.work() + 2 * self.expand.work()
+        return self.c_attn.work() + self.attn_c_proj.work() + 2 * self.c_fc.work()
 
     def scratch(self) -> Int:
         """Floats that each step's activations take at most."""
-        return max(self.attend.scratch(), self.contract.scratch())
+        return max(self.c_attn.scratch(), self.mlp_c_proj.scratch())
 
     def walk(self, mut worker: Worker, packed: Floats):
         """Compute a worker's share."""
-        self.attend.walk(worker, packed)
+        self.c_attn.walk(worker, packed)
         self.attention.walk(worker)
-        self.project.walk(worker, packed)
-        self.expand.walk(worker, packed)
-        self.contract.walk(worker, packed)
+        self.attn_c_proj.walk(worker, packed)
+        self.c_fc.walk(worker, packed)
+        self.mlp_c_proj.walk(worker, packed)

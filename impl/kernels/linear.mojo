@@ -4,12 +4,25 @@ Weights lie as [panels, depth, 32]: panel p holds output features 32 p to 32 p +
 zeros behind the last, so that each is one stream of memory. One kernel serves decode, where that
 stream is the cost, and prefill, where the multiply-adds are. Narrow weights (narrow.mojo) are
 float32 again before they are multiplied, a few steps at a time.
+
+An example: 5 tokens through GPT-2's c_fc, `[5, 768]` to `[5, 3072]`. The weights are 3072 / 32 = 96
+panels of `[768, 32]`. A tile of 6 rows is the smallest that takes 5, so the rows, normalised, are
+laid out as `[768, 6]`: feature k of each row side by side, 0 for the sixth. That is one tile, which
+each core lays out for itself; then each takes some panels (team.mojo's `cut`). Over a panel the
+tile's 6 x 32 sums stay in 12 registers: step k loads the panel's k-th 32 weights into two more, and
+for each row broadcasts its feature k and adds its products. Then the first 5 rows of sums get bias
+and GELU on their way to y.
+
+With 100 tokens there are 8 tiles, 7 of 14 rows and one of 2. The cores lay out a tile at a time for
+all. A part is one panel and all tiles, or some of them where panels are few. They pass one after
+another over 256 steps of the panel while those are in the core's cache, and leave their sums in
+memory in between.
 """
 
 from std.math import ceildiv, tanh
 from std.sys.info import num_physical_cores, size_of
 
-from .narrow import STEPS, Patcher, Patches, group_size, numbers, widen
+from .narrow import STEPS, Patcher, Patches, four_steps, group_size, widen
 from .rows import normalise, pack
 from .team import Worker, cut, parts_of
 from .tile import Floats, Tile, W, floats
@@ -63,7 +76,7 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     var depth: Int
     var columns: Int
 
-    def at(self, layer: Int) -> Self:
+    def of_layer(self, layer: Int) -> Self:
         """The same of another layer, whose weights lie behind those of the first."""
         var other = self.copy()
         other.gamma = self.gamma.unsafe_offset(layer * self.depth)
@@ -175,7 +188,7 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
             while k < self.depth:
                 comptime if Self.narrow:
                     if not many and count <= LOW:
-                        k = self.multiply_calm(count, p, k, packed, sums, patcher)
+                        k = self.multiply_unpatched(count, p, k, packed, sums, patcher)
                         if k == self.depth:
                             break
                 var steps = min(span, self.depth - k)
@@ -189,10 +202,14 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         wide.unsafe_free()
 
     @always_inline
-    def multiply_calm(
+    def multiply_unpatched(
         self, count: Int, panel: Int, start: Int, packed: Floats, sums: Floats, patcher: Patcher
     ) -> Int:
-        """The only tile, from step `start` to the next patch or the last steps; returns where."""
+        """The only tile, from step `start` to the next patch; returns where it ended.
+
+        Narrow weights are widened in registers here. The four steps with a patch in them, and the
+        last ones where they are not four, are left to `multiply_span`, which widens in memory.
+        """
         comptime if Self.narrow:
             var first = start // STEPS
             var groups = patcher.group(self.depth // STEPS) - first
@@ -230,15 +247,15 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
             var rows = height(min(ROWS, count - t * ROWS))
             var a = packed.unsafe_offset(t * ROWS * self.depth + start * rows)
             var to = sums.unsafe_offset((t - tile) * ROWS * PANEL)
-            var soon = self.soon(panel, start, steps, t - tile)
+            var ahead = self.ahead(panel, start, steps, t - tile)
             comptime if Self.narrow:
-                add_products(rows, a, wide, steps, to, start > 0, soon)
+                add_products(rows, a, wide, steps, to, start > 0, ahead)
             else:
-                add_products(rows, a, w, steps, to, start > 0, soon)
+                add_products(rows, a, w, steps, to, start > 0, ahead)
 
     @always_inline
-    def soon(self, panel: Int, start: Int, steps: Int, t: Int) -> Floats:
-        """What the t-th tile over a span calls to the core, a line in each step.
+    def ahead(self, panel: Int, start: Int, steps: Int, t: Int) -> Floats:
+        """What the t-th tile over a span prefetches, a line in each step.
 
         That is a piece of what comes next: the panel's next span, or the beginning of the panel
         that this worker will probably take.
@@ -257,10 +274,10 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
     def finish(self, sums: Floats, row: Int, column: Int):
         """One row of a tile on its way to memory; the last panel may be cut anywhere."""
         var count = min(PANEL, self.columns - column)
-        for at in range(0, count // W * W, W):
-            self.finish_at[W](sums.unsafe_load[width=W](at), row, column + at)
-        for at in range(count // W * W, count):
-            self.finish_at[1](sums.unsafe_load(at), row, column + at)
+        for i in range(0, count // W * W, W):
+            self.finish_at[W](sums.unsafe_load[width=W](i), row, column + i)
+        for i in range(count // W * W, count):
+            self.finish_at[1](sums.unsafe_load(i), row, column + i)
 
     @always_inline
     def finish_at[width: Int](self, sum: SIMD[DType.float32, width], row: Int, column: Int):
@@ -271,10 +288,10 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
         value += self.bias.unsafe_load[width=width](column)
         comptime if Self.gelu:
             value = gelu_tanh(value)
-        var at = row * self.columns + column
+        var place = row * self.columns + column
         comptime if Self.residual:
-            value = self.added.unsafe_load[width=width](at) + value
-        self.y.unsafe_store(at, value)
+            value = self.added.unsafe_load[width=width](place) + value
+        self.y.unsafe_store(place, value)
 
 
 @no_inline
@@ -287,7 +304,7 @@ def add_products[
     steps: Int,
     sums: Floats,
     more: Bool,
-    soon: Floats,
+    ahead: Floats,
 ):
     """One tile's sums `[rows, 32]`, begun, or with `more` gone on with; `rows` is a height."""
     comptime for r in HEIGHTS:
@@ -295,7 +312,7 @@ def add_products[
             var tile = Tile[r, V]()
             if more:
                 tile.load(sums, PANEL)
-            tile.multiply(a, 1, r, w, PANEL, steps, soon)
+            tile.multiply(a, 1, r, w, PANEL, steps, ahead)
             tile.store(sums, PANEL)
 
 
@@ -318,7 +335,7 @@ def add_narrow[
                 if more:
                     tile.load(sums, PANEL)
                 for g in range(groups):
-                    var found = numbers(w.unsafe_offset(g * group_size[dtype]()))
+                    var found = four_steps(w.unsafe_offset(g * group_size[dtype]()))
                     tile.multiply_four(a.unsafe_offset(g * STEPS * r), found)
                 tile.store(sums, PANEL)
 

@@ -15,32 +15,32 @@ struct Model[dtype: DType, head_vectors: Int](Copyable, Movable):
     var embedding: Embedding[Self.dtype]
     var layer: Layer[Self.dtype, Self.head_vectors]  # the first
     var layers: Int
-    var asked: Integers  # [head.rows]: states whose logits are wanted
-    var head: Linear[Self.dtype, True, False, False]
+    var asked: Integers  # [lm_head.rows]: states whose logits are wanted
+    var lm_head: Linear[Self.dtype, True, False, False]  # after ln_f
 
     def run(self):
         """Compute the logits."""
-        var packed = floats(max(self.layer.scratch(), self.head.scratch()))
+        var packed = floats(max(self.layer.scratch(), self.lm_head.scratch()))
 
         def walk(mut worker: Worker) {imm}:
             self.embedding.walk(worker)
             for i in range(self.layers):
-                self.layer.at(i).walk(worker, packed)
+                self.layer.of_layer(i).walk(worker, packed)
             self.gather(worker)
-            self.head.walk(worker, packed)
+            self.lm_head.walk(worker, packed)
 
-        var steps = 2 + self.layers * self.layer.steps() + self.head.steps()
-        var work = self.layers * self.layer.work() + self.head.work()
-        together(steps, work, max(self.layer.contract.own(), self.head.own()), walk)
+        var steps = 2 + self.layers * self.layer.steps() + self.lm_head.steps()
+        var work = self.layers * self.layer.work() + self.lm_head.work()
+        together(steps, work, max(self.layer.mlp_c_proj.own(), self.lm_head.own()), walk)
         packed.unsafe_free()
 
     def gather(self, mut worker: Worker):
         """Bring the states that are asked for together, where the head reads them."""
-        var size = self.head.depth
+        var size = self.lm_head.depth
 
         def copy(row: Int) {imm}:
             var state = Int(self.asked.unsafe_load(row)) * size
             for k in range(size):
-                self.head.x.unsafe_store(row * size + k, self.embedding.x.unsafe_load(state + k))
+                self.lm_head.x.unsafe_store(row * size + k, self.embedding.x.unsafe_load(state + k))
 
-        worker.share(self.head.rows, copy)
+        worker.share(self.lm_head.rows, copy)

@@ -11,18 +11,30 @@ vectors of 12 bits, the last one in the nibbles of 3.
 
 What is stored is w / scale: the scale, a power of 2, brings a panel's window to the exponents 112
 to 127. What a column sums up is scaled once, which is exact.
+
+An example: the weight 0.15625 = 1.25 x 2^-3 has the exponent -3 + 127 = 124. Say that its panel's
+window begins at 109 (2^-18). The scale is 2^(109 - 112) = 0.125, and what is stored is 0.15625 /
+0.125 = 1.25, whose exponent 127 is 112 + 15: 4 bits hold the 15. The window ends with it at 124, so
+that 0.25 would be a patch, and so would 0, whose exponent is 0.
+
+    float32     0 01111100 01000000000000000000000     sign, 8 bits of exponent, 23 of fraction
+    28 bits     0     1111 01000000000000000000000     in the upper bits of a word
+    expanded    0 01111111 01000000000000000000000     1.25
 """
 
 from std.memory import bitcast
 from std.sys.intrinsics import prefetch
 
-from .tile import F32, Floats, SOON, W
+from .tile import F32, Floats, PREFETCH, W
 
 comptime STEPS = 4
 """Steps of the depth that are stored together."""
 
+comptime FIRST_EXPONENT = 112
+"""Of the window, as it is stored; the last is 127, that of 1.0 to 2.0."""
+
 comptime AHEAD = 4096
-"""Bytes between what is read and what is called from memory."""
+"""Bytes between what is read and what is prefetched."""
 
 comptime Integers32 = Pointer[Int32, MutUntrackedOrigin]
 comptime Words[dtype: DType] = Pointer[Scalar[dtype], MutUntrackedOrigin]
@@ -45,46 +57,51 @@ def group_size[dtype: DType]() -> Int:
 
 
 @always_inline
-def number[dtype: DType, width: Int](word: SIMD[dtype, width]) -> SIMD[dtype, width]:
-    """Sign, 4 bits of exponent and fraction, from the upper bits of a word to a number's own."""
+def expanded[dtype: DType, width: Int](word: SIMD[dtype, width]) -> SIMD[dtype, width]:
+    """A word's upper bits, sign, 4 bits of exponent and fraction, as the bits of a number.
+
+    Shifted right by 4, the word loses the nibble that belongs to the last vector. The copies of the
+    sign that come in behind the sign itself give way to 0111, the upper half of each exponent from
+    112 to 127; the 4 bits are the lower half.
+    """
     comptime if dtype == DType.uint32:
         var spread = bitcast[dtype, width](bitcast[DType.int32, width](word) >> 4)
-        return spread & 0x87FFFFFF | SIMD[dtype, width](112 << 23)
+        return spread & 0x87FFFFFF | SIMD[dtype, width](FIRST_EXPONENT << 23)
     else:
         var spread = bitcast[dtype, width](bitcast[DType.int16, width](word) >> 4)
-        return spread & 0x87FF | SIMD[dtype, width](112 << 7)
+        return spread & 0x87FF | SIMD[dtype, width](FIRST_EXPONENT << 7)
 
 
 @always_inline
-def last[
+def from_nibbles[
     dtype: DType, width: Int
-](w: Words[dtype], at: Int, apart: Int) -> SIMD[dtype, width]:
-    """The vector that the nibbles of the others make up."""
+](w: Words[dtype], place: Int, apart: Int) -> SIMD[dtype, width]:
+    """The last vector: the lowest nibbles of the others, the first one's uppermost."""
     var word = SIMD[dtype, width](0)
     comptime for i in range(vectors[dtype]()):
         comptime up = 4 * (vectors[dtype]() - i)
-        var nibble = w.unsafe_load[width=width](at + i * apart) << SIMD[dtype, width](up)
+        var nibble = w.unsafe_load[width=width](place + i * apart) << SIMD[dtype, width](up)
         word |= nibble & SIMD[dtype, width](15 << up)
     return word
 
 
 @always_inline
-def numbers[dtype: DType](w: Words[dtype]) -> Array[F32, 2 * STEPS]:
-    """Four steps of 32 columns, two vectors a step; the next lines are called from memory."""
+def four_steps[dtype: DType](w: Words[dtype]) -> Array[F32, 2 * STEPS]:
+    """Four steps of 32 columns, two vectors a step; the lines `AHEAD` bytes on are prefetched."""
     comptime count = vectors[dtype]()
     comptime lanes = group_size[dtype]() // count
     var found = Array[F32, 2 * STEPS](fill=F32(0))
     comptime for i in range(count + 1):
         var word: SIMD[dtype, lanes]
         comptime if i < count:
-            prefetch[SOON](Floats(unsafe_from_address=Int(w.unsafe_offset(i * lanes)) + AHEAD))
+            prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * lanes)) + AHEAD))
             word = w.unsafe_load[width=lanes](i * lanes)
         else:
-            word = last[dtype, lanes](w, 0, lanes)
+            word = from_nibbles[dtype, lanes](w, 0, lanes)
         comptime if dtype == DType.uint32:
-            found[i] = bitcast[DType.float32, W](number(word))
-        else:  # column c beside column 16 + c
-            var both = bitcast[DType.uint32, W](number(word))
+            found[i] = bitcast[DType.float32, W](expanded(word))
+        else:  # lane c holds column c, and column 16 + c in its upper half
+            var both = bitcast[DType.uint32, W](expanded(word))
             found[2 * i] = bitcast[DType.float32, W](both << 16)
             found[2 * i + 1] = bitcast[DType.float32, W](both & 0xFFFF0000)
     return found^
@@ -94,27 +111,34 @@ def numbers[dtype: DType](w: Words[dtype]) -> Array[F32, 2 * STEPS]:
 def widen[dtype: DType](w: Words[dtype], groups: Int, to: Floats):
     """So many times four steps of 32 columns, as float32 `[4 groups, 32]`."""
     for g in range(groups):
-        var found = numbers(w.unsafe_offset(g * group_size[dtype]()))
+        var found = four_steps(w.unsafe_offset(g * group_size[dtype]()))
         comptime for i in range(2 * STEPS):
             to.unsafe_store(g * STEPS * 2 * W + i * W, found[i])
 
 
 @always_inline
-def one[dtype: DType](w: Words[dtype], step: Int, column: Int) -> Float32:
-    """A single weight of a panel."""
+def weight_at[dtype: DType](w: Words[dtype], step: Int, column: Int) -> Float32:
+    """A single weight of a panel, where it is no patch."""
     comptime lanes = group_size[dtype]() // vectors[dtype]()
     var group, inner = divmod(step, STEPS)
     var half, c = divmod(column, W)
     var from_ = w.unsafe_offset(group * group_size[dtype]())
     comptime if dtype == DType.uint32:
         var i = 2 * inner + half
-        var word = from_.unsafe_load(i * lanes + c) if i < 7 else last[dtype, 1](from_, c, lanes)
-        return bitcast[DType.float32, 1](UInt32(number[dtype, 1](word)))
+        var word: Scalar[dtype]
+        if i < 7:
+            word = from_.unsafe_load(i * lanes + c)
+        else:
+            word = from_nibbles[dtype, 1](from_, c, lanes)
+        return bitcast[DType.float32, 1](UInt32(expanded[dtype, 1](word)))
     else:
         var i = 2 * c + half
-        var at = inner * lanes + i
-        var word = from_.unsafe_load(at) if inner < 3 else last[dtype, 1](from_, i, lanes)
-        return bitcast[DType.float32, 1](UInt32(number[dtype, 1](word)) << 16)
+        var word: Scalar[dtype]
+        if inner < 3:
+            word = from_.unsafe_load(inner * lanes + i)
+        else:
+            word = from_nibbles[dtype, 1](from_, i, lanes)
+        return bitcast[DType.float32, 1](UInt32(expanded[dtype, 1](word)) << 16)
 
 
 @fieldwise_init

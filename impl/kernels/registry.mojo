@@ -83,7 +83,7 @@ def check_numbers(numbers: Counts, end: Int, message: StaticString) raises:
         check(0 <= Int(numbers.unsafe_ptr().unsafe_load(i)) < end, message)
 
 
-def at(address: Int) -> Floats:
+def floats_at(address: Int) -> Floats:
     return Floats(unsafe_from_address=address)
 
 
@@ -98,9 +98,17 @@ def patches_of(pairs: Pairs, panels: Int) -> Patches:
 
 @extensibility.register("engine")
 struct Engine:
-    """Token ids to logits; keys and values are kept. The results are memory for what lies between.
+    """Token ids to logits; keys and values are kept.
 
-    All layers' weights lie behind one another, as their caches do.
+    All layers' weights lie behind one another, as their caches do. Parameters have Hugging Face's
+    names, with `_` for a dot. The results, which nobody reads, are memory for what lies between:
+
+        x       [rows, n_embd]      the residual stream, before and after each layer
+        qkv     [rows, 3 n_embd]    what c_attn computes
+        mixed   [rows, n_embd]      the values as attention mixes them, which attn.c_proj reads
+        middle  [rows, n_embd]      the residual stream between attention and MLP; at the end the
+                                    states that are asked for, which ln_f and lm_head read
+        wide    [rows, n_inner]     the MLP's inside, after GELU
     """
 
     @staticmethod
@@ -123,47 +131,47 @@ struct Engine:
         wte_patches: Pairs,
         wpe: Matrix,
         eps: Vector,
-        gamma_1: Matrix,
-        beta_1: Matrix,
-        attend: Weights,
-        attend_scale: Matrix,
-        attend_patches: Pairs,
-        attend_bias: Matrix,
-        project: Weights,
-        project_scale: Matrix,
-        project_patches: Pairs,
-        project_bias: Matrix,
-        gamma_2: Matrix,
-        beta_2: Matrix,
-        expand: Weights,
-        expand_scale: Matrix,
-        expand_patches: Pairs,
-        expand_bias: Matrix,
-        contract: Weights,
-        contract_scale: Matrix,
-        contract_patches: Pairs,
-        contract_bias: Matrix,
-        gamma: Matrix,
-        beta: Matrix,
-        head: Weights,
-        head_scale: Matrix,
-        head_patches: Pairs,
-        head_bias: Matrix,
+        ln_1_weight: Matrix,
+        ln_1_bias: Matrix,
+        c_attn: Weights,
+        c_attn_scale: Matrix,
+        c_attn_patches: Pairs,
+        c_attn_bias: Matrix,
+        attn_c_proj: Weights,
+        attn_c_proj_scale: Matrix,
+        attn_c_proj_patches: Pairs,
+        attn_c_proj_bias: Matrix,
+        ln_2_weight: Matrix,
+        ln_2_bias: Matrix,
+        c_fc: Weights,
+        c_fc_scale: Matrix,
+        c_fc_patches: Pairs,
+        c_fc_bias: Matrix,
+        mlp_c_proj: Weights,
+        mlp_c_proj_scale: Matrix,
+        mlp_c_proj_patches: Pairs,
+        mlp_c_proj_bias: Matrix,
+        ln_f_weight: Matrix,
+        ln_f_bias: Matrix,
+        lm_head: Weights,
+        lm_head_scale: Matrix,
+        lm_head_patches: Pairs,
+        lm_head_bias: Matrix,
     ) raises:
         var batch, length = ids.dim_size(0), ids.dim_size(1)
         var rows, width, inner = batch * length, wpe.dim_size(1), wide.dim_size(1)
-        var layers, tokens = gamma_1.dim_size(0), logits.dim_size(1)
+        var layers, tokens = ln_1_weight.dim_size(0), logits.dim_size(1)
         var heads, size, slots = keys.dim_size(2), keys.dim_size(4), values.dim_size(3)
 
         check(x.dim_size(0) == rows, "engine: x has other rows than ids")
         check(qkv.dim_size(0) == rows, "engine: qkv has other rows than ids")
-        check(mixed.dim_size(0) == rows, "engine: the mixture has other rows than ids")
-        check(middle.dim_size(0) == rows, "engine: the residual has other rows than ids")
-        check(wide.dim_size(0) == rows, "engine: the MLP's inside has other rows than ids")
+        check(mixed.dim_size(0) == rows, "engine: mixed has other rows than ids")
+        check(middle.dim_size(0) == rows, "engine: middle has other rows than ids")
+        check(wide.dim_size(0) == rows, "engine: wide has other rows than ids")
         check(x.dim_size(1) == width, "engine: x does not fit wpe")
         check(qkv.dim_size(1) == 3 * width, "engine: qkv does not fit x")
-        check(mixed.dim_size(1) == width, "engine: the mixture does not fit x")
-        check(middle.dim_size(1) == width, "engine: the residual does not fit x")
+        check(mixed.dim_size(1) == width, "engine: mixed does not fit x")
+        check(middle.dim_size(1) == width, "engine: middle does not fit x")
         check(asked.dim_size(0) <= rows, "engine: more states are asked for than there are")
         check(logits.dim_size(0) == asked.dim_size(0), "engine: logits do not fit `asked`")
         check(past.dim_size(0) == batch, "engine: past has other rows than ids")
@@ -174,35 +182,37 @@ struct Engine:
             check(0 <= id < tokens, "engine: an id is outside the vocabulary")
         check_cache[head_vectors](keys, values, past, layers, width)
         check_weights(wte, wte_scale, wte_patches, 1, width, tokens)
-        check_weights(attend, attend_scale, attend_patches, layers, width, 3 * width)
-        check_weights(project, project_scale, project_patches, layers, width, width)
-        check_weights(expand, expand_scale, expand_patches, layers, width, inner)
-        check_weights(contract, contract_scale, contract_patches, layers, inner, width)
-        check_weights(head, head_scale, head_patches, 1, width, tokens)
-        check_vectors(gamma_1, layers, width)
-        check_vectors(beta_1, layers, width)
-        check_vectors(attend_bias, layers, 3 * width)
-        check_vectors(project_bias, layers, width)
-        check_vectors(gamma_2, layers, width)
-        check_vectors(beta_2, layers, width)
-        check_vectors(expand_bias, layers, inner)
-        check_vectors(contract_bias, layers, width)
-        check_vectors(gamma, 1, width)
-        check_vectors(beta, 1, width)
-        check_vectors(head_bias, 1, tokens)
+        check_weights(c_attn, c_attn_scale, c_attn_patches, layers, width, 3 * width)
+        check_weights(attn_c_proj, attn_c_proj_scale, attn_c_proj_patches, layers, width, width)
+        check_weights(c_fc, c_fc_scale, c_fc_patches, layers, width, inner)
+        check_weights(mlp_c_proj, mlp_c_proj_scale, mlp_c_proj_patches, layers, inner, width)
+        check_weights(lm_head, lm_head_scale, lm_head_patches, 1, width, tokens)
+        check_vectors(ln_1_weight, layers, width)
+        check_vectors(ln_1_bias, layers, width)
+        check_vectors(c_attn_bias, layers, 3 * width)
+        check_vectors(attn_c_proj_bias, layers, width)
+        check_vectors(ln_2_weight, layers, width)
+        check_vectors(ln_2_bias, layers, width)
+        check_vectors(c_fc_bias, layers, inner)
+        check_vectors(mlp_c_proj_bias, layers, width)
+        check_vectors(ln_f_weight, 1, width)
+        check_vectors(ln_f_bias, 1, width)
+        check_vectors(lm_head_bias, 1, tokens)
 
         var epsilon = eps.unsafe_ptr().unsafe_load(0)
-        var states, mixture = at(Int(x.unsafe_ptr())), at(Int(mixed.unsafe_ptr()))
-        var between, inside = at(Int(middle.unsafe_ptr())), at(Int(wide.unsafe_ptr()))
+        var to_x, to_mixed = floats_at(Int(x.unsafe_ptr())), floats_at(Int(mixed.unsafe_ptr()))
+        var to_middle = floats_at(Int(middle.unsafe_ptr()))
+        var to_wide = floats_at(Int(wide.unsafe_ptr()))
+        var to_qkv = floats_at(Int(qkv.unsafe_ptr()))
         Model[wte.dtype, head_vectors](
             Embedding[wte.dtype](
                 {unsafe_from_address = Int(ids.unsafe_ptr())},
                 {unsafe_from_address = Int(past.unsafe_ptr())},
                 {unsafe_from_address = Int(wte.unsafe_ptr())},
-                at(Int(wte_scale.unsafe_ptr())),
+                floats_at(Int(wte_scale.unsafe_ptr())),
                 patches_of(wte_patches, wte.dim_size(1)),
-                at(Int(wpe.unsafe_ptr())),
-                states,
+                floats_at(Int(wpe.unsafe_ptr())),
+                to_x,
                 batch,
                 length,
                 wpe.dim_size(0),
@@ -210,32 +220,33 @@ struct Engine:
             ),
             Layer[wte.dtype, head_vectors](
                 linear[wte.dtype, True, False, False](
-                    states, gamma_1, beta_1, epsilon, attend, attend_scale, attend_patches,
-                    attend_bias, states, at(Int(qkv.unsafe_ptr())), rows, width, 3 * width,
+                    to_x, ln_1_weight, ln_1_bias, epsilon, c_attn, c_attn_scale, c_attn_patches,
+                    c_attn_bias, to_x, to_qkv, rows, width, 3 * width,
                 ),
                 Attention[head_vectors](
-                    at(Int(qkv.unsafe_ptr())), at(Int(keys.unsafe_ptr())),
-                    at(Int(values.unsafe_ptr())), {unsafe_from_address = Int(past.unsafe_ptr())},
-                    mixture, batch, length, heads, size, slots,
+                    to_qkv, floats_at(Int(keys.unsafe_ptr())), floats_at(Int(values.unsafe_ptr())),
+                    {unsafe_from_address = Int(past.unsafe_ptr())}, to_mixed, batch, length, heads,
+                    size, slots,
                 ),
                 linear[wte.dtype, False, False, True](
-                    mixture, gamma_1, beta_1, epsilon, project, project_scale, project_patches,
-                    project_bias, states, between, rows, width, width,
+                    to_mixed, ln_1_weight, ln_1_bias, epsilon, attn_c_proj, attn_c_proj_scale,
+                    attn_c_proj_patches, attn_c_proj_bias, to_x, to_middle, rows, width, width,
                 ),
                 linear[wte.dtype, True, True, False](
-                    between, gamma_2, beta_2, epsilon, expand, expand_scale, expand_patches,
-                    expand_bias, between, inside, rows, width, inner,
+                    to_middle, ln_2_weight, ln_2_bias, epsilon, c_fc, c_fc_scale, c_fc_patches,
+                    c_fc_bias, to_middle, to_wide, rows, width, inner,
                 ),
                 linear[wte.dtype, False, False, True](
-                    inside, gamma_2, beta_2, epsilon, contract, contract_scale, contract_patches,
-                    contract_bias, between, states, rows, inner, width,
+                    to_wide, ln_2_weight, ln_2_bias, epsilon, mlp_c_proj, mlp_c_proj_scale,
+                    mlp_c_proj_patches, mlp_c_proj_bias, to_middle, to_x, rows, inner, width,
                 ),
             ),
             layers,
             {unsafe_from_address = Int(asked.unsafe_ptr())},
             linear[wte.dtype, True, False, False](
-                between, gamma, beta, epsilon, head, head_scale, head_patches, head_bias,
-                between, at(Int(logits.unsafe_ptr())), asked.dim_size(0), width, tokens,
+                to_middle, ln_f_weight, ln_f_bias, epsilon, lm_head, lm_head_scale, lm_head_patches,
+                lm_head_bias, to_middle, floats_at(Int(logits.unsafe_ptr())), asked.dim_size(0),
+                width, tokens,
             ),
         ).run()
 
@@ -260,13 +271,13 @@ def linear[
     """A linear layer of the first of all layers."""
     return Linear[dtype, norm, gelu, residual](
         x,
-        at(Int(gamma.unsafe_ptr())),
-        at(Int(beta.unsafe_ptr())),
+        floats_at(Int(gamma.unsafe_ptr())),
+        floats_at(Int(beta.unsafe_ptr())),
         eps,
         {unsafe_from_address = Int(w.unsafe_ptr())},
-        at(Int(scale.unsafe_ptr())),
+        floats_at(Int(scale.unsafe_ptr())),
         patches_of(patches, w.dim_size(0) * w.dim_size(1)),
-        at(Int(bias.unsafe_ptr())),
+        floats_at(Int(bias.unsafe_ptr())),
         added,
         y,
         rows,

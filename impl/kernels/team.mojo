@@ -1,8 +1,8 @@
 """Steps that follow one another, shared by the cores without a fork and join for each.
 
 Every worker walks the same list of steps. Of each it takes parts until none is left, then waits
-until the parts that others took are done. So it waits only for parts that somebody computes right
-now: it does not matter how many workers really run, nor when they begin. One alone does everything,
+until the parts that others took are done. So it waits only for parts that another worker is
+computing: it does not matter how many workers really run, nor when they begin. One alone does everything,
 and one that comes late goes on where the others are.
 """
 

@@ -12,7 +12,7 @@ from std.sys.intrinsics import PrefetchOptions, prefetch
 comptime W = 16
 """Floats in a vector: one cache line, and one register of AVX-512."""
 
-comptime SOON = PrefetchOptions().for_read().high_locality().to_data_cache()
+comptime PREFETCH = PrefetchOptions().for_read().high_locality().to_data_cache()
 comptime F32 = SIMD[DType.float32, W]
 comptime Floats = Pointer[Float32, MutUntrackedOrigin]
 
@@ -59,11 +59,11 @@ struct Tile[R: Int, V: Int](Copyable, Movable):
     ):
         """Add a x b; row i of a is a[i a_row + k a_step], row k of b begins at b[k b_step].
 
-        Tall tiles call a cache line from `ahead` in each step, to be there when it is needed.
+        Tall tiles prefetch a cache line from `ahead` on in each step.
         """
         for k in range(depth):
             comptime if Self.R > 4:
-                prefetch[SOON](ahead.unsafe_offset(k * W))
+                prefetch[PREFETCH](ahead.unsafe_offset(k * W))
             var columns = Array[F32, Self.V](fill=F32(0))
             comptime for v in range(Self.V):
                 columns[v] = b.unsafe_load[width=W](k * b_step + v * W).cast[DType.float32]()

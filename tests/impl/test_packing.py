@@ -1,11 +1,44 @@
 """Weights in the kernels' layout: narrow ones come back bit for bit, or are not narrow."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from impl import packing
+from impl.mojo import SLOTS, VECTOR
 from impl.packing import TooWideError, packed
 
 BASE = 112  # the first of 16 exponents, as impl/kernels/narrow.mojo has it
+KERNELS = Path(packing.__file__).parent / "kernels"
+
+
+def constant(file, name):
+    """What a kernel's file calls `name`, as Python reads it."""
+    text = (KERNELS / file).read_text()
+    return eval(re.search(rf"^comptime {name} = (.*)$", text, re.MULTILINE)[1], {"V": 2, "W": 16})
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "expected"),
+    [
+        ("tile.mojo", "W", VECTOR),
+        ("linear.mojo", "V", 2),
+        ("linear.mojo", "PANEL", packing.PANEL),
+        ("narrow.mojo", "STEPS", packing.STEPS),
+        ("narrow.mojo", "FIRST_EXPONENT", packing.FIRST_EXPONENT),
+        ("attention.mojo", "SLOTS", SLOTS),
+    ],
+)
+def test_the_kernels_read_what_is_packed(file, name, expected):
+    assert constant(file, name) == expected
+
+
+def test_a_weight_outside_the_window_is_a_patch_as_the_example_says():
+    matrix = packed([np.array([[0.75, 1.5, 0, -3]], np.float32)], "float32", narrow=True)
+    assert matrix.scale == 2
+    assert matrix.patches[:4].tolist() == [0, 1, 2 * packing.PANEL, 0]
 
 
 def unpacked(matrix, outputs, depth):
