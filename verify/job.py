@@ -19,7 +19,7 @@ from reports.saved.records import SCHEMA_VERSION, RunWriter
 from reports.waiting import Waiting, print_line
 from verify.candidate.sandbox import say
 from verify.display import show
-from verify.outcome import report
+from verify.outcome import divergence_record, report
 from verify.pairing.file import to_toml
 from verify.pairing.table import pairing_table
 
@@ -100,7 +100,7 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
         "compiled": outcome.compiled,
         "devices": list(job.devices),
         "dtypes": [job.dtype],
-        "first_divergence": report(outcome, {}, SCHEMA_VERSION)["first_divergence"],
+        "first_divergence": divergence_record(outcome),
         "coverage": outcome.coverage(),
         "observer_effect": outcome.observer_effect,
         "power": outcome.power.report(),

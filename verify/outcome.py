@@ -131,14 +131,19 @@ def _place(check: Check) -> str:
     return f"{in_words(check.tap)} ({check.mode}, {check.case})"
 
 
+def divergence_record(outcome: Outcome) -> dict[str, Any] | None:
+    """The first divergence as records and `--json` have it; None where nothing fails."""
+    divergence = outcome.first_divergence
+    return asdict(divergence) if divergence else None
+
+
 def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -> dict[str, Any]:
     """The outcome as `--json` writes it."""
-    divergence = outcome.first_divergence
     return {
         "schema_version": schema_version,
         "verdict": outcome.verdict,
         "compiled": outcome.compiled,
-        "first_divergence": asdict(divergence) if divergence else None,
+        "first_divergence": divergence_record(outcome),
         "coverage": outcome.coverage(),
         "observer_effect": {"max_abs": outcome.observer_effect},
         "power": outcome.power.report(),
