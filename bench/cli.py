@@ -1,4 +1,4 @@
-"""`python -m bench [run|compare|null|ceilings|scaling|env]`: how fast is the MAX model?
+"""`python -m bench [run|compare|null|ceilings|scaling|peers|env]`: how fast is the MAX model?
 
 Exit codes: 0; 1 where timed outputs disagree with the reference, or `compare` finds a regression;
 2 with one sentence where something could not be run; 130 after Ctrl-C, with everything kept that
@@ -25,6 +25,7 @@ COMMANDS = {
     "null": "bench.commands.null",
     "ceilings": "bench.commands.ceilings",
     "scaling": "bench.commands.scaling",
+    "peers": "bench.peers",
     "env": "bench.commands.env",
 }
 USAGE = """usage: python -m bench [COMMAND] [options]
@@ -34,6 +35,7 @@ USAGE = """usage: python -m bench [COMMAND] [options]
   null      how often equal code is called different, and a planted +5% is found, on this machine
   ceilings  what this machine can read and multiply at most
   scaling   sweep sizes, and fit what a pass costs
+  peers     install ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp in an environment apart
   env       what about this machine will spoil a measurement, and what to do about it
 
 `python -m bench COMMAND --help` tells the options of each."""

@@ -1,4 +1,4 @@
-"""The peers' own environment: `python -m bench.peers` makes it, `python_for` finds it.
+"""The peers' own environment: `python -m bench peers` makes it, `python_for` finds it.
 
 ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp are what a user might run instead of MAX. They are
 an extra, in a virtual environment apart, so that their pins cannot disturb this project's. It lies
@@ -13,6 +13,8 @@ import sys
 import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reports.commands import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +47,7 @@ def python_for(spec: ArmSpec) -> tuple[Path | None, str]:
     if python.is_file() and not missing:
         return python, ""
     what = f"{', '.join(missing)} not installed" if python.is_file() else "no peers installed"
-    return None, f"{what}: run `python -m bench.peers` first"
+    return None, f"{what}: run `python -m bench peers` first"
 
 
 def _installed(package: str) -> bool:
@@ -78,13 +80,15 @@ def _pip(python: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[
     return subprocess.run([*command, *arguments], check=False)
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Install, and say what is missing; 1 where any peer is."""
+    description = "Install the runtimes that MAX is compared with, in an environment apart."
+    Parser(prog="python -m bench peers", description=description).parse_args(argv)
     missing = install(folder())
     for line in missing:
-        print(f"bench.peers: {line} could not be installed; its row will be SKIP", file=sys.stderr)
+        print(f"bench: {line} could not be installed; its row will be SKIP", file=sys.stderr)
     return 1 if missing else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

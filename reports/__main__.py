@@ -1,10 +1,11 @@
-"""`python -m reports`: pages and tables again, from saved records alone.
+"""`python -m reports [render|table|index|compare|publish]`: pages and tables from saved records.
 
 Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -20,8 +21,15 @@ from reports.saved.files import write
 from reports.saved.records import ROOT, RecordsError, read_run
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
+
+COMMANDS = """\
+commands (python -m reports COMMAND --help tells the options of each):
+  render    pages and tables of runs again; the default where no command is named
+  table     print one table of saved runs: by layer, kind, fault, row, sample, ...
+  index     the page over all runs
+  compare   a page with two runs next to each other, and what differs
+  publish   tables and figures into reports/published, to be committed"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +52,8 @@ def _render(argv: Sequence[str]) -> int:
     parser = Parser(
         prog="python -m reports",
         description="Make the pages and tables of saved runs again, and the index over all runs.",
-        epilog="Further commands, each with a --help: table, index, compare, publish.",
+        epilog=COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_runs(parser)
     parser.add_argument("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
@@ -77,7 +86,8 @@ def _index(argv: Sequence[str]) -> int:
 
 def _compare(argv: Sequence[str]) -> int:
     parser = Parser(
-        prog="python -m reports compare", description="Write a page with two runs side by side."
+        prog="python -m reports compare",
+        description="Write a page with two runs next to each other.",
     )
     parser.add_argument("one", type=Path, metavar="RUN", help="the folder of the first run")
     parser.add_argument("other", type=Path, metavar="RUN", help="the folder of the second")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -31,6 +32,10 @@ WIDTH = 100
 """Columns of what is printed where there is no terminal."""
 
 
+SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""By the letter after a number of them."""
+
+
 class UsageError(ValueError):
     """Options that cannot be carried out, said in one sentence."""
 
@@ -41,6 +46,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
         self.exit(CANNOT_RUN, f"{self.prog}: {message}; see --help\n")
+
+
+def duration(text: str) -> float:
+    """`90s`, `2m`, `1.5h` or a bare number of seconds, for argparse; at least something."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text, re.ASCII)
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 2m or 1h")
+    return float(found[1]) * SECONDS[found[2]]
 
 
 def open_console(*, highlight: bool = True) -> Console:

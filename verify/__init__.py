@@ -11,10 +11,11 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     checks/     what is asked of a candidate
     options     options that several commands share
     display     the tables in the terminal
-    rules/      this project's rule beside published ones (`python -m verify.rules`)
+    rules/      this project's rule beside published ones (`python -m verify rules`)
     steps/      the twelve steps of building a GPT-2, each checked alone
     max_bugs/   the smallest reproductions of what MAX gets wrong
 
-At the top: what a user calls (`cli`, `decoder`, `diff`, `campaign`), one run (`job` writes it,
+At the top: what a user calls (`commands` is the table of words; `cli` verifies, `decoder` does for
+other architectures, `diff`, `campaign` with its `tally`), one run (`job` writes it,
 `run` is the loop, `outcome` what it found, `artefacts` the arrays for the page).
 """

@@ -1,38 +1,47 @@
-"""Entry point of `python -m verify`.
+"""Entry point of `python -m verify`; `verify.commands` is the table of its words.
 
 A candidate's code is run in a child process (`verify.candidate.sandbox`).
 """
 
+from __future__ import annotations
+
+import importlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reports.commands import CANNOT_RUN, INTERRUPTED
+from reports.commands import CANNOT_RUN, INTERRUPTED, UsageError
 from verify.candidate.sandbox import enter, leave, needs_child, supervise, watched_file
+from verify.commands import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MADE_FOR = "26.7"
 """The oldest version that has what `verify.candidate.staging` traces with: 26.6 has neither
 `max.tree`, nor a `StagedGraph` that is made from a function, nor weights that are declarations."""
 
 
-def _main(argv: list[str]) -> int:
-    """The command that is named, a candidate's code in a child."""
-    if argv[:1] == ["steps"]:
-        from verify.steps import progress
-
-        return progress.main(argv[1:])
+def main(argv: Sequence[str]) -> int:
+    """Run the command that is named, a candidate's code in a child; returns the exit code."""
+    try:
+        module, rest = chosen(argv)
+    except UsageError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return CANNOT_RUN
     if "--watch" in argv:
         return _watch(argv)
     if needs_child(argv):
         return supervise(argv)
     enter()
     try:
-        return leave(_command(argv))
+        return leave(_run(module, rest))
     except SystemExit as end:  # argparse's: bad usage, or --help
         return leave(int(end.code or 0))
 
 
-def _watch(argv: list[str]) -> int:
+def _watch(argv: Sequence[str]) -> int:
     """The candidate or the step's file that is named, judged again whenever it is saved."""
     from verify.watch import watch, watch_step
 
@@ -47,26 +56,24 @@ def _watch(argv: list[str]) -> int:
     return watch(rest, named)
 
 
-def _command(argv: list[str]) -> int:
+def _run(module: str, argv: Sequence[str]) -> int:
     """MAX and torch are imported by the commands that need them."""
     try:
-        if argv[:1] == ["step"]:
-            from verify.steps import single as step
-
-            return step.main(argv[1:])
-        from verify import cli
-
-        return cli.main(argv)
+        code: int = importlib.import_module(module).main(argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ImportError as error:
         if not (error.name or "").startswith("max"):
             raise
         print(f"verify: the MAX that is installed has another interface: {error}", file=sys.stderr)
         print(f"verify: this is made for MAX {MADE_FOR}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
+    return code
 
 
 if __name__ == "__main__":
-    code = _main(sys.argv[1:])
+    code = main(sys.argv[1:])
     if code == INTERRUPTED:
+        sys.stdout.flush()
         os._exit(code)  # a normal end would wait for MAX's compiler
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""`python -m verify.campaign`: many random cases, to see whether the rule ever errs.
+"""`python -m verify campaign`: many random cases, to see whether the rule ever errs.
 
 Each seed draws a state of the weights, a shape and token ids, and the correct MAX model is judged
 on them as in every run. Whatever fails is a false alarm, printed with all that is needed to see it
@@ -8,10 +8,7 @@ false alarms of how many checks, and faults caught of how many.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -30,7 +27,18 @@ from reference.checkpoint import CheckpointError
 from reference.dtypes import DECLARED, rounded
 from reference.load import load
 from reference.regimes import with_regime
-from reports.commands import INTERRUPTED, WIDTH, Parser, open_console
+from reports.commands import (
+    CANNOT_RUN,
+    INTERRUPTED,
+    WIDTH,
+    Parser,
+    UsageError,
+    check_written,
+    duration,
+    open_console,
+)
+from reports.saved.files import write_json
+from reports.saved.records import RecordsError
 from reports.tables.numbers import percent
 from reports.waiting import Waiting, print_line
 from verify.candidate.observation import Observation
@@ -45,6 +53,7 @@ from verify.truth.float64 import Mathematics
 from verify.truth.references import References
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator, Sequence
 
     from reference.checkpoint import Checkpoint
@@ -57,8 +66,6 @@ LOOK_EVERY = 10
 
 DRAWN_ANEW = ("init", "perturbed")
 """Regimes whose weights depend on the seed."""
-
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class Campaign:
@@ -174,21 +181,27 @@ def main(argv: Sequence[str]) -> int:
                 candidate.compile()
     except (CheckpointError, DeviceError, WeightsError, GraphError, ValueError) as error:
         print(f"campaign: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
     except KeyboardInterrupt:
         return INTERRUPTED
     interrupted = _run(campaign, range(options.start, options.start + options.seeds), options)
     show(console, campaign.tally)
     if options.json:
-        text = json.dumps(figures(campaign.tally), indent=1)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        try:
+            write_json(options.json, figures(campaign.tally))
+        except RecordsError as error:
+            print(f"campaign: {error}", file=sys.stderr)
+            return CANNOT_RUN
     if interrupted:
         return INTERRUPTED
     return 0 if campaign.tally.passed else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m verify.campaign", description=__doc__)
+    parser = Parser(
+        prog="python -m verify campaign",
+        description="Judge many random cases: does the rule ever err?",
+    )
     add = parser.add_argument
     add("--seeds", type=int, default=200, help="how many (default 200)")
     add("--start", type=int, default=0, help="the first seed; one alone shows a case again")
@@ -200,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", default="logits", choices=OUTPUTS, help="what the candidate returns")
     add(
         "--budget",
-        type=seconds,
+        type=duration,
         default=float("inf"),
         metavar="TIME",
         help="stop after a seed when this is spent: 90s, 10m, 1h",
@@ -209,19 +222,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def seconds(text: str) -> float:
-    """`90s`, `10m`, `1.5h` or a bare number of seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
-
-
 def _check(options: argparse.Namespace) -> None:
     if options.seeds < 1 or options.start < 0:
-        raise ValueError("--seeds must be at least 1, and --start not negative")
-    if options.json and not options.json.parent.is_dir():
-        raise ValueError(f"--json: there is no folder {options.json.parent}")
+        raise UsageError("--seeds must be at least 1, and --start not negative")
+    check_written(options.json, "--json")
 
 
 def _run(campaign: Campaign, seeds: Iterable[int], options: argparse.Namespace) -> bool:

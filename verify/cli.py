@@ -19,11 +19,11 @@ from reference.regimes import REGIMES
 from reports.commands import Parser, UsageError, check_appended, check_written
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
-from verify import diff
 from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
 from verify.checks.engine import EngineSpec
+from verify.commands import listed
 from verify.job import Job, run
 from verify.options import add_json, add_limits
 from verify.pairing.counterpart import PairingError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from impl.config import GPT2Config
 
 GPT2_OPTIONS = ("model", "revision", "dtype", "regimes", "engines", "power", "output")
-"""Options that mean nothing beside `--reference`."""
+"""Options that mean nothing together with `--reference`."""
 
 KNOWN_ERRORS = (
     CheckpointError, DeviceError, EngineError, PairingError, RecordsError,
@@ -47,8 +47,6 @@ KNOWN_ERRORS = (
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
-    if argv and argv[0] == "diff":
-        return diff.main(argv[1:])
     options = _parser().parse_args(argv)
     try:
         if options.watched:
@@ -69,7 +67,10 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m verify",
+        usage="python -m verify [options], or python -m verify COMMAND ...",
         description="Compare a GPT-2 in MAX with PyTorch / Hugging Face, layer by layer.",
+        epilog=listed(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -155,7 +156,9 @@ def _sizes(text: str) -> list[int]:
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 1,8,33") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of whole numbers, such as 1,8,33"
+        ) from None
     if min(sizes) < 1:
         raise argparse.ArgumentTypeError(f"{min(sizes)} is not a positive number")
     return sizes

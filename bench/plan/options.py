@@ -8,13 +8,11 @@ from pathlib import Path
 
 from bench.arms.specs import ARMS, DEFAULT_ARMS, PEER_ARMS
 from bench.workload.work import ELEMENT_BYTES
-from reports.commands import Parser
+from reports.commands import Parser, duration
 from reports.saved.environment import default_threads, usable_cpus
 
 DEVICES = r"cpu|all|gpu(:\d+)?"
 NUMBERS = "N,N"
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|)")
 
 
 def make_parser(command: str = "run") -> Parser:
@@ -114,7 +112,7 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--budget",
-        type=_duration,
+        type=duration,
         default=60.0,
         metavar="60s",
         help="how long to measure each model, once all is compiled (default: 60s)",
@@ -185,12 +183,3 @@ def _devices(text: str) -> list[str]:
             f"unknown device {unknown[0]!r}; choose cpu, gpu, gpu:N or all"
         )
     return names
-
-
-def _duration(text: str) -> float:
-    """`60s`, `1.5m` or `90`, in seconds."""
-    match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * (60 if match[2] == "m" else 1) if match else 0.0
-    if not seconds:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 60s or 2m")
-    return seconds

@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reports.saved.records import RecordsError
+from reports.saved.records import RecordsError, strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,13 +46,12 @@ def write(path: Path, text: str, option: str = "") -> Path:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write what `--json` asked for; NaN and infinity are not JSON.
+    """Write what `--json` asked for; what is not finite is a string, as in records.
 
     Raises:
         RecordsError: if the file cannot be written.
-        ValueError: for a figure that is not finite.
     """
-    write(path, json.dumps(values, indent=1, allow_nan=False) + "\n", "--json")
+    write(path, json.dumps(strict(values), indent=1, allow_nan=False) + "\n", "--json")
 
 
 def append(path: Path, text: str) -> None:

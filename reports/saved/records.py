@@ -160,7 +160,7 @@ class RunWriter:
         """Append one record and hand it to the operating system."""
         if self._file is None:
             raise RecordsError("records can only be written inside `with`")
-        line = json.dumps(_strict(record), allow_nan=False, ensure_ascii=False)
+        line = json.dumps(strict(record), allow_nan=False, ensure_ascii=False)
         try:
             self._file.write(line + "\n")
             self._file.flush()
@@ -289,18 +289,18 @@ def _stamp(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _strict(value: Any) -> Any:
-    """`value` as strict JSON: see the module's docstring for what is not finite."""
+def strict(value: Any) -> Any:
+    """`value` as strict JSON; the module's docstring says what becomes of what is not finite."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):  # numpy's arrays and scalars
-        return _strict(value.tolist())
+        return strict(value.tolist())
     raise TypeError(f"{type(value).__name__} cannot be recorded")

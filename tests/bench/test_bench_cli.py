@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench.cli import main
+from bench.cli import COMMANDS, main
 from bench.commands import run as run_command
 from bench.plan import from_options as planning
 from bench.plan.from_options import find_devices, in_dtypes, make_plans
@@ -44,6 +44,13 @@ def refused(capsys, arguments):
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     return captured.err
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {word} " in text for word in COMMANDS)
+    assert {"peers", "env"} <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize(

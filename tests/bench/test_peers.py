@@ -27,7 +27,7 @@ def test_without_an_environment_the_reason_is_the_command(environment):
     for name in PEER_ARMS:
         python, reason = python_for(spec_of(name))
         assert python is None
-        assert "run `python -m bench.peers` first" in reason
+        assert "run `python -m bench peers` first" in reason
 
 
 def test_one_peer_that_is_missing_is_named(environment):

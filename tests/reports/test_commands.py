@@ -1,16 +1,20 @@
 """What `python -m reports` does beside rendering: tables, the index, comparisons, publishing."""
 
+import argparse
 import csv
 import io
+import json
 
 import pytest
 
 import reports.__main__
 from reports.__main__ import main
+from reports.commands import duration
 from reports.history.compare import compared
 from reports.history.entries import read_entries
 from reports.history.trends import groups
 from reports.output.render import render
+from reports.saved.files import write_json
 from reports.saved.records import read_run
 
 
@@ -194,3 +198,32 @@ def test_an_interrupted_run_is_not_published(make_run, capsys):
     folder = make_run("bench", [row(0.01)])
     assert main(["publish", str(folder)]) == 2
     assert "only a whole run" in capsys.readouterr().err
+
+
+# ---- what every command line shares
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("30", 30)]
+)
+def test_durations_are_read(text, expected):
+    assert duration(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-1m", "0s", "٣s"])
+def test_what_is_not_a_duration_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a duration"):
+        duration(text)
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    help_text = capsys.readouterr().out
+    for word in ("render", "table", "index", "compare", "publish"):
+        assert f"  {word} " in help_text
+
+
+def test_json_of_what_is_not_finite_is_a_string(tmp_path):
+    write_json(tmp_path / "out.json", {"used": float("nan"), "margin": float("inf")})
+    assert json.loads((tmp_path / "out.json").read_text()) == {"used": "nan", "margin": "inf"}

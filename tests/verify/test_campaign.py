@@ -1,10 +1,9 @@
-import argparse
 import json
 
 import pytest
 
 from verify import campaign as module
-from verify.campaign import Campaign, main, seconds
+from verify.campaign import Campaign, main
 from verify.faults.sighting import Sighting
 from verify.judge.verdict import Check
 from verify.tally import LONGEST, Tally, draw, figures, summary
@@ -74,19 +73,6 @@ def test_an_untold_fault_counts_in_each_regime_where_it_applies():
     assert tally.missed() == ["relu, stress, stress-2x9: blamed on nothing, margin 9.00"]
     assert not tally.passed
     assert "1 of 1 (given)" in summary(tally)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("30", 30)]
-)
-def test_times_are_read(text, expected):
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-1m"])
-def test_no_time_is_told(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no time"):
-        seconds(text)
 
 
 class Stub:

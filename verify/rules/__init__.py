@@ -1,4 +1,4 @@
-"""`python -m verify.rules`: this project's rule and published ones on the same faults.
+"""`python -m verify rules`: this project's rule and published ones on the same faults.
 
 published   the rules of others, each with its source
 contest     every rule on every fault, and on correct runs

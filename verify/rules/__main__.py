@@ -1,4 +1,4 @@
-"""`python -m verify.rules`: this project's rule and published ones on the same faults.
+"""`python -m verify rules`: this project's rule and published ones on the same faults.
 
 Two questions are put to every rule. Which faults of the catalogue does it catch, and does it blame
 the right place? And does it reject runs that are correct, but were computed in another order?
@@ -41,7 +41,9 @@ CORRECT_SEEDS = range(3)
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 1 where this project's rule is not the best."""
-    parser = Parser(prog="python -m verify.rules", description=__doc__)
+    parser = Parser(
+        prog="python -m verify rules", description="Compare rules that accept or reject a model."
+    )
     parser.add_argument("--model", default="tiny", help="as in python -m verify")
     parser.add_argument("--update", action="store_true", help="rewrite the tables in the README")
     options = parser.parse_args(argv)
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     comparison = _compared(checkpoint)
     show(open_console(), comparison)
     if options.update:
-        command = " ".join(["python -m verify.rules", *argv])
+        command = " ".join(["python -m verify rules", *argv])
         README.write_text(updated(_readme(), markdown(comparison, command)), encoding="utf-8")
     return 0 if comparison.holds else 1
 
