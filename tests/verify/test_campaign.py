@@ -124,7 +124,7 @@ def test_ctrl_c_prints_what_there_is(stub, monkeypatch, capsys):
 
 
 def test_a_spent_budget_ends_it(stub, capsys):
-    assert main(["--model", "random:tiny", "--seeds", "9", "--budget", "0"]) == 0
+    assert main(["--model", "random:tiny", "--seeds", "9", "--budget", "0.001s"]) == 0
     assert "Seeds: 1." in capsys.readouterr().out
 
 
