@@ -1,4 +1,4 @@
-"""Entry point of `python -m verify`; `verify.commands` is the table of its words.
+"""Entry point of `python -m verify`; `verify.options` is the table of its words.
 
 A candidate's code is run in a child process (`verify.candidate.sandbox`).
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from reports.commands import CANNOT_RUN, INTERRUPTED, UsageError
 from verify.candidate.sandbox import enter, leave, needs_child, supervise, watched_file
-from verify.commands import chosen
+from verify.options import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

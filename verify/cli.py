@@ -23,9 +23,8 @@ from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
 from verify.checks.engine import EngineSpec
-from verify.commands import listed
 from verify.job import Job, run
-from verify.options import add_json, add_limits
+from verify.options import add_json, add_limits, listed
 from verify.pairing.counterpart import PairingError
 from verify.pairing.prepare import OUTPUTS, NamedCandidate, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify

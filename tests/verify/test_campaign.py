@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,7 +82,7 @@ class Stub:
     alarm_at: int | None = 2
     interrupt_at: int | None = None
 
-    def __init__(self, checkpoint, candidate, device, dtype):
+    def __init__(self, checkpoint, candidate, device, dtype, *, quick):
         self.tally = Tally()
         self.config = checkpoint.config
 
@@ -97,7 +98,7 @@ class Stub:
 @pytest.fixture
 def stub(monkeypatch):
     monkeypatch.setattr(module, "Campaign", Stub)
-    monkeypatch.setattr(module, "Candidate", lambda *_: None)
+    monkeypatch.setattr(module, "Candidate", lambda *_: SimpleNamespace(compile=lambda: None))
     return Stub
 
 

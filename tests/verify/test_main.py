@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.commands import COMMANDS, DEFAULT, chosen
+from verify.options import COMMANDS, DEFAULT, chosen
 
 ROOT = Path(__file__).parents[2]
 
