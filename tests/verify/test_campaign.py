@@ -83,7 +83,7 @@ class Stub:
     interrupt_at: int | None = None
 
     def __init__(self, checkpoint, candidate, device, dtype, *, quick):
-        self.tally = Tally()
+        self.tally, self.quick = Tally(), quick
         self.config = checkpoint.config
 
     def run(self, seed):
