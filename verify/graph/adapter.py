@@ -146,8 +146,11 @@ def _lowered(program: Any) -> Any:
     """A copy of the program's module in elementary operations, as `max.mlir` sees it."""
     whole = program._module if isinstance(program, max.graph.Graph) else program
     module = whole.mlir_module.clone()
-    if not _core.lower(module, [rmo.passes.LegalizeRMOOps()]):
-        raise GraphError("MAX cannot lower the graph to elementary operations")
+    try:
+        _core.lower(module, [rmo.passes.LegalizeRMOOps()])
+    except (RuntimeError, TypeError, ValueError) as error:
+        why = str(error).strip().splitlines() or [type(error).__name__]
+        raise GraphError(f"MAX cannot lower the graph: {why[-1].strip()}") from error
     return mlir.Module.parse(_core.graph.source_locations_bytecode(module), module.context)
 
 
@@ -280,7 +283,7 @@ def _plain(attribute: Any, constant: Value | None) -> Any:
     if isinstance(attribute, mlir.ArrayAttr):
         return tuple(_plain(one, None) for one in attribute)
     if isinstance(attribute, mlir.DictAttr):
-        return {name: _plain(one, None) for name, one in dict(attribute).items()}
+        return {one.name: _plain(one.attr, None) for one in attribute}
     if isinstance(attribute, mlir.BoolAttr | mlir.IntegerAttr | mlir.StringAttr):
         return attribute.value
     return _typed(_core.Attribute._from_cmlir(attribute), str(attribute), constant)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from verify.graph.errors import (
     GraphError,
@@ -22,6 +23,7 @@ from verify.graph.errors import (
     UnknownOperationError,
     UnresolvedSizeError,
 )
+from verify.graph.footprint import check_footprint
 from verify.graph.form import (
     Block,
     Graph,
@@ -50,6 +52,10 @@ NARROW = frozenset(
 """Dtypes of 16 and fewer bits: operations take such numbers as float32."""
 
 
+SHARE = 0.8
+"""Of the memory that is free: what an evaluation may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """What a graph came to. Its arrays may share memory with inputs and weights: do not write.
@@ -72,6 +78,7 @@ def evaluate(
     precision: Precision = "float64",
     *,
     keep: Collection[int] = (),
+    limit: int | None = None,
 ) -> Evaluated:
     """Evaluate a graph on arrays, none of which is written to.
 
@@ -82,17 +89,22 @@ def evaluate(
             evaluations; a plain mapping is widened for this one alone.
         precision: see `Precision`.
         keep: numbers of outermost values that are returned besides.
+        limit: bytes that may be taken; None for `SHARE` of what is free on this machine.
 
     Raises:
         UnknownOperationError: for an operation without a meaning, before any is computed.
         ShapeError: where a shape or a dtype is not what the graph declares.
         UnresolvedSizeError: for a size that no input gives.
+        TooLargeError: if it would take more than the limit, before anything is computed.
         GraphError: for a number of inputs that does not fit, or an operation that fails.
     """
     if len(inputs) != len(graph.inputs):
         raise GraphError(f"{graph.name} takes {len(graph.inputs)} inputs, not {len(inputs)}")
     held = weights if isinstance(weights, Weights) else Weights(weights or {})
     run = _Run(graph, held, precision, {}, "")
+    may = int(SHARE * psutil.virtual_memory().available) if limit is None else limit
+    shapes = tuple(array.shape for array in inputs)
+    check_footprint(graph, shapes, held, precision, frozenset(keep), may)
     given = [run.given(index, array) for index, array in enumerate(inputs)]
     with np.errstate(all="ignore"):
         outputs = run.whole(graph.block, given, frozenset(keep))
@@ -101,8 +113,9 @@ def evaluate(
 
 
 @lru_cache(maxsize=64)
-def _schedule(graph: Graph, block: Block, keep: frozenset[int]) -> Schedule:
-    schedule = scheduled(block, graph.callees, keep)
+def _checked(graph: Graph, block: Block, keep: frozenset[int]) -> Schedule:
+    """The schedule of a block, each of whose operations has a meaning."""
+    schedule = scheduled(graph, block, keep)
     for operation in schedule.operations:
         _meaning_of(operation, graph)
         for inner in (deep for each in operation.blocks for deep in walk(each)):
@@ -180,7 +193,7 @@ class _Run:
 
     def whole(self, block: Block, given: Sequence[Any], keep: frozenset[int]) -> list[Any]:
         """Evaluate an outermost block; what nobody reads any more is freed."""
-        schedule = _schedule(self.graph, block, keep)
+        schedule = _checked(self.graph, block, keep)
         self.define(block.inputs, given)
         for operation, finished in zip(schedule.operations, schedule.last_read, strict=True):
             self.operation(operation)

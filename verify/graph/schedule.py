@@ -7,14 +7,15 @@ was cut down to one output costs only what that output needs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from verify.graph.form import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from verify.graph.form import Block, Operation
+    from verify.graph.form import Block, Graph, Operation
 
 WRITES = ("mo.mutable.store", "mo.mutable.store.slice", "mo.buffer.transfer", "mo.assert")
 """Kinds that do something besides defining values."""
@@ -33,15 +34,17 @@ class Schedule:
     last_read: tuple[tuple[int, ...], ...]
 
 
-def scheduled(block: Block, callees: Mapping[str, Block], kept: Collection[int] = ()) -> Schedule:
-    """The schedule of a block.
+@lru_cache(maxsize=64)
+def scheduled(graph: Graph, block: Block, kept: frozenset[int] = frozenset()) -> Schedule:
+    """The schedule of one of a graph's blocks.
 
     Args:
-        block: it.
-        callees: what its operations call, by name.
+        graph: the whole graph.
+        block: its own block, or one that it calls.
         kept: values that are wanted besides the outputs.
     """
     needed = {*block.outputs, *kept}
+    callees = graph.callees
     live: list[Operation] = []
     for operation in reversed(block.operations):
         defined = {value.number for value in operation.results}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from verify.graph.errors import GraphError
+from verify.graph.form import is_floating
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    import numpy as np
+    import numpy.typing as npt
 
     from reference.trace import Array
 
@@ -36,17 +39,30 @@ class Weights:
         array = self.arrays[name]
         if array.dtype == dtype:
             return array
-        key = (array.ctypes.data, array.shape, array.strides, array.dtype.name, dtype.name)
+        key = _memory_of(array, dtype)
         if key not in self._made:
             self._made[key] = array.astype(dtype)
             self._made[key].flags.writeable = False
         return self._made[key]
 
-    def size_of(self, dtype: np.dtype[Any]) -> int:
-        """Bytes that copies in another dtype take, if every floating-point weight has one."""
-        distinct = {
-            (array.ctypes.data, array.shape): array.size
-            for array in self.arrays.values()
-            if array.dtype != dtype and array.dtype.kind not in "biu"
+    def unmade(self, names: Iterable[str], dtype: npt.DTypeLike = np.float64) -> int:
+        """Bytes that widening these weights will take, apart from those that are widened already.
+
+        Args:
+            names: of the weights; those that are not given count nothing.
+            dtype: what they are widened to.
+        """
+        held = np.dtype(dtype)
+        arrays = [self.arrays[name] for name in names if name in self.arrays]
+        missing = {
+            key: array.size
+            for array in arrays
+            if is_floating(array.dtype.name) and array.dtype != held
+            if (key := _memory_of(array, held)) not in self._made
         }
-        return sum(distinct.values()) * dtype.itemsize
+        return sum(missing.values()) * held.itemsize
+
+
+def _memory_of(array: Array, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Where an array lies, and what it becomes: the same for tied weights."""
+    return (array.ctypes.data, array.shape, array.strides, array.dtype.name, dtype.name)
