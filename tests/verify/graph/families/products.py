@@ -5,20 +5,21 @@ from max.graph import ops
 
 from tests.verify.graph.families.family import Family, grid, tensor
 
-
-def by_shape(build, *shapes, sizes):
-    """Sets of inputs for symbolic shapes: each of `sizes` gives numbers to the symbols."""
-    return [
-        grid([tuple(one.get(size, size) for size in shape) for shape in shapes]) for one in sizes
-    ]
-
-
 SIZES = [
     {"b": 1, "m": 1, "k": 1, "n": 1},
     {"b": 2, "m": 3, "k": 33, "n": 5},
     {"b": 3, "m": 1, "k": 7, "n": 129},
     {"b": 2, "m": 0, "k": 4, "n": 3},
 ]
+
+
+def by_shape(*shapes):
+    """Sets of inputs for symbolic shapes: each of `SIZES` gives numbers to the symbols."""
+    return [
+        grid([tuple(one.get(size, size) for size in shape) for shape in shapes]) for one in SIZES
+    ]
+
+
 PAIRS = {
     "matrices": (("m", "k"), ("k", "n")),
     "rows_by_matrix": (("b", "m", "k"), ("k", "n")),
@@ -35,7 +36,8 @@ FAMILIES = [
             [tensor("f32", *left), tensor("f32", *right)],
             lambda x, y: {"product": x @ y},
             lambda x, y: {"product": np.matmul(x, y)},
-            by_shape(None, left, right, sizes=SIZES),
+            by_shape(left, right),
+            compiled=name in ("matrices", "rows_by_matrix", "batches_of_heads"),
         )
         for name, (left, right) in PAIRS.items()
     ),
@@ -47,13 +49,14 @@ FAMILIES = [
             "weight": x @ ops.transpose(y[0], 0, 1),
         },
         lambda x, y: {"batch": x @ y.swapaxes(-1, -2), "weight": x @ y[0].T},
-        by_shape(None, ("b", "m", "k"), ("b", "n", "k"), sizes=SIZES),
+        by_shape(("b", "m", "k"), ("b", "n", "k")),
     ),
     Family(
         "outer",
         [tensor("f32", "m"), tensor("f32", "n")],
         lambda x, y: {"product": ops.outer(x, y)},
         lambda x, y: {"product": np.outer(x, y)},
-        by_shape(None, ("m",), ("n",), sizes=SIZES),
+        by_shape(("m",), ("n",)),
+        compiled=False,
     ),
 ]

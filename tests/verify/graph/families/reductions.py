@@ -59,7 +59,9 @@ def distributions(x):
 def cumsum_torch(x, axis, exclusive, reverse):
     x = x.flip(axis) if reverse else x
     if exclusive:
-        x = torch.cat([torch.zeros_like(x.narrow(axis, 0, 1)), x], axis).narrow(axis, 0, x.shape[axis])
+        x = torch.cat([torch.zeros_like(x.narrow(axis, 0, 1)), x], axis).narrow(
+            axis, 0, x.shape[axis]
+        )
     sums = x.cumsum(axis)
     return sums.flip(axis) if reverse else sums
 
@@ -129,6 +131,14 @@ FAMILIES = [
         [tensor("i32", "a", "b", "c")],
         along,
         along_torch,
+        [[a] for a in grid(SHAPES[:3], "i32")],
+        compiled=False,
+    ),
+    Family(
+        "last_i32",
+        [tensor("i32", "a", "b", "c")],
+        lambda x: {name: one for name, one in along(x).items() if name.endswith("-1")},
+        lambda x: {name: one for name, one in along_torch(x).items() if name.endswith("-1")},
         [[a] for a in grid(SHAPES[:3], "i32")],
     ),
     Family(

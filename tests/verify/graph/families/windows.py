@@ -65,6 +65,14 @@ FAMILIES = [
         convolved,
         convolved_torch,
         [grid([(n, 7, 6, 4), (3, 2, 4, 6)]) for n in (1, 3)],
+        compiled=False,
+    ),
+    Family(
+        "convolved_once",
+        [tensor("f32", "a", 7, 6, 4), tensor("f32", 3, 2, 4, 6)],
+        lambda x, w: {"strides": convolved(x, w)["strides"]},
+        lambda x, w: {"strides": convolved_torch(x, w)["strides"]},
+        [grid([(n, 7, 6, 4), (3, 2, 4, 6)]) for n in (1, 3)],
     ),
     Family(
         "pooled",
