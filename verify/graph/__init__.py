@@ -9,5 +9,4 @@ operations  what each operation means
 schedule    which operations have to run, and how long their results are needed
 footprint   how much memory an evaluation will take
 evaluate    the evaluation: in float64, or at the precision that the graph declares
-bound       a candidate with its weights, evaluated
 """

@@ -7,7 +7,7 @@ products     products of matrices
 shapes       computes shapes, or gives an array another one
 indexing     picks, places and arranges elements
 windows      slides over space: convolution, pooling
-control      branches, loops and calls
+flow         branches, loops and calls
 buffers      arrays that a graph writes to
 constants    numbers that stand in the graph, and weights
 refused      what has no meaning here, with the reason
@@ -16,8 +16,8 @@ refused      what has no meaning here, with the reason
 from verify.graph.operations import (
     buffers,
     constants,
-    control,
     elementwise,
+    flow,
     indexing,
     products,
     reductions,
@@ -31,9 +31,9 @@ __all__ = [
     "MEANINGS",
     "buffers",
     "constants",
-    "control",
     "custom",
     "elementwise",
+    "flow",
     "indexing",
     "meaning",
     "products",
