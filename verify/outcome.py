@@ -117,7 +117,9 @@ class Outcome:
 
     def coverage(self) -> dict[str, Any]:
         """How many of the reference's taps were compared, and why the others were not."""
-        compared = {check.tap for check in self.checks if check.mode in ("math", "isolated")}
+        compared = {
+            check.tap for check in self.checks if check.tap and check.mode in ("math", "isolated")
+        }
         excused = [{"tap": tap, "reason": why} for tap, why in self.expected.items() if why]
         return {"expected": len(self.expected), "compared": len(compared), "excused": excused}
 

@@ -39,7 +39,7 @@ from verify.faults.diagnosis import diagnose
 from verify.faults.in_max import MaxPower
 from verify.graph.errors import GraphError, RandomOperationError
 from verify.judge.acceptance import MAX_FACTOR
-from verify.judge.verdict import Check
+from verify.judge.verdict import Check, Verdict
 from verify.mathematics import MathematicsRun, power_checks, sizes_of
 from verify.outcome import Outcome
 from verify.pairing.prepare import prepare
@@ -211,8 +211,11 @@ def _mathematics(
     except RandomOperationError as error:
         raise CandidateError(str(error)) from None
     except GraphError as error:
-        message = f"judged compiled only: {error}"
-        yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)
+        # Without a compile nothing else will judge it.
+        verdict: Verdict = "ERROR" if plan.quick else "SKIP"
+        why = "not judged" if plan.quick else "judged compiled only"
+        message = f"{why}: {error}"
+        yield Check(case="graph", mode="math", tap="", verdict=verdict, message=message)
 
 
 def _skip(case: str, reason: str) -> Check:

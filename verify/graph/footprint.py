@@ -109,10 +109,11 @@ class _Counter:
         held: dict[int, int] = {}
         highest = 0
         for operation, ended in zip(schedule.operations, schedule.last_read, strict=True):
-            made = {value.number: self.bytes(value, sizes) for value in operation.results}
-            at_work = AT_WORK * max(made.values(), default=0) + self.inside(operation, sizes)
-            highest = max(highest, sum(held.values()) + at_work)
-            held |= {} if operation.kind in VIEWS else made
+            if operation.kind not in VIEWS:
+                made = {value.number: self.bytes(value, sizes) for value in operation.results}
+                at_work = AT_WORK * max(made.values(), default=0) + self.inside(operation, sizes)
+                highest = max(highest, sum(held.values()) + at_work)
+                held |= made
             for number in ended:
                 held.pop(number, None)
         return max(highest, sum(held.values()))
