@@ -65,7 +65,7 @@ def _truth(checkpoint: Checkpoint, regime: str, seed: int) -> Mathematics:
     for case in cases:
         # A candidate with a module for each place is cut at all of them.
         taps = [tap for tap in truth.oracle.trace(case.ids[:1, :1]) if not is_input(tap)]
-        truth.expectation(case, taps, free=runs_free(case))
+        truth.expectation(case, taps, free=runs_free(case, config))
     return truth
 
 
