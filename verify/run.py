@@ -147,19 +147,15 @@ def verify(
     Raises:
         impl.weights.WeightsError, impl.runtime.DeviceError: before anything is compared.
     """
-    outcome = Outcome()
     # Many small products wait for each other's threads longer than they compute.
     small = plan.checkpoint.config.parameter_count <= LARGE_PARAMETERS
     with threadpool_limits(1 if small else None, "blas"):
-        return _verify(plan, outcome, emit, status)
+        return _verify(plan, emit, status)
 
 
-def _verify(
-    plan: Plan,
-    outcome: Outcome,
-    emit: Callable[[Check], None],
-    status: Callable[[str], None],
-) -> Outcome:
+def _verify(plan: Plan, emit: Callable[[Check], None], status: Callable[[str], None]) -> Outcome:
+    outcome = Outcome()
+
     def add(check: Check) -> None:
         outcome.checks.append(check)
         emit(check)
@@ -169,8 +165,9 @@ def _verify(
     for device in plan.devices:
         status(f"{device}: tracing the model")
         candidate = _candidate(plan, device)
-        for check in _mathematics(plan, candidate, outcome, status):
-            add(replace(check, device=device))
+        with threadpool_limits(1, "blas"):
+            for check in _mathematics(plan, candidate, outcome, status):
+                add(replace(check, device=device))
         if plan.quick or (outcome.verdict == "FAIL" and not plan.compile_anyway):
             continue
         status(f"{device}: compiling the model")

@@ -58,7 +58,8 @@ class Mathematics:
     ) -> None:
         self._kept = kept
         self.checkpoint = checkpoint
-        self.oracle = Oracle(checkpoint)
+        wide = _widened(checkpoint)  # once, for the oracle and every other order
+        self.oracle = Oracle(wide)
         self._known: dict[tuple[Any, ...], Expectation] = {}
         # In float64 `Blocked` is the oracle itself, which would add nothing.
         left_out = {Blocked, without}
@@ -66,7 +67,7 @@ class Mathematics:
             # Wide products are many draws of an order at once: one of each kind is enough.
             left_out.add(Reversed)
         known = [order for order in ORDERS if order not in left_out]
-        self._orders = [order(checkpoint, np.float64) for order in known]
+        self._orders = [order(wide, np.float64) for order in known]
         for order in self._orders:
             if isinstance(order, Sequential):
                 order.sampled = SAMPLED
@@ -132,6 +133,12 @@ class Mathematics:
     def expected_taps(self, ids: Array) -> dict[str, str]:
         """Every tap that the oracle has; none is excused."""
         return dict.fromkeys(self.oracle.trace(ids), "")
+
+
+def _widened(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with float64 weights."""
+    weights = {name: array.astype(np.float64) for name, array in checkpoint.weights.items()}
+    return replace(checkpoint, weights=weights)
 
 
 def pooled(envelopes: Mapping[str, Envelope], truth: Mapping[str, Array]) -> dict[str, Envelope]:
