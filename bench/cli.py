@@ -1,8 +1,8 @@
 """`python -m bench [run|compare|null|ceilings|scaling|peers|env]`: how fast is the MAX model?
 
 Exit codes: 0; 1 where timed outputs disagree with the reference, or `compare` finds a regression;
-2 with one sentence where something could not be run; 130 after Ctrl-C, with everything kept that
-was measured.
+2 with one sentence where something could not be run; 130 after Ctrl-C and 143 after SIGTERM, with
+everything kept that was measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.worker.process import WorkerError
 from reference.checkpoint import CheckpointError
-from reports.commands import CANNOT_RUN, INTERRUPTED, UsageError
+from reports.commands import CANNOT_RUN, UsageError, exit_code_of, how_stopped, terminable
 from reports.saved.records import RecordsError
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ def main(argv: Sequence[str]) -> int:
         )
         return CANNOT_RUN
     try:
-        code: int = importlib.import_module(COMMANDS[name]).main(rest)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        with terminable():
+            code: int = importlib.import_module(COMMANDS[name]).main(rest)
+    except KeyboardInterrupt as stop:
+        print(f"bench: {how_stopped(stop)} before anything was measured", file=sys.stderr)
+        return exit_code_of(stop)
     except (UsageError, CheckpointError, RecordsError, WorkerError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return CANNOT_RUN

@@ -1,4 +1,4 @@
-"""What every command line of this repository shares: exit codes, a parser, a console, checks.
+"""What every command line of this repository shares: exit codes, signals, a parser, checks.
 
 Only the standard library is imported here, so that a mistake is answered at once.
 """
@@ -6,12 +6,17 @@ Only the standard library is imported here, so that a mistake is answered at onc
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import re
+import signal
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import Console
@@ -25,6 +30,9 @@ INTERRUPTED = 130
 TERMINATED = 143
 """Exit code after SIGTERM, likewise."""
 
+STOPPED = frozenset({INTERRUPTED, TERMINATED})
+"""Exit codes of a program that a signal stopped."""
+
 CLOSED_PIPE = 141
 """Exit code where the reader of the output went away, likewise."""
 
@@ -34,6 +42,77 @@ WIDTH = 100
 
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 """By the letter after a number of them."""
+
+_PR_SET_PDEATHSIG = 1
+"""`prctl(2)`: the signal that a process gets when the one that started it ends."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: from `kill`, or from a CI whose time is up."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the program as Ctrl-C does: it raises `Terminated` in the main thread.
+
+    Only the first signal does. A CI sends SIGTERM some seconds after SIGINT, while the program is
+    writing down what it has; nothing would be won by ending that. A second Ctrl-C still does.
+
+    Does nothing in other threads, within another `terminable`, and where SIGTERM is ignored.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    stopped = False
+
+    def terminate(*_: object) -> None:
+        nonlocal stopped
+        if not stopped:
+            stopped = True
+            raise Terminated
+
+    def interrupt(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        raise KeyboardInterrupt
+
+    handlers = {signal.SIGTERM: terminate}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        handlers[signal.SIGINT] = interrupt
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def exit_code_of(stop: KeyboardInterrupt) -> int:
+    """What a shell reports for a program that was stopped like this."""
+    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+def how_stopped(stop: KeyboardInterrupt) -> str:
+    """`interrupted`, or `ended by SIGTERM`."""
+    return "ended by SIGTERM" if isinstance(stop, Terminated) else "interrupted"
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process as soon as the one that started it ends, however it ends.
+
+    A process that was stopped (SIGSTOP) is killed too. Linux counts the thread that started this
+    process as its parent, so that should be one that lasts. Does nothing on other systems.
+
+    Args:
+        parent: process id of who started this one, which may have ended already.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(TERMINATED)
 
 
 class UsageError(ValueError):

@@ -13,9 +13,13 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     display     the tables in the terminal
     rules/      this project's rule beside published ones (`python -m verify rules`)
     steps/      the twelve steps of building a GPT-2, each checked alone
+    outcome     what a run found: checks, verdict, first divergence
+    mathematics  whether the traced graph is the same mathematics
+    run         one run: the mathematics, then what MAX compiles of it
+    live/       `--watch`: judged again whenever a file is saved
     max_bugs/   the smallest reproductions of what MAX gets wrong
 
-At the top: what a user calls (`cli` verifies, `decoder` does for other architectures, `mathematics`
-without a compile, `watch` whenever a file is saved, `diff`, `campaign` with its `tally`), one run
-(`job` writes it, `run` is the loop, `outcome` what it found, `artefacts` the arrays for the page).
+At the top, besides: what a user calls (`cli` verifies, `decoder` does for other architectures,
+`diff`, `campaign` with its `tally`), `job`, which writes a run down, and `artefacts`, the arrays
+for its page.
 """

@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.commands import CANNOT_RUN, INTERRUPTED, UsageError
+from reports.commands import (
+    CANNOT_RUN,
+    STOPPED,
+    UsageError,
+    exit_code_of,
+    how_stopped,
+    terminable,
+)
 from verify.candidate.sandbox import enter, leave, needs_child, supervise, watched_file
 from verify.options import chosen
 
@@ -24,7 +31,20 @@ MADE_FOR = "26.7"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command that is named, a candidate's code in a child; returns the exit code."""
+    """Run the command that is named; where a signal stops it, say so and leave at once.
+
+    A normal end would wait for MAX's compiler.
+    """
+    try:
+        with terminable():
+            return _in_its_process(argv)
+    except KeyboardInterrupt as stop:
+        print(f"verify: {how_stopped(stop)} before anything was checked", file=sys.stderr)
+        return leave(exit_code_of(stop))
+
+
+def _in_its_process(argv: Sequence[str]) -> int:
+    """The command that is named, a candidate's code in a child; returns the exit code."""
     try:
         module, rest = chosen(argv)
     except UsageError as error:
@@ -43,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _watch(argv: Sequence[str]) -> int:
     """The candidate or the step's file that is named, judged again whenever it is saved."""
-    from verify.watch import watch, watch_step
+    from verify.live.watch import watch, watch_step
 
     rest = [word for word in argv if word != "--watch"]
     if argv[0] == "step":
@@ -60,8 +80,6 @@ def _run(module: str, argv: Sequence[str]) -> int:
     """MAX and torch are imported by the commands that need them."""
     try:
         code: int = importlib.import_module(module).main(argv)
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except ImportError as error:
         if not (error.name or "").startswith("max"):
             raise
@@ -73,7 +91,7 @@ def _run(module: str, argv: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    if code == INTERRUPTED:
+    if code in STOPPED:
         sys.stdout.flush()
         os._exit(code)  # a normal end would wait for MAX's compiler
     sys.exit(code)

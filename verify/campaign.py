@@ -29,13 +29,16 @@ from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import (
     CANNOT_RUN,
-    INTERRUPTED,
+    STOPPED,
     WIDTH,
     Parser,
     UsageError,
     check_written,
     duration,
+    exit_code_of,
+    how_stopped,
     open_console,
+    terminable,
 )
 from reports.saved.files import write_json
 from reports.saved.records import RecordsError
@@ -160,9 +163,20 @@ class Campaign:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns 0 without, 1 with a false alarm or a fault that was not caught."""
+    """Run the command; returns 0 without, 1 with a false alarm or a fault that was not caught.
+
+    Ctrl-C and SIGTERM leave the table and the figures of the seeds that were judged.
+    """
     options = _parser().parse_args(argv)
-    console = open_console()
+    try:
+        with terminable():
+            return _judge_seeds(options, open_console())
+    except KeyboardInterrupt as stop:
+        print(f"campaign: {how_stopped(stop)} before anything was judged", file=sys.stderr)
+        return exit_code_of(stop)
+
+
+def _judge_seeds(options: argparse.Namespace, console: Console) -> int:
     try:
         _check(options)
         checkpoint = load(options.model)
@@ -182,9 +196,7 @@ def main(argv: Sequence[str]) -> int:
     except (CheckpointError, DeviceError, WeightsError, GraphError, ValueError) as error:
         print(f"campaign: {error}", file=sys.stderr)
         return CANNOT_RUN
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    interrupted = _run(campaign, range(options.start, options.start + options.seeds), options)
+    stop = _run(campaign, range(options.start, options.start + options.seeds), options)
     show(console, campaign.tally)
     if options.json:
         try:
@@ -192,8 +204,10 @@ def main(argv: Sequence[str]) -> int:
         except RecordsError as error:
             print(f"campaign: {error}", file=sys.stderr)
             return CANNOT_RUN
-    if interrupted:
-        return INTERRUPTED
+    if stop:
+        judged = f"the table shows the {campaign.tally.seeds} seeds that were judged"
+        print(f"campaign: {how_stopped(stop)}; {judged}", file=sys.stderr)
+        return exit_code_of(stop)
     return 0 if campaign.tally.passed else 1
 
 
@@ -228,8 +242,10 @@ def _check(options: argparse.Namespace) -> None:
     check_written(options.json, "--json")
 
 
-def _run(campaign: Campaign, seeds: Iterable[int], options: argparse.Namespace) -> bool:
-    """Run seeds, at least one, until they or the budget are spent; whether Ctrl-C ended it."""
+def _run(
+    campaign: Campaign, seeds: Iterable[int], options: argparse.Namespace
+) -> KeyboardInterrupt | None:
+    """Run seeds, at least one, until they or the budget are spent; returns what stopped it."""
     end = time.monotonic() + options.budget
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -245,9 +261,9 @@ def _run(campaign: Campaign, seeds: Iterable[int], options: argparse.Namespace) 
                 progress.advance(task)
                 if time.monotonic() > end:
                     break
-    except KeyboardInterrupt:
-        return True
-    return False
+    except KeyboardInterrupt as stop:
+        return stop
+    return None
 
 
 def show(console: Console, tally: Tally) -> None:
@@ -271,7 +287,7 @@ def show(console: Console, tally: Tally) -> None:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    if code == INTERRUPTED:
+    if code in STOPPED:
         sys.stdout.flush()
         os._exit(code)  # a normal end would wait for MAX's compiler
     sys.exit(code)

@@ -216,7 +216,7 @@ def _candidate(reference: str | None) -> dict[str, str]:
 
 def _watched(options: argparse.Namespace) -> int:
     """One look of `--watch`."""
-    from verify.look import judge_once
+    from verify.live.look import judge_once
 
     if options.reference or options.dtype != "float32":
         raise UsageError("--watch is for a GPT-2 in float32")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impl.compiling import announced_to
-from reports.commands import INTERRUPTED, UsageError, open_console
+from reports.commands import UsageError, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
@@ -72,17 +72,17 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     """
     console = open_console()
     writer = RunWriter("verify", command=command, environment=job.environment, out=options.out)
-    with writer:
-        try:
+    try:
+        with writer:
             outcome = _verify_with_progress(job, writer)
-        except KeyboardInterrupt:
-            print(
-                f"verify: interrupted; the finished checks are in {writer.folder}", file=sys.stderr
-            )
-            return INTERRUPTED
-        for record in outcome.power.records():
-            writer.write(record)
-        writer.finish(_end(job, outcome))
+            for record in outcome.power.records():
+                writer.write(record)
+            writer.finish(_end(job, outcome))
+    except KeyboardInterrupt as stop:
+        render(writer.folder, options.summary)
+        where = f"the finished checks are in {writer.folder}, with a page of them"
+        print(f"verify: {how_stopped(stop)}; {where}", file=sys.stderr)
+        return exit_code_of(stop)
     _show(job, options, outcome, console)
     divergence = outcome.first_divergence
     outcome.artefacts.save(writer.folder, divergence.case if divergence else None)

@@ -8,6 +8,7 @@ loads the machine on purpose, in bursts, unless `--no-load` is given.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,8 @@ from bench.screen.live import LiveView
 from bench.worker.process import Worker, WorkerError
 from bench.workload.workload import Workload
 from reference.load import load
-from reports.commands import INTERRUPTED, Parser, UsageError
+from reports.commands import Parser, UsageError, exit_code_of, how_stopped
+from reports.output.render import render
 from reports.saved.environment import default_threads
 from reports.saved.records import RunWriter
 
@@ -51,6 +53,8 @@ PARTS = ("baseline", "again", "equal", "slower")
 # Busy and idle for 20 to 300 ms by turns: half of one CPU, in bursts.
 LOAD = """
 import random, sys, time
+from reports.commands import end_with_parent
+end_with_parent(int(sys.argv[2]))
 draw = random.Random(int(sys.argv[1]))
 while True:
     end = time.perf_counter() + draw.uniform(0.02, 0.3)
@@ -90,21 +94,23 @@ def main(argv: Sequence[str]) -> int:
     )
     with writer:
         replays: list[Replay] = []
-        interrupted = False
+        stop: KeyboardInterrupt | None = None
         try:
             for replay in _replays(plan, options, writer.folder, console):
                 replays.append(replay)
                 writer.write(_record(replay, len(replays)))
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as caught:
+            stop = caught
         lines, passed = summary(replays) if replays else ([], False)
-        if not interrupted:
+        if not stop:
             writer.finish({"replays": len(replays), "passed": passed, "told": lines})
     for line in lines:
         console.print(line, markup=False, highlight=False)
-    if interrupted:
-        print(f"bench: interrupted after {len(replays)} replays", file=sys.stderr)
-        return INTERRUPTED
+    render(writer.folder)
+    if stop:
+        told = f"after {len(replays)} replays; the records are in {writer.folder}"
+        print(f"bench: {how_stopped(stop)} {told}", file=sys.stderr)
+        return exit_code_of(stop)
     return 0 if passed else 1
 
 
@@ -231,7 +237,7 @@ def _record(replay: Replay, number: int) -> dict[str, Any]:
 @contextmanager
 def load_on_purpose(seed: int) -> Iterator[None]:
     """Another process that takes a CPU in bursts, until the block ends."""
-    process = subprocess.Popen([sys.executable, "-c", LOAD, str(seed)])
+    process = subprocess.Popen([sys.executable, "-c", LOAD, str(seed), str(os.getpid())])
     try:
         yield
     finally:

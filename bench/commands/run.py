@@ -18,7 +18,7 @@ from bench.results.rows import make_rows, pressure_pct, skip_row
 from bench.results.surroundings import environment_of
 from bench.screen.live import LiveView
 from bench.screen.tables import notes, show
-from reports.commands import CANNOT_RUN, INTERRUPTED, open_console
+from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import ROOT, RunWriter
@@ -60,18 +60,19 @@ def carry_out(
     with writer:
         unverified = _unverified(plans, environment)
         _warn(console, plans, unverified)
-        groups, interrupted = _measure(plans, writer, console)
+        groups, stop = _measure(plans, writer, console)
         records = _results(groups, unverified)
         if skipped:
             records.append(skip_row("max", "gpu", skipped))
         for record in records:
             writer.write(record)
-        if not interrupted:
+        if not stop:
             writer.finish(_summary(groups, records))
     render(writer.folder, options.summary)
-    if interrupted and not any(c.samples for group in groups for c in group.contestants):
-        print("bench: interrupted before anything was measured", file=sys.stderr)
-        return INTERRUPTED, records
+    if stop and not any(c.samples for group in groups for c in group.contestants):
+        told = f"before anything was measured; the records are in {writer.folder}"
+        print(f"bench: {how_stopped(stop)} {told}", file=sys.stderr)
+        return exit_code_of(stop), records
     show(console, records)
     idle = idle_cpu_pct(groups)
     if idle is not None:
@@ -82,9 +83,10 @@ def carry_out(
     console.print(f"Report: {_relative(writer.folder) / PAGE}", highlight=False)
     if options.json:
         write_json(options.json, results_json(records, environment))
-    if interrupted:
-        print("bench: interrupted; the table shows what was measured", file=sys.stderr)
-        return INTERRUPTED, records
+    if stop:
+        told = f"the table shows what was measured; the records are in {writer.folder}"
+        print(f"bench: {how_stopped(stop)}; {told}", file=sys.stderr)
+        return exit_code_of(stop), records
     return _exit_code(groups, records), records
 
 
@@ -159,8 +161,8 @@ def _warn(console: Console, plans: Sequence[Plan], unverified: Mapping[Any, str]
 
 def _measure(
     plans: Sequence[Plan], writer: RunWriter, console: Console
-) -> tuple[list[Group], bool]:
-    """Measure with a live display; returns what was measured, and whether Ctrl-C ended it."""
+) -> tuple[list[Group], KeyboardInterrupt | None]:
+    """Measure with a live display; returns what was measured, and what stopped it."""
     groups: list[Group] = []
     with ExitStack() as stack:
         view = stack.enter_context(LiveView(console))
@@ -169,9 +171,9 @@ def _measure(
                 for group in runs.measure(plan, writer.write, _logs(writer.folder), view):
                     groups.append(group)
                     view.group = group
-        except KeyboardInterrupt:
-            return groups, True
-    return groups, False
+        except KeyboardInterrupt as stop:
+            return groups, stop
+    return groups, None
 
 
 def _logs(folder: Path) -> Path:

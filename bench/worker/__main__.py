@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bench.worker.counters import limit_cpus, peak_rss_mib, reset_peak_rss, rss_mib
+from reports.commands import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str]) -> int:
     """Set up, then answer requests until stdin ends."""
     options = _parser().parse_args(argv)
+    if options.parent:
+        end_with_parent(options.parent)
     requests, replies = _private_pipes()
     if options.threads:
         limit_cpus(options.threads)
@@ -134,6 +137,7 @@ def _arm_role(options: argparse.Namespace) -> tuple[Reply, Answer]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.worker")
     parser.add_argument("role", help="an arm, or a role of bench.worker.roles")
+    parser.add_argument("--parent", type=int, help="the process whose end ends this one")
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--revision")
     parser.add_argument("--device", default="cpu")

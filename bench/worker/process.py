@@ -37,8 +37,8 @@ class Worker:
 
     Blocking on a read is not enough: MAX's idle threads were seen to take 14% of a CPU, in which
     the arm whose turn it is would be disturbed. The worker has a process group of its own, so that
-    Ctrl-C reaches the parent alone; should the parent die, the kernel ends a stopped worker, and a
-    busy one finds its stdin closed.
+    Ctrl-C reaches the parent alone. Should the parent be killed, the kernel kills the worker, busy
+    or stopped; start it from the parent's main thread, on whose end that depends.
 
     Args:
         arguments: behind `python -m bench.worker`.
@@ -58,14 +58,15 @@ class Worker:
         self._log = log
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [python or sys.executable, "-m", "bench.worker", *arguments],
+                [python or sys.executable, "-m", "bench.worker", *arguments,
+                 "--parent", str(os.getpid())],
                 env={**os.environ, **(variables or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 process_group=0,
                 bufsize=0,
-            )
+            )  # fmt: skip
         self._buffer = b""
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.processes import started, wait_until
 from verify import campaign as module
 from verify.campaign import Campaign, main
 from verify.faults.sighting import Sighting
@@ -121,7 +122,23 @@ def test_no_false_alarm_ends_with_0(stub, monkeypatch):
 def test_ctrl_c_prints_what_there_is(stub, monkeypatch, capsys):
     monkeypatch.setattr(stub, "interrupt_at", 3)
     assert main(["--model", "random:tiny", "--seeds", "9"]) == 130
-    assert "Seeds: 3. False alarms: 1 of 3 checks" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "Seeds: 3. False alarms: 1 of 3 checks" in captured.out
+    told = "campaign: interrupted; the table shows the 3 seeds that were judged\n"
+    assert captured.err.endswith(told)
+
+
+@pytest.mark.compiles
+def test_sigterm_is_heard_while_max_compiles(tmp_path):
+    cache = tmp_path / "cache"
+    command = "verify.campaign", "--model", "random:tiny"
+    with started(*command, MODULAR_DERIVED_PATH=str(cache)) as campaign:
+        assert "compiling" in campaign.stdout.readline()
+        assert wait_until(lambda: any(cache.rglob("*")))
+        campaign.terminate()
+        _, errors = campaign.communicate(timeout=60)
+    assert campaign.returncode == 143
+    assert errors == "campaign: ended by SIGTERM before anything was judged\n"
 
 
 def test_a_spent_budget_ends_it(stub, capsys):

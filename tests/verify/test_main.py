@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from reports.saved.records import RECORDS
+from tests.processes import ROOT, family, gone, started, wait_until
 from verify.options import COMMANDS, DEFAULT, chosen
 
-ROOT = Path(__file__).parents[2]
+SMALL = "--model", "random:tiny", "--device", "cpu", "--lengths", "9", "--batch", "1"
+OWN = "--candidate", "tests/verify/models/own_names.py:MyGPT"
 
 
 def run(*arguments, path=""):
@@ -90,3 +93,54 @@ def test_an_unknown_word_is_one_sentence_that_names_the_known_ones(word):
 )
 def test_a_command_line_is_given_to_its_module(argv, chosen_one):
     assert chosen(argv) == chosen_one
+
+
+def has_begun(folder):
+    return lambda: (folder / RECORDS).is_file()
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("options", [(), OWN], ids=["in its process", "in a child"])
+def test_sigterm_is_heard_while_max_compiles_and_leaves_a_page(tmp_path, options):
+    out = tmp_path / "run"
+    cold = str(tmp_path / "cache")
+    with started("verify", *SMALL, *options, "--out", out, MODULAR_DERIVED_PATH=cold) as verify:
+        assert "compiling" in verify.stderr.readline()
+        assert wait_until(lambda: any((tmp_path / "cache").rglob("*")))
+        children = family(verify)
+        verify.terminate()
+        _, errors = verify.communicate(timeout=60)
+    assert verify.returncode == 143
+    assert errors.splitlines()[-1] == (
+        f"verify: ended by SIGTERM; the finished checks are in {out}, with a page of them"
+    )
+    assert (out / "report.html").is_file()
+    assert gone(children)
+
+
+def test_a_child_ends_with_a_harness_that_is_killed(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\n\ndef model(config):\n    time.sleep(600)\n")
+    slow = f"{tmp_path}/slow.py:model"
+    with started("verify", *SMALL, "--candidate", slow, "--out", tmp_path / "run") as verify:
+        assert wait_until(has_begun(tmp_path / "run"))
+        children = family(verify)
+        verify.kill()
+        verify.wait()
+        assert children
+        assert gone(children)
+
+
+def test_sigterm_before_the_first_check_is_one_sentence():
+    with started("verify", *SMALL) as verify:
+        assert wait_until(lambda: signals_are_handled(verify))
+        verify.terminate()
+        _, errors = verify.communicate(timeout=60)
+    assert verify.returncode == 143
+    assert errors == "verify: ended by SIGTERM before anything was checked\n"
+
+
+def signals_are_handled(process):
+    """Whether the process catches SIGTERM by now: bit 14 of what it catches."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    caught = next(line for line in lines if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> 14 & 1)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from reports.commands import INTERRUPTED
+from reports.commands import INTERRUPTED, Terminated, end_with_parent, exit_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,11 @@ MEMORY_SHARE = 0.8
 POLL_S = 0.05
 PRINTED_LINES = 5
 GRACE_S = 10.0
-"""How long an interrupted child may take to write down what it has, and a finished one to end."""
+"""How long a child that is done may take to end."""
+
+WRITING_S = 30.0
+"""How long a child that was stopped may take to make a page of what it has, in seconds. MAX's
+compiler may go on meanwhile, on all CPUs."""
 
 DONE = "done "
 """Begins the last thing that a child says; its exit code follows."""
@@ -124,8 +128,8 @@ def supervise(argv: Sequence[str]) -> int:
         watched = Watched()
         try:
             _watch(child, status, _limits(options), watched)
-        except KeyboardInterrupt:
-            return _interrupted(child)
+        except KeyboardInterrupt as stop:
+            return _stopped(child, stop)
         finally:
             os.close(status)
         if watched.code is not None:
@@ -211,7 +215,7 @@ def _start(
     passed = (writer, out, err)
     environment = {
         **os.environ,
-        STATUS: f"{writer},{out},{err}",
+        STATUS: f"{writer},{out},{err},{os.getpid()}",
         "PYTHONFAULTHANDLER": "",
         **({STANDBY: "1"} if standby else {}),
     }
@@ -291,14 +295,15 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _interrupted(child: subprocess.Popen[bytes]) -> int:
-    """Ctrl-C: the child writes down what it has, and ends."""
+def _stopped(child: subprocess.Popen[bytes], stop: KeyboardInterrupt) -> int:
+    """Ctrl-C or SIGTERM: the child writes down what it has, and ends; another Ctrl-C ends it."""
+    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
     with suppress(ProcessLookupError, KeyboardInterrupt):
-        os.killpg(child.pid, signal.SIGINT)
+        os.kill(child.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_S)
+            child.wait(WRITING_S)
     _kill(child)
-    return INTERRUPTED
+    return exit_code_of(stop)
 
 
 def _died(code: int, watched: Watched) -> str:
@@ -349,11 +354,12 @@ def write_error(path: Path, reason: str) -> None:
 def enter() -> None:
     """In the child: speak to the parent's terminal, and leave 1 and 2 to what the candidate prints.
 
-    Does nothing in a process that `supervise` has not started.
+    The child ends with its parent. Does nothing in a process that `supervise` has not started.
     """
     if STATUS not in os.environ:
         return
-    _, out, err = map(int, os.environ[STATUS].split(","))
+    _, out, err, parent = map(int, os.environ[STATUS].split(","))
+    end_with_parent(parent)
     sys.stdout, sys.stderr = _stream(out), _stream(err)
 
 

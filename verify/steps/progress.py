@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from reports.commands import INTERRUPTED, WIDTH, Parser, UsageError, check_written, open_console
+from reports.commands import (
+    INTERRUPTED,
+    TERMINATED,
+    WIDTH,
+    Parser,
+    Terminated,
+    UsageError,
+    check_written,
+    open_console,
+)
 from reports.saved.files import write_json
 from verify.options import add_json, add_limits
 from verify.steps.course import PHASES, STEPS
@@ -45,8 +54,6 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as error:
         print(f"verify: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,6 +112,8 @@ def _checked(step: Step, file: Path, options: argparse.Namespace) -> dict[str, A
         done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
         if done.returncode == INTERRUPTED:
             raise KeyboardInterrupt
+        if done.returncode == TERMINATED:
+            raise Terminated
         if not target.is_file():
             words = done.stderr.strip().splitlines() or ["it ended without a word"]
             report = {"verdict": "ERROR", "reason": words[-1]}

@@ -71,4 +71,6 @@ def test_ctrl_c_keeps_the_replays_that_were_played(tmp_path, monkeypatch, capsys
     assert run.end is None
     captured = capsys.readouterr()
     assert "3 replays of equal code: 1 called different" in captured.out
-    assert captured.err == "bench: interrupted after 3 replays\n"
+    told = f"bench: interrupted after 3 replays; the records are in {tmp_path / 'n'}"
+    assert captured.err == told + "\n"
+    assert (tmp_path / "n" / "report.html").is_file()

@@ -38,7 +38,7 @@ def judge_once(
         regimes: states of the weights; None for the first and the hardest.
         seed: draws regimes and inputs.
         named: imports the candidate.
-        to: JSON file for `verify.watch`.
+        to: JSON file for `verify.live.watch`.
     """
     checkpoint = load(model, revision=revision, seed=seed)
     chosen = tuple(regimes or ("given", "stress"))

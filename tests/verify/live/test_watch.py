@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-MODELS = Path(__file__).parent / "models"
-ROOT = Path(__file__).parents[2]
+MODELS = Path(__file__).parents[1] / "models"
+ROOT = Path(__file__).parents[3]
 
 
 class Session:
