@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "bench.commands.run",
     "compare": "bench.commands.compare",
+    "finish": "bench.commands.finish",
     "null": "bench.commands.null",
     "ceilings": "bench.commands.ceilings",
     "scaling": "bench.commands.scaling",
@@ -32,6 +33,7 @@ USAGE = """usage: python -m bench [COMMAND] [options]
 
   run       time arms beside each other; the default where no command is named
   compare   two runs: is the second slower? exit 1 if it is (for CI)
+  finish    rows and a page for a run that was killed, from the samples in its records
   null      how often equal code is called different, and a planted +5% is found, on this machine
   ceilings  what this machine can read and multiply at most
   scaling   sweep sizes, and fit what a pass costs

@@ -60,5 +60,5 @@ def _measure(plan: Plan, device: str, threads: int, rounds: int) -> list[dict[st
             kinds = kinds_for(["float32", "bfloat16"], plan.workloads, device)
             ceilings = Ceilings(worker, plan.model, device, threads, kinds)
             for _ in range(rounds):
-                ceilings.measure()
+                ceilings.measure(lambda _: None)
             return ceilings.records()

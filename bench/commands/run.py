@@ -60,8 +60,11 @@ def carry_out(
     with writer:
         unverified = _unverified(plans, environment)
         _warn(console, plans, unverified)
+        for (model, device, engine), reason in unverified.items():
+            place = {"model": model, "device": device, "engine": engine}
+            writer.write({"record": "unverified", **place, "reason": reason})
         groups, stop = _measure(plans, writer, console)
-        records = _results(groups, unverified)
+        records = results_of(groups, unverified)
         if skipped:
             records.append(skip_row("max", "gpu", skipped))
         for record in records:
@@ -90,7 +93,7 @@ def carry_out(
     return _exit_code(groups, records), records
 
 
-def _results(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Record]:
+def results_of(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Record]:
     """Rows, nulls, effects and ceilings of every group."""
     records: list[Record] = []
     for group in groups:

@@ -11,6 +11,7 @@ from bench.worker.process import Worker, WorkerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.match.contestant import Emit
     from bench.workload.workload import Workload
 
 UNITS = {
@@ -37,14 +38,14 @@ class Ceilings:
     """The ceilings of one device with a number of threads.
 
     Attributes:
-        worker: answers as `bench.worker.ceilings`.
+        worker: answers as `bench.worker.ceilings`; None where nothing more is measured.
         model: whose shapes are replayed.
         kinds: what is measured.
         rates: bytes or FLOPs a second, one value for each block.
         error: why they could not be measured.
     """
 
-    worker: Worker
+    worker: Worker | None
     model: str
     device: str
     threads: int
@@ -53,13 +54,18 @@ class Ceilings:
     what: dict[Kind, str] = field(default_factory=dict)
     error: str = ""
 
-    def measure(self) -> None:
-        """One block of each kind; a worker that fails ends them, and the run goes on."""
+    def measure(self, emit: Emit) -> None:
+        """One block of each kind; a worker that fails ends them, and the run goes on.
+
+        Args:
+            emit: called with a record of each block.
+        """
         for kind in self.kinds:
             if not self.error:
-                self._measure(kind)
+                self._measure(kind, emit)
 
-    def _measure(self, kind: Kind) -> None:
+    def _measure(self, kind: Kind, emit: Emit) -> None:
+        assert self.worker is not None
         workload = kind.workload.as_dict() if kind.workload else None
         request = {"ceiling": kind.ceiling, "dtype": kind.dtype, "workload": workload}
         try:
@@ -70,6 +76,11 @@ class Ceilings:
         if reply["rate"] is not None:
             self.rates.setdefault(kind, []).append(reply["rate"])
             self.what[kind] = reply["what"]
+            place = {"model": self.model, "device": self.device, "threads": self.threads}
+            what = {"ceiling": kind.ceiling, "dtype": kind.dtype}
+            name = kind.workload.name if kind.workload else None
+            told = {"rate": reply["rate"], "what": reply["what"]}
+            emit({"record": "rate", **place, **what, "workload": name, **told})
 
     def best(self, ceiling: str, dtype: str) -> float | None:
         """The highest rate of a kind, in bytes or FLOPs a second; None where none was measured."""

@@ -107,6 +107,11 @@ class Contestant:
             for phase, memory in ready["memory"].items():
                 emit({"record": "memory", **self.place(None), "phase": phase, **memory})
 
+    def emit_ready(self, emit: Emit) -> None:
+        """Record what is known of it now: what the worker told, or why it takes no part."""
+        told = {"facts": self.facts, "error": self.error, "skipped": self.skipped}
+        emit({"record": "ready", **self.place(None), **told})
+
     def emit_phase(
         self, emit: Emit, phase: str, workload: Workload | None, seconds: float | None
     ) -> None:

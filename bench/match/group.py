@@ -57,6 +57,8 @@ def measure(plan: Plan, emit: Emit, logs: Path, status: Status = lambda _: None)
     for device, threads in plan.groups:
         group = Group(plan, device, threads)
         group.contestants = [Contestant(arm, device, threads, plan.model) for arm in plan.arms]
+        place = {"model": plan.model, "device": device, "threads": threads}
+        emit({"record": "plan", **place, "plan": plan.as_dict()})
         yield group
         with ExitStack() as stack:
             if plan.cold:
@@ -71,16 +73,17 @@ def measure(plan: Plan, emit: Emit, logs: Path, status: Status = lambda _: None)
 def _start(contestant: Contestant, group: Group, emit: Emit, logs: Path, stack: ExitStack) -> None:
     """Start an arm's worker, or note why it cannot be."""
     spec = spec_of(contestant.label)
-    if spec.cpu_only and contestant.device != "cpu":
-        contestant.skipped = "this arm is measured on the CPU only"
-        return
     python, reason = python_for(spec)
+    if spec.cpu_only and contestant.device != "cpu":
+        reason = "this arm is measured on the CPU only"
     if reason:
         contestant.skipped = reason
+        contestant.emit_ready(emit)
         return
     worker = _worker(group, contestant.label, logs, python)
     contestant.worker = stack.enter_context(worker)
     contestant.wait_until_ready(group.plan.weights_sha256, emit)
+    contestant.emit_ready(emit)
 
 
 def _start_cold(group: Group, emit: Emit, logs: Path, stack: ExitStack, status: Status) -> None:

@@ -83,7 +83,7 @@ class Match:
             for workload in self._plan.workloads:
                 self._play_quad(quad, workload, calls[workload])
             if self._ceilings:
-                self._ceilings.measure()
+                self._ceilings.measure(self._emit)
 
     def _quads(self, start_s: float) -> Iterator[int]:
         """Numbers of quads: as many as were asked for, or as probably fit into the budget."""
@@ -149,8 +149,11 @@ class Match:
             }
         )
         if reply is None:
+            contestant.emit_ready(self._emit)  # with the error that ended its part
             return False
         contestant.remember(workload, reply)
+        held = {key: reply[key] for key in ("peak_rss_mib", "peak_device_mib", "kv_bytes")}
+        self._emit({"record": "held", **contestant.place(workload), **held})
         others_cpu_s = sum(worker.cpu_s() for worker in others) - idle_s
         self._record(contestant, workload, {**place, "others_cpu_s": others_cpu_s}, reply)
         return True

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +70,10 @@ class Plan:
     seed: int
     cold: bool = False
     named: CandidateSpec | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, as JSON holds them; `bench.results.rebuilt.plan_of` reads them."""
+        return asdict(self)
 
     @property
     def groups(self) -> list[tuple[str, int]]:

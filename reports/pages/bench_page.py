@@ -100,7 +100,8 @@ def _verdict(run: Run) -> tuple[str, str, str]:
             return "MEASURED", "Time by layer", f"{layers} places of the model were timed alone."
         if told := (run.end or {}).get("told"):
             return "MEASURED", "How often this machine misleads", ". ".join(map(str, told)) + "."
-        text = f"No rows were recorded ({len(run.of('sample'))} samples were)."
+        how = "python -m bench finish RUN makes them"
+        text = f"No rows were recorded ({len(run.of('sample'))} samples were): {how}."
         return "EMPTY", "Nothing to show", text
     statuses = Counter(str(row.get("status")) for row in rows)
     if set(statuses) == {"SKIP"}:

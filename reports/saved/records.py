@@ -9,6 +9,7 @@ are not finite are the strings "nan", "inf" and "-inf", because JSON has no numb
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import math
@@ -112,15 +113,39 @@ class RunWriter:
         self._command, self._environment = list(command), environment
         self._out, self._root = out, root
         self._file: TextIO | None = None
+        self._continues = False
+
+    @classmethod
+    def continued(cls, folder: Path, run: Run) -> Self:
+        """A writer that appends to a run which did not come to its end.
+
+        A last line that was cut off is taken away first.
+
+        Args:
+            folder: of the run.
+            run: its records.
+
+        Raises:
+            RecordsError: on entering, if they cannot be written.
+        """
+        writer = cls(
+            "verify" if run.kind == "verify" else "bench",
+            command=run.header["command"], environment=run.environment, out=folder,
+        )  # fmt: skip
+        writer._continues = True
+        return writer
 
     def __enter__(self) -> Self:
         """Make the folder and write the header."""
+        if self._continues:
+            return self._enter_again()
         started = datetime.now(UTC)
         self.folder = self._make_folder(f"{started:%Y%m%dT%H%M%SZ}-{self.kind}")
         self.run_id = self.folder.name
         path = self.folder / RECORDS
         try:
             self._file = path.open("x", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # freed with the process, however it ends
         except FileExistsError:
             raise RecordsError(f"{self.folder} already holds the records of a run") from None
         except OSError as error:
@@ -136,6 +161,23 @@ class RunWriter:
                 "environment": self._environment,
             }
         )
+        return self
+
+    def _enter_again(self) -> Self:
+        assert self._out is not None
+        self.folder, self.run_id = self._out, self._out.name
+        path = self.folder / RECORDS
+        try:
+            self._file = path.open("a", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            whole, newline, cut = path.read_bytes().rpartition(b"\n")
+            if cut:
+                self._file.truncate(len(whole + newline))
+        except BlockingIOError:
+            self._file.close()
+            raise RecordsError(f"{self.folder} is still being written: its run goes on") from None
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
         return self
 
     def __exit__(

@@ -65,7 +65,8 @@ def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
     parts = [_title(run, "Benchmark")]
     if not len(rows):
         samples = len(run.of("sample"))
-        return "\n".join([*parts, f"No rows were recorded ({samples} samples were).\n"])
+        how = "`python -m bench finish RUN` makes them"
+        return "\n".join([*parts, f"No rows were recorded ({samples} samples were): {how}.\n"])
     if (rows["status"] == "SKIP").all():
         parts.append("Everything was skipped, so nothing was measured.\n")
     return "\n".join([*parts, bench_tables(run, rows, effects)])

@@ -87,7 +87,7 @@ def test_every_output_is_judged_after_the_quad_was_timed(play):
     _, _, records, referee = play(blocks=2)
     assert sorted(referee.asked) == [0, 0, 1, 1]
     kinds = [r["record"] for r in records if r["record"] != "phase"]
-    assert kinds == ["sample"] * 4 + ["agreement"] * 4
+    assert kinds == ["held", "sample"] * 4 + ["agreement"] * 4
 
 
 def test_one_wrong_output_is_remembered(play):
@@ -123,7 +123,7 @@ def test_the_ceilings_are_measured_in_every_round(play):
     class Counting:
         rounds = 0
 
-        def measure(self):
+        def measure(self, emit):
             self.rounds += 1
 
     ceilings = Counting()

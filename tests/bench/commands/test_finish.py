@@ -1,0 +1,122 @@
+"""Rows for a run that was killed, from what it had written down."""
+
+import json
+
+import pytest
+
+from bench.commands.finish import main
+from bench.results.rebuilt import groups_of, plan_of
+from reports.commands import UsageError
+from reports.saved.records import RECORDS, RecordsError, RunWriter, read_run
+from tests.bench.helpers import PP8, TG4, plan, samples
+
+ARMS = ["torch", "torch#2"]
+PLACE = {"model": "tiny", "device": "cpu", "threads": 2}
+
+
+def facts(**rest):
+    return {
+        "runtime": "torch 2",
+        "kernel_path": None,
+        "weight_bytes": 10,
+        "weight_bits": None,
+    } | rest
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A run's folder as SIGKILL leaves it: samples, a judged output for each turn, no row."""
+    folder = tmp_path / "run"
+    writer = RunWriter(
+        "bench", command=["python"], environment={"model": "tiny", "threads": [2]}, out=folder
+    )
+    with writer:
+        asked = plan(ARMS, (PP8, TG4))
+        writer.write({"record": "plan", **PLACE, "plan": asked.as_dict()})
+        for arm, slower in zip(ARMS, (1.0, 1.02), strict=True):
+            place = {**PLACE, "arm": arm, "dtype": "float32", "workload": None}
+            told = {"facts": facts(), "error": "", "skipped": ""}
+            writer.write({"record": "ready", **place, **told})
+            writer.write({"record": "phase", **place, "phase": "load", "seconds": 1.5})
+            for workload in (PP8, TG4):
+                there = {**place, "workload": workload.name}
+                held = {"peak_rss_mib": 300.0, "peak_device_mib": None, "kv_bytes": None}
+                writer.write({"record": "held", **there, **held})
+                for sample in samples(workload, 10 * slower):
+                    writer.write({**sample, **there})
+                writer.write({"record": "agreement", **there, "block": 0, "agreed": True})
+        for rate in (1e11, 2e11):
+            ceiling = {"ceiling": "gemm", "dtype": "float32", "workload": None, "what": "512^3"}
+            writer.write({"record": "rate", **PLACE, **ceiling, "rate": rate})
+    return folder
+
+
+def test_a_killed_run_gets_the_rows_that_its_samples_allow(killed, capsys):
+    assert main([str(killed)]) == 0
+    run = read_run(killed)
+    rows = run.of("row")
+    assert [(row["workload"], row["arm"]) for row in rows] == [
+        (workload.name, arm) for workload in (PP8, TG4) for arm in ARMS
+    ]
+    assert {row["status"] for row in rows} == {"VALID"}
+    assert rows[0]["median_s"] == pytest.approx(0.01)
+    assert rows[1]["median_s"] == pytest.approx(0.0102)
+    assert rows[0]["load_s"] == 1.5
+    assert rows[0]["peak_rss_mib"] == 300.0
+    (ceiling,) = run.of("ceiling")
+    assert ceiling["value"] == pytest.approx(200)
+    assert run.end is None
+    assert "torch" in capsys.readouterr().out
+    assert (killed / "report.html").is_file()
+
+
+def test_a_last_line_that_was_cut_off_is_taken_away(killed):
+    file = killed / RECORDS
+    file.write_bytes(file.read_bytes() + b'{"record": "sam')
+    assert main([str(killed)]) == 0
+    assert read_run(killed).damaged == 0
+
+
+def test_a_run_that_has_rows_is_left_as_it_is(killed, capsys):
+    main([str(killed)])
+    before = (killed / RECORDS).read_bytes()
+    assert main([str(killed)]) == 0
+    assert "has its rows already" in capsys.readouterr().out
+    assert (killed / RECORDS).read_bytes() == before
+
+
+def test_a_run_that_goes_on_is_not_finished(killed):
+    with (
+        RunWriter.continued(killed, read_run(killed)),
+        pytest.raises(RecordsError, match="still being written"),
+    ):
+        main([str(killed)])
+
+
+def test_what_cannot_be_finished_is_one_sentence(killed, tmp_path):
+    lines = (killed / RECORDS).read_text().splitlines()
+    old = [line for line in lines if json.loads(line)["record"] != "plan"]
+    (killed / RECORDS).write_text("\n".join(old) + "\n")
+    with pytest.raises(UsageError, match="a version that cannot be finished later"):
+        main([str(killed)])
+    none = [line for line in lines if json.loads(line)["record"] != "sample"]
+    (killed / RECORDS).write_text("\n".join(none) + "\n")
+    with pytest.raises(UsageError, match="before anything was measured"):
+        main([str(killed)])
+    with pytest.raises(RecordsError, match="holds no records"):
+        main([str(tmp_path / "nowhere")])
+
+
+def test_an_arm_that_took_no_part_says_why(killed):
+    skipped = {"facts": {}, "error": "", "skipped": "it is not installed"}
+    with RunWriter.continued(killed, read_run(killed)) as writer:
+        place = {**PLACE, "arm": "torch#2", "dtype": "float32", "workload": None}
+        writer.write({"record": "ready", **place, **skipped})
+    (group,) = groups_of(read_run(killed))
+    assert [contestant.skipped for contestant in group.contestants] == ["", "it is not installed"]
+
+
+def test_a_plan_is_read_as_it_was_written():
+    asked = plan(ARMS, (PP8, TG4))
+    record = json.loads(json.dumps({"plan": asked.as_dict()}))
+    assert plan_of(record) == asked
