@@ -174,7 +174,8 @@ class RunWriter:
             if cut:
                 self._file.truncate(len(whole + newline))
         except BlockingIOError:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
             raise RecordsError(f"{self.folder} is still being written: its run goes on") from None
         except OSError as error:
             raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
