@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used, told in one sentence."""
+    """A checkpoint that cannot be used; the message is one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Checkpoint:
             linear weights are laid out as Conv1D, `[in, out]`; a tied head has no
             `lm_head.weight`.
         regime: what was done to the weights, one of `reference.regimes.REGIMES`.
-        folder: where the tokenizer's files lie, if there are any.
+        folder: where the tokenizer's files are, if there are any.
     """
 
     name: str
@@ -75,7 +75,7 @@ def check_weights(config: GPT2Config, weights: Mapping[str, Array]) -> None:
     if missing := sorted(shapes.keys() - weights.keys()):
         raise CheckpointError(f"the checkpoint has no weight {listing(missing)}")
     if extra := sorted(weights.keys() - shapes.keys()):
-        raise CheckpointError(f"the checkpoint has weights that GPT-2 has not: {listing(extra)}")
+        raise CheckpointError(f"the checkpoint has weights that GPT-2 lacks: {listing(extra)}")
     for name, shape in shapes.items():
         array = weights[name]
         if array.shape != shape:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reference.trace import Array, Trace
 
 ORDERS = ("reversed", "pairwise", "sequential")
-"""Orders of the sums of a matrix product, beside torch's own."""
+"""Orders of the sums of a matrix product, besides torch's own."""
 
 
 class Decoder(HuggingFaceReference):

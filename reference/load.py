@@ -68,7 +68,7 @@ def _local_folder(name: str) -> Path | None:
             return folder
         exists = folder.exists()
     except (OSError, RuntimeError) as error:  # too long, not permitted, or no such user's `~`
-        raise CheckpointError(f"{name!r} is no folder that can be read: {error}") from error
+        raise CheckpointError(f"{name!r} is not a folder that can be read: {error}") from error
     if exists:
         raise CheckpointError(f"{name} is a file; give the folder that holds config.json")
     return None
@@ -89,7 +89,7 @@ def _download(name: str, revision: str | None) -> Path:
         if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403, 404):
             raise CheckpointError(f"the hub has no model {asked} that you may read") from error
         raise CheckpointError(
-            f"{asked} is no folder here, and the Hugging Face hub cannot be reached; "
+            f"{asked} is not a folder here, and the Hugging Face hub cannot be reached; "
             "`tiny` works without a network"
         ) from error
     except OSError as error:

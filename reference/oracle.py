@@ -1,8 +1,8 @@
 """A GPT-2 in NumPy, in float64, written to be read: the judge of every numerical doubt.
 
 It shares no code with Hugging Face or with MAX, and it doubles as the explanation of each layer.
-`path` is where a part lies in the model; `call` lets a tap look at what goes in and out of a part.
-Shapes stand behind the lines: B batch, S sequence, D n_embd, H heads, K features of a head.
+`path` names a part's place in the model; `call` lets a tap look at what goes in and out of a part.
+Shapes are in comments: B batch, S sequence, D n_embd, H heads, K features of a head.
 
 Every elementary computation (`matmul`, `layer_norm`, `softmax`, `gelu`, ...) is a method, so that
 another order of evaluation, or a deliberate fault, is a subclass that overrides one of them.

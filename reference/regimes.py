@@ -40,7 +40,7 @@ def with_regime(checkpoint: Checkpoint, regime: str, *, seed: int = 0) -> Checkp
 
     Args:
         checkpoint: what to change; it stays as it is.
-        regime: `given` (unchanged), `init` (GPT-2's initialisation drawn anew),
+        regime: `given` (unchanged), `init` (GPT-2's initialisation, drawn again),
             `perturbed` (every parameter moved, biases and LayerNorm included) or
             `stress` (queries and keys scaled up, so that masks matter).
         seed: draws what is random.

@@ -37,10 +37,10 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """Give a folder beside `folder` to write to, and put it in its place when all went well.
+    """Give a folder next to `folder` to write to, and put it in its place when all went well.
 
     After an exception, Ctrl-C included, `folder` is what it was. Two renames make the exchange; a
-    kill between them leaves the former folder beside, as `.<name>.old`.
+    kill between them leaves the former folder next to it, as `.<name>.old`.
     """
     folder = folder.resolve()
     partial, old = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "old"))

@@ -36,13 +36,13 @@ def module_of(tap: str) -> str:
 
 
 def block_of(tap: str) -> str:
-    """The path of the block that a tap lies in: `transformer.h.3`; "" outside blocks."""
+    """The path of the block that a tap is in: `transformer.h.3`; "" outside blocks."""
     found = _BLOCK.match(tap)
     return found[0] if found else ""
 
 
 def layer_of(tap: str) -> int | None:
-    """The number of the block that a tap lies in; None outside blocks."""
+    """The number of the block that a tap is in; None outside blocks."""
     found = _BLOCK.match(tap)
     return int(found[1]) if found else None
 

@@ -8,6 +8,6 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     tables/    records as pandas frames and Markdown, figures as text
     figures/   charts and maps as data
     pages/     one HTML page for each run; templates/ draws the figures as SVG
-    history/   several runs beside each other
+    history/   several runs next to each other
     output/    everything that is made from one run: page, tables, JUnit XML, summaries
 """

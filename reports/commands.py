@@ -149,7 +149,7 @@ def open_console(*, highlight: bool = True) -> Console:
 def check_written(path: Path | None, option: str) -> None:
     """Find out before a long run whether a file can be written whole at its end.
 
-    It is written beside itself and then renamed, so that its folder must be writable.
+    It is written under another name and then renamed, which takes a writable folder.
 
     Args:
         path: the file; None where the option was not given.

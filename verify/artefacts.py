@@ -1,4 +1,4 @@
-"""Arrays that a report draws and that are no checks: saved beside the records, as one `.npz`.
+"""Arrays that a report draws and that are not checks, saved next to the records as one `.npz`.
 
 Keys are paths; `reports/SCHEMA.md` lists them. Everything is cut to what a page can show, so that
 the file stays small for a model of any size.

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pairing",
         type=Path,
         metavar="FILE.toml",
-        help="the candidate's names beside the reference's: read if it is there, else written",
+        help="which names stand for which of the reference's: read if it exists, else written",
     )
     add(
         "--output",
@@ -296,7 +296,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
 
 
 def _check_decoder_options(options: argparse.Namespace) -> None:
-    """Options that mean nothing, or something else, beside `--reference` are refused."""
+    """Options that mean nothing, or something else, together with `--reference` are refused."""
     if not options.candidate or not options.reference.startswith("hf:"):
         raise UsageError("--reference is hf:FOLDER, and needs a --candidate to compare with it")
     defaults = _parser().parse_args([])

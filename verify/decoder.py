@@ -1,4 +1,4 @@
-"""A candidate beside any decoder of transformers (`--reference hf:FOLDER`).
+"""A candidate compared with any decoder of transformers (`--reference hf:FOLDER`).
 
 The method is that of GPT-2, with transformers' own model in float64 as the oracle, and torch's sums
 in several orders as the envelope. There is no catalogue of faults for other architectures, so that
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SIZES = ((1, 1), (1, 9), (2, 33))
 """(batch, length) of the cases where a user names none, as far as the model's positions allow."""
 
-EXCUSED = "no module of the candidate's own: judged where its result comes to light"
+EXCUSED = "not a separate module in the candidate: checked at the next visible tap"
 
 
 def decoder_sizes(

@@ -1,7 +1,7 @@
 """`python -m verify diff RUN_A RUN_B`: which stages another version of anything has changed.
 
 Both runs must have verified the same weights on the same inputs. A stage has changed where its
-error to the float64 truth is not the same number any more; whether for better is told by that
+error to the float64 truth is not the same number any more; whether for the better shows in that
 error, in units in the last place (ulp) of the stage's result. Exit 1 where a place fails in B that
 did not in A.
 """
@@ -35,7 +35,7 @@ Key = tuple[str, str, str]
 
 
 class DiffError(ValueError):
-    """Two runs that cannot be compared, told in one sentence."""
+    """Two runs that cannot be compared; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Job:
         cases: how many there are, to tell how far a run has come.
         programs: how many are compiled.
         environment: of the run's header.
-        ran: stands in the record of every check.
+        ran: is part of the record of every check.
         devices: names of the devices it runs on.
         dtype: the precision that the candidate declares.
         note: a line below the tables.

@@ -41,7 +41,7 @@ class Outcome:
         checks: every check, in the order in which it was made.
         order: taps in the order of execution.
         expected: every tap of the reference, with the reason where it is excused.
-        unknown: taps of the candidate that the reference has not.
+        unknown: taps of the candidate that the reference lacks.
         power: what the run could have noticed.
         mathematics_power: what it could have noticed in the graph, evaluated in float64.
         compiled: whether anything was compiled, rather than the mathematics alone judged.

@@ -1,4 +1,4 @@
-"""Figures as bars: memory and phases by arm, and the time of each place beside its error."""
+"""Figures as bars: memory and phases by arm, and the time of each place next to its error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reports.saved.records import Run
 
 LAYERS_AID = (
-    "Bars are the median time of each place alone; beside them its error to float64 and the "
+    "Bars are the median time of each place alone; next to them its error to float64 and the "
     "largest error that passes. What is fast because it computes less shows here."
 )
 
@@ -84,7 +84,7 @@ def _bar_rows(
 
 
 def layers(run: Run) -> list[BarRow]:
-    """Time of each place, a bar for each arm, beside its error and what is allowed."""
+    """Time of each place, a bar for each arm, next to its error and what is allowed."""
     arms = arms_of(run)
     records = [r for r in run.of("layer") if positive(r.get("median_s"))]
     rows = _bar_rows(

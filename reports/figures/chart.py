@@ -132,7 +132,7 @@ def dot(x: float, y: float, css: str, tip: str = "", radius: float = 3.0) -> Mar
 
 
 def diamond(x: float, y: float, css: str, tip: str = "", radius: float = 4.0) -> Mark:
-    """A square on its corner: told from a disc without colour."""
+    """A square on its corner: distinguishable from a disc without colour."""
     corners = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)]
     return Mark("polygon", {"points": _points(corners)}, css, tip)
 

@@ -29,7 +29,7 @@ class Heat:
         data: row by row, little-endian uint16 in base64: `STEPS` steps from `low` to `high`.
         low, high: ends of the scale.
         log: whether the steps are of the logarithm.
-        unit: what a value is, said behind it.
+        unit: what a value is, written after it.
         ticks: share of the scale (0 to 1) and label.
     """
 

@@ -90,7 +90,7 @@ def _outline(counts: Any, edges: Any, x: chart.Scale, y: chart.Scale) -> chart.M
 
 
 def leads(artefacts: Artefacts) -> chart.Chart | None:
-    """The oracle's lead over its second choice, beside the error of the logits, by position."""
+    """The oracle's lead over its second choice against the error of the logits, by position."""
     parts = [_of_cases(artefacts, name) for name in ("lead", "error", "flipped")]
     if not parts[0] or not all(len(part) == len(parts[0]) for part in parts):
         return None

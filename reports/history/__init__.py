@@ -1,4 +1,4 @@
-"""Several runs beside each other.
+"""Several runs next to each other.
 
 entries  all runs of a folder, and which of their figures can be compared
 trends   lines, maps of places, and steps

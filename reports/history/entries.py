@@ -1,4 +1,4 @@
-"""All runs of a folder, and what of each can be laid beside the others.
+"""All runs of a folder, and what of each can be compared with the others.
 
 Runs are drawn on one line only if what they were measured with is alike: machine, threads, device,
 weights, and for a verification the candidate and the cases. The code's commit and the versions of

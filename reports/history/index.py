@@ -45,7 +45,7 @@ def _lead(entries: list[Entry], readable: list[Entry]) -> str:
         return "There are no runs yet: python -m verify or python -m bench make one."
     return (
         f"{len(readable)} runs. Those on one line were measured alike: the same machine, threads, "
-        "device, weights, candidate and cases. Unlike ones stand apart."
+        "device, weights, candidate and cases. Unlike ones are apart."
     )
 
 

@@ -1,6 +1,6 @@
 """Everything that is made from a run's records.
 
-render   page, tables, JUnit XML, summary: all of it, written beside the records
+render   page, tables, JUnit XML, summary: all of it, written next to the records
 junit    JUnit XML, for CI systems
 summary  a short Markdown summary, for a CI job's page or a pull request
 listing  one table, for the terminal or for other programs

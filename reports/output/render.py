@@ -1,4 +1,4 @@
-"""Everything that is made from a run's records, written beside them: page, tables, JUnit XML."""
+"""Everything that is made from a run's records, written next to them: page, tables, JUnit XML."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
 
     Args:
         folder: of the run.
-        extra_summary: a file to which a Markdown summary is appended, beside the one that
+        extra_summary: a file to which a Markdown summary is appended, besides the one that
             `$GITHUB_STEP_SUMMARY` names.
 
     Raises:

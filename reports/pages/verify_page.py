@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reports.saved.records import Run
 
 MOST_ROWS = 1000
-"""Checks that a page lists: the gravest first. The tables beside it hold all of them."""
+"""Checks that a page lists: the gravest first. The tables next to it hold all of them."""
 
 
 def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:

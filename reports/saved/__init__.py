@@ -3,6 +3,6 @@
 upgrade      records of older formats in today's shape
 records      JSON lines, appended while a run goes on (reports/SCHEMA.md documents them)
 environment  versions, machine and code that a run ran on
-artefacts    the arrays that a verification saved beside its records
+artefacts    the arrays that a verification saved next to its records
 files        names of what is made from records; a file is written whole or not at all
 """

@@ -1,4 +1,4 @@
-"""The arrays that a verification saved beside its records; none of them may be missed."""
+"""The arrays that a verification saved next to its records; any of them may be missing."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ SCHEMA_VERSION = 3
 
 RECORDS = "records.jsonl"
 ROOT = Path(__file__).parents[1]
-"""Where `runs/` and `latest/` lie."""
+"""Holds `runs/` and `latest/`."""
 
 
 class RecordsError(ValueError):
@@ -53,7 +53,7 @@ class Run:
     """The records of one run.
 
     Attributes:
-        folder: where they lie.
+        folder: where they are.
         header: the first record: `run_id`, `kind`, `command`, `started_utc`, `environment`.
         records: everything between the header and the end, in the order of writing, in today's
             format whatever they were written in.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NONE = "-"
-"""What stands where there is no figure."""
+"""Written where there is no figure."""
 
 DURATIONS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 """Units of time, the largest first, each with its seconds."""
@@ -84,7 +84,7 @@ def brief(value: Any, none: str = NONE) -> str:
 
     Args:
         value: the figure.
-        none: what stands where there is none.
+        none: written where there is none.
     """
     number = figure(value)
     if number is None:

@@ -1,7 +1,7 @@
 """Tidy tables: every kind of record as one table, a row for each record, as CSV and Parquet.
 
 Columns are the records' keys, which carry their units (`reports/SCHEMA.md`). A `details` of a check
-is spread over columns of its own where its figures have a name here; the rest of it, and every
+is spread over separate columns where its figures have a name here; the rest of it, and every
 other nested value, is JSON. A figure that is missing is null; one that was measured and is not a
 number is NaN.
 """

@@ -117,7 +117,7 @@ def test_every_single_parameter_is_needed(small):
 
 def test_a_weight_of_an_untied_head_is_foreign_to_a_tied_one(small, sized):
     untied = sized(tie_word_embeddings=False)
-    with pytest.raises(CheckpointError, match=r"GPT-2 has not: lm_head\.weight$"):
+    with pytest.raises(CheckpointError, match=r"GPT-2 lacks: lm_head\.weight$"):
         check_weights(small.config, untied.weights)
     with pytest.raises(CheckpointError, match=r"has no weight lm_head\.weight$"):
         check_weights(untied.config, small.weights)

@@ -147,7 +147,7 @@ def test_what_can_be_neither_folder_nor_id_is_refused(name):
 
 @pytest.mark.parametrize("name", [5000 * "a", "~nobody-of-that-name/model"])
 def test_a_name_that_the_file_system_refuses_is_refused(name):
-    assert f"{name!r} is no folder that can be read" in refusal(name)
+    assert f"{name!r} is not a folder that can be read" in refusal(name)
 
 
 def test_a_folder_needs_a_config(folder):
@@ -287,7 +287,7 @@ def test_a_missing_weight_is_named(folder, small):
 
 def test_an_extra_weight_is_named(folder, small):
     rewrite(folder, {**small.weights, "transformer.h.2.ln_1.bias": np.zeros(32, np.float32)})
-    assert "weights that GPT-2 has not: transformer.h.2.ln_1.bias" in refusal(folder)
+    assert "weights that GPT-2 lacks: transformer.h.2.ln_1.bias" in refusal(folder)
 
 
 def test_a_renamed_weight_is_named(folder, small):
@@ -424,14 +424,16 @@ def test_a_hub_that_breaks_down_is_not_called_a_refusal(hub, load_from_hub):
     assert "cannot be reached" in message
 
 
-def test_a_hub_that_cannot_be_reached_is_told_in_a_sentence(closed_endpoint, load_from_hub, small):
+def test_a_hub_that_cannot_be_reached_is_one_sentence(closed_endpoint, load_from_hub, small):
     asked = [("someone/small", None), ("someone/small", 40 * "a")]
     for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
         for (name, revision), message in zip(
             asked, load_from_hub(closed_endpoint, *asked, **environment), strict=True
         ):
             start = f"refused: {name}@{revision}" if revision else f"refused: {name}"
-            assert message.startswith(f"{start} is no folder here, and the Hugging Face hub cannot")
+            assert message.startswith(
+                f"{start} is not a folder here, and the Hugging Face hub cannot"
+            )
             assert "\n" not in message
 
 

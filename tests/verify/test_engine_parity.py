@@ -134,5 +134,5 @@ def test_an_engine_is_named_as_it_is_asked_for(text):
 
 @pytest.mark.parametrize("text", ["", "cuda", "mojo:float8"])
 def test_an_engine_that_is_not_there_is_refused(text):
-    with pytest.raises(ValueError, match="is no engine"):
+    with pytest.raises(ValueError, match="is not an engine"):
         EngineSpec.parse(text)

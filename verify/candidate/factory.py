@@ -43,15 +43,15 @@ def _import_file(path: Path) -> ModuleType:
         raise CandidateError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))  # for what lies beside the file
+    sys.path.insert(0, str(path.resolve().parent))  # for files next to it
     spec.loader.exec_module(module)
     return module
 
 
 def source_sha256(reference: str) -> str:
-    """Hash of the file that `FILE.py:NAME` or `package.module:NAME` lies in; nothing is imported.
+    """Hash of the file that `FILE.py:NAME` or `package.module:NAME` is in; nothing is imported.
 
-    What that file imports is no part of the hash.
+    What that file imports is not part of the hash.
 
     Raises:
         CandidateError: if there is no such file or module.

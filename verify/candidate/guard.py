@@ -20,7 +20,7 @@ _OURS = Path(__file__).resolve().parents[2]
 
 
 class CandidateError(ValueError):
-    """A candidate that cannot be found, imported, built or traced, told in one sentence.
+    """A candidate that cannot be found, imported, built or traced; the message is one sentence.
 
     Its notes (`__notes__`) are the last frames of the candidate's own traceback.
     """
@@ -43,14 +43,14 @@ def guarded(doing: str) -> Iterator[None]:
         except (KeyboardInterrupt, CandidateError):
             raise
         except BaseException as error:  # a candidate may raise anything, SystemExit too
-            raise told(doing, error) from None
+            raise as_candidate_error(doing, error) from None
         finally:
             say("harness")
 
 
 @contextmanager
 def compiling(name: str) -> Iterator[None]:
-    """MAX traces and compiles a candidate in this context; where it cannot, that is told.
+    """MAX traces and compiles a candidate in this context; a reason why it cannot is one sentence.
 
     Args:
         name: of the candidate.
@@ -65,7 +65,7 @@ def compiling(name: str) -> Iterator[None]:
 
 
 def _compilers_words(error: BaseException) -> str:
-    """The compiler's first complaint, from the exceptions behind the last one too."""
+    """The compiler's first complaint, from the exceptions that led to the last one too."""
     texts: list[str] = []
     at: BaseException | None = error
     while at is not None:
@@ -76,7 +76,7 @@ def _compilers_words(error: BaseException) -> str:
     return (complaints or [line for line in lines if line] or [type(error).__name__])[0][:300]
 
 
-def told(doing: str, error: BaseException) -> CandidateError:
+def as_candidate_error(doing: str, error: BaseException) -> CandidateError:
     """The sentence for what a candidate raised, with its own last frames as notes."""
     result = CandidateError(f"{doing} {_what(error)}")
     for frame in _own_frames(error):
@@ -101,7 +101,7 @@ def _what(error: BaseException) -> str:
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """The last frames that lie in neither a library nor this package."""
+    """The last frames that are in neither a library nor this package."""
     frames = traceback.extract_tb(error.__traceback__)
     return [frame for frame in frames if _is_own(Path(frame.filename))][-FRAMES:]
 

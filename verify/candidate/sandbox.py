@@ -91,7 +91,7 @@ class Watched:
 
     @property
     def code(self) -> int | None:
-        """The exit code that the harness itself told; None where it never came to its end.
+        """The exit code that the harness itself reported; None where it never came to its end.
 
         The process's own code tells nothing: a candidate that calls `os._exit(0)` passes nothing.
         """
@@ -246,7 +246,7 @@ def _watch(child: subprocess.Popen[bytes], status: int, limits: Limits, watched:
 
 
 def _lingers(watched: Watched) -> bool:
-    """Whether a child that is done stays, for a thread that the candidate left behind, say."""
+    """Whether a child that is done stays, for a thread that the candidate left running, say."""
     return watched.code is not None and time.monotonic() - watched.since > GRACE_S
 
 
@@ -320,7 +320,7 @@ def _died(code: int, watched: Watched) -> str:
 
 
 def _last_lines(printed: Any) -> list[str]:
-    """The end of what the child printed beside the harness's own words."""
+    """The end of what the child printed, apart from the harness's own words."""
     size = os.fstat(printed.fileno()).st_size
     printed.seek(max(0, size - 4000))
     lines = printed.read().decode(errors="replace").splitlines()

@@ -70,7 +70,7 @@ class EngineSpec:
         kernels, _, dtype = text.partition(":")
         form = cls(kernels=kernels, dtype=dtype or "float32")
         if form.kernels not in KERNELS or form.dtype not in DTYPES:
-            raise ValueError(f"{text!r} is no engine")
+            raise ValueError(f"{text!r} is not an engine")
         return form
 
     def held(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -144,7 +144,7 @@ def _chunked(engine: Engine, ids: Array) -> Read:
 
 
 def _batched(engine: Engine, ids: Array) -> Read:
-    """Rows lag behind one another by two tokens; each then goes on until the first is through."""
+    """Each row is two tokens shorter than the one before; all go on until the first is through."""
     every, lengths = np.arange(len(ids)), lagging_rows(ids) - 2
     first = engine.prefill(ids[:, : lengths.max()], lengths, logits="all")
     found = [(row, at, first[row, at]) for row in every for at in range(lengths[row])]

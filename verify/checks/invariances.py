@@ -299,7 +299,7 @@ def _runs(subject: Probed, name: str, ids: Array, tap: str) -> Check:
 
 
 def _not_logits(subject: Probed, logits: Array, ids: Array) -> str:
-    """Why these are no logits of `ids`, or nothing."""
+    """Why these cannot be the logits of `ids`; empty if they can."""
     if logits.shape != (*ids.shape, subject.config.vocab_size):
         return f"ids of shape {list(ids.shape)} have logits of shape {list(logits.shape)}"
     if logits.dtype != np.dtype(subject.dtype):
@@ -326,7 +326,7 @@ def _refused_shapes(subject: Probed, name: str) -> Check:
 
 
 def _refused_ids(subject: Probed, name: str) -> Check:
-    """Ids beside the vocabulary are clear errors; MAX itself wraps ids in [-vocab_size, -1]."""
+    """Ids outside the vocabulary are clear errors; MAX itself wraps ids in [-vocab_size, -1]."""
     size = subject.config.vocab_size
     inputs = {f"token id {wrong}": np.array([[0, wrong]]) for wrong in (size, -1, -size)}
     return _refusals(subject, name, inputs, TOKEN_TAP)

@@ -46,7 +46,7 @@ def parameters_check(case: str, bound: BoundCandidate, weights: dict[str, Array]
 
 
 def oracle_check(case: str, references: References, ids: Array) -> Check:
-    """The NumPy oracle and Hugging Face in float64 are one model; otherwise nobody can judge."""
+    """The NumPy oracle and Hugging Face in float64 are one model, else nothing can be judged."""
     tap, distance = references.oracle_disagreement(ids)
     agreed = distance <= ORACLE_TOLERANCE
     return Check(
@@ -80,7 +80,7 @@ def coverage_checks(
 
 
 def _unheld_failure(name: str) -> Check:
-    """A parameter of the reference that the candidate has not."""
+    """A parameter of the reference that the candidate lacks."""
     message = f"the candidate holds no parameter for {name}"
     return Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
 

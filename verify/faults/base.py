@@ -1,7 +1,7 @@
 """Faults: wrong variants of one stage, each standing for a bug that was really shipped.
 
 A fault is the float64 oracle with one method replaced in one place. Planted, it shows what the rule
-can notice; laid beside a failing candidate, it explains what the candidate computes instead
+can notice; compared with a failing candidate, it explains what the candidate computes instead
 (`verify.faults.diagnosis`). `verify.faults.catalogue` lists them all.
 """
 

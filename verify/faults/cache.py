@@ -44,7 +44,7 @@ class CachedOracle(Oracle):
         return logits
 
     def positions(self, ids: Array) -> Array:
-        """Those behind what was read."""
+        """Those after what was read."""
         return self.past + np.arange(ids.shape[1])[None]
 
     def attend(self, fused: Array, path: str) -> Array:
@@ -55,7 +55,7 @@ class CachedOracle(Oracle):
         return self.merge_heads(self.matmul(self.softmax(self.masked(scores)), values))
 
     def extended(self, path: str, key: Array, value: Array) -> tuple[Array, Array]:
-        """The cache of one layer, with the new keys and values behind the old."""
+        """The cache of one layer, with the new keys and values after the old."""
         if path in self.cache:
             old_keys, old_values = self.cache[path]
             key = np.concatenate([old_keys, key], axis=2)
@@ -134,7 +134,7 @@ def _off_by_one(
 def _layer_swapped(
     model: CachedOracle, original: Callable[..., Any], path: str, key: Array, value: Array
 ) -> Any:
-    """The middle layer goes on with the keys and values of the first."""
+    """The middle layer continues with the keys and values of the first."""
     first, middle = (f"transformer.h.{n}.attn" for n in (0, model.config.n_layer // 2))
     if path != middle or path not in model.cache:
         return original(path, key, value)

@@ -1,6 +1,6 @@
 """What a failing stage computes instead.
 
-The catalogue of faults is laid beside the candidate: each fault of the failing place is computed
+The candidate is compared with the catalogue of faults: each fault of the failing place is computed
 in float64 on the same input, and the one that the candidate agrees with, within a few envelopes,
 is the explanation. Where none fits, the shape of the error is described.
 """
@@ -42,7 +42,7 @@ def diagnose(
         found: what the candidate computed there.
         expected: what the case is compared with.
         visible: the places that the candidate shows; None for all. A fault at a place that it does
-            not show is looked for where it comes to light.
+            not show is looked for at the next visible one.
     """
     match = matching_fault(tap, found, expected, visible)
     if match is not None:

@@ -273,7 +273,7 @@ class FaultProgram:
 
     @property
     def path(self) -> str:
-        """Where the faulty block stands in the model."""
+        """Where the faulty block is in the model."""
         return f"transformer.h.{self.layer}"
 
     @property

@@ -9,7 +9,7 @@ pattern,
 
 which is 0 for the truth and 1 for the fault, give or take what rounding adds. d is the pattern,
 fault - truth, less what legitimate evaluations' errors have in common with it: 16-bit functions are
-off in patterns of their own (1 + tanh(x) rounds to 0 well before x is -infinity), and these count
+off in their own patterns (1 + tanh(x) rounds to 0 well before x is -infinity), and these count
 for nothing. How much rounding adds is measured: the worst share of a legitimate evaluation, with
 the others' patterns left out. A filter is used where `verify.judge.acceptance.MAX_FACTOR` times
 that, what a correct candidate may reach, is at most 1 / `verify.faults.sighting.MARGIN` of the way
@@ -167,7 +167,7 @@ def _margin(shares: Iterable[float]) -> float:
 
 
 def layers_of(fault: Fault, n_layer: int) -> list[int]:
-    """The blocks in which a fault may stand; one where it stands outside blocks."""
+    """The blocks in which a fault may be; one where it is outside blocks."""
     return list(range(n_layer)) if "{layer}" in fault.tap else [0]
 
 

@@ -43,7 +43,7 @@ class Planted(Oracle):
     ) -> Trace:
         """The forced trace of the smallest part of the model that holds `tap`.
 
-        A block is computed alone, on the truth's own input; what lies outside blocks is computed
+        A block is computed alone, on the truth's own input; what is outside blocks is computed
         with every block's result given and its inside left out.
         """
         block = _computed_in(tap)
@@ -76,8 +76,8 @@ class Planted(Oracle):
             visible: the candidate's places.
         """
         trace = self.stage(tap, ids, truth, given)
-        behind = list(trace)[list(trace).index(tap) :]
-        if not any(place in visible for place in behind):
+        after = list(trace)[list(trace).index(tap) :]
+        if not any(place in visible for place in after):
             trace = self.whole(ids, given)
         return {place: array for place, array in trace.items() if place in visible}
 
@@ -88,13 +88,13 @@ class Planted(Oracle):
         return recorder.trace
 
     def block(self, x: Array, path: str) -> Array:
-        """A block, or its given result where only what lies outside blocks is wanted."""
+        """A block, or its given result where only what is outside blocks is wanted."""
         if path in self._given_blocks:
             return self._given_blocks[path].astype(self.dtype)
         return super().block(x, path)
 
     def _entering(self, part: Callable[[Array, str], Array]) -> Callable[[Array, str], Array]:
-        """The part, remembering its path for methods that are not told it."""
+        """The part, remembering its path for methods that do not take it."""
 
         def entered(x: Array, path: str) -> Array:
             before, self._path = self._path, path

@@ -31,7 +31,7 @@ PARTS = ("query", "key", "value")
 
 
 class PairingError(ValueError):
-    """A pairing that cannot be used, told in one sentence."""
+    """A pairing that cannot be used; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)

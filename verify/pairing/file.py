@@ -134,7 +134,7 @@ def from_toml(path: Path, n_layer: int) -> Corrections:
 
 def _entries(path: Path, table: str, values: Any, n_layer: int) -> dict[str, Counterpart]:
     if not isinstance(values, dict):
-        raise PairingError(f"--pairing {path}: {table} is no table")
+        raise PairingError(f"--pairing {path}: {table} is not a table")
     result = {}
     for own, theirs in values.items():
         if not isinstance(theirs, str):

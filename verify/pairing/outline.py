@@ -54,7 +54,7 @@ class Call:
         name: the module's path, with `#2` for its second call.
         takes: shape of the first tensor that it is called with; None if there is none.
         gives: shape of the first tensor that it returns; None if there is none. A size that
-            nobody knows is 0.
+            is unknown is 0.
         within: name of the call that it is made in; "" for the model's own.
     """
 
@@ -110,7 +110,7 @@ class ReferenceOutline:
 
     @property
     def modules(self) -> list[str]:
-        """Every place that is no input."""
+        """Every tap that is not a module's input."""
         return [tap for tap in self.places if not is_input(tap)]
 
     def atoms(self, place: str) -> frozenset[str]:
@@ -147,6 +147,6 @@ def gpt2_outline(checkpoint: Checkpoint) -> ReferenceOutline:
 
 
 def numbers(shape: Any) -> Shape:
-    """A shape with `BATCH` and `LENGTH` in place of its symbols; 0 for what nobody knows."""
+    """A shape with `BATCH` and `LENGTH` in place of its symbols; 0 for what is unknown."""
     known = {"batch": BATCH, "sequence": LENGTH}
     return tuple(known.get(str(dim), int(dim) if str(dim).isdecimal() else 0) for dim in shape)

@@ -74,7 +74,7 @@ def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) 
 
 
 class WithHead(Module[[Tensor], Tensor]):
-    """A model that returns hidden states, with GPT-2's head behind it: the harness's own."""
+    """A model that returns hidden states, followed by GPT-2's head: the harness's own."""
 
     def __init__(self, model: Any, vocab_size: int, n_embd: int, dtype: DType) -> None:
         self.model = model
@@ -191,7 +191,7 @@ def _own_values(
     weights: Mapping[str, Counterpart],
     subject: NamedCandidate,
 ) -> dict[str, Array]:
-    """Parameters that the reference has not, a stored mask say, with the values given to them.
+    """Parameters that the reference lacks, a stored mask say, with the values given to them.
 
     MAX computes them one by one, which can take a minute.
     """

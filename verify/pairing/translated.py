@@ -178,7 +178,7 @@ class PairedCandidate:
         """Places of the reference that the candidate does not show, with the reason."""
         shown = set(self.forced_taps)
         return {
-            tap: "no module of the candidate's own: judged where its result comes to light"
+            tap: "not a separate module in the candidate: checked at the next visible tap"
             for tap, why in expected.items()
             if not why and tap not in shown
         }

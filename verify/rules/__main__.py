@@ -3,7 +3,7 @@
 Two questions are put to every rule. Which faults of the catalogue does it catch, and does it blame
 the right place? And does it reject runs that are correct, but were computed in another order?
 
-Published rules see whole runs: the float64 oracle with the fault in it, rounded to float32, beside
+Published rules see whole runs: the float64 oracle with the fault in it, rounded to float32, next to
 PyTorch's run in float32. This project's rule sees single stages, the probe's included, as in every
 run of `python -m verify`. Only probed stages show some faults at all; that is part of the rule.
 """

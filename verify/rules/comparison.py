@@ -157,10 +157,10 @@ def _table_head(names: Sequence[str]) -> list[str]:
 
 
 def updated(text: str, section: str) -> str:
-    """`text` with what stands between the markers replaced.
+    """`text` with what is between the markers replaced.
 
     Raises:
-        ValueError: where a marker is missing, or they stand in the wrong order.
+        ValueError: where a marker is missing, or they are in the wrong order.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -86,7 +86,7 @@ def check_shapes(step: Step, factory: Any) -> Component:
     """Build and trace the component.
 
     Raises:
-        StepError: where it is no module, holds other parameters, or returns another shape.
+        StepError: where it is not a module, holds other parameters, or returns another shape.
         CandidateError: where its code raises.
     """
     reference = _part_of(gpt2_outline(small_checkpoint()), step)

@@ -38,7 +38,7 @@ class Step:
         formula: what it computes.
         shapes: of what it takes and returns.
         tested: how its numbers are checked.
-        result: the reference's place that it computes; "" where it is no part of the graph.
+        result: the reference's place that it computes; "" where it is not part of the graph.
         takes: the reference's place that it is fed with.
         holds: beginnings of the names of the parameters that it holds.
     """
@@ -119,7 +119,7 @@ STEPS: tuple[Step, ...] = (
         title="position embeddings",
         name="PositionEmbedding",
         signature="PositionEmbedding(config)",
-        purpose="Tells each token where it stands: attention alone knows no order.",
+        purpose="Tells each token its position: attention alone knows no order.",
         formula="rows 0, 1, ..., S - 1 of a table",
         shapes="int64 token ids [B, S] -> [1, S, D]; holds a table [n_positions, D]",
         result="transformer.wpe",

@@ -1,4 +1,4 @@
-"""The checks of the steps that are no modules: configuration, causal mask, generation."""
+"""The checks of the steps that are not modules: configuration, causal mask, generation."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _telling_model() -> Oracle:
 
 
 def _check_ids(ids: Array) -> None:
-    """What a candidate gives the model, told in its own terms where it cannot be used."""
+    """What a candidate gives the model; where that cannot be used, the message is in its terms."""
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(f"logits takes integers [B, S], not {ids.dtype} {list(ids.shape)}")
     if not 0 < ids.shape[1] <= SMALL.n_positions:

@@ -90,7 +90,7 @@ def _step(options: argparse.Namespace, console: Console) -> int:
 
 
 def _said(step: Step, file: Path, *, quick: bool) -> Iterator[Phase]:
-    """The phases as they come, the parent being told that the harness works."""
+    """The phases as they come; the parent learns that the harness works."""
     from verify.steps.phases import check_step  # imports MAX and torch
 
     say(f"checking step {step.number}")

@@ -1,7 +1,7 @@
 """Probing activations: inputs to single stages that leave faults nowhere to hide.
 
 A stage in isolation can be fed anything. On a model's own activations a LayerNorm's epsilon
-vanishes beside the variance, a mask of -1e4 weighs exactly as little as -inf, and GELU is seen
+vanishes next to the variance, a mask of -1e4 weighs exactly as little as -inf, and GELU is seen
 only near 0. The probe changes the given activations so that each of these matters; truth and
 envelope are computed from the same activations, so that nothing about the rule changes.
 """

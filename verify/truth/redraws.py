@@ -3,7 +3,7 @@
 Where a softmax nearly ties, the rounding of a single score decides the error of the whole stage:
 one number, of which every evaluation order draws one value. The worst of five values of a normal
 number falls short too often, so the stage is evaluated again on copies of the input, moved so
-little that the tie stays one, and enough that every rounding is drawn anew.
+little that the tie stays one, and enough that every rounding is drawn again.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def _dominated(
 
 
 def _part(tap: str) -> str:
-    """The smallest part of the model that computes what lies at a tap."""
+    """The smallest part of the model that computes a tap."""
     block = block_of(tap)
     if not block:
-        raise ValueError(f"{tap} lies in no block")
+        raise ValueError(f"{tap} is not in a block")
     return next((p for p in (f"{block}.attn", f"{block}.mlp") if tap.startswith(f"{p}.")), block)
 
 
@@ -93,7 +93,7 @@ def _copies(
     """As many copies of the input as the sample has, moved: the given activations, and x.
 
     They move by `LEAST_MOVE` unit roundoffs. Scores move by about as much as their own rounding
-    errors, so that what nearly ties goes on doing so.
+    errors, so that near-ties remain near-ties.
     """
     batch = len(sample.ids) // sample.copies
 

@@ -33,12 +33,12 @@ def test_a_factory_is_found_in_a_module():
         ("impl.config:PRESETS", "neither a class nor a function"),
     ],
 )
-def test_what_cannot_be_found_is_told_in_a_sentence(reference, message):
+def test_what_cannot_be_found_is_one_sentence(reference, message):
     with pytest.raises(CandidateError, match=message):
         load_factory(reference)
 
 
-def test_a_file_that_fails_to_import_is_told_in_a_sentence(tmp_path):
+def test_a_file_that_fails_to_import_is_one_sentence(tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0\n")
     with pytest.raises(CandidateError, match=r"importing .*broken.py raises ZeroDivisionError"):
         load_factory(f"{tmp_path}/broken.py:Model")

@@ -39,7 +39,7 @@ def test_every_max_fault_is_in_the_catalogue():
 
 
 @pytest.mark.parametrize("name", MAX_FAULTS)
-def test_a_fault_in_a_max_graph_is_told_in_some_case(name, program, checkpoint, cases):
+def test_a_fault_in_a_max_graph_is_caught_in_some_case(name, program, checkpoint, cases):
     weights = from_hugging_face(checkpoint.config, checkpoint.weights)
     sightings = [
         sighting

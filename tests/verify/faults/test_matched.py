@@ -45,7 +45,7 @@ def _faulty(fault, references, case, expected):
 
 
 @pytest.mark.parametrize("name", BELOW_HALF_AN_ULP)
-def test_a_fault_below_half_an_ulp_is_told_by_its_filter(name, references, case, expected):
+def test_a_fault_below_half_an_ulp_is_caught_by_its_filter(name, references, case, expected):
     sighting = sight_in(FAULTS[name], expected)
     assert sighting.by == "filter"
     assert sighting.caught

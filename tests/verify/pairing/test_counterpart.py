@@ -94,7 +94,7 @@ def test_a_shared_activation_is_a_place_in_every_block():
     assert str(places["blocks.0.act#2"]) == f"{BLOCK}.mlp.act"
 
 
-def test_a_parameter_that_the_candidate_has_not_is_told():
+def test_a_parameter_that_the_candidate_lacks_is_named():
     assert pairing("faults.py:no_bias").unheld == (
         "transformer.h.0.attn.c_attn.bias",
         "transformer.h.1.attn.c_attn.bias",
@@ -136,7 +136,7 @@ def test_a_file_corrects_single_entries_for_every_block(tmp_path):
         ('[places]\n"final_norm" = "transformer.ln_g"\n', "has no place transformer.ln_g"),
     ],
 )
-def test_a_wrong_pairing_file_is_told_in_a_sentence(text, message, tmp_path):
+def test_a_wrong_pairing_file_is_one_sentence(text, message, tmp_path):
     file = tmp_path / "pairing.toml"
     file.write_text(text)
     with pytest.raises(PairingError, match=message):
@@ -170,7 +170,7 @@ def test_a_third_of_a_weight_is_taken_transposed():
          "    def forward(self, ids): return ids"), r"returns shape \[3, 5\]"),
     ],
 )  # fmt: skip
-def test_wrong_code_is_told_in_a_sentence(body, message, tmp_path):
+def test_wrong_code_is_one_sentence(body, message, tmp_path):
     file = tmp_path / "wrong.py"
     file.write_text(f"from max.experimental.nn import Module\n\n{body}\n")
     subject = NamedCandidate(name="make", factory=load_factory(f"{file}:make"))

@@ -191,7 +191,7 @@ def test_only_what_stands_between_the_markers_is_replaced():
 
 
 @pytest.mark.parametrize("text", ["none", BEGIN, f"{END} {BEGIN}"])
-def test_missing_markers_are_told_in_a_sentence(text, monkeypatch, tmp_path, capsys):
+def test_missing_markers_are_one_sentence(text, monkeypatch, tmp_path, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(text)
     monkeypatch.setattr(rules, "README", readme)
@@ -200,7 +200,7 @@ def test_missing_markers_are_told_in_a_sentence(text, monkeypatch, tmp_path, cap
     assert readme.read_text() == text
 
 
-def test_no_readme_and_no_such_model_are_told_in_a_sentence(monkeypatch, tmp_path, capsys):
+def test_no_readme_and_no_such_model_are_one_sentence(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(rules, "README", tmp_path / "README.md")
     assert rules.main(["--update"]) == 2
     assert rules.main(["--model", "random:nothing"]) == 2

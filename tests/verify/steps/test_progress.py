@@ -44,6 +44,6 @@ def test_a_file_is_found_by_the_first_number_in_its_name(tmp_path):
         ([".", "--json", "nowhere/out.json"], "--json: there is no folder nowhere"),
     ],
 )
-def test_bad_usage_is_told_in_a_sentence(arguments, message, capsys):
+def test_bad_usage_is_one_sentence(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err

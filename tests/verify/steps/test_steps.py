@@ -196,7 +196,7 @@ def test_a_scaffold_never_overwrites(tmp_path, capsys):
         (["3", __file__, "--json", "nowhere/out.json"], "there is no folder nowhere"),
     ],
 )
-def test_bad_usage_is_told_in_a_sentence(arguments, message, capsys):
+def test_bad_usage_is_one_sentence(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
 
