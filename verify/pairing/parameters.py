@@ -3,6 +3,22 @@
 Parameters are a question of assignment: each of the candidate's has a cost at each place of the
 reference that its shape fits, lower where the names agree, and the cheapest assignment of all is
 taken (scipy's). Modules follow from their parameters (`verify.pairing.modules`).
+
+An example: the square matrices of a candidate's attention. Blocks are taken together (a `Family`),
+and since nothing of the candidate has the fused projection's shape, its thirds are three places
+(`Slot`s). The shapes tell nothing here; what the names come to is
+
+    cost at                c_attn [query]  [key]  [value]  c_proj
+    self_attn.q_proj.weight      -70        -20     -20     -60
+    self_attn.k_proj.weight      -20        -70     -20     -60
+    self_attn.v_proj.weight      -20        -20     -70     -60
+    self_attn.o_proj.weight      -30        -30     -30     -60
+
+-70 is 10 for each of 7 points: 2 because both are weights, 1 because both are of attention, 4
+because `q` is a word for the query. `proj` is a word for c_proj, so each of the four would do there;
+but only one can, and the sum is smallest with the fourth. Had they been called a, b, c and d, all
+costs would be alike but for the order of declaration (at most 0.1), which would decide; and the
+thirds would be a doubt, whose six orders are tried by value (`verify.pairing.prepare.settle`).
 """
 
 from __future__ import annotations
@@ -25,12 +41,21 @@ if TYPE_CHECKING:
     from verify.pairing.outline import CandidateOutline, Parameter, ReferenceOutline, Shape
 
 IMPOSSIBLE = 1e9
+"""Cost of a place that the shape does not fit: never taken."""
+
 NOWHERE = 1e6
 """Cost of leaving a parameter without counterpart: worse than any possible place."""
 
 SAME_PATH = -1000.0
+"""Cost of a name that is the reference's own: better than all that words can say together."""
+
 HIT = -10.0
-"""Cost of a name that agrees in one respect; the opposite of one that disagrees."""
+"""Cost of a point for names that agree, as the next four count them."""
+
+SAME_KIND, SAME_GROUP, SAME_ROLE, SAME_PART = 2, 1, 3, 4
+"""Points for a name that tells a weight or bias, a group (attention, MLP, norm, embedding), a part
+of GPT-2, or a third of the fused projection: the rarer a word, the more it says. A name that
+contradicts in kind or group loses as many; for roles there is no loss, since they share words."""
 
 ORDER = 0.1
 """Cost of the largest disagreement in the order of declaration: it decides between equals."""
@@ -177,6 +202,7 @@ def _assigned(
             for f in families
         ]
     )
+    # As many columns of NOWHERE as there are families: each may be left out, if need be.
     rows, columns = linear_sum_assignment(cost)
     pairs = zip(rows, columns, strict=True)
     return [(families[r], slots[c]) for r, c in pairs if c < len(slots)], slots
@@ -204,6 +230,8 @@ def _families(candidate: CandidateOutline, reference: ReferenceOutline) -> Itera
         if parameter.name in done:
             continue
         template, members = parameter.name, [parameter]
+        # Of the numbers in a name, the block's is the one that takes every value from the first
+        # block to the last, at parameters of one shape that a block may have.
         for each, _ in _templates(parameter.name):
             group = sorted(by_template[each], key=lambda pair: pair[0])
             shapes = {p.shape for _, p in group}
@@ -279,9 +307,9 @@ def _layouts(chosen: list[tuple[Family, Slot]], reference: ReferenceOutline) -> 
 def _turns(family: Family, slot: Slot, reference: ReferenceOutline) -> list[bool]:
     """Whether the slot's matrix must be transposed for the family; two answers where both fit."""
     same, turned = family.shape == slot.shape, family.shape == slot.shape[::-1]
-    if len(slot.shape) != 2 or not slot.layered:
+    if len(slot.shape) != 2 or not slot.layered:  # vectors; embeddings and the head: as they fit
         return [False] if same else [True] if turned and len(slot.shape) == 2 else []
-    if family.members[0].linear:
+    if family.members[0].linear:  # MAX's own Linear is laid out [out, in], square or not
         return [not reference.out_in] if (same if reference.out_in else turned) else []
     return [answer for answer, possible in ((False, same), (True, turned)) if possible]
 
@@ -308,23 +336,28 @@ def _same_path(family: Family, slot: Slot) -> bool:
 
 
 def _affinity(own: str, theirs: str) -> float:
-    """In how many respects two names agree, less those in which they disagree."""
+    """Points for all in which two names agree, less those for what they contradict.
+
+    Args:
+        own: the candidate's name.
+        theirs: the reference's, followed by a space and the third, if it is one.
+    """
     mine, part = _tokens(own), theirs.rpartition(" ")[2]
     kind = "bias" if "bias" in theirs else "weight"
     score = 0.0
     for name, words in KINDS.items():
         if mine & words and not (mine & KINDS["weight"] and mine & KINDS["bias"]):
-            score += 2 if name == kind else -2
+            score += SAME_KIND if name == kind else -SAME_KIND
     group = _tokens(theirs)
     for words in GROUPS:
         if mine & words:
-            score += 1 if group & words else -1
+            score += SAME_GROUP if group & words else -SAME_GROUP
     if part in PARTS:
-        score += 4 if mine & set(WORDS[part].split()) else 0
+        score += SAME_PART if mine & set(WORDS[part].split()) else 0
         score -= any(mine & set(WORDS[other].split()) for other in PARTS if other != part)
         return score
     role = next((r for r in WORDS if f".{r}." in f".{theirs.strip()}."), "")
-    return score + (3 if mine & set(WORDS.get(role, "").split()) else 0)
+    return score + (SAME_ROLE if mine & set(WORDS.get(role, "").split()) else 0)
 
 
 def _tokens(name: str) -> set[str]:

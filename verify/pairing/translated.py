@@ -3,6 +3,19 @@
 `examine` traces a module tree once and tells what it consists of. `PairedCandidate` compiles it
 and translates: weights into the candidate's layout, given activations into what its modules return,
 and what they computed back into the reference's places. Nothing in the candidate changes.
+
+An example: a candidate with `q_proj`, `k_proj` and `v_proj` in place of c_attn, and activations of
+[batch x sequence, features]. For batch 2, 9 tokens and 128 features
+
+    the reference has           way in                            the candidate has
+    c_attn.weight [128, 384]    weights_of: a third, transposed   q_proj.weight [128, 128]
+    c_attn  [2, 9, 384] given   substitutes: a third, two axes    q_proj returns [18, 128]
+
+                                way back
+    c_attn  [2, 9, 384]         read: thirds reshaped and joined  q_proj, k_proj, v_proj [18, 128]
+    c_attn ← [2, 9, 128]        read: what one of them is given   q_proj ← [18, 128]
+
+All three are given the same x, unless the candidate is wrong: then the one that differs is read.
 """
 
 from __future__ import annotations
@@ -228,7 +241,7 @@ class PairedCandidate:
 
     def _joined(self, tap: str, arrays: list[Array], ids: Array) -> Array:
         expected = _sized(self.reference.places[tap], ids)
-        if len(arrays) > 1 and is_input(tap):
+        if len(arrays) > 1 and is_input(tap):  # query, key and value are given the same
             arrays = [_odd_one(arrays)]
         if len(arrays) > 1:
             expected = (*expected[:-1], expected[-1] // len(PARTS))
@@ -268,15 +281,15 @@ def _complete(pairing: Pairing, reference: ReferenceOutline) -> dict[str, dict[s
 
 def _sized(shape: tuple[int, ...], ids: Array) -> tuple[int, ...]:
     """A place's shape for the batch and length of `ids`, the outline's having been `BATCH`."""
-    lead = len(ids) if shape[0] == BATCH else 1
+    lead = len(ids) if shape[0] == BATCH else 1  # position embeddings have one row for all
     return (lead, ids.shape[1], *shape[2:])
 
 
 def _as_own(array: Array, gives: tuple[int, ...], batch: int) -> Array:
     """The reference's array in the form in which the candidate's module returns it."""
     if len(gives) == array.ndim and gives[0] == BATCH and len(array) == 1 != batch:
-        return np.repeat(array, batch, axis=0)
-    if len(gives) < array.ndim:
+        return np.repeat(array, batch, axis=0)  # position embeddings, computed for every row
+    if len(gives) < array.ndim:  # batch and sequence are one axis, or there is no batch
         return array.reshape(-1, *array.shape[-len(gives) + 1 :]) if len(gives) > 1 else array[0]
     return array
 
@@ -287,6 +300,7 @@ def _as_theirs(array: Array, expected: tuple[int, ...]) -> Array:
         return array
     if array.size == np.prod(expected):
         return array.reshape(expected)
+    # A row for each of the batch where the reference has one for all: equal rows are that one.
     same_rows = array.ndim == len(expected) and (array == array[:1]).all()
     return array[:1] if same_rows and array[:1].shape == expected else array
 
