@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.commands import Parser
+from reports.commands import CANNOT_RUN, Parser
 from reports.history.compare import compare_page
 from reports.history.index import write_index
 from reports.output.listing import BY, FORMATS, listing
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         return commands[named](rest)
     except RecordsError as error:
         print(f"reports: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
     except BrokenPipeError:  # `| head` has read enough; nothing may be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

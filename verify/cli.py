@@ -16,7 +16,7 @@ from reference.checkpoint import CheckpointError, weights_sha256
 from reference.dtypes import DECLARED
 from reference.load import load
 from reference.regimes import REGIMES
-from reports.commands import Parser, UsageError, check_appended, check_written
+from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.candidate.factory import source_sha256
@@ -57,10 +57,10 @@ def main(argv: Sequence[str]) -> int:
         print("Verdict: ERROR")
         if options.json:
             write_error(options.json, str(error))
-        return 2
+        return CANNOT_RUN
     except (UsageError, *KNOWN_ERRORS) as error:
         print(f"verify: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
 
 
 def _parser() -> argparse.ArgumentParser:

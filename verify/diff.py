@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reference.taps import short_name
-from reports.commands import WIDTH, Parser, open_console
+from reports.commands import CANNOT_RUN, WIDTH, Parser, open_console
 from reports.saved.records import RecordsError, read_run
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def main(argv: Sequence[str]) -> int:
         changes = compare(*runs)
     except (DiffError, RecordsError) as error:
         print(f"verify: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
     console = open_console(highlight=False)
     show(console, changes, *runs, everything=options.all)
     return 1 if any(change.broken for change in changes) else 0

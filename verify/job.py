@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impl.compiling import announced_to
-from reports.commands import UsageError, exit_code_of, how_stopped, open_console
+from reports.commands import CANNOT_RUN, UsageError, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from verify.outcome import Outcome
     from verify.pairing.counterpart import Pairing
 
-EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 1, "ERROR": 2}
+EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 1, "ERROR": CANNOT_RUN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from reports.commands import INTERRUPTED, Terminated, end_with_parent, exit_code_of
+from reports.commands import CANNOT_RUN, INTERRUPTED, Terminated, end_with_parent, exit_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ def supervise(argv: Sequence[str]) -> int:
             return watched.code
         reason = watched.problem or _died(child.returncode, watched)
         _tell(reason, _last_lines(printed), options.json)
-    return 2
+    return CANNOT_RUN
 
 
 class Standby:

@@ -15,7 +15,7 @@ and since nothing of the candidate has the fused projection's shape, its thirds 
     self_attn.o_proj.weight      -30        -30     -30     -60
 
 -70 is 10 for each of 7 points: 2 because both are weights, 1 because both are of attention, 4
-because `q` is a word for the query. `proj` is a word for c_proj, so each of the four would do there;
+because `q` is a word for the query. `proj` is one for c_proj, so each of the four would do there;
 but only one can, and the sum is smallest with the fourth. Had they been called a, b, c and d, all
 costs would be alike but for the order of declaration (at most 0.1), which would decide; and the
 thirds would be a doubt, whose six orders are tried by value (`verify.pairing.prepare.settle`).

@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from reference.checkpoint import CheckpointError
 from reference.load import load
-from reports.commands import Parser, open_console
+from reports.commands import CANNOT_RUN, Parser, open_console
 from verify.rules.comparison import (
     README,
     Comparison,
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         checkpoint = load(options.model)
     except (CheckpointError, ValueError) as error:
         print(f"rules: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
     comparison = _compared(checkpoint)
     show(open_console(), comparison)
     if options.update:

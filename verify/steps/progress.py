@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.commands import (
+    CANNOT_RUN,
     INTERRUPTED,
     TERMINATED,
     WIDTH,
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         return _steps(options, console)
     except UsageError as error:
         print(f"verify: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_RUN
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from reports.commands import Parser, UsageError, check_written, open_console
+from reports.commands import CANNOT_RUN, Parser, UsageError, check_written, open_console
 from reports.saved.files import write_json
 from verify.candidate.sandbox import say
 from verify.options import add_json, add_limits
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"verify: {error}", file=sys.stderr)
     except OSError as error:
         print(f"verify: {error.filename}: {error.strerror}", file=sys.stderr)
-    return 2
+    return CANNOT_RUN
 
 
 def _parser() -> argparse.ArgumentParser:
