@@ -88,8 +88,8 @@ def _shape_at(target: str, part: str, reference: ReferenceOutline) -> Shape:
 def fits(shape: Shape | None, expected: Shape) -> bool:
     """Whether an array of one shape can stand for one of the other.
 
-    Leading axes of 1 may lack, batch and length may share an axis, and all rows of a batch may hold
-    what the reference has once.
+    Leading axes of size 1 may be missing, batch and length may share an axis, and all rows of a
+    batch may hold what the reference has once.
     """
     if not shape or shape[-1] != expected[-1]:
         return not shape and not expected
