@@ -11,7 +11,7 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     checks/     what is asked of a candidate
     options     the words of the command line, and options that several share
     display     the tables in the terminal
-    rules/      this project's rule beside published ones (`python -m verify rules`)
+    rules/      this project's rule next to published ones (`python -m verify rules`)
     steps/      the twelve steps of building a GPT-2, each checked alone
     outcome     what a run found: checks, verdict, first divergence
     mathematics  whether the traced graph is the same mathematics
