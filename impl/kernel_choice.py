@@ -66,7 +66,8 @@ def choose(kernels: str, dtype: str, *, on_cpu: bool) -> Choice:
         raise KernelError(NO_CPU)
     if choice.kernels == "stock" and dtype != "float32":
         why = f"{choice.reason}: " if choice.reason else ""
-        raise KernelError(f"{why}stock operations compute in float32; {dtype} needs Mojo kernels")
+        needs = f"{dtype} needs the Mojo kernels"
+        raise KernelError(f"{why}stock operations compute in float32; {needs}")
     return choice
 
 

@@ -122,7 +122,7 @@ def test_an_accelerator_has_stock_operations_alone(monkeypatch):
     assert choose("auto", "float32", on_cpu=False).kernels == "stock"
     with pytest.raises(KernelError, match="the Mojo kernels are for a CPU"):
         choose("mojo", "float32", on_cpu=False)
-    with pytest.raises(KernelError, match="int8 needs Mojo kernels"):
+    with pytest.raises(KernelError, match="int8 needs the Mojo kernels"):
         choose("auto", "int8", on_cpu=False)
 
 
@@ -130,7 +130,7 @@ def test_an_accelerator_has_stock_operations_alone(monkeypatch):
     ("switch", "dtype", "message"),
     [
         ("cuda", "float32", "MAX_GPT2_KERNELS is auto or mojo or stock, not 'cuda'"),
-        ("stock", "bfloat16", "MAX_GPT2_KERNELS=stock: .* bfloat16 needs Mojo kernels"),
+        ("stock", "bfloat16", "MAX_GPT2_KERNELS=stock: .* bfloat16 needs the Mojo kernels"),
     ],
 )
 def test_a_switch_that_cannot_be_followed_is_refused(
