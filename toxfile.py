@@ -4,12 +4,15 @@ torch and MAX take 3 GB and over a minute to install. tox 4 gives each environme
 and rebuilds a shared ``env_dir`` whenever the environment's name changes. Here every environment
 of tox.ini has the same dependencies, so the name is left out of that comparison.
 
-It answers in one sentence where tox runs on a Python that the dependencies are not there for.
+It answers in one sentence where tox runs on a Python that the dependencies are not there for, and
+finds pyenv's interpreters for ``-e py313``.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tox.plugin import impl
@@ -73,5 +76,13 @@ class SharedVirtualEnv(VirtualEnvRunner):
 
 @impl
 def tox_register_tox_env(register: ToxEnvRegister) -> None:
-    """Make the runner known to tox."""
+    """Make the runner known to tox, and pyenv's interpreters."""
     register.add_run_env(SharedVirtualEnv)
+    _look_into_pyenv()
+
+
+def _look_into_pyenv() -> None:
+    """Search its versions last: of its shims on the PATH only those switched on start anything."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    folders = sorted(root.glob("versions/3.*/bin"), reverse=True)
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, folders)])

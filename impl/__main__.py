@@ -257,7 +257,8 @@ def _add_generate(add: Callable[..., object]) -> None:
         default="float32",
         help="of weights: float32, bfloat16, int8 (default: %(default)s)",
     )
-    add("--kernels", default="auto", help="auto, mojo or stock (default: %(default)s)")
+    kernels = "mojo, stock or auto: what MAX_GPT2_KERNELS says, or fits the CPU (default: auto)"
+    add("--kernels", default="auto", help=kernels)
     add("--cache", action=switch, default=True, help="remember keys and values of past tokens")
     add("--max-new-tokens", type=int, default=40, help="default: %(default)s")
     add("--temperature", type=float, default=0.8, help="0 is greedy (default: %(default)s)")
