@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from verify.graph.form import walk
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from verify.graph.form import Block, Graph, Operation
 
@@ -65,15 +63,16 @@ def _last_read(live: list[Operation], kept: set[int]) -> tuple[tuple[int, ...], 
     return tuple(reversed(ends))
 
 
-def reads(operation: Operation) -> Iterator[int]:
+def reads(operation: Operation) -> set[int]:
     """The numbers that an operation takes, those that its blocks take from outside included."""
-    yield from operation.operands
+    taken, defined = set(operation.operands), set()
     for block in operation.blocks:
-        yield from block.outputs
-        for inner in walk(block):
-            yield from inner.operands
-            for deeper in inner.blocks:
-                yield from deeper.outputs
+        defined |= {value.number for value in block.inputs}
+        taken |= set(block.outputs)
+        for inner in block.operations:
+            defined |= {value.number for value in inner.results}
+            taken |= reads(inner)
+    return taken - defined
 
 
 def writes(operation: Operation, callees: Mapping[str, Block]) -> bool:
