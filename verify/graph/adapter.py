@@ -358,7 +358,7 @@ escaped."""
 def _place(location: str) -> Place | None:
     """The innermost frame of a location that is the user's own."""
     for text in reversed(location.split("File \\22")[1:]):
-        frame = FRAME.match(text)
-        if frame and not frame["file"].startswith(OWN_FOLDERS):
+        frame = None if text.startswith(OWN_FOLDERS) else FRAME.match(text)
+        if frame:
             return Place(frame["file"], int(frame["line"]), frame["code"])
     return None

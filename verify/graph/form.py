@@ -198,6 +198,10 @@ class Graph:
         """Numbers of the values that it returns."""
         return self.block.outputs
 
+    def values(self) -> dict[int, Value]:
+        """Every value by its number: inputs, results, and what the blocks inside define."""
+        return {value.number: value for value in _defined(self.block)}
+
     def with_operations(
         self, operations: Iterable[Operation], outputs: tuple[int, ...] | None = None
     ) -> Graph:
@@ -206,6 +210,14 @@ class Graph:
         return replace(
             self, block=replace(self.block, operations=tuple(operations), outputs=outputs)
         )
+
+
+def _defined(block: Block) -> Iterator[Value]:
+    yield from block.inputs
+    for operation in block.operations:
+        yield from operation.results
+        for inner in operation.blocks:
+            yield from _defined(inner)
 
 
 def is_floating(dtype: str) -> bool:

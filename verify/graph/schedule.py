@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from verify.graph.form import Block, Graph, Operation
 
@@ -51,6 +51,17 @@ def scheduled(graph: Graph, block: Block, kept: frozenset[int] = frozenset()) ->
             needed.update(reads(operation))
     live.reverse()
     return Schedule(tuple(live), _last_read(live, {*block.outputs, *kept}))
+
+
+def cut(graph: Graph, outputs: Sequence[int]) -> Graph:
+    """The part of a graph that some of its outermost values need, with them as its outputs.
+
+    Args:
+        graph: it stays as it is, and the part takes the same inputs.
+        outputs: numbers of values, in the order in which the part returns them.
+    """
+    asked = graph.with_operations(graph.operations, tuple(outputs))
+    return asked.with_operations(scheduled(asked, asked.block).operations)
 
 
 def _last_read(live: list[Operation], kept: set[int]) -> tuple[tuple[int, ...], ...]:

@@ -8,6 +8,7 @@ import pytest
 from max.dtype import DType
 from max.graph import Module
 
+from impl import stock
 from impl.config import GPT2Config
 from impl.runtime import build, input_type, open_device
 from impl.weights import from_hugging_face
@@ -142,6 +143,28 @@ def test_the_mask_that_max_drops_is_there_in_the_graph():
     truth = numpy_attention(*inputs.astype(np.float64), masked=True)
     for graph in read(program, notes):
         assert distance(evaluate(graph, list(inputs)).outputs[0], truth) < FLOAT64
+
+
+def test_the_engines_graph_on_its_cache_is_the_oracles(tiny):
+    """A prompt, then a token and two more: keys and values stay in the buffers."""
+    config, ids = tiny.config, IDS[:, :8]
+    with noting(places=False) as notes:
+        program = stock.trace(config, open_device("cpu"))
+    (graph,) = read(program, notes)
+    weights = Weights(from_hugging_face(config, tiny.weights))
+    shape = (2, config.n_head, config.n_positions, config.head_dim)
+    caches = [np.zeros(shape, np.float32) for _ in range(2 * config.n_layer)]
+    logits = []
+    for past, end in ((0, 5), (5, 6), (6, 8)):
+        span = np.array([0, 2, past, end])
+        asked = np.arange(2 * (end - past))
+        mask = stock.future_mask(past, end)
+        inputs = [ids[:, past:end], np.arange(past, end), mask, asked, span, *caches]
+        found = evaluate(graph, inputs, weights)
+        caches = list(found.buffers.values())
+        logits.append(found.outputs[0].reshape(2, end - past, -1))
+    truth = Oracle(tiny).trace(ids)["lm_head"]
+    assert distance(np.concatenate(logits, axis=1), truth) < FLOAT64
 
 
 # ---- the candidates -----------------------------------------------------------------------------

@@ -1,8 +1,10 @@
+import numpy as np
 from max.dtype import DType
 from max.graph import ops
 
-from tests.verify.graph.helpers import CPU, buffer, kind, staged
-from verify.graph.schedule import scheduled
+from tests.verify.graph.helpers import CPU, buffer, floats, kind, staged
+from verify.graph.evaluate import evaluate
+from verify.graph.schedule import cut, scheduled
 
 
 def kinds_of(graph, **more):
@@ -57,3 +59,13 @@ def test_a_write_inside_a_branch_happens():
         return x.tensor
 
     assert "mo.if" in kinds_of(staged(stored, buffer("a"), kind("a")))
+
+
+def test_a_graph_can_be_cut_down_to_a_value_on_the_way():
+    graph = staged(lambda x: ops.exp(ops.tanh(x.tensor) + 1), kind("a"))
+    tanh = next(one.results[0].number for one in graph.operations if one.kind == "mo.tanh")
+    part = cut(graph, [tanh])
+    assert [operation.kind for operation in part.operations] == ["mo.tanh"]
+    assert graph.values()[tanh].shape == ("a",)
+    x = floats(3)
+    assert np.array_equal(evaluate(part, [x]).outputs[0], np.tanh(x.astype(float)))
