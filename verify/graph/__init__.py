@@ -7,6 +7,7 @@ scope       what the meaning of an operation may ask for
 weights     weights, widened to float64 once for all graphs
 operations  what each operation means
 schedule    which operations have to run, and how long their results are needed
+understood  whether a graph can be evaluated
 footprint   how much memory an evaluation will take
 evaluate    the evaluation: in float64, or at the precision that the graph declares
 """

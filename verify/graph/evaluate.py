@@ -10,7 +10,6 @@ dtype that the graph gives it, each operation computed in float32 at least and r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +17,7 @@ import psutil
 
 from verify.graph.errors import (
     GraphError,
-    RandomOperationError,
     ShapeError,
-    UnknownOperationError,
     UnresolvedSizeError,
 )
 from verify.graph.footprint import check_footprint
@@ -32,17 +29,15 @@ from verify.graph.form import (
     is_floating,
     numpy_dtype,
     resolved,
-    walk,
 )
-from verify.graph.operations import CUSTOM, MEANINGS
 from verify.graph.operations.buffers import Cell
-from verify.graph.operations.refused import RANDOM, reason
-from verify.graph.schedule import Schedule, scheduled
+from verify.graph.schedule import scheduled
 from verify.graph.scope import Precision, Scope, working_dtype
+from verify.graph.understood import at, meaning_of, refusal
 from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from reference.trace import Array
 
@@ -92,7 +87,7 @@ def evaluate(
         limit: bytes that may be taken; None for `SHARE` of what is free on this machine.
 
     Raises:
-        UnknownOperationError: for an operation without a meaning, before any is computed.
+        UnknownOperationError, RandomOperationError: see `understood.refusal`.
         ShapeError: where a shape or a dtype is not what the graph declares.
         UnresolvedSizeError: for a size that no input gives.
         TooLargeError: if it would take more than the limit, before anything is computed.
@@ -100,54 +95,19 @@ def evaluate(
     """
     if len(inputs) != len(graph.inputs):
         raise GraphError(f"{graph.name} takes {len(graph.inputs)} inputs, not {len(inputs)}")
+    kept = frozenset(keep)
+    if (why := refusal(graph, kept)) is not None:
+        raise why
     held = weights if isinstance(weights, Weights) else Weights(weights or {})
     run = _Run(graph, held, precision, {}, "")
     may = int(SHARE * psutil.virtual_memory().available) if limit is None else limit
     shapes = tuple(array.shape for array in inputs)
-    check_footprint(graph, shapes, held, precision, frozenset(keep), may)
+    check_footprint(graph, shapes, held, precision, kept, may)
     given = [run.given(index, array) for index, array in enumerate(inputs)]
     with np.errstate(all="ignore"):
-        outputs = run.whole(graph.block, given, frozenset(keep))
+        outputs = run.whole(graph.block, given, kept)
     cells = {i: cell.load() for i, cell in enumerate(given) if isinstance(cell, Cell)}
     return Evaluated(tuple(outputs), cells, run.kept)
-
-
-@lru_cache(maxsize=64)
-def _checked(graph: Graph, block: Block, keep: frozenset[int]) -> Schedule:
-    """The schedule of a block, each of whose operations has a meaning."""
-    schedule = scheduled(graph, block, keep)
-    for operation in schedule.operations:
-        _meaning_of(operation, graph)
-        for inner in (deep for each in operation.blocks for deep in walk(each)):
-            _meaning_of(inner, graph)
-    return schedule
-
-
-def _meaning_of(operation: Operation, graph: Graph) -> Callable[..., Any]:
-    name = operation.kind
-    found = MEANINGS.get(name)
-    if name == "mo.custom":
-        name = f"the custom operation {operation.attributes['symbol']}"
-        found = CUSTOM.get(operation.attributes["symbol"])
-    if found is None:
-        raise _without_meaning(operation, name, graph.version)
-    return found
-
-
-def _without_meaning(operation: Operation, name: str, version: str) -> GraphError:
-    if name in RANDOM:
-        return RandomOperationError(
-            f"a random operation in the graph: {name}{_at(operation)}; dropout at inference?"
-        )
-    why = reason(name)
-    return UnknownOperationError(
-        f"MAX {version} has an operation this does not know: {name}{_at(operation)}"
-        + (f", which {why}" if why else "")
-    )
-
-
-def _at(operation: Operation) -> str:
-    return f" ({operation.place})" if operation.place else ""
 
 
 class _Run:
@@ -193,7 +153,7 @@ class _Run:
 
     def whole(self, block: Block, given: Sequence[Any], keep: frozenset[int]) -> list[Any]:
         """Evaluate an outermost block; what nobody reads any more is freed."""
-        schedule = _checked(self.graph, block, keep)
+        schedule = scheduled(self.graph, block, keep)
         self.define(block.inputs, given)
         for operation, finished in zip(schedule.operations, schedule.last_read, strict=True):
             self.operation(operation)
@@ -230,12 +190,14 @@ class _Run:
         operands = [self.values[number] for number in operation.operands]
         if self.precision == "declared":
             operands = [_widened(operand) for operand in operands]
+        meaning = meaning_of(operation)
+        assert meaning is not None  # `refusal` was asked first
         try:
-            returned = _meaning_of(operation, self.graph)(scope, *operands)
+            returned = meaning(scope, *operands)
         except GraphError:
             raise
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise GraphError(f"{operation.kind}{_at(operation)} fails: {error}") from error
+            raise GraphError(f"{operation.kind}{at(operation)} fails: {error}") from error
         several = returned if isinstance(returned, tuple) else (returned,)
         self.define(operation.results, several, operation)
 
@@ -245,7 +207,7 @@ class _Run:
         """Bind values to arrays, rounded to their dtypes, once their shapes are as declared."""
         for value, array in zip(values, arrays, strict=operation is None or bool(values)):
             if isinstance(array, np.ndarray | np.generic):
-                name = f"{operation.kind}{_at(operation)}" if operation else "a block"
+                name = f"{operation.kind}{at(operation)}" if operation else "a block"
                 self.check(value, array.shape, name)
                 dtype = working_dtype(value.dtype, self.precision) if value.dtype else array.dtype
                 array = np.asarray(array).astype(dtype, copy=False)

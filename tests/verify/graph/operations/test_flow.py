@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from max.dtype import DType
@@ -8,7 +10,8 @@ from verify.graph.adapter import read
 from verify.graph.errors import GraphError
 from verify.graph.evaluate import evaluate
 from verify.graph.form import weight_names
-from verify.graph.operations import control
+from verify.graph.operations import flow
+from verify.graph.understood import refusal
 
 
 @pytest.mark.parametrize("chosen", [True, False])
@@ -43,7 +46,7 @@ def test_a_loop_turns_while_it_says_so(turns):
 
 
 def test_a_loop_without_an_end_is_told(monkeypatch):
-    monkeypatch.setattr(control, "MOST_TURNS", 50)
+    monkeypatch.setattr(flow, "MOST_TURNS", 50)
     graph = staged(
         lambda x: ops.while_loop(x.tensor, lambda y: y[0] > 0, lambda y: [y + 1])[0], kind(1)
     )
@@ -87,6 +90,16 @@ def test_a_called_graph_takes_the_weights_of_its_call():
     x = floats(3, 2)
     wide = [w.astype(float) for w in weights.values()]
     assert np.allclose(evaluate(graph, [x], weights).outputs[0], x @ wide[0] @ wide[1], rtol=1e-14)
+
+
+def test_an_unknown_operation_in_a_called_graph_is_named_before_anything_is_computed():
+    (graph,) = called_twice()
+    layer = graph.callees["layer"]
+    foreign = tuple(replace(one, kind="mo.foo") for one in layer.operations)
+    callees = {"layer": replace(layer, operations=foreign)}
+    edited = replace(graph, callees=callees)
+    assert refusal(graph) is None
+    assert "mo.foo" in str(refusal(edited))
 
 
 def test_printing_prints_nothing_and_changes_nothing(capfd):
