@@ -1,5 +1,10 @@
 """The candidate's own graph: read from MAX, and evaluated in NumPy without a compile.
 
+    with noting() as notes:  # of places in the source, and of numbers before they are rounded
+        stage("plain", model, types, program)
+    (graph,) = read(program, notes)
+    logits = evaluate(graph, [ids], weights).outputs[0]
+
 errors      what can keep a graph from being read or evaluated
 form        a graph as plain Python and NumPy: values, operations, blocks, symbolic sizes
 adapter     from MAX's staged programs to that form: the one file that touches MAX's private classes
