@@ -58,12 +58,14 @@ TERMINATORS = ("mo.output", "mo.yield", "mo.while.condition")
 BOOKKEEPING = ("kgen.param.declare",)
 """Checks of sizes that MAX adds when it lowers. `evaluate` checks every result's shape itself."""
 
-OF_NO_MEANING = {"outputParamDecls", "parameters.decls", "align", "device", "hasAlias"}
+LONGEST_LITERAL = 1024
+"""Larger constants are arrays, which are what they are; numbers are written one by one."""
+
+OF_NO_MEANING = {"outputParamDecls", "align", "device", "hasAlias"}
 """Attributes that decide neither a value nor a shape."""
 
 OWN_FOLDERS = tuple(f"{Path(file).parents[1]}/" for file in (max.graph.__file__, __file__))
 """Frames in MAX and in this package do not tell where a user's operation was made."""
-
 
 LAYOUT = re.compile(r"#mo\.layout<(\w+)>")
 """In the type of a convolution's filter."""
@@ -227,7 +229,7 @@ class _Exact:
 
     def __call__(self, array: Array) -> Array | None:
         """The float64 numbers, if all are known and any is another than the array's; else None."""
-        if not is_floating(array.dtype.name) or array.size > len(self.scalars):
+        if not is_floating(array.dtype.name) or array.size > LONGEST_LITERAL:
             return None
         known = self.rounded(array.dtype.name)
         found = [known.get(float(number), set()) for number in array.ravel()]
