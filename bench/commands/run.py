@@ -11,6 +11,7 @@ from bench.judge.validity import Verified, why_unverified
 from bench.match import group as runs
 from bench.plan.from_options import make_plans
 from bench.plan.options import make_parser
+from bench.plan.overhead import overhead_s
 from bench.results.as_json import results_json
 from bench.results.effects import make_effects, make_nulls
 from bench.results.fit import make_scaling
@@ -22,6 +23,7 @@ from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import ROOT, RunWriter
+from reports.waiting import about
 
 if TYPE_CHECKING:
     import argparse
@@ -60,6 +62,7 @@ def carry_out(
     with writer:
         unverified = _unverified(plans, environment)
         _warn(console, plans, unverified)
+        _say_how_long(console, plans)
         for (model, device, engine), reason in unverified.items():
             place = {"model": model, "device": device, "engine": engine}
             writer.write({"record": "unverified", **place, "reason": reason})
@@ -160,6 +163,19 @@ def _warn(console: Console, plans: Sequence[Plan], unverified: Mapping[Any, str]
             kind = "The candidate" if engine == CANDIDATE else kind
             text = f"{kind} ({which}{device}) will show no speed: {reason}"
             console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def _say_how_long(console: Console, plans: Sequence[Plan]) -> None:
+    """Say before anything begins what the budget covers, and what comes on top of it."""
+    measuring = sum(plan.budget_s for plan in plans if plan.blocks is None)
+    what = f"about {about(measuring)} of measuring" if measuring else "as many turns as asked for"
+    found = [overhead_s(plan, ROOT) for plan in plans]
+    ready = sum(seconds for seconds, _ in found)
+    unknown = list(dict.fromkeys(name for _, names in found for name in names))
+    rest = f", about {about(ready)} in an earlier run here" if ready else ""
+    new = f" ({', '.join(unknown)}: not known on this machine yet)" if unknown else ""
+    text = f"This takes {what}; loading, compiling and judging outputs come on top{rest}{new}."
+    console.print(text, style="dim", markup=False, highlight=False)
 
 
 def _measure(

@@ -21,10 +21,6 @@ TURN_S = 0.03
 """A turn repeats its workload until the slowest arm has run for about this long, in seconds: long
 against the reading of counters (0.1 ms) and the first call, which finds cold caches."""
 
-FEWEST_ROUNDS = 6
-"""Quads of each workload that are played even where they take longer than the budget: with fewer
-there is no interval."""
-
 MOST_CALLS = 8
 """Bounds the number of records, and of calls on one and the same input."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.arms.specs import spec_of
-from bench.match.schedule import FEWEST_ROUNDS, block_at, calls_per_turn, quad_order, quads_for
+from bench.match.schedule import block_at, calls_per_turn, quad_order, quads_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -95,7 +95,7 @@ class Match:
                 done, left_s, over = count / wanted, each_s * (wanted - count), count >= wanted
             else:
                 done, left_s = used_s / self._budget_s, self._budget_s - used_s
-                over = count >= FEWEST_ROUNDS and used_s + each_s > self._budget_s
+                over = count >= 1 and used_s + each_s > self._budget_s
             if over or not self._alive():
                 return
             of = f" of {wanted}" if wanted else ""

@@ -1,1 +1,4 @@
-"""From a command line (`options`, `from_options`) to what is measured (`plan`)."""
+"""From a command line (`options`, `from_options`) to what is measured (`plan`).
+
+`overhead` tells what a run takes besides measuring.
+"""
