@@ -7,21 +7,18 @@ import pytest
 import torch
 import transformers
 from max.dtype import DType
-from max.graph import Module
 
 from impl.runtime import open_device
 from reference.decoder import in_float64, load_decoder
 from verify.candidate.factory import load_factory
 from verify.decoder import decoder_outline, weights_of
-from verify.graph.adapter import noting, read
-from verify.graph.bound import EvaluatedCandidate
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import Subject, built, examined
-from verify.pairing.translated import PairedBound, PairedCandidate
+from verify.pairing.prepare import NamedCandidate, built, examined
+from verify.pairing.translated import PairedCandidate
 
 FILE = Path(__file__).parents[1] / "models" / "llama.py"
 FLOAT64 = 1e-13
-"""As in test_bound.py: 2.8e-15 was seen."""
+"""As in test_evaluated.py: 2.8e-15 was seen."""
 IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
 
 
@@ -44,18 +41,13 @@ def model(tmp_path_factory):
 
 def wrong_places(model, name):
     """Where the candidate's forced graph is not transformers' mathematics."""
-    subject = Subject(name=name, factory=load_factory(f"{FILE}:{name}"))
-    reference, device, program = decoder_outline(model), open_device("cpu"), Module()
-    with noting(places=False) as notes:
-        tree = built(subject, model.config, device, DType.float32)
-        outline = examined(subject, tree, device, np.empty(reference.places["lm_head"]))
-        pairing = propose(outline, reference, None)
-        paired = PairedCandidate(
-            tree, device, outline, pairing, reference, name="one/", program=program
-        )
-    graphs = {graph.name: graph for graph in read(program, notes)}
-    weights = {f"one/{n}": array for n, array in paired.weights_of(weights_of(model)).items()}
-    bound = PairedBound(paired, EvaluatedCandidate(paired.candidate, graphs, weights))
+    subject = NamedCandidate(name=name, factory=load_factory(f"{FILE}:{name}"))
+    reference, device = decoder_outline(model), open_device("cpu")
+    tree = built(subject, model.config, device, DType.float32)
+    outline = examined(subject, tree, device, np.empty(reference.places["lm_head"]))
+    pairing = propose(outline, reference, None)
+    paired = PairedCandidate(tree, device, outline, pairing, reference)
+    bound = paired.evaluated(paired.weights_of(weights_of(model)))
     truth = in_float64(model).trace(IDS)
     found = bound.forced_trace(IDS, truth)
     assert len(found) > 50
