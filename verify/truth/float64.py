@@ -2,9 +2,10 @@
 
 A graph that is evaluated in float64 (`verify.graph`) leaves no room for the rounding of the
 declared precision. What remains is float64's own, measured as every envelope is, by evaluations in
-other orders. It lies ten orders of magnitude below the smallest fault, so that a few draws are
-enough: PyTorch takes no part, inputs are not repeated, and sums in sequence are computed for few
-rows. One draw of a softmax's near-tie says little; the blocks of a model are draws of the same
+other orders. It lies ten orders of magnitude below the smallest fault: PyTorch takes no part, and
+inputs are not repeated. NumPy evaluates both sides, so that what differs is the order of sums and
+the form of each formula: products are summed in drawn orders (`Shuffled`), twice in each of two
+forms. One draw of a softmax's near-tie says little; the blocks of a model are draws of the same
 stages, so that the envelope of a place is the widest that any block has there, relative to the size
 of its results.
 """
@@ -24,7 +25,7 @@ from verify.truth import envelope
 from verify.truth.cases import LARGE_PARAMETERS, PROBE
 from verify.truth.envelope import Sample, Stage
 from verify.truth.expectation import Expectation
-from verify.truth.float32 import ORDERS, Blocked, Reversed, Sequential
+from verify.truth.float32 import FastExponentials, Pairwise, Reversed, Sequential
 from verify.truth.probe import probe
 
 if TYPE_CHECKING:
@@ -34,11 +35,32 @@ if TYPE_CHECKING:
     from reference.trace import Array, Trace
     from verify.truth.cases import Case
 
-SAMPLED = 1 << 12
-"""Results of each sum in sequence that are computed: each of them takes a step of Python for every
-product, and 4,096 are enough to tell 1e-16 from 1e-6."""
-
 DTYPE = "float64"
+
+
+class Shuffled(Oracle):
+    """Products are summed in an order that is drawn, a fused product's too.
+
+    Args:
+        checkpoint: with float64 weights.
+        seed: draws the order.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, seed: int) -> None:
+        super().__init__(checkpoint)
+        self._seed = seed
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """The same products in another order."""
+        order = np.random.default_rng([self._seed, a.shape[-1]]).permutation(a.shape[-1])
+        return super().matmul(a[..., order], b[..., order, :])
+
+
+class Fused(FastExponentials, Shuffled):
+    """As fused kernels write it: exp2, LayerNorm in one pass, queries scaled before the scores."""
+
+    normalise = Sequential.normalise
+    attend = Reversed.attend
 
 
 class Mathematics:
@@ -62,15 +84,16 @@ class Mathematics:
         self.oracle = Oracle(wide)
         self._known: dict[tuple[Any, ...], Expectation] = {}
         # In float64 `Blocked` is the oracle itself, which would add nothing.
-        left_out = {Blocked, without}
-        if checkpoint.config.parameter_count > LARGE_PARAMETERS:
-            # Wide products are many draws of an order at once: one of each kind is enough.
-            left_out.add(Reversed)
-        known = [order for order in ORDERS if order not in left_out]
-        self._orders = [order(wide, np.float64) for order in known]
-        for order in self._orders:
-            if isinstance(order, Sequential):
-                order.sampled = SAMPLED
+        large = checkpoint.config.parameter_count > LARGE_PARAMETERS
+        orders: list[Oracle] = [
+            form(wide, seed)
+            # Wide products are many draws at once.
+            for seed in range(1 if large else 2)
+            for form in (Shuffled, Fused)
+        ]
+        if not large:
+            orders.append(Pairwise(wide, np.float64))
+        self._orders = [order for order in orders if type(order) is not without]
 
     def expectation(
         self, case: Case, given_taps: Sequence[str], *, free: bool = True
@@ -123,8 +146,7 @@ class Mathematics:
         self, sample: Sample, truth: Trace, stages: Mapping[str, Stage], seed: int
     ) -> dict[str, Envelope]:
         """How far whole runs stray, by what their stages add up to and by what they really did."""
-        whole = [order for order in self._orders if not isinstance(order, Sequential)]
-        runs = [order.trace(sample.ids) for order in whole]
+        runs = [order.trace(sample.ids) for order in self._orders]
         found = envelope.free(
             self.oracle, sample, truth, stages, seed, runs, draws=envelope.LEAST_DRAWS
         )
