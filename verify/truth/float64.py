@@ -5,9 +5,9 @@ declared precision. What remains is float64's own, measured as every envelope is
 other orders. It lies ten orders of magnitude below the smallest fault: PyTorch takes no part, and
 inputs are not repeated. NumPy evaluates both sides, so that what differs is the order of sums and
 the form of each formula: products are summed in drawn orders (`Shuffled`), twice in each of two
-forms. One draw of a softmax's near-tie says little; the blocks of a model are draws of the same
-stages, so that the envelope of a place is the widest that any block has there, relative to the size
-of its results.
+forms. Where one row carries an error, a near-tie of a softmax mostly, it is drawn again
+(`redraws`); and the blocks of a model are draws of the same stages, so that the envelope of a place
+is the widest that any block has there, relative to the size of its results.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from verify.truth.envelope import Sample, Stage
 from verify.truth.expectation import Expectation
 from verify.truth.float32 import FastExponentials, Pairwise, Reversed, Sequential
 from verify.truth.probe import probe
+from verify.truth.redraws import redraws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +124,10 @@ class Mathematics:
         sample = Sample(1, case.ids, given)
         isolated = self.oracle.trace(case.ids, given)
         evaluations = [order.trace(case.ids, given) for order in self._orders]
-        stages = envelope.isolated(sample, isolated, evaluations)
+        further = redraws(
+            sample, isolated, evaluations, self.oracle, self._orders, case.seed, DTYPE
+        )
+        stages = envelope.isolated(sample, isolated, evaluations, further)
         expectation = Expectation(
             case=case,
             oracle=self.oracle,
