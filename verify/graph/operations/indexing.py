@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from verify.graph.errors import GraphError
 from verify.graph.operations.registry import custom, meaning
 
 if TYPE_CHECKING:
@@ -82,7 +83,13 @@ def gather_sum(scope: Scope, x: Array, indices: Array) -> Array:
 
 @meaning("mo.gather_nd")
 def gather_nd(scope: Scope, x: Array, indices: Array) -> Array:
-    """Slices at index vectors, which lie along the last axis; the first axes may be batches."""
+    """Slices at index vectors, which lie along the last axis; the first axes may be batches.
+
+    Raises:
+        GraphError: for an index below zero, where MAX reads outside of the tensor.
+    """
+    if (indices < 0).any():
+        raise GraphError("mo.gather_nd is given an index below zero, which MAX does not count back")
     batches = scope["batchDims"]
     grid: tuple[Array, ...] = np.indices(indices.shape[:batches], sparse=True)
     spread = [g.reshape(*g.shape, *(1,) * (indices.ndim - 1 - batches)) for g in grid]

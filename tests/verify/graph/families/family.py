@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 CPU = DeviceRef.CPU()
+
+ALL = bool(os.environ.get("ALL_OPERATIONS"))
+"""Whether every family is compiled, which takes seven minutes: `ALL_OPERATIONS=1 pytest`."""
 
 DTYPES = {
     "f64": DType.float64, "f32": DType.float32, "f16": DType.float16, "bf16": DType.bfloat16,
@@ -48,7 +52,8 @@ class Family:
         rounding: how far a compiled result may be from the evaluated one, as `difference` takes it;
             float32's sums of a few hundred terms unless given.
         unit: as `difference` takes it.
-        compiled: whether the compiled graph is compared too: each one costs seconds to a minute.
+        quick: whether the compiled graph is always compared too; the others on demand, since each
+            costs seconds to a minute.
     """
 
     name: str
@@ -59,7 +64,12 @@ class Family:
     unlike: Mapping[str, str] = field(default_factory=dict)
     rounding: float = 4e-6
     unit: float | None = None
-    compiled: bool = True
+    quick: bool = False
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled graph is compared in this run."""
+        return self.quick or ALL
 
     def stage(self, program: Any) -> list[str]:
         """Add the graph to a program; returns the names of its results."""

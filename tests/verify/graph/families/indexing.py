@@ -47,8 +47,8 @@ def gathered(x, i):
         "rows": ops.gather(x, i, axis=0),
         "middle": ops.gather(x, i, axis=1),
         "last": ops.gather(x, i, axis=-1),
-        "vectors": ops.gather_nd(x, i),
-        "vectors by batch": ops.gather_nd(ops.stack([x[0], x[1], x[2]]), i[:3], batch_dims=1),
+        "vectors": ops.gather_nd(x, ops.abs(i)),
+        "vectors by batch": ops.gather_nd(x, ops.abs(i)[:3], batch_dims=1),
     }
 
 
@@ -57,8 +57,8 @@ def gathered_numpy(x, i):
         "rows": x[i],
         "middle": x[:, i],
         "last": x[:, :, i],
-        "vectors": x[i[:, 0], i[:, 1]],
-        "vectors by batch": np.stack([x[b][i[b, 0], i[b, 1]] for b in range(3)]),
+        "vectors": x[abs(i[:, 0]), abs(i[:, 1])],
+        "vectors by batch": np.stack([x[b][abs(i[b, 0]), abs(i[b, 1])] for b in range(3)]),
     }
 
 
@@ -161,6 +161,7 @@ FAMILIES = [
         sliced,
         sliced_numpy,
         [[a] for a in grid([(1, 4, 6), (3, 4, 6)])],
+        quick=True,
     ),
     Family(
         "gathered",
@@ -168,6 +169,7 @@ FAMILIES = [
         gathered,
         gathered_numpy,
         [[*grid([(3, 4, 5)]), INDICES]],
+        quick=True,
     ),
     Family(
         "scattered",
@@ -199,5 +201,6 @@ FAMILIES = [
         banded,
         banded_numpy,
         [[a] for a in grid([(1, 1, 1), (2, 5, 5), (1, 3, 7), (1, 7, 3)])],
+        quick=True,
     ),
 ]

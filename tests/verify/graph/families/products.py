@@ -37,7 +37,7 @@ FAMILIES = [
             lambda x, y: {"product": x @ y},
             lambda x, y: {"product": np.matmul(x, y)},
             by_shape(left, right),
-            compiled=name in ("matrices", "rows_by_matrix", "batches_of_heads"),
+            quick=name in ("matrices", "batches_of_heads"),
         )
         for name, (left, right) in PAIRS.items()
     ),
@@ -57,6 +57,5 @@ FAMILIES = [
         lambda x, y: {"product": ops.outer(x, y)},
         lambda x, y: {"product": np.outer(x, y)},
         by_shape(("m",), ("n",)),
-        compiled=False,
     ),
 ]

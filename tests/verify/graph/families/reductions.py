@@ -132,7 +132,6 @@ FAMILIES = [
         along,
         along_torch,
         [[a] for a in grid(SHAPES[:3], "i32")],
-        compiled=False,
     ),
     Family(
         "last_i32",
@@ -149,11 +148,24 @@ FAMILIES = [
         [*([a] for a in grid(SHAPES)), [ROWS]],
     ),
     Family(
+        "shares",
+        [tensor("f32", "a", "b", "c")],
+        lambda x: {"softmax": ops.softmax(x), "sum": ops.sum(x), "mean": ops.mean(x)},
+        lambda x: {
+            "softmax": F.softmax(t(x), -1),
+            "sum": x.sum(-1, keepdims=True),
+            "mean": x.mean(-1, keepdims=True),
+        },
+        [*([a] for a in grid(SHAPES)), [ROWS]],
+        quick=True,
+    ),
+    Family(
         "norms",
         [tensor("f32", "a", "b", 33), tensor("f32", 33), tensor("f32", 33)],
         norms,
         norms_torch,
         [grid([(2, n, 33), (33,), (33,)]) for n in (0, 1, 5)],
+        quick=True,
     ),
     Family(
         "groups",

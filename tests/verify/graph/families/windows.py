@@ -65,7 +65,6 @@ FAMILIES = [
         convolved,
         convolved_torch,
         [grid([(n, 7, 6, 4), (3, 2, 4, 6)]) for n in (1, 3)],
-        compiled=False,
     ),
     Family(
         "convolved_once",
