@@ -46,7 +46,14 @@ def sums_16(x, w):
 
 FAMILIES = [
     *(
-        Family(f"cast_{dtype}", [tensor(dtype, "a", "b")], casts, lambda x: {}, numbers_for(dtype))
+        Family(
+            f"cast_{dtype}",
+            [tensor(dtype, "a", "b")],
+            casts,
+            truth_of_casts,
+            numbers_for(dtype),
+            quick=dtype == "f32",
+        )
         for dtype in DTYPE_NAMES
     ),
     Family(
