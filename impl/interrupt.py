@@ -1,4 +1,4 @@
-"""Ctrl-C while MAX compiles: native code during which Python hears nothing."""
+"""Ctrl-C and SIGTERM while MAX compiles: native code during which Python hears nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+POLL_S = 0.2
+"""A signal that the system hands to a thread of MAX's does not wake the main thread: it looks
+itself, this often. Seen with SIGTERM, once in ten times."""
 
 
 def interruptible(work: Callable[[], T]) -> T:
@@ -32,5 +36,8 @@ def interruptible(work: Callable[[], T]) -> T:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(POLL_S)
     return future.result()
