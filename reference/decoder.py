@@ -1,26 +1,28 @@
 """Any decoder of transformers as the reference: float32, float64, and other orders of evaluation.
 
 transformers' modules cast to float32 where they want more than bfloat16 (LlamaRMSNorm, softmax,
-rotary embeddings); in a float64 model that would throw half the bits away, so that those casts are
-kept from happening.
+rotary embeddings), and compute tables in it when they are made (`inv_freq`). In a float64 model
+that would throw half the bits away, so that those casts are kept from happening, and the model is
+made anew in float64 rather than widened.
 """
 
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from torch.overrides import TorchFunctionMode
+from transformers.initialization import no_init_weights
 
 from reference.checkpoint import CheckpointError
 from reference.huggingface import HuggingFaceReference
 from reference.trace import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from reference.trace import Array, Trace
@@ -28,13 +30,22 @@ if TYPE_CHECKING:
 ORDERS = ("reversed", "pairwise", "sequential")
 """Orders of the sums of a matrix product, besides torch's own."""
 
+DRAWN = "drawn"
+"""An order in which every result is moved by a unit in its last place, to a side that is drawn. In
+float64 the oracle computes in the same precision, so that what functions round would else not show.
+"""
+
+SAME_TABLE = 1e-5
+"""Two tables that differ relatively by less are one, computed in float32 and in float64. A table of
+powers, such as `inv_freq`, is off by a few units in float32's last place, 1e-7 each."""
+
 
 class Decoder(HuggingFaceReference):
     """A causal language model of transformers, tapped.
 
     Args:
         model: in eval mode with eager attention; its parameters' dtype is what it computes in.
-        order: of the sums, one of `ORDERS`; None for torch's own.
+        order: of the sums, one of `ORDERS`, or `DRAWN`; None for torch's own.
     """
 
     def __init__(self, model: Any, order: str | None = None) -> None:
@@ -60,10 +71,11 @@ class Decoder(HuggingFaceReference):
             self.logits(ids)
         return recorder.finish()
 
-    def _arithmetic(self) -> AbstractContextManager[Any]:
-        if self.dtype == torch.float64:
-            return KeepFloat64()
-        return Reordered(self.order) if self.order else nullcontext()
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        wide = float64_all_the_way() if self.dtype == torch.float64 else nullcontext()
+        with wide, _in_order(self.order):
+            yield
 
 
 def load_decoder(folder: str) -> Any:
@@ -84,26 +96,105 @@ def load_decoder(folder: str) -> Any:
 
 
 def in_float64(model: Any) -> Decoder:
-    """The oracle: the same model in float64."""
-    return Decoder(copy.deepcopy(model).double())
+    """The oracle: the same float32 model in float64, its tables and constants too."""
+    with float64_all_the_way(), no_init_weights():
+        wide = type(model)(copy.deepcopy(model.config))
+    state = {name: parameter.detach().double() for name, parameter in model.named_parameters()}
+    wide.load_state_dict(state, strict=False, assign=True)
+    wide.tie_weights()
+    made = dict(wide.named_buffers())
+    for name, held in model.named_buffers():
+        if not _is_same_table(made[name], held):
+            made[name].copy_(held)
+    return Decoder(wide.eval())
 
 
-class KeepFloat64(TorchFunctionMode):
-    """Casts of float64 to float32, and softmax in float32, do not happen."""
+def _is_same_table(made: torch.Tensor, held: torch.Tensor) -> bool:
+    """Whether what a model holds is what it computed when it was made, but for rounding."""
+    if made.shape != held.shape or not held.is_floating_point():
+        return False
+    return torch.allclose(made, held.double(), rtol=SAME_TABLE, atol=0.0)
+
+
+@contextmanager
+def float64_all_the_way() -> Iterator[None]:
+    """Whatever asks for float32 gets float64, and so does what names no dtype."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _KeepFloat64():
+            yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+class _KeepFloat64(TorchFunctionMode):
+    """Casts to float32, softmax in it and new tensors of it are float64."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run `func`, unless it would lose bits."""
-        kwargs = dict(kwargs or {})
-        wide = bool(args) and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64
+        """Run `func` with float64 wherever float32 is named."""
         if func is torch.Tensor.float:
             return args[0].double()
-        if wide and func is torch.Tensor.to:
-            args = tuple(torch.float64 if a is torch.float32 else a for a in args)
-        if wide and kwargs.get("dtype") is torch.float32:
-            kwargs["dtype"] = torch.float64
+        args = tuple(torch.float64 if one is torch.float32 else one for one in args)
+        kwargs = {
+            name: torch.float64 if one is torch.float32 else one
+            for name, one in (kwargs or {}).items()
+        }
         return func(*args, **kwargs)
+
+
+def _in_order(order: str | None) -> AbstractContextManager[Any]:
+    if order == DRAWN:
+        return Drawn()
+    return Reordered(order) if order else nullcontext()
+
+
+COMPUTING = (
+    frozenset(
+        ("add", "sub", "rsub", "mul", "div", "truediv", "rtruediv", "pow", "sqrt", "rsqrt", "exp")
+    )
+    | frozenset(
+        (
+            "sigmoid",
+            "silu",
+            "gelu",
+            "tanh",
+            "relu",
+            "softmax",
+            "mean",
+            "sum",
+            "cos",
+            "sin",
+            "linear",
+        )
+    )
+    | frozenset(("matmul", "layer_norm", "rms_norm", "baddbmm", "bmm", "softplus", "log", "square"))
+)
+"""Names of torch's functions whose results are rounded."""
+
+
+class Drawn(TorchFunctionMode):
+    """Monte Carlo arithmetic: every rounded result goes to one of its neighbours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._generator = torch.Generator().manual_seed(0)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run `func`, and move its result if it computes one."""
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "").strip("_")
+        if name not in COMPUTING or not isinstance(result, torch.Tensor):
+            return result
+        return self._moved(result) if result.is_floating_point() else result
+
+    def _moved(self, result: torch.Tensor) -> torch.Tensor:
+        sides = torch.randint(0, 2, result.shape, generator=self._generator) * 2 - 1
+        return result * (1 + sides * torch.finfo(result.dtype).eps)
 
 
 class Reordered(TorchFunctionMode):

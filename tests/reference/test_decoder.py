@@ -1,0 +1,135 @@
+"""Decoders of transformers in float64, and other orders of their sums."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from reference.checkpoint import CheckpointError
+from reference.decoder import DRAWN, ORDERS, Decoder, in_float64, load_decoder
+
+IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
+SIZES = {
+    "vocab_size": 89, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "max_position_embeddings": 64,
+}  # fmt: skip
+GROUPED = SIZES | {"num_key_value_heads": 2}
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+}  # fmt: skip
+CONFIGS = {
+    "llama": transformers.LlamaConfig(**GROUPED),
+    "llama3": transformers.LlamaConfig(**GROUPED, rope_parameters=LLAMA3),
+    "qwen3": transformers.Qwen3Config(**GROUPED, head_dim=16),
+    "gemma2": transformers.Gemma2Config(**GROUPED, head_dim=16),
+    "olmo2": transformers.Olmo2Config(**GROUPED),
+    "gpt2": transformers.GPT2Config(
+        vocab_size=89, n_embd=64, n_layer=2, n_head=4, n_positions=64,
+        bos_token_id=None, eos_token_id=None,
+    ),
+}  # fmt: skip
+
+
+def made(name):
+    """A float32 model with random weights, every parameter moved."""
+    torch.manual_seed(0)
+    kind = transformers.AutoModelForCausalLM
+    model = kind.from_config(CONFIGS[name], attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture(scope="module")
+def llama():
+    return made("llama")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_array_of_a_float64_model_is_float64(name):
+    trace = in_float64(made(name)).trace(IDS)
+    assert {array.dtype for array in trace.values() if array.dtype.kind == "f"} == {
+        np.dtype(np.float64)
+    }
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_float64_model_holds_the_weights_of_the_float32_model(name):
+    model = made(name)
+    wide = dict(in_float64(model).model.named_parameters())
+    for key, parameter in model.named_parameters():
+        assert torch.equal(wide[key], parameter.double())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_float32_differs_from_it_by_float32s_rounding(name):
+    model = made(name)
+    difference = np.abs(Decoder(model).logits(IDS) - in_float64(model).logits(IDS)).max()
+    assert 1e-8 < difference < 1e-5
+
+
+def test_float64_is_float64_all_the_way(llama):
+    """LlamaRMSNorm casts to float32; an oracle that did so would be off by 1e-8 and more."""
+    truth = in_float64(llama).trace(IDS)
+    hidden = truth["model.layers.0.input_layernorm:input"]
+    weight = llama.model.layers[0].input_layernorm.weight.detach().numpy().astype(float)
+    norm = hidden / np.sqrt((hidden**2).mean(-1, keepdims=True) + llama.config.rms_norm_eps)
+    assert np.abs(truth["model.layers.0.input_layernorm"] - norm * weight).max() < 1e-14
+
+
+def test_tables_are_computed_in_float64(llama):
+    """Widened, `inv_freq` would keep the rounding of float32: 6e-8 of each frequency."""
+    exact = 10000.0 ** (-torch.arange(0, 16, 2).double() / 16)
+    table, held = (m.model.rotary_emb.inv_freq for m in (in_float64(llama).model, llama))
+    assert torch.allclose(table, exact, rtol=1e-15, atol=0.0)
+    assert not torch.allclose(held.double(), exact, rtol=1e-9, atol=0.0)
+
+
+def test_a_table_that_was_loaded_and_not_computed_is_widened_as_it_is():
+    model = made("llama")
+    loaded = torch.linspace(1.0, 0.1, 8)
+    model.model.rotary_emb.inv_freq = loaded
+    assert torch.equal(in_float64(model).model.model.rotary_emb.inv_freq, loaded.double())
+
+
+def test_the_float32_model_and_torchs_defaults_stay_as_they_are(llama):
+    before = {name: tensor.clone() for name, tensor in llama.state_dict().items()}
+    in_float64(llama).logits(IDS)
+    assert torch.get_default_dtype() == torch.float32
+    assert all(torch.equal(before[name], tensor) for name, tensor in llama.state_dict().items())
+    assert llama.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_another_order_is_as_near_to_float64_and_another_number(llama, order):
+    truth = in_float64(llama).logits(IDS)
+    plain, other = Decoder(llama).logits(IDS), Decoder(llama, order).logits(IDS)
+    assert not np.array_equal(plain, other)
+    assert np.abs(other - truth).max() < 10 * np.abs(plain - truth).max()
+
+
+@pytest.mark.parametrize("order", [*ORDERS, DRAWN])
+def test_in_float64_other_orders_differ_by_float64s_rounding(llama, order):
+    oracle = in_float64(llama)
+    difference = np.abs(Decoder(oracle.model, order).logits(IDS) - oracle.logits(IDS)).max()
+    assert 0 < difference < 1e-13
+
+
+def test_what_functions_round_shows_where_results_are_drawn(llama):
+    """An activation has no sum whose order could be another."""
+    oracle = in_float64(llama)
+    tap = "model.layers.0.mlp.act_fn"
+    truth = oracle.trace(IDS)
+    given = {name: array for name, array in truth.items() if not name.endswith(":input")}
+    drawn = Decoder(oracle.model, DRAWN).trace(IDS, given)[tap]
+    other = Decoder(oracle.model, "reversed").trace(IDS, given)[tap]
+    assert np.array_equal(other, truth[tap])
+    error = np.abs(drawn - truth[tap])
+    assert 0 < error.max() <= 2 * np.spacing(np.abs(truth[tap]).max())
+
+
+def test_a_folder_without_a_decoder_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(CheckpointError, match="transformers cannot read a decoder"):
+        load_decoder(str(tmp_path))
