@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ from impl.runtime import input_type
 from reference.dtypes import DTYPES
 from reference.taps import INPUT, is_input
 from reference.trace import TraceError
+from verify.candidate.narrowing import widest, with_rounding
+from verify.candidate.neighbours import with_neighbours
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
 from verify.graph.form import same
@@ -431,7 +434,12 @@ class BoundCandidate:
 class EvaluatedCandidate(BoundCandidate):
     """A candidate's graphs with its weights, evaluated in NumPy as `verify.graph` means them.
 
-    In float64, what comes out is the mathematics of the graph.
+    In float64, what comes out is the mathematics of the graph, but for values that the graph holds
+    in fewer bits than its weights have: those are rounded (`verify.candidate.narrowing`).
+
+    Attributes:
+        widened: its weights, as the graphs read them.
+        declared: the precision of its weights.
     """
 
     def __init__(
@@ -439,8 +447,30 @@ class EvaluatedCandidate(BoundCandidate):
     ) -> None:
         super().__init__(program, {}, dict(weights))
         self._precision = precision
-        self._widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
+        self._seed: int | None = None
+        self.declared = widest(weights.values())
+        self.widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
+
+    def graph(self, name: str) -> GraphForm:
+        """One of its graphs, `plain`, `tapped`, `forced` or `weights`, as it is evaluated."""
+        read = self.program.graphs[f"{self.program.name}{name}"]
+        if self._precision != "float64":
+            return read
+        read = with_rounding(read, self.declared)
+        return read if self._seed is None else with_neighbours(read, self._seed)
+
+    def moved(self, seed: int) -> EvaluatedCandidate | None:
+        """The same with every constant that was rounded to float32 moved to a neighbour.
+
+        Args:
+            seed: draws to which side.
+
+        Returns:
+            None where its forced graph has no such constant.
+        """
+        other = copy(self)
+        other._seed = seed
+        return None if other.graph("forced") is self.graph("forced") else other
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
-        read = self.program.graphs[f"{self.program.name}{graph}"]
-        return list(evaluate(read, arrays, self._widened, self._precision).outputs)
+        return list(evaluate(self.graph(graph), arrays, self.widened, self._precision).outputs)

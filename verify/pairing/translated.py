@@ -37,6 +37,7 @@ from verify.candidate.guard import CandidateError, a
 from verify.candidate.staging import (
     BoundCandidate,
     Candidate,
+    EvaluatedCandidate,
     modules_of,
     paths_of,
     stage_tapped,
@@ -170,8 +171,8 @@ class PairedCandidate:
             model, device, types=types, cut=self._is_cut, result=result, name=name, program=program
         )
         self.given_taps = [place for place in reference.modules if place in self._places]
-        self._readers = self._make_readers(result)
-        self.forced_taps = [tap for tap in reference.places if tap in self._readers]
+        self.readers = self._make_readers(result)
+        self.forced_taps = [tap for tap in reference.places if tap in self.readers]
 
     def _is_cut(self, call: str) -> bool:
         return any(call in calls.values() for calls in self._places.values())
@@ -200,7 +201,7 @@ class PairedCandidate:
         """Take another pairing of the same modules: weights, and thirds, may change places."""
         self.pairing = pairing
         self._places = _complete(pairing, self.reference)
-        self._readers = self._make_readers(RESULT if RESULT in self.candidate.taps else "")
+        self.readers = self._make_readers(RESULT if RESULT in self.candidate.taps else "")
 
     def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:
         """The candidate's parameters from the reference's; tied ones share memory."""
@@ -235,11 +236,12 @@ class PairedCandidate:
     def read(self, trace: Mapping[str, Array], ids: Array) -> Trace:
         """A trace under the reference's names, in its order of execution."""
         return {
-            tap: self._joined(tap, [trace[own] for own in self._readers[tap]], ids)
+            tap: self.joined(tap, [trace[own] for own in self.readers[tap]], ids)
             for tap in self.forced_taps
         }
 
-    def _joined(self, tap: str, arrays: list[Array], ids: Array) -> Array:
+    def joined(self, tap: str, arrays: list[Array], ids: Array) -> Array:
+        """What the candidate's own taps show for one of the reference's, in its shape."""
         expected = _sized(self.reference.places[tap], ids)
         if len(arrays) > 1 and is_input(tap):  # query, key and value are given the same
             arrays = [_odd_one(arrays)]
@@ -322,22 +324,27 @@ class PairedBound(BoundCandidate):
 
     def __init__(self, program: PairedCandidate, bound: BoundCandidate) -> None:
         self.program = program
-        self._bound = bound
+        self.bound = bound
 
     def logits(self, ids: Array) -> Array:
         """Logits `[batch, sequence, vocab_size]` of the plain graph."""
-        return self._bound.logits(ids)
+        return self.bound.logits(ids)
 
     def trace(self, ids: Array) -> tuple[Array, Trace]:
         """The tapped graph's logits, and its trace."""
-        logits, trace = self._bound.trace(ids)
+        logits, trace = self.bound.trace(ids)
         return logits, self.program.read(trace, ids)
 
     def forced_trace(self, ids: Array, given: Mapping[str, Array]) -> Trace:
         """What each stage computes on the given activations."""
         own = self.program.substitutes(ids, given)
-        return self.program.read(self._bound.forced_trace(ids, own), ids)
+        return self.program.read(self.bound.forced_trace(ids, own), ids)
+
+    def moved(self, seed: int) -> PairedBound | None:
+        """As `EvaluatedCandidate.moved`."""
+        other = self.bound.moved(seed) if isinstance(self.bound, EvaluatedCandidate) else None
+        return None if other is None else PairedBound(self.program, other)
 
     def parameters(self) -> dict[str, Array]:
         """Every parameter by the candidate's name, read back from the compiled program."""
-        return self._bound.parameters()
+        return self.bound.parameters()
