@@ -8,6 +8,7 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     candidate/  the model under test: found, guarded, fenced, traced
     pairing/    whose name stands for what
     faults/     what would have been noticed, and what a failing stage computes instead
+    mutants/    the candidate's graph with one operation changed: what would have been noticed of it
     checks/     what is asked of a candidate
     options     the words of the command line, and options that several share
     display     the tables in the terminal

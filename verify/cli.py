@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from impl.config import GPT2Config
 
-GPT2_OPTIONS = ("model", "revision", "dtype", "regimes", "engines", "power", "output")
+GPT2_OPTIONS = ("model", "revision", "dtype", "regimes", "engines", "output")
 """Options that mean nothing together with `--reference`."""
 
 KNOWN_ERRORS = (
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--power",
         action="store_true",
-        help="show every planted fault, and plant them in MAX graphs too",
+        help="show every planted fault, plant them in MAX graphs too, and judge every mutant",
     )
     add_json(parser)
     add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
@@ -274,24 +274,30 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
 def _decoder_job(options: argparse.Namespace) -> Job:
     """Compare a candidate with a decoder of transformers, which takes seconds to import."""
     from reference.decoder import load_decoder
-    from verify.decoder import decoder_sizes, verify_decoder, weights_of
+    from verify.decoder import DecoderPlan, decoder_sizes, verify_decoder, weights_of
 
     _check_decoder_options(options)
     _check_targets(options)
     model = load_decoder(options.reference.removeprefix("hf:"))
     sizes = decoder_sizes(model.config, options.lengths, options.batch)
-    subject = _subject(options, model.config.num_hidden_layers)
+    plan = DecoderPlan(
+        model=model,
+        subject=_subject(options, model.config.num_hidden_layers),
+        sizes=sizes,
+        seed=options.seed,
+        quick=options.quick,
+        compile_anyway=options.compile_anyway,
+        every_mutant=options.power,
+    )
     return Job(
-        work=lambda emit, status: verify_decoder(
-            model, subject, seed=options.seed, sizes=sizes, emit=emit, status=status
-        ),
+        work=lambda emit, status: verify_decoder(plan, emit, status),
         cases=len(sizes),
         environment=collect(
             weights_sha256=weights_sha256(weights_of(model)),
             extra={"model": options.reference, **_candidate(options.candidate)},
         ),
         ran={"model": options.reference, "seed": options.seed},
-        note="No faults are planted for this architecture: the run tells no power.",
+        programs=0 if options.quick else 1,
     )
 
 

@@ -1,42 +1,54 @@
 """A candidate compared with any decoder of transformers (`--reference hf:FOLDER`).
 
 The method is that of GPT-2, with transformers' own model in float64 as the oracle, and torch's sums
-in several orders as the envelope. There is no catalogue of faults for other architectures, so that
-the run tells no power, and a failing stage is described by the shape of its error.
+in several orders as the envelope: first the traced graph's mathematics, then the compiled program.
+There is no catalogue of faults for other architectures. What the run would have noticed is shown by
+mutants of the candidate's own graph, and a failing stage is described by the shape of its error.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from max.dtype import DType
+from threadpoolctl import threadpool_limits
 
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
 from reference.taps import LOGITS, in_words
 from reports.commands import UsageError
+from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
 from verify.faults.diagnosis import describe
+from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
+from verify.mathematics import of_graph
+from verify.mutants.forced import forced
+from verify.mutants.mutation_score import Mutants
+from verify.mutants.repair import in_a_sentence, repairs
 from verify.outcome import Outcome
 from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
 from verify.pairing.parameters import propose
 from verify.pairing.prepare import built, examined
 from verify.pairing.translated import PairedCandidate
 from verify.truth import envelope
-from verify.truth.cases import Case
+from verify.truth.any_decoder import DecoderMathematics, decoder_cases, with_probes
+from verify.truth.cases import LARGE_PARAMETERS
 from verify.truth.expectation import Expectation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
+    from verify.mutants.forced import Forced
     from verify.pairing.prepare import NamedCandidate
+    from verify.truth.cases import Case
 
 SIZES = ((1, 1), (1, 9), (2, 33))
 """(batch, length) of the cases where a user names none, as far as the model's positions allow."""
@@ -136,50 +148,132 @@ def weights_of(model: Any) -> dict[str, Array]:
     return {name: p.detach().numpy() for name, p in model.named_parameters()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderPlan:
+    """What to verify.
+
+    Attributes:
+        model: of transformers in float32, as `load_decoder` returns it.
+        subject: the candidate; its factory is called with transformers' configuration.
+        sizes: (batch, length) of the cases.
+        seed: draws token ids, envelopes and mutants.
+        quick: stop after the mathematics, before anything is compiled.
+        compile_anyway: compile also a model whose mathematics is wrong.
+        every_mutant: judge all mutants of the graph, not a sample.
+    """
+
+    model: Any
+    subject: NamedCandidate
+    sizes: Sequence[tuple[int, int]] = SIZES
+    seed: int = 0
+    quick: bool = False
+    compile_anyway: bool = False
+    every_mutant: bool = False
+
+
 def verify_decoder(
-    model: Any,
-    subject: NamedCandidate,
-    *,
-    sizes: Sequence[tuple[int, int]] = SIZES,
-    seed: int = 0,
+    plan: DecoderPlan,
     emit: Callable[[Check], None] = lambda _: None,
     status: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Verify a candidate against a decoder of transformers.
 
     Args:
-        model: in float32, as `load_decoder` returns it.
-        subject: the candidate; its factory is called with transformers' configuration.
-        sizes: (batch, length) of the cases.
-        seed: draws token ids and envelopes.
+        plan: what to verify.
         emit: called with every check as soon as it is made.
         status: called with a few words whenever a new part begins.
     """
-    status("cpu: compiling the model")
-    paired = prepare_decoder(subject, model)
-    bound = paired.bind(paired.weights_of(weights_of(model)))
-    references = DecoderReferences.of(model)
-    outcome = Outcome(order=list(paired.reference.places), pairing=paired.pairing)
+    status("cpu: tracing the model")
+    paired = prepare_decoder(plan.subject, plan.model)
+    outcome = Outcome(
+        order=list(paired.reference.places),
+        pairing=paired.pairing,
+        mutants=Mutants(every=plan.every_mutant, seed=plan.seed),
+    )
     shown = set(paired.forced_taps)
     outcome.expected = {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
 
-    def add(check: Check) -> None:
-        outcome.checks.append(replace(check, regime="given", device="cpu"))
-        emit(outcome.checks[-1])
+    def add(checks: Iterator[Check]) -> None:
+        for check in checks:
+            outcome.checks.append(replace(check, regime="given", device="cpu"))
+            emit(outcome.checks[-1])
 
+    add(_unheld(paired))
+    add(_mathematics(plan, paired, outcome, status))
+    if not plan.quick and (outcome.verdict != "FAIL" or plan.compile_anyway):
+        add(_compiled(plan, paired, outcome, status))
+    return outcome
+
+
+def _unheld(paired: PairedCandidate) -> Iterator[Check]:
+    """What the candidate has no parameter for."""
     for name in paired.pairing.unheld:
         message = f"the candidate holds no parameter for {name}"
-        add(Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message))
-    for case in _cases(model.config, sizes, seed):
+        yield Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
+
+
+def _mathematics(
+    plan: DecoderPlan, paired: PairedCandidate, outcome: Outcome, status: Callable[[str], None]
+) -> Iterator[Check]:
+    """Whether the traced graph is the same mathematics; nothing is compiled for that."""
+    with _threads_for(plan.model):
+        truth = DecoderMathematics(plan.model)
+        bound = paired.evaluated(paired.weights_of(weights_of(plan.model)))
+        try:
+            graph = forced(paired, bound)
+            for case in with_probes(plan.model.config, plan.sizes, plan.seed):
+                status(f"{case.name}, mathematics")
+                expected = truth.expectation(case, paired.given_taps)
+                observed = Observation(bound, expected)
+                expected = with_rounded_constants(expected, bound, observed)
+                for check in _checked(observed, expected):
+                    yield of_graph(_with_repair(check, expected, graph))
+                outcome.mutants.look(expected, graph)
+            yield from outcome.mutants.checks()
+        except GraphError as error:
+            message = f"judged compiled only: {error}"
+            yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)
+
+
+def _with_repair(check: Check, expected: Expectation, graph: Forced) -> Check:
+    """The check; a diagnosis with what would make the stage right, if one change does."""
+    if not (check.details and "diagnosis" in check.details):
+        return check
+    change = in_a_sentence(repairs(expected, graph, check.tap))
+    said = "; ".join(filter(None, [check.details["diagnosis"], change]))
+    return replace(check, details={"diagnosis": said})
+
+
+@contextmanager
+def _threads_for(model: Any) -> Iterator[None]:
+    """One thread for a small model: its products wait for each other longer than they compute."""
+    small = sum(p.numel() for p in model.parameters()) <= LARGE_PARAMETERS
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if small else before)
+    try:
+        with threadpool_limits(1 if small else None, "blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _compiled(
+    plan: DecoderPlan, paired: PairedCandidate, outcome: Outcome, status: Callable[[str], None]
+) -> Iterator[Check]:
+    """Whether the compiled program computes it."""
+    status("cpu: compiling the model")
+    outcome.compiled = True
+    with compiling(plan.subject.name):
+        bound = paired.bind(paired.weights_of(weights_of(plan.model)))
+    references = DecoderReferences.of(plan.model)
+    for case in decoder_cases(plan.model.config, plan.sizes, plan.seed):
         status(case.name)
         expected = references.expectation(case, paired.given_taps)
         observed = Observation(bound, expected)
         checks = list(_checked(observed, expected))
-        for check in checks:
-            add(check)
+        yield from checks
         whole = case.ids.shape == SIZES[-1]
         outcome.artefacts.look(observed, expected, checks, tokens=whole)
-    return outcome
 
 
 def _checked(observed: Observation, expected: Expectation) -> Iterator[Check]:
@@ -190,7 +284,7 @@ def _checked(observed: Observation, expected: Expectation) -> Iterator[Check]:
 
 
 def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
-    """Build, examine, pair and compile a candidate for a decoder."""
+    """Build, examine, pair and trace a candidate for a decoder."""
     device = open_device("cpu")
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
@@ -198,13 +292,6 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
         return PairedCandidate(tree, device, outline, pairing, reference)
-
-
-def _cases(config: Any, sizes: Sequence[tuple[int, int]], seed: int) -> Iterator[Case]:
-    for batch, length in sizes:
-        rng = np.random.default_rng([seed, batch, length])
-        ids = rng.integers(0, config.vocab_size, (batch, length), dtype=np.int64)
-        yield Case(regime="given", ids=ids, seed=seed)
 
 
 def _described(

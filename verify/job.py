@@ -46,7 +46,6 @@ class Job:
         ran: is part of the record of every check.
         devices: names of the devices it runs on.
         dtype: the precision that the candidate declares.
-        note: a line below the tables.
     """
 
     work: Callable[[Callable[[Check], None], Callable[[str], None]], Outcome]
@@ -56,7 +55,6 @@ class Job:
     devices: Sequence[str] = ("cpu",)
     dtype: str = "float32"
     programs: int = 1
-    note: str = ""
 
 
 def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
@@ -75,7 +73,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     try:
         with writer:
             outcome = _verify_with_progress(job, writer)
-            for record in outcome.power.records():
+            for record in (*outcome.power.records(), *outcome.mutants.records()):
                 writer.write(record)
             writer.finish(_end(job, outcome))
     except KeyboardInterrupt as stop:
@@ -83,7 +81,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         where = f"the finished checks are in {writer.folder}, with a page of them"
         print(f"verify: {how_stopped(stop)}; {where}", file=sys.stderr)
         return exit_code_of(stop)
-    _show(job, options, outcome, console)
+    _show(options, outcome, console)
     divergence = outcome.first_divergence
     outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
     render(writer.folder, options.summary)
@@ -104,16 +102,15 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
         "coverage": outcome.coverage(),
         "observer_effect": outcome.observer_effect,
         "power": outcome.power.report(),
+        "mutants": outcome.mutants.report(),
         "order": outcome.order,
     }
 
 
-def _show(job: Job, options: argparse.Namespace, outcome: Outcome, console: Console) -> None:
+def _show(options: argparse.Namespace, outcome: Outcome, console: Console) -> None:
     if outcome.pairing and not outcome.pairing.by_path:
         console.print(pairing_table(outcome.pairing))
     show(console, outcome, power=options.power)
-    if job.note:
-        console.print(job.note)
     if options.pairing and outcome.pairing:
         _write_pairing(options, outcome.pairing, console)
 

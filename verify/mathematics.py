@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from reference.dtypes import rounded
 from reference.regimes import with_regime
+from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
 from verify.checks.whole import coverage_checks
 from verify.faults.controls import must_fail
 from verify.faults.diagnosis import diagnose
+from verify.mutants.forced import forced
 from verify.pairing.translated import held_weights
 from verify.truth.cases import (
     LARGE_PARAMETERS,
@@ -118,7 +120,7 @@ class MathematicsRun:
         for case in self.cases:
             self.status(f"{case.name}, mathematics")
             for check in self._case(case):
-                yield _of_graph(check, case)
+                yield of_graph(_of_case(check, case))
 
     def _case(self, case: Case) -> Iterator[Check]:
         given = self.candidate.given_taps
@@ -126,6 +128,7 @@ class MathematicsRun:
             case, given, free=runs_free(case, self.truth.checkpoint.config)
         )
         observed = Observation(self.bound, expected)
+        expected = with_rounded_constants(expected, self.bound, observed)
         checks = list(check_case(observed, expected))
         failed = next((c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"), None)
         if failed:
@@ -141,6 +144,7 @@ class MathematicsRun:
             return
         if plants_faults(expected.case):
             self.outcome.mathematics_power.look(expected, self.candidate.forced_taps)
+            self.outcome.mutants.look(expected, forced(self.candidate, self.bound))
         if expected.case.ids.shape == PROBE_SIZE and expected.case.label != PROBE:
             yield from must_fail(expected)
 
@@ -164,14 +168,19 @@ def runs_free(case: Case, config: GPT2Config) -> bool:
     return case.ids.size <= PROBE_SIZE[0] * PROBE_SIZE[1]
 
 
-def _of_graph(check: Check, case: Case) -> Check:
-    """The check, called a check of the mathematics."""
+def _of_case(check: Check, case: Case) -> Check:
+    """The check, with the size of its input."""
     batch, length = case.ids.shape
-    mode = MODES.get(check.mode, check.mode)
-    return replace(check, mode=mode, batch=batch, length=length, regime=case.regime)
+    return replace(check, batch=batch, length=length, regime=case.regime)
+
+
+def of_graph(check: Check) -> Check:
+    """The check, called a check of the mathematics."""
+    return replace(check, mode=MODES.get(check.mode, check.mode))
 
 
 def power_checks(outcome: Outcome) -> Iterator[Check]:
-    """One check for each fault that was planted in the mathematics."""
+    """One check for each fault that was planted, and for each kind of mutant of the graph."""
     for check in outcome.mathematics_power.checks():
-        yield replace(check, mode=MODES["power"])
+        yield of_graph(check)
+    yield from outcome.mutants.checks()

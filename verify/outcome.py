@@ -9,6 +9,7 @@ from reference.taps import in_words
 from verify.artefacts import Artefacts
 from verify.faults.controls import LowerPrecisions
 from verify.faults.power import Power
+from verify.mutants.mutation_score import Mutants
 from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Outcome:
         unknown: taps of the candidate that the reference lacks.
         power: what the run could have noticed.
         mathematics_power: what it could have noticed in the graph, evaluated in float64.
+        mutants: of the candidate's graph, and which of them were caught.
         compiled: whether anything was compiled, rather than the mathematics alone judged.
         artefacts: arrays for the report.
         pairing: a candidate's counterparts; None for the model of `impl`.
@@ -57,6 +59,7 @@ class Outcome:
     unknown: list[str] = field(default_factory=list)
     power: Power = field(default_factory=Power)
     mathematics_power: Power = field(default_factory=Power)
+    mutants: Mutants = field(default_factory=Mutants)
     compiled: bool = False
     artefacts: Artefacts = field(default_factory=Artefacts)
     pairing: Pairing | None = None
@@ -149,6 +152,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
         "coverage": outcome.coverage(),
         "observer_effect": {"max_abs": outcome.observer_effect},
         "power": outcome.power.report(),
+        "mutants": outcome.mutants.report(),
         "checks": [check.record() for check in outcome.checks],
         "environment": environment,
     }

@@ -41,6 +41,7 @@ from verify.graph.errors import GraphError, RandomOperationError
 from verify.judge.acceptance import MAX_FACTOR
 from verify.judge.verdict import Check, Verdict
 from verify.mathematics import MathematicsRun, power_checks, sizes_of
+from verify.mutants.mutation_score import Mutants
 from verify.outcome import Outcome
 from verify.pairing.prepare import prepare
 from verify.pairing.translated import PairedCandidate, held_weights
@@ -82,7 +83,8 @@ class Plan:
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
         subject: the candidate; None for the model of `impl`.
-        max_faults: also plant faults in real MAX graphs (`verify.faults.in_max`).
+        max_faults: also plant faults in real MAX graphs (`verify.faults.in_max`), and judge every
+            mutant of the traced graph.
         engines: KV-cached engines to compare with the model's own oracle.
         quick: stop after the mathematics, before anything is compiled.
         compile_anyway: compile also a model whose mathematics is wrong.
@@ -154,7 +156,7 @@ def verify(
 
 
 def _verify(plan: Plan, emit: Callable[[Check], None], status: Callable[[str], None]) -> Outcome:
-    outcome = Outcome()
+    outcome = Outcome(mutants=Mutants(every=plan.max_faults, seed=plan.seed))
 
     def add(check: Check) -> None:
         outcome.checks.append(check)

@@ -28,6 +28,7 @@ MODES = {
     "math-free": "mathematics, whole",
     "math-control": "… spoilt results",
     "math-power": "… planted faults",
+    "math-mutants": "… mutants",
     "isolated": "each stage alone",
     "matched": "matched filters",
     "precision": "precision",
@@ -156,6 +157,8 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 return f"{len(checks)} times a result was spoilt, and rejected at every place"
             case "math-power" | "power" | "max-power" | "engine-power":
                 return _power_seen(checks)
+            case "math-mutants":
+                return _mutants_seen(checks)
             case "engine":
                 ways = {check["details"]["way"] for check in checks}
                 return f"{details['path']}: {', '.join(sorted(ways))} = the whole sequence"
@@ -217,6 +220,18 @@ def _power_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
     skipped = len(checks) - len(judged)
     rest = f"; {skipped} not applicable" if skipped else ""
     return f"weakest margin {multiple(_margin(weakest))} ({weakest['case']}){rest}"
+
+
+def _mutants_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
+    """How many mutants of the graph were caught, how many change nothing, and the weakest."""
+    details = [check["details"] for check in checks]
+    caught, judged = (sum(one[key] for one in details) for key in ("caught", "judged"))
+    equivalent, unjudged = (sum(one[key] for one in details) for key in ("equivalent", "unjudged"))
+    margins = [(figure(one["margin"]) or 0.0, one["weakest"]) for one in details if one["weakest"]]
+    margin, name = min(margins, default=(0.0, ""))
+    weakest = f"; weakest margin {multiple(margin)} ({name})" if margins else ""
+    rest = f", {unjudged} not judged" if unjudged else ""
+    return f"{caught} of {judged} mutants caught, {equivalent} equivalent{rest}{weakest}"
 
 
 def _margin(check: Mapping[Any, Any]) -> float:

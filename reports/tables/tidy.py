@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAMES = {
     "check": "checks",
     "fault": "faults",
+    "mutant": "mutants",
     "row": "bench",
     "effect": "effects",
     "null": "nulls",

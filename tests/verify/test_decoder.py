@@ -3,22 +3,20 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
 
-from reference.checkpoint import CheckpointError
-from reference.decoder import ORDERS, Decoder, in_float64, load_decoder
+from reference.decoder import load_decoder
 from reports.saved.records import read_run
 from verify.candidate.factory import load_factory
+from verify.candidate.staging import CompiledProgram
 from verify.cli import main
-from verify.decoder import SIZES, UsageError, decoder_sizes, verify_decoder
+from verify.decoder import SIZES, DecoderPlan, UsageError, decoder_sizes, verify_decoder
 from verify.pairing.prepare import NamedCandidate
 
 FILE = Path(__file__).parent / "models" / "llama.py"
 BOTH = ["--reference", "hf:nowhere", "--candidate", "a.py:b"]
-IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
 
 
 @pytest.fixture(scope="module")
@@ -39,33 +37,52 @@ def folder(tmp_path_factory):
     return target
 
 
-def verified(folder, name):
+def verified(folder, name, **more):
     subject = NamedCandidate(name=name, factory=load_factory(f"{FILE}:{name}"))
-    return verify_decoder(load_decoder(str(folder)), subject)
+    plan = DecoderPlan(model=load_decoder(str(folder)), subject=subject, **more)
+    return verify_decoder(plan)
 
 
-def test_float64_is_float64_all_the_way(folder):
-    """LlamaRMSNorm casts to float32; an oracle that did so would be off by 1e-8 and more."""
-    model = load_decoder(str(folder))
-    truth = in_float64(model).trace(IDS)
-    hidden = truth["model.layers.0.input_layernorm:input"]
-    weight = model.model.layers[0].input_layernorm.weight.detach().numpy().astype(float)
-    norm = hidden / np.sqrt((hidden**2).mean(-1, keepdims=True) + model.config.rms_norm_eps)
-    assert np.abs(truth["model.layers.0.input_layernorm"] - norm * weight).max() < 1e-14
+@pytest.fixture
+def _nothing_is_compiled(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a program is compiled")
+
+    monkeypatch.setattr(CompiledProgram, "__init__", refuse)
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_another_order_is_as_near_to_float64_and_another_number(folder, order):
-    model = load_decoder(str(folder))
-    truth = in_float64(model).logits(IDS)
-    plain, other = Decoder(model).logits(IDS), Decoder(model, order).logits(IDS)
-    assert not np.array_equal(plain, other)
-    assert np.abs(other - truth).max() < 10 * np.abs(plain - truth).max()
+@pytest.mark.usefixtures("_nothing_is_compiled")
+def test_a_right_llama_is_the_same_mathematics_and_every_verdict_has_its_proof_of_power(
+    folder, tmp_path, capsys
+):
+    options = ["--reference", f"hf:{folder}", "--candidate", f"{FILE}:Llama", "--quick"]
+    assert main([*options, "--out", f"{tmp_path}/run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Verdict: PASS, not compiled" in said
+    run = read_run(tmp_path / "run")
+    assert {c["mode"] for c in run.of("check")} == {"math", "math-free", "math-mutants"}
+    mutants = run.end["mutants"]
+    assert mutants["caught"] == mutants["judged"] > 200
+    assert f"{mutants['caught']} of {mutants['judged']} mutants caught" in said
+    assert len(run.of("mutant")) == mutants["judged"] + mutants["equivalent"]
 
 
-def test_a_folder_without_a_decoder_is_one_sentence(tmp_path):
-    with pytest.raises(CheckpointError, match="transformers cannot read a decoder"):
-        load_decoder(str(tmp_path))
+@pytest.mark.usefixtures("_nothing_is_compiled")
+def test_a_wrong_llama_is_not_compiled_and_what_would_repair_it_is_named(folder):
+    outcome = verified(folder, "backwards")
+    assert (outcome.verdict, outcome.compiled) == ("FAIL", False)
+    divergence = outcome.first_divergence
+    assert divergence.tap == "model.layers.1.self_attn.o_proj:input"
+    assert "what model.layers.1.self_attn.o_proj is given: " in divergence.diagnosis
+    assert "it is right (negative: left out" in divergence.diagnosis
+
+
+@pytest.mark.usefixtures("_nothing_is_compiled")
+def test_all_mutants_are_judged_where_that_is_asked_for(folder):
+    few, every = (verified(folder, "Llama", quick=True, every_mutant=e) for e in (False, True))
+    few, every = few.mutants.report(), every.mutants.report()
+    assert few["total"] == every["total"] == every["judged"] + every["equivalent"]
+    assert few["judged"] < every["judged"]
 
 
 @pytest.mark.compiles
@@ -80,17 +97,11 @@ def test_a_right_llama_passes_at_every_place_and_leaves_records_and_a_page(folde
     run = read_run(tmp_path / "run")
     assert run.end["verdict"] == "PASS"
     assert len(run.of("check")) == len(report["checks"])
-    assert {(c["batch"], c["length"]) for c in run.of("check")} == set(SIZES)
+    sizes = {(c["batch"], c["length"]) for c in run.of("check") if c["mode"] == "isolated"}
+    assert sizes == set(SIZES)
     assert run.environment["model"] == f"hf:{folder}"
     page = (tmp_path / "run" / "report.html").read_text()
     assert "model.layers.1.self_attn" in page
-
-
-@pytest.mark.compiles
-def test_rotary_embeddings_that_turn_backwards_are_blamed_on_that_attention(folder):
-    divergence = verified(folder, "backwards").first_divergence
-    assert divergence.tap == "model.layers.1.self_attn.o_proj:input"
-    assert "what model.layers.1.self_attn.o_proj is given: " in divergence.diagnosis
 
 
 @pytest.mark.parametrize(

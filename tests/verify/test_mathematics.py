@@ -58,7 +58,7 @@ def test_spoilt_results_are_rejected_too(outcome):
 
 def test_what_only_a_compiled_program_shows_is_not_asked(outcome):
     modes = {check.mode for check in outcome[0].checks}
-    assert modes == {"device", "math", "math-free", "math-control", "math-power"}
+    assert modes == {"device", "math", "math-free", "math-control", "math-power", "math-mutants"}
 
 
 def test_a_long_case_is_there_for_its_length_alone(outcome):

@@ -4,6 +4,7 @@ cases        which inputs, and why those
 probe        activations that make small faults visible (epsilon, mask values, overflow)
 float32      legitimate orders of evaluation in float32; `float16` has those in 16 bits
 float64      what the mathematics of a case is compared with
+any_decoder  the same for any decoder of transformers
 envelope     how far those stray from float64: in isolation and running free
 redraws      more draws where one row carries an error
 alarms       correct results, judged by the envelope of the others

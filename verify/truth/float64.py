@@ -12,13 +12,13 @@ is the widest that any block has there, relative to the size of its results.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reference.oracle import Oracle
+from reference.taps import with_layer
 from verify.judge.acceptance import EXACT, Envelope
 from verify.judge.metrics import rms
 from verify.truth import envelope
@@ -193,4 +193,4 @@ def pooled(envelopes: Mapping[str, Envelope], truth: Mapping[str, Array]) -> dic
 
 def _pattern(tap: str) -> str:
     """The place in any block."""
-    return re.sub(r"\.h\.\d+", ".h.*", tap)
+    return with_layer(tap, "*")
