@@ -122,11 +122,33 @@ def _power_row(check: Check, in_max: Check | None) -> list[str | Text]:
     ]
 
 
+def mutants_table(outcome: Outcome) -> Table:
+    """One row for each kind of mutant: caught, equivalent, and the weakest."""
+    table = Table(width=WIDTH, pad_edge=False, header_style="bold", row_styles=("", "dim"))
+    table.add_column("mutants of the graph", overflow="fold")
+    table.add_column("caught", justify="right", no_wrap=True)
+    table.add_column("equivalent", justify="right", no_wrap=True)
+    table.add_column("margin", justify="right", no_wrap=True)
+    table.add_column("the weakest", overflow="fold")
+    for check in outcome.mutants.checks():
+        details = check.details or {}
+        table.add_row(
+            details["kind"],
+            f"{details['caught']}/{details['judged']}",
+            str(details["equivalent"]),
+            multiple(details["margin"]),
+            details["weakest"],
+        )
+    return table
+
+
 def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
     """Print the layer table, the summary, the coverage and the verdict; on request the faults."""
     checks = checks_of(outcome)
     if power:
-        console.print(power_table(outcome))
+        for table in (power_table(outcome), mutants_table(outcome)):
+            if table.row_count:
+                console.print(table)
     console.print(layer_table(checks, outcome.order))
     console.print(LEGEND, style="dim")
     console.print(summary_table(checks))

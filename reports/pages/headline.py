@@ -150,7 +150,19 @@ def _verify_figures(run: Run, checks: pd.DataFrame) -> list[Fact]:
         more = f"weakest margin {multiple(weakest.best.margin)} ({weakest.name})"
         more += f"; {unseen} change nothing here" if unseen else ""
         figures.append(Fact("planted faults caught", value, more))
-    return figures
+    return [*figures, *_mutant_figures(run)]
+
+
+def _mutant_figures(run: Run) -> list[Fact]:
+    """How many changes of one operation were caught."""
+    found = (run.end or {}).get("mutants") or {}
+    if not found.get("judged"):
+        return []
+    equivalent = found.get("equivalent")
+    more = f"{equivalent} change nothing" if equivalent else ""
+    return [
+        Fact("changes of one operation caught", f"{found['caught']} of {found['judged']}", more)
+    ]
 
 
 def _precision_figures(checks: pd.DataFrame) -> list[Fact]:

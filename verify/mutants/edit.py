@@ -104,10 +104,17 @@ class Source:
         graph: it.
         given: by the number of an input, the value that it stands for, and its name: a given
             activation belongs where the module that it replaces has its result.
+        declared: the precision that the candidate declares.
     """
 
-    def __init__(self, graph: Graph, given: Mapping[int, tuple[int, str]] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        given: Mapping[int, tuple[int, str]] | None = None,
+        declared: str = "float32",
+    ) -> None:
         self.graph = graph
+        self.declared = declared
         self._given = given or {}
         self.values = {value.number: value for value in graph.inputs}
         self.makers: dict[int, Operation] = {}

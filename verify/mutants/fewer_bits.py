@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from verify.graph.form import is_floating
 from verify.mutants.edit import PASSING
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ NARROWER = {
     "bfloat16": ("float8_e4m3fn", "float8_e5m2"),
     "float16": ("float8_e4m3fn", "float8_e5m2"),
 }
-"""By the dtype of a value, what it is cast to."""
+"""By the precision that a candidate declares, what has fewer bits of fraction."""
 
 MOVING = ("mo.slice", "mo.split", "mo.concat", "mo.linalg.band_part")
 """Kinds that compute nothing: what they move is rounded where it is computed."""
@@ -25,10 +26,11 @@ MOVING = ("mo.slice", "mo.split", "mo.concat", "mo.linalg.band_part")
 
 def casts(site: Site) -> Iterator[Change]:
     """The result in fewer bits; where a weight is read first, the weight."""
+    narrower = NARROWER.get(site.source.declared, ())
     for k, value in enumerate(site.operands):
         maker = site.source.makers.get(value.number)
         if maker is not None and maker.kind == "mo.constant.external":
-            for dtype in NARROWER.get(value.dtype, ())[-1:]:
+            for dtype in narrower[-1:] if is_floating(value.dtype) else ():
                 draft = site.draft()
                 narrow = draft.make("mo.cast", (value.number,), (dtype, value.shape or ()))
                 draft.with_operands({k: draft.make("mo.cast", (narrow,), value)})
@@ -36,7 +38,7 @@ def casts(site: Site) -> Iterator[Change]:
     if not site.is_floating or site.kind.startswith("mo.constant"):
         return
     if site.kind not in (*PASSING, *MOVING):
-        for dtype in NARROWER.get(site.result.dtype, ()):
+        for dtype in narrower:
             draft = site.draft()
             _through(draft, site.result, dtype)
             yield draft.change("cast", f"its result rounded to {dtype}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from verify.graph.form import Graph
     from verify.mutants.edit import Change
+    from verify.mutants.forced import Forced
 
 KINDS = {
     "operand": "an operand dropped: a bias, a residual, a scale",
@@ -69,10 +70,21 @@ OPERATORS: tuple[Callable[[Site], Iterator[Change]], ...] = (
 """What makes changes of an operation."""
 
 
+def mutants_of(forced: Forced, taps: Mapping[str, Sequence[int]]) -> list[Mutant]:
+    """Every mutant of a candidate's forced graph; see `mutants`.
+
+    Args:
+        forced: it.
+        taps: those that are judged.
+    """
+    return mutants(forced.graph, taps, forced.given, forced.declared)
+
+
 def mutants(
     graph: Graph,
     taps: Mapping[str, Sequence[int]],
     given: Mapping[int, tuple[int, str]] | None = None,
+    declared: str = "float32",
 ) -> list[Mutant]:
     """Every mutant of a graph, in the order of its operations.
 
@@ -83,8 +95,9 @@ def mutants(
         graph: a forced graph.
         taps: in the order of execution, each with the numbers of the values that it shows.
         given: as `edit.Source` takes it.
+        declared: the precision that the candidate declares.
     """
-    reached, source = reach(graph, taps), Source(graph, given)
+    reached, source = reach(graph, taps), Source(graph, given, declared)
     counts: Counter[tuple[str, str]] = Counter()
     found = []
     for index, operation in enumerate(graph.operations):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verify.graph.errors import GraphError
-from verify.mutants.generate import KINDS, mutants
+from verify.mutants.generate import KINDS, mutants_of
 from verify.mutants.mutation_score import Judge, judged_taps
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def repairs(expected: Expectation, forced: Forced, tap: str) -> list[Mutant]:
         The simplest first: operands and operations left out come before other numbers and tables.
     """
     judge = Judge(expected, forced)
-    found = mutants(forced.graph, judged_taps(expected, forced), forced.given)
+    found = mutants_of(forced, judged_taps(expected, forced))
     there = [mutant for mutant in found if mutant.stage == tap][:MOST]
     right = [mutant for mutant in there if _repairs(judge, mutant)]
     return sorted(right, key=lambda mutant: list(KINDS).index(mutant.kind))

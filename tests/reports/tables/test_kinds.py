@@ -55,3 +55,31 @@ def test_coverage_is_a_sentence_with_every_reason(excused, line):
     coverage = {"compared": 3, "expected": 5, "excused": [{"reason": why} for why in excused]}
     assert coverage_line(coverage) == line
     assert coverage_line({}) == ""
+
+
+def mutants(kind, caught, judged, equivalent, margin, unjudged=0):
+    details = {
+        "caught": caught, "judged": judged, "equivalent": equivalent, "unjudged": unjudged,
+        "margin": margin, "weakest": margin and f"{kind} 1",
+    }  # fmt: skip
+    verdict = "PASS" if caught == judged else "UNDERPOWERED"
+    message = "" if caught == judged else "1 not caught, such as this one"
+    check = {"mode": "math-mutants", "case": kind, "tap": "", "used": None}
+    return check | {"verdict": verdict, "message": message, "details": details}
+
+
+def test_mutants_are_counted_over_all_kinds():
+    checks = [mutants("mask", 20, 20, 1, 350.0), mutants("cast", 193, 193, 10, "inf")]
+    (kind,) = by_kind(frame_of_checks(checks))
+    assert (kind.name, kind.passed, kind.of, kind.verdict) == ("… mutants", 2, 2, "PASS")
+    assert kind.seen.startswith("213 of 213 mutants caught, 11 equivalent; weakest margin")
+    assert kind.seen.endswith("(mask 1)")
+
+
+def test_mutants_of_wrong_stages_are_not_judged_and_those_not_caught_are_named():
+    checks = [mutants("mask", 20, 20, 1, 350.0, unjudged=4), mutants("cast", 0, 0, 2, None)]
+    (kind,) = by_kind(frame_of_checks(checks))
+    assert "20 of 20 mutants caught, 3 equivalent, 4 not judged; weakest" in kind.seen
+    (kind,) = by_kind(frame_of_checks([*checks, mutants("norm", 1, 2, 0, 1.5)]))
+    assert (kind.passed, kind.verdict) == (2, "UNDERPOWERED")
+    assert "1 not caught, such as this one" in kind.seen

@@ -51,10 +51,12 @@ def wrong_places(model, name):
     truth = in_float64(model).trace(IDS)
     found = bound.forced_trace(IDS, truth)
     assert len(found) > 50
+    moved = bound.moved(0).forced_trace(IDS, truth)  # its table of angles is in float32
     return [
         tap
         for tap, array in found.items()
-        if np.abs(array - truth[tap]).max() > FLOAT64 * np.sqrt(np.mean(truth[tap] ** 2))
+        if np.abs(array - truth[tap]).max()
+        > FLOAT64 * np.sqrt(np.mean(truth[tap] ** 2)) + 3 * np.abs(moved[tap] - array).max()
     ]
 
 

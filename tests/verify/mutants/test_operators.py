@@ -8,6 +8,7 @@ from scipy import special
 
 from tests.verify.graph.helpers import CPU, kind, staged
 from tests.verify.mutants.helpers import close, of, results
+from verify.mutants.generate import mutants
 
 RNG = np.random.default_rng(0)
 
@@ -306,6 +307,13 @@ def test_a_result_is_cast_to_fewer_bits_and_back():
         == ["mo.exp", "mo.cast", "mo.cast"]
         for mutant in found
     )
+
+
+def test_a_model_of_16_bits_is_cast_to_8():
+    graph = staged(lambda x: ops.exp(x.tensor), kind(3))
+    found = mutants(graph, {"out": graph.outputs}, declared="bfloat16")
+    said = {mutant.change.found for mutant in found if mutant.kind == "cast"}
+    assert said == {"its result rounded to float8_e4m3fn", "its result rounded to float8_e5m2"}
 
 
 def test_shapes_are_left_alone():
