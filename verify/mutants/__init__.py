@@ -10,6 +10,7 @@ grouping     which axes a reshape splits and merges
 generate     every mutant of a graph, and the kinds of them
 forced       a candidate's forced graph under the reference's names
 trial        what a mutant computes on one case
+judging      what the rule makes of it there, and whether it differs by more than rounding
 sample       which mutants a run looks at
 mutation_score  which were caught, which change nothing, and which were missed
 repair       which would make a wrong stage right

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from verify.graph.errors import GraphError
 from verify.mutants.generate import KINDS, mutants_of
-from verify.mutants.mutation_score import Judge, judged_taps
+from verify.mutants.judging import Judge, judged_taps
 
 if TYPE_CHECKING:
     from verify.mutants.edit import Mutant

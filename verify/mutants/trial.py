@@ -55,6 +55,7 @@ class Cutter:
         self.reach = reach(graph, forced.taps)
         self.masks = [self.reach.mask(operation) for operation in graph.operations]
         self.values = {value.number: value for value in graph.inputs}
+        self._cuts: dict[tuple[str, str], Cut] = {}
         self.makers: dict[int, int] = {}
         self.readers: dict[int, list[int]] = {}
         for index, operation in enumerate(graph.operations):
@@ -78,6 +79,12 @@ class Cutter:
 
     def cut(self, mutant: Mutant, tap: str) -> Cut:
         """The part that decides a tap of a mutant."""
+        key = mutant.id, tap
+        if key not in self._cuts:
+            self._cuts[key] = self._cut(mutant, tap)
+        return self._cuts[key]
+
+    def _cut(self, mutant: Mutant, tap: str) -> Cut:
         after = self._affected(mutant.operation, tap)
         changed = [*mutant.change.operations, *(self.graph.operations[i] for i in after)]
         before, kept = self._taken(changed, self.taps[tap])
@@ -179,13 +186,13 @@ class Trial:
         arrays = [self._kept[number] for number in self._forced.taps[tap]]
         return self._forced.read(tap, arrays, self._ids)
 
-    def mutated(self, mutant: Mutant, tap: str, cut: Cut | None = None) -> Array:
+    def mutated(self, mutant: Mutant, tap: str) -> Array:
         """What a mutant shows at a tap that it reaches.
 
         Raises:
             GraphError: where it cannot be evaluated.
         """
-        cut = cut or self._cutter.cut(mutant, tap)
+        cut = self._cutter.cut(mutant, tap)
         self.keep([cut], [tap])
         inputs = [self._inputs[position] for position in self._cutter.anchors]
         inputs += [self._kept[number] for number in cut.kept]

@@ -68,6 +68,13 @@ def test_another_number_is_still_another_number(truth):
     assert failing(checks) == {TAP}
 
 
+def test_a_cast_to_fewer_bits_fails_where_it_is_made(truth):
+    (_, checks), _ = judged(truth, "gelu_in_bfloat16")
+    assert failing(checks) == {TAP}
+    worst = max(check.used for check in checks if check.tap == TAP)
+    assert worst > 1e9
+
+
 def test_nothing_is_added_where_no_constant_was_rounded(truth):
     _, (expected, widened) = judged(truth, "exact_numbers")
     assert widened is expected

@@ -8,7 +8,8 @@ import pytest
 from verify.judge.acceptance import Envelope
 from verify.mutants.edit import Mutant, Site, Source
 from verify.mutants.generate import KINDS
-from verify.mutants.mutation_score import Judge, Mutants, Seen
+from verify.mutants.judging import Judge
+from verify.mutants.mutation_score import Mutants, Seen
 
 
 def score(subject, **more):
@@ -104,7 +105,7 @@ def test_a_mutant_that_is_blamed_elsewhere_is_not_caught(gpt2):
     mutant = Mutant("shifted", first, (first, second), index, graph.operations[index], change)
     seen = Seen(mutant)
     judge = Judge(replace(expected, isolated_envelope=wide), gpt2.forced)
-    judge.look([seen])
+    seen.look(judge)
     assert (seen.state, seen.best.expected, seen.best.blamed) == ("missed", first, second)
     assert set(taps) >= {first, second}
 
