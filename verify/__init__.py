@@ -18,9 +18,10 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     mathematics  whether the traced graph is the same mathematics
     run         one run: the mathematics, then what MAX compiles of it
     live/       `--watch`: judged again whenever a file is saved
+    reduce/     the smallest graph that MAX computes wrongly, and a file that shows it
     max_bugs/   the smallest reproductions of what MAX gets wrong
 
 At the top, besides: what a user calls (`cli` verifies, `decoder` does for other architectures,
-`diff`, `campaign` with its `tally`), `job`, which writes a run down, and `artefacts`, the arrays
-for its page.
+`diff`, `reducing`, `campaign` with its `tally`), `job`, which writes a run down, and `artefacts`,
+the arrays for its page.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
+from verify.checks.blame import Meaning
 from verify.checks.stages import check_case
 from verify.faults.diagnosis import describe
 from verify.graph.errors import GraphError
@@ -263,14 +265,17 @@ def _compiled(
     """Whether the compiled program computes it."""
     status("cpu: compiling the model")
     outcome.compiled = True
+    weights = paired.weights_of(weights_of(plan.model))
     with compiling(plan.subject.name):
-        bound = paired.bind(paired.weights_of(weights_of(plan.model)))
+        bound = paired.bind(weights)
+    meaning = Meaning(paired, weights)
     references = DecoderReferences.of(plan.model)
     for case in decoder_cases(plan.model.config, plan.sizes, plan.seed):
         status(case.name)
         expected = references.expectation(case, paired.given_taps)
         observed = Observation(bound, expected)
-        checks = list(_checked(observed, expected))
+        blame = partial(meaning.blame, observed=observed, expected=expected)
+        checks = outcome.blamed(list(_checked(observed, expected)), blame)
         yield from checks
         whole = case.ids.shape == SIZES[-1]
         outcome.artefacts.look(observed, expected, checks, tokens=whole)

@@ -158,6 +158,8 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         console.print(Text(f"First divergence: {divergence.message}", "bold red"))
         if divergence.diagnosis:
             console.print(Text(f"Diagnosis: {divergence.diagnosis}", "bold red"))
+        if divergence.blame:
+            console.print(Text(f"Blame: {divergence.blame}", "bold red"))
     verdict = outcome.verdict
     note = "" if outcome.compiled else ", not compiled"
     console.print(Text(f"Verdict: {verdict}{note}", STYLES.get(verdict, "bold yellow")))

@@ -86,6 +86,8 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
     render(writer.folder, options.summary)
     console.print(f"Report: {_relative(writer.folder) / PAGE}")
+    if divergence and divergence.blamed_on == "compiler":
+        console.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
     if options.json:
         write_json(options.json, report(outcome, job.environment, SCHEMA_VERSION))
     return EXIT[outcome.verdict]

@@ -33,6 +33,7 @@ COMMANDS = {
     "step": Command("verify.steps.single", "one of the twelve steps of building a GPT-2, alone"),
     "steps": Command("verify.steps.progress", "which of the twelve steps in a folder are done"),
     "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
+    "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),
     "campaign": Command("verify.campaign", "many random cases: false alarms, and faults caught"),
     "rules": Command("verify.rules.__main__", "this rule and published ones on the same faults"),
 }

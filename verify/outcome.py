@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import in_words
 from verify.artefacts import Artefacts
+from verify.checks.blame import GRAPH, MODES
 from verify.faults.controls import LowerPrecisions
 from verify.faults.power import Power
 from verify.mutants.mutation_score import Mutants
 from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from reference.trace import Array
     from verify.candidate.staging import Candidate
+    from verify.checks.blame import Blame, Party
     from verify.judge.verdict import Check, Verdict
     from verify.pairing.counterpart import Pairing
     from verify.truth.float64 import Mathematics
     from verify.truth.references import References
+
+MATHEMATICS = "math"
+"""Begins the modes of checks of the traced graph, which nobody has compiled."""
 
 ALONE = ("math", "isolated", "matched")
 """Checks that judge a stage alone."""
@@ -26,12 +33,23 @@ ALONE = ("math", "isolated", "matched")
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The first stage, in the order of execution, that is wrong."""
+    """The first stage, in the order of execution, that is wrong.
+
+    Attributes:
+        case: the name of the check's case.
+        tap: the place.
+        message: where and how much, in words.
+        diagnosis: what is computed instead, where that is known.
+        blame: whether it is MAX's or the port's, with the evidence; None where nothing is known.
+        blamed_on: `compiler`, `graph` or `precision` (`verify.checks.blame`).
+    """
 
     case: str
     tap: str
     message: str
     diagnosis: str | None = None
+    blame: str | None = None
+    blamed_on: Party | None = None
 
 
 @dataclass(slots=True)
@@ -98,20 +116,47 @@ class Outcome:
     @property
     def first_divergence(self) -> Divergence | None:
         """The earliest stage that fails in isolation; if none does, the earliest failure."""
-        failed = [check for check in self.checks if check.verdict == "FAIL"]
-        if not failed:
+        first = self.earliest(self.checks)
+        if first is None:
             return None
-        place = {tap: index for index, tap in enumerate(self.order)}
-        first = min(
-            failed,
-            key=lambda check: (
-                check.mode not in ALONE,
-                place.get(check.tap, len(place)),
-                "diagnosis" not in (check.details or {}),
-            ),
+        details = first.details or {}
+        of_graph = first.mode.startswith(MATHEMATICS)
+        return Divergence(
+            case=first.case,
+            tap=first.tap,
+            message=f"{_place(first)}: {first.message}",
+            diagnosis=details.get("diagnosis"),
+            blame=GRAPH if of_graph else details.get("blame"),
+            blamed_on="graph" if of_graph else details.get("blamed_on"),
         )
-        diagnosis = (first.details or {}).get("diagnosis")
-        return Divergence(first.case, first.tap, f"{_place(first)}: {first.message}", diagnosis)
+
+    def earliest(self, checks: Iterable[Check]) -> Check | None:
+        """Of checks that failed, the one that tells most: None where none did."""
+        failed = [check for check in checks if check.verdict == "FAIL"]
+        return min(failed, key=self.rank, default=None)
+
+    def blamed(self, checks: list[Check], blame: Callable[[Check], Blame]) -> list[Check]:
+        """The checks of a case; the first that fails with whose it is, if none before tells more.
+
+        Args:
+            checks: which the run does not have yet.
+            blame: tells whose a failing check is.
+        """
+        first = self.earliest(check for check in checks if check.mode in MODES)
+        known = self.earliest(self.checks)
+        if first is None or (known is not None and self.rank(known) <= self.rank(first)):
+            return checks
+        told = blame(first).on(first)
+        return [told if check is first else check for check in checks]
+
+    def rank(self, check: Check) -> tuple[bool, int, bool]:
+        """The smaller, the more a failing check tells of where a run first went wrong."""
+        place = {tap: index for index, tap in enumerate(self.order)}
+        return (
+            check.mode not in ALONE,
+            place.get(check.tap, len(place)),
+            "diagnosis" not in (check.details or {}),
+        )
 
     @property
     def observer_effect(self) -> float | None:

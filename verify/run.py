@@ -17,6 +17,7 @@ from reference.taps import LOGITS
 from verify.candidate.guard import CandidateError, compiling
 from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
+from verify.checks.blame import Meaning, blame_invariance
 from verify.checks.engine import (
     EngineSpec,
     cache_fault_checks,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
+    from verify.checks.invariances import HasLogits
     from verify.pairing.prepare import NamedCandidate
     from verify.truth.expectation import Expectation
     from verify.truth.float64 import Mathematics
@@ -259,6 +261,7 @@ class RegimeRun:
         self.references = References(checkpoint, plan.dtype)
         self.weights = held_weights(candidate, self.references.checkpoint, plan.dtype)
         self.bound = candidate.bind(self.weights)
+        self.meaning = Meaning(candidate, self.weights)
         self.cases = plan.cases(regime, device)
         self.largest_envelope = 0.0
         """Of a logit in a free run, over the cases so far."""
@@ -326,14 +329,16 @@ class RegimeRun:
     def _diagnosed(
         self, checks: list[Check], observed: Observation, expected: Expectation
     ) -> list[Check]:
-        """The checks, the first that fails alone with what the candidate computes there."""
+        """The checks; the first that fails with what is computed there, and whose that is."""
         failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
         if failed:
             tap = failed[0].tap
             visible = self.bound.program.forced_taps
             sentence = diagnose(tap, observed.forced[tap], expected, visible)
             checks[checks.index(failed[0])] = replace(failed[0], details={"diagnosis": sentence})
-        return checks
+        return self.outcome.blamed(
+            checks, lambda check: self.meaning.blame(check, observed, expected)
+        )
 
     def _power(
         self, observed: Observation, expected: Expectation, in_max: MaxPower | None
@@ -375,8 +380,16 @@ class RegimeRun:
 
     def _invariances(self) -> Iterator[Check]:
         self.status(f"{self.device}, {self.regime}: invariances")
-        yield from metamorphic_checks(
-            self.bound,
+        checks = list(self._invariances_of(self.bound))
+        first = self.outcome.earliest(checks)
+        if first is not None and self.outcome.verdict != "FAIL":
+            blame = blame_invariance(first, self._invariances_of(self.meaning.exact))
+            checks[checks.index(first)] = blame.on(first)
+        yield from checks
+
+    def _invariances_of(self, candidate: HasLogits) -> Iterator[Check]:
+        return metamorphic_checks(
+            candidate,
             self.plan.checkpoint.config,
             regime=self.regime,
             device=self.device,
@@ -404,7 +417,7 @@ class RegimeRun:
         self.status(case.name)
         expected = references.expectation(case, self.bound.program.given_taps)
         observed = Observation(self.bound, expected)
-        checks = list(check_case(observed, expected))
+        checks = self._diagnosed(list(check_case(observed, expected)), observed, expected)
         self.outcome.artefacts.look(observed, expected, checks, tokens=True)
         checks.append(perplexity_check(observed.logits, expected))
         yield from (_of_case(check, case) for check in checks)

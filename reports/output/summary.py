@@ -53,6 +53,8 @@ def _lines(head: Headline) -> Iterator[str]:
     yield f"{_cell(head.lead)}\n"
     if head.diagnosis:
         yield f"> **Diagnosis:** {_cell(head.diagnosis)}\n"
+    if head.blame:
+        yield f"> **MAX or the port?** {_cell(head.blame)}\n"
     for warning in head.warnings:
         yield f"> {warning}\n"
     if head.figures:

@@ -42,6 +42,7 @@ class Headline:
         title: the verdict in words.
         lead: a sentence or two.
         diagnosis: what the first failing place computes instead; empty if unknown or none fails.
+        blame: whether that is MAX's or the port's; empty likewise.
         figures: the numbers to remember.
         facts: what was compared, on what, with what.
         skipped: what was left out, and why.
@@ -52,6 +53,7 @@ class Headline:
     title: str
     lead: str
     diagnosis: str = ""
+    blame: str = ""
     figures: Sequence[Fact] = field(default=())
     facts: Sequence[Fact] = field(default=())
     skipped: Sequence[Fact] = field(default=())
@@ -67,6 +69,7 @@ def verify_headline(run: Run, checks: pd.DataFrame) -> Headline:
         title=title,
         lead=lead,
         diagnosis=str(divergence.get("diagnosis") or ""),
+        blame=str(divergence.get("blame") or ""),
         figures=_verify_figures(run, checks),
         facts=run_facts(run),
         skipped=_skipped(checks),

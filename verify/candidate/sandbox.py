@@ -102,7 +102,8 @@ def needs_child(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code, and this is not the child already."""
     named = any(word == "--candidate" or word.startswith("--candidate=") for word in argv)
     step = argv[:1] == ["step"] and not {"--explain", "--scaffold"} & set(argv)
-    return (named or step) and STATUS not in os.environ
+    reduced = argv[:1] == ["reduce"]
+    return (named or step or reduced) and STATUS not in os.environ
 
 
 def watched_file(argv: Sequence[str]) -> Path | None:

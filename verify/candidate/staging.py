@@ -16,7 +16,7 @@ Extra outputs can change how the compiler fuses, so the plain graph is always ch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
@@ -50,6 +50,8 @@ from verify.graph.form import same
 from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from max.driver import Device
 
     from reference.trace import Array, Trace
@@ -267,10 +269,11 @@ class Candidate:
         paths = paths_of(self.model)
         self.parameter_names = [name for name, _ in self.model.parameters]
         self._program = Program()
+        self._staged: list[Graph] = []
         forced = self._program if program is None else program
         self._types = ids = types or [input_type(device)]
         with noting(places=False) as self._notes:
-            stage(f"{name}plain", self.model, ids, self._program)
+            self._staged.append(stage(f"{name}plain", self.model, ids, self._program).graph)
             seen = stage_tapped(f"{name}tapped", self.model, ids, paths, self._program, result)
             self.taps = list(seen)
             cut = cut or (lambda _: True)
@@ -288,7 +291,15 @@ class Candidate:
     @cached_property
     def compiled(self) -> CompiledProgram:
         """Its graphs, compiled when they are first asked for."""
-        return CompiledProgram(self._program, self.device)
+        return CompiledProgram(self._program, self.device, libraries=self.libraries)
+
+    @property
+    def libraries(self) -> list[Path]:
+        """Mojo kernels of its custom operations, as MAX compiled them.
+
+        They must be given to MAX again where graphs are compiled.
+        """
+        return list(dict.fromkeys(p for g in self._staged for p in g.kernel_libraries_paths))
 
     def compile(self) -> None:
         """Compile it now rather than when it is first bound."""
@@ -352,12 +363,21 @@ class CompiledProgram:
         program: every graph has been staged into it.
         device: where they run.
         what: it is, in a few words.
+        libraries: Mojo kernels of its custom operations.
     """
 
-    def __init__(self, program: Program, device: Device, what: str = MODEL) -> None:
+    def __init__(
+        self,
+        program: Program,
+        device: Device,
+        what: str = MODEL,
+        libraries: Sequence[Path] = (),
+    ) -> None:
         self._session = InferenceSession(devices=[device])
         self._compiled = compile_announced(
-            what, str(program.mlir_module), lambda: self._session.compile(program)
+            what,
+            str(program.mlir_module),
+            lambda: self._session.compile(program, custom_extensions=list(libraries)),
         )
 
     def models(self, weights: Mapping[str, Array]) -> Mapping[str, Any]:

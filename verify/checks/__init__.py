@@ -6,5 +6,6 @@ whole        parameters, two float64 models, coverage
 precision    the precision that a candidate really has
 text         greedy continuations and perplexity on held-out text
 invariances  causality, batches, lengths, repeats: what needs no oracle
+blame        whose a failing check is: MAX's compiler, or the port's
 engine       KV-cached engines against the same oracle
 """

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
+    from verify.graph.scope import Precision
     from verify.pairing.outline import ReferenceOutline
 
 RESULT = "(result)"
@@ -216,9 +217,11 @@ class PairedCandidate:
         """The compiled program with weights by the candidate's names, as `weights_of` has them."""
         return PairedBound(self, self.candidate.bind(weights))
 
-    def evaluated(self, weights: Mapping[str, Array]) -> PairedBound:
-        """The traced graphs with such weights, to be evaluated in float64."""
-        return PairedBound(self, self.candidate.evaluated(weights))
+    def evaluated(
+        self, weights: Mapping[str, Array], precision: Precision = "float64"
+    ) -> PairedBound:
+        """The traced graphs with such weights, to be evaluated in NumPy."""
+        return PairedBound(self, self.candidate.evaluated(weights, precision))
 
     def compile(self) -> None:
         """Compile it now rather than when it is first bound."""
