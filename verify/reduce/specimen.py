@@ -85,7 +85,7 @@ def pruned(specimen: Specimen) -> Specimen:
     A symbol that no input gives any more becomes the number that it was.
     """
     graph = specimen.graph
-    live = scheduled(graph.block, graph.callees).operations
+    live = scheduled(graph, graph.block).operations
     read = {*graph.outputs, *(n for operation in live for n in operation.operands)}
     pairs = [
         (value, array)
