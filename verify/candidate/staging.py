@@ -326,15 +326,21 @@ class Candidate:
         return BoundCandidate(self, self.compiled.models(weights), dict(weights))
 
     def evaluated(
-        self, weights: Mapping[str, Array], precision: Precision = "float64"
+        self,
+        weights: Mapping[str, Array],
+        precision: Precision = "float64",
+        *,
+        rounding: bool = True,
     ) -> EvaluatedCandidate:
         """Return the traced graphs with these weights, to be evaluated in NumPy.
 
         Args:
             weights: by parameter name.
             precision: of every floating-point number, or `declared` for what each is in the graph.
+            rounding: in float64, whether values that the graph holds in fewer bits than its weights
+                have are rounded.
         """
-        return EvaluatedCandidate(self, weights, precision)
+        return EvaluatedCandidate(self, weights, precision, rounding=rounding)
 
     @property
     def given_taps(self) -> list[str]:
@@ -463,10 +469,16 @@ class EvaluatedCandidate(BoundCandidate):
     """
 
     def __init__(
-        self, program: Candidate, weights: Mapping[str, Array], precision: Precision
+        self,
+        program: Candidate,
+        weights: Mapping[str, Array],
+        precision: Precision,
+        *,
+        rounding: bool = True,
     ) -> None:
         super().__init__(program, {}, dict(weights))
         self._precision = precision
+        self._rounding = rounding
         self._seed: int | None = None
         self.declared = widest(weights.values())
         self.widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
@@ -474,7 +486,7 @@ class EvaluatedCandidate(BoundCandidate):
     def graph(self, name: str) -> GraphForm:
         """One of its graphs, `plain`, `tapped`, `forced` or `weights`, as it is evaluated."""
         read = self.program.graphs[f"{self.program.name}{name}"]
-        if self._precision != "float64":
+        if self._precision != "float64" or not self._rounding:
             return read
         read = with_rounding(read, self.declared)
         return read if self._seed is None else with_neighbours(read, self._seed)

@@ -90,8 +90,8 @@ class Meaning:
 
     @cached_property
     def exact(self) -> Observable:
-        """In float64."""
-        return self._candidate.evaluated(self._weights)
+        """In float64 all the way, whatever dtypes the graph declares."""
+        return self._candidate.evaluated(self._weights, rounding=False)
 
     @cached_property
     def declared(self) -> Observable:

@@ -4,12 +4,12 @@ GPT-2 has a catalogue of bugs that were really shipped (`verify.faults`); any gr
 that no verdict is without a proof of its power.
 
 reach        which taps an operation reaches: where a change of it must be blamed
-edit         what a mutant is, and how one is written
+change         what a mutant is, and how one is written
 meanings     what mutants compute that MAX has no operation for
 grouping     which axes a reshape splits and merges
 generate     every mutant of a graph, and the kinds of them
 forced       a candidate's forced graph under the reference's names
-trial        what a mutant computes on one case
+attempt        what a mutant computes on one case
 judging      what the rule makes of it there, and whether it differs by more than rounding
 sample       which mutants a run looks at
 mutation_score  which were caught, which change nothing, and which were missed

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from verify.graph.form import Size, is_floating
 from verify.mutants import meanings
-from verify.mutants.edit import type_of
+from verify.mutants.change import type_of
 from verify.mutants.grouping import Group, groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from verify.graph.form import Value
-    from verify.mutants.edit import Change, Draft, Site
+    from verify.mutants.change import Change, Draft, Site
 
 RESHAPES = ("mo.reshape", "mo.static.reshape")
 

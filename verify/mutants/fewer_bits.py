@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verify.graph.form import is_floating
-from verify.mutants.edit import PASSING
+from verify.mutants.change import PASSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verify.graph.form import Value
-    from verify.mutants.edit import Change, Draft, Site
+    from verify.mutants.change import Change, Draft, Site
 
 NARROWER = {
     "float32": ("float16", "bfloat16"),

@@ -9,7 +9,7 @@ from verify.mutants import meanings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from verify.mutants.edit import Change, Site
+    from verify.mutants.change import Change, Site
 
 OPERATORS = {
     "mo.add": ("mo.sub",),

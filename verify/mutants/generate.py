@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from reference.taps import short_name
 from verify.mutants import arrangement, fewer_bits, functions, held, literals, masks, operands
-from verify.mutants.edit import SHAPES, Mutant, Site, Source
+from verify.mutants.change import SHAPES, Mutant, Site, Source
 from verify.mutants.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from verify.graph.form import Graph
-    from verify.mutants.edit import Change
+    from verify.mutants.change import Change
     from verify.mutants.forced import Forced
 
 KINDS = {

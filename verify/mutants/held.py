@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from verify.graph.form import is_floating
 from verify.mutants import meanings
-from verify.mutants.edit import type_of
+from verify.mutants.change import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verify.graph.form import Operation, Value
-    from verify.mutants.edit import Change, Site
+    from verify.mutants.change import Change, Site
 
 
 def weights(site: Site) -> Iterator[Change]:

@@ -17,14 +17,14 @@ from reference.dtypes import DTYPES, unit_roundoff
 from verify.faults.sighting import Sighting, margin_of
 from verify.judge.acceptance import judge
 from verify.judge.metrics import rms, ulp_at
-from verify.mutants.trial import Cutter, Trial
+from verify.mutants.attempt import Cutter, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from reference.trace import Array
     from verify.judge.acceptance import Judgement
-    from verify.mutants.edit import Mutant
+    from verify.mutants.change import Mutant
     from verify.mutants.forced import Forced
     from verify.truth.expectation import Expectation
 

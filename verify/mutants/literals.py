@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verify.graph.form import is_floating
-from verify.mutants.edit import PASSING
+from verify.mutants.change import PASSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reference.trace import Array
-    from verify.mutants.edit import Change, Site
+    from verify.mutants.change import Change, Site
 
 SMALL = 1e-3
 """Below this a number is an epsilon: what matters is its size, not a factor of two."""

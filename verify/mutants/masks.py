@@ -9,7 +9,7 @@ from verify.mutants import meanings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from verify.mutants.edit import Change, Site
+    from verify.mutants.change import Change, Site
 
 BANDS = ((-1, 0), (-1, 1), (-1, -1), (0, -1), (1, 0))
 """Widths below and above the diagonal; -1 has no end."""

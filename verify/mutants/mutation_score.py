@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verify.graph.form import Graph
-    from verify.mutants.edit import Mutant
+    from verify.mutants.change import Mutant
     from verify.mutants.forced import Forced
     from verify.truth.expectation import Expectation
 

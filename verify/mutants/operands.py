@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verify.graph.form import is_floating
-from verify.mutants.edit import PASSING, type_of
+from verify.mutants.change import PASSING, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verify.graph.form import Value
-    from verify.mutants.edit import Change, Site
+    from verify.mutants.change import Change, Site
 
 COMBINING = (
     "mo.add",

@@ -13,7 +13,7 @@ from verify.mutants.generate import KINDS, mutants_of
 from verify.mutants.judging import Judge, judged_taps
 
 if TYPE_CHECKING:
-    from verify.mutants.edit import Mutant
+    from verify.mutants.change import Mutant
     from verify.mutants.forced import Forced
     from verify.truth.expectation import Expectation
 

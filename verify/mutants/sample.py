@@ -16,7 +16,7 @@ from reference.taps import with_layer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from verify.mutants.edit import Mutant
+    from verify.mutants.change import Mutant
 
 
 EACH = 3

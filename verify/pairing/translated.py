@@ -218,10 +218,14 @@ class PairedCandidate:
         return PairedBound(self, self.candidate.bind(weights))
 
     def evaluated(
-        self, weights: Mapping[str, Array], precision: Precision = "float64"
+        self,
+        weights: Mapping[str, Array],
+        precision: Precision = "float64",
+        *,
+        rounding: bool = True,
     ) -> PairedBound:
-        """The traced graphs with such weights, to be evaluated in NumPy."""
-        return PairedBound(self, self.candidate.evaluated(weights, precision))
+        """The traced graphs with such weights, to be evaluated in NumPy; see `Candidate`."""
+        return PairedBound(self, self.candidate.evaluated(weights, precision, rounding=rounding))
 
     def compile(self) -> None:
         """Compile it now rather than when it is first bound."""

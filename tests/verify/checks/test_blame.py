@@ -116,7 +116,7 @@ def test_a_graph_that_cannot_be_evaluated_blames_nobody(traced, weights, expecte
     check, _ = blamed(traced, weights, expected, graph="erf", compiled="erf")
 
     class Unknown:
-        def evaluated(self, weights, precision="float64"):
+        def evaluated(self, weights, precision="float64", *, rounding=True):
             raise GraphError("MAX 99 has an operation this does not know: mo.foo")
 
     blame = Meaning(Unknown(), weights).blame(check, None, expected)

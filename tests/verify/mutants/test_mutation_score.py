@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from verify.judge.acceptance import Envelope
-from verify.mutants.edit import Mutant, Site, Source
+from verify.mutants.change import Mutant, Site, Source
 from verify.mutants.generate import KINDS
 from verify.mutants.judging import Judge
 from verify.mutants.mutation_score import Mutants, Seen

@@ -2,7 +2,7 @@ from max.dtype import DType
 from max.graph import ops
 
 from tests.verify.graph.helpers import CPU, buffer, kind, staged
-from verify.mutants.edit import SHAPES
+from verify.mutants.change import SHAPES
 from verify.mutants.reach import reach
 
 

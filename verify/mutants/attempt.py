@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array
     from verify.graph.scope import Precision
-    from verify.mutants.edit import Mutant
+    from verify.mutants.change import Mutant
     from verify.mutants.forced import Forced
 
 CHEAP = ("mo.constant", "mo.constant.external", "mosh.param.to_value")

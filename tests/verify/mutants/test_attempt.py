@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from verify.graph.evaluate import evaluate
+from verify.mutants.attempt import Cutter, Trial
 from verify.mutants.generate import mutants
-from verify.mutants.trial import Cutter, Trial
 
 
 @pytest.fixture(scope="module")

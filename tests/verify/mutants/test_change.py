@@ -4,7 +4,7 @@ from max.graph import ops
 
 from tests.verify.graph.helpers import CPU, kind, staged
 from tests.verify.mutants.helpers import of
-from verify.mutants.edit import Source
+from verify.mutants.change import Source
 
 
 def f32(value):
