@@ -5,10 +5,12 @@
     minimise  operations become inputs with the values that NumPy computes there, or give what they
               take, one by one and together, until nothing can go
     shrink    sizes become smaller, symbols numbers
+    enlarge   where what is left is hardly beyond rounding, as a long sum's error is in a short
+              one: other sizes show it better
 
 Everything that one step tries is compiled in one program. A specimen is wrong where its error is
-far beyond what is allowed, and stays far beyond: a limit keeps the search from ending in another,
-smaller fault than the one that it began with.
+beyond a limit, the root of how wrong the whole was: the search cannot end in another, smaller fault
+than the one that it began with.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reports.tables.numbers import multiple
 from verify.reduce import edits, sizes
 from verify.reduce.language import PHRASES
 from verify.reduce.source import needed
@@ -31,11 +34,14 @@ if TYPE_CHECKING:
     from verify.reduce.specimen import Specimen
     from verify.reduce.trials import Trial, Trials
 
-FAR = 3.0
-"""Errors over allowed from which a result is taken for wrong."""
+PROVEN = 3.0
+"""Errors over allowed from which a specimen proves that MAX is wrong."""
 
-FAR_ENOUGH = 100.0
-"""No larger limit is asked for, however wrong the first specimen is."""
+CLEAR = 10.0
+"""Errors over allowed from which no other sizes are looked for that show it better."""
+
+LIMITS = (1.0, 100.0)
+"""The least and the largest error over allowed from which a result is taken for wrong."""
 
 DEPTH = 12
 """Operations from the first to the last of the first windows. Every run of half as many lies whole
@@ -88,23 +94,33 @@ class Search:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.trials = trials
-        self.limit = FAR
+        self.limit = PROVEN
         self.keep = keep
         self._say = say
         self.smallest: Found | None = None
 
-    def run(self, specimen: Specimen) -> Found:
+    def run(self, specimen: Specimen, used: float = PROVEN**2) -> Found:
         """The smallest specimen that is found before the time is over.
+
+        Args:
+            specimen: it is computed wrongly, or at least seems to be.
+            used: its error over allowed.
 
         Raises:
             NothingWrongError: if no part of the graph is computed wrongly.
             TimeUpError: if the time is over before a part is found that is.
         """
         try:
-            found = self.find(specimen)
-            return self.shrink(self.minimise(found))
+            self.limit = limit_for(used)
+            found = self.enlarge(self.shrink(self.minimise(self.find(specimen))))
+            if found.trial.used < PROVEN:
+                raise NothingWrongError(
+                    f"what MAX computes is {multiple(found.trial.used)} what rounding explains, in "
+                    "the worst part that was found: that proves nothing"
+                )
+            return found
         except TimeUpError:
-            if self.smallest is None:
+            if self.smallest is None or self.smallest.trial.used < PROVEN:
                 raise
             return self.smallest
 
@@ -123,9 +139,9 @@ class Search:
             self._say(f"{len(windows)} windows of up to {depth} operations in a row")
             wrong = self.first_wrong(windows)
             if wrong:
-                best = min(wrong, key=lambda one: one.weight)
-                self.limit = max(FAR, min(FAR_ENOUGH, math.sqrt(best.trial.used)))
-                return self.kept(best)
+                self.limit = limit_for(max(one.trial.used for one in wrong))
+                as_wrong = (one for one in wrong if one.trial.used >= self.limit)
+                return self.kept(min(as_wrong, key=lambda one: one.weight))
             if depth >= longest:
                 raise NothingWrongError(
                     "MAX computes the graph as it is meant, whole and in every part that was tried"
@@ -167,6 +183,19 @@ class Search:
             wrong = self.wrong_edits(best.specimen, every)
             if wrong:
                 best = self.together(best, wrong)
+        return best
+
+    def enlarge(self, found: Found) -> Found:
+        """Other sizes, where they show a small fault better."""
+        if found.trial.used >= CLEAR:
+            return found
+        every = sizes.enlargings(found.specimen)
+        self._say(f"{len(every)} larger sizes, to show it better")
+        larger = [found, *(one for _, one in self.wrong_edits(found.specimen, every))]
+        best = max(larger, key=lambda one: one.trial.used)
+        self.smallest = best
+        if best.trial.used >= PROVEN:
+            self.keep(best)
         return best
 
     # ---- trying ----------------------------------------------------------------------------------
@@ -214,8 +243,15 @@ class Search:
         """Remember a specimen, if it is smaller than what was known."""
         if self.smallest is None or found.weight < self.smallest.weight:
             self.smallest = found
-            self.keep(found)
+            if found.trial.used >= PROVEN:
+                self.keep(found)
         return found
+
+
+def limit_for(used: float) -> float:
+    """The error over allowed that a part of something must have, to be wrong in the same way."""
+    least, most = LIMITS
+    return max(least, min(most, math.sqrt(used)))
 
 
 def smallest_of_each(wrong: Sequence[tuple[Edit, Found]]) -> list[tuple[Edit, Found]]:

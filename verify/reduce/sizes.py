@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SMALL = (1, 2, 3, 4, 8, 16)
 """What sizes are tried as."""
 
+LARGER = (8, 32)
+"""Factors by which sizes are made larger."""
+
 SEED = 0
 
 SIXTEENTHS = 16
@@ -77,20 +80,41 @@ def resizings(specimen: Specimen) -> list[Edit]:
     return edits
 
 
+def enlargings(specimen: Specimen) -> list[Edit]:
+    """Larger sizes, each by itself."""
+    edits = []
+    for factor in LARGER:
+        edits += [
+            Edit(symbol, partial(shortened, symbol=symbol, number=factor * number))
+            for symbol, number in specimen.sizes.items()
+        ]
+        for number in numbers_in(specimen):
+            edits.append(Edit(str(number), partial(exactly, number=number, other=factor * number)))
+            edits.append(Edit(str(number), partial(scaled, number=number, other=factor * number)))
+    return edits
+
+
 def bindings(specimen: Specimen) -> list[Edit]:
     """Numbers in place of symbols, each by itself."""
     return [Edit(symbol, partial(static, symbol=symbol)) for symbol in specimen.sizes]
 
 
 def shortened(specimen: Specimen, symbol: str, number: int) -> Specimen:
-    """A symbol becomes a smaller number: the beginnings of all arrays that have such an axis."""
+    """A symbol becomes another number: all arrays with such an axis end there, or are repeated."""
 
-    def cut(value: Value, array: Array) -> Array:
-        parts = tuple(slice(number if size == symbol else None) for size in value.shape or ())
-        return np.ascontiguousarray(array[parts])
+    def resized(value: Value, array: Array) -> Array:
+        for axis, size in enumerate(value.shape or ()):
+            if size == symbol:
+                array = _of_length(array, axis, number)
+        return np.ascontiguousarray(array)
 
     pairs = zip(specimen.graph.inputs, specimen.arrays, strict=True)
-    return replace(specimen, arrays=tuple(cut(value, array) for value, array in pairs))
+    return replace(specimen, arrays=tuple(resized(value, array) for value, array in pairs))
+
+
+def _of_length(array: Array, axis: int, length: int) -> Array:
+    """An array that ends there, or begins again until it does."""
+    return np.take(array, np.arange(length) % array.shape[axis], axis=axis)
 
 
 def numbers_in(specimen: Specimen) -> list[int]:
@@ -130,7 +154,7 @@ def _fitting(array: Array, new: Value, old: Value) -> Array:
     """The array repeated and cut until it has the new declared sizes."""
     for axis, (size, before) in enumerate(zip(new.shape or (), old.shape or (), strict=True)):
         if size != before and isinstance(size, int):
-            array = np.take(array, np.arange(size) % array.shape[axis], axis=axis)
+            array = _of_length(array, axis, size)
     return np.ascontiguousarray(array)
 
 

@@ -26,16 +26,13 @@ if TYPE_CHECKING:
     from reference.trace import Array
     from verify.candidate.staging import BoundCandidate, Candidate
 
-OUTSTANDING = 1.0
-"""Errors over allowed from which a stage is looked at."""
-
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """What a reduction begins with.
+    """What a reduction may begin with.
 
     Attributes:
-        specimen: a graph that MAX seems to compute wrongly.
+        specimen: its graph, cut to what is returned there.
         where: the stage, in words.
         used: error over allowed.
     """
@@ -52,7 +49,7 @@ def suspects(
     ids: Array,
     folder: Path,
 ) -> Iterator[Suspect]:
-    """Stages whose compiled result is not what the graph means, then the whole graph if it is not.
+    """Every stage alone, then the whole graph: how far the compiled result is from what it means.
 
     Args:
         candidate: traced.
@@ -94,11 +91,9 @@ def _returning(specimen: Specimen, number: int) -> Specimen:
 
 
 def _suspect(specimen: Specimen, found: Array, where: str) -> Iterator[Suspect]:
-    if not needed(specimen.graph):
+    if not needed(specimen.graph):  # an input that is passed on
         return
-    used = deviation(found, standard(specimen)).used
-    if used > OUTSTANDING:
-        yield Suspect(specimen, where, used)
+    yield Suspect(specimen, where, deviation(found, standard(specimen)).used)
 
 
 def source_of(library: Path, folder: Path) -> str:

@@ -12,16 +12,23 @@ from verify.reduce.trials import TimeUpError, Trial
 from verify.reduce.words import UnwritableError
 
 
+def declared(specimen):
+    """What the graph means in the dtypes that it declares."""
+    return evaluate(specimen.graph, specimen.arrays, specimen.weights, "declared").outputs[0]
+
+
 class PlantedTrials:
     """Trials whose compiler has a defect.
 
     Args:
         defect: gives for a specimen the one that is computed in its place.
+        compute: computes it.
         most: programs after which the time is up.
     """
 
-    def __init__(self, defect, most=None):
+    def __init__(self, defect=lambda specimen: specimen, compute=declared, most=None):
         self.defect = defect
+        self.compute = compute
         self.most = most
         self.programs = self.graphs = 0
 
@@ -36,8 +43,7 @@ class PlantedTrials:
         try:
             in_max(specimen.graph, "made")
             expected = standard(specimen)
-            wrong = self.defect(specimen)
-            found = evaluate(wrong.graph, wrong.arrays, wrong.weights, "declared").outputs[0]
+            found = self.compute(self.defect(specimen))
         except (GraphError, UnwritableError) as error:
             return Trial(None, str(error))
         return Trial(deviation(found, expected))

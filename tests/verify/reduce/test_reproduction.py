@@ -22,7 +22,7 @@ from verify.reduce.reproduction import (
     reproduction,
     tolerance,
 )
-from verify.reduce.search import FAR, Found
+from verify.reduce.search import PROVEN, Found
 from verify.reduce.trials import Trial, Trials
 
 STORY = Story(origin="Found in what h.2.attn.c_proj is given.", reason="It is wrong.")
@@ -160,13 +160,13 @@ def test_the_dropped_mask_is_wrong_as_compiled_and_the_other_formulation_right(t
     _, _, (wrong, right) = tried
     assert (wrong.problem, right.problem) == ("", "")
     assert wrong.used > 1e3
-    assert right.used < FAR
+    assert right.used < PROVEN
 
 
 @pytest.mark.compiles
 def test_each_operation_by_itself_is_right(tried):
     trials, (specimen, _), (wrong, _) = tried
-    assert "right on the same numbers" in alone_or_together(Found(specimen, wrong), trials, FAR)
+    assert "right on the same numbers" in alone_or_together(Found(specimen, wrong), trials, PROVEN)
 
 
 @pytest.mark.compiles

@@ -2,14 +2,17 @@
 
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
+from max.dtype import DType
 from max.graph import ops
 
-from tests.verify.reduce.planted import PlantedTrials, makers_of, users_of
+from tests.verify.reduce.planted import PlantedTrials, declared, makers_of, users_of
 from tests.verify.reduce.specimens import CPU, F32, normal, specimen_of, tensor
+from verify.graph.operations import MEANINGS
 from verify.reduce import edits
-from verify.reduce.search import FAR, NothingWrongError, Search, anchors
+from verify.reduce.search import PROVEN, NothingWrongError, Search, anchors
 from verify.reduce.source import needed
 from verify.reduce.trials import TimeUpError
 
@@ -125,7 +128,7 @@ DEFECTS = {
 def test_a_planted_defect_is_reduced_to_its_operations(model, defect, expected):
     found = Search(PlantedTrials(defect)).run(model)
     assert words(found.specimen) == expected
-    assert found.trial.used > FAR
+    assert found.trial.used > PROVEN
 
 
 def test_sizes_become_as_small_as_the_defect_allows(model):
@@ -155,6 +158,49 @@ def test_a_program_and_a_half_of_time_keep_the_smallest_so_far(model):
 def test_without_any_time_nothing_is_claimed(model):
     with pytest.raises(TimeUpError):
         Search(PlantedTrials(drops_mask, most=0)).run(model)
+
+
+def with_sums_in_16_bits(specimen):
+    """Products of matrices whose sums are rounded to bfloat16 after each addition."""
+
+    def summed(scope, a, b):
+        total = np.zeros(np.matmul(a, b).shape, ml_dtypes.bfloat16)
+        for k in range(a.shape[-1]):
+            total = total + (a[..., k, None] * b[..., None, k, :]).astype(ml_dtypes.bfloat16)
+        return total
+
+    meant = MEANINGS["mo.batch_matmul"]
+    MEANINGS["mo.batch_matmul"] = summed
+    try:
+        return declared(specimen)
+    finally:
+        MEANINGS["mo.batch_matmul"] = meant
+
+
+def test_a_fault_that_grows_with_a_size_is_shown_at_a_larger_one():
+    def build(x, y):
+        return ops.cast(x @ y, F32) * 2.0 + 1.0
+
+    types = [tensor(2, "n", 64, dtype=DType.bfloat16), tensor(2, 64, 5, dtype=DType.bfloat16)]
+    arrays = [normal(2, 9, 64).astype("bfloat16"), normal(2, 64, 5).astype("bfloat16")]
+    trials = PlantedTrials(compute=with_sums_in_16_bits)
+    found = Search(trials).run(specimen_of(build, types, arrays), used=1.5)
+    assert words(found.specimen) in (["batch_matmul"], ["batch_matmul", "cast"])
+    assert found.trial.used > PROVEN
+    assert found.specimen.arrays[0].shape[-1] > 64
+
+
+def test_an_error_that_rounding_nearly_explains_proves_nothing():
+    """A compiler whose every GELU is a little off, as approximations are."""
+
+    def approximate(specimen):
+        found = declared(specimen)
+        off = any(one.kind == "mo.gelu_tanh" for one in needed(specimen.graph))
+        return found * np.float32(1 + 5e-7) if off else found
+
+    specimen = specimen_of(lambda x: ops.gelu(x, "tanh") + 1.0, [tensor("n", 4)], [normal(3, 4)])
+    with pytest.raises(NothingWrongError, match=r"proves nothing|as it is meant"):
+        Search(PlantedTrials(compute=approximate)).run(specimen, used=1.2)
 
 
 def test_every_operation_lies_in_the_second_half_of_a_window(model):
