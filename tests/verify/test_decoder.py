@@ -56,15 +56,19 @@ def test_a_right_llama_is_the_same_mathematics_and_every_verdict_has_its_proof_o
     folder, tmp_path, capsys
 ):
     options = ["--reference", f"hf:{folder}", "--candidate", f"{FILE}:Llama", "--quick"]
-    assert main([*options, "--out", f"{tmp_path}/run"]) == 0
+    assert main([*options, "--power", "--out", f"{tmp_path}/run"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Verdict: PASS, not compiled" in said
     run = read_run(tmp_path / "run")
     assert {c["mode"] for c in run.of("check")} == {"math", "math-free", "math-mutants"}
     mutants = run.end["mutants"]
-    assert mutants["caught"] == mutants["judged"] > 200
+    assert mutants["caught"] == mutants["judged"] > 1000
+    assert "mutants of the graph" in said
     assert f"{mutants['caught']} of {mutants['judged']} mutants caught" in said
     assert len(run.of("mutant")) == mutants["judged"] + mutants["equivalent"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "changes of one operation caught" in page
+    assert (tmp_path / "run" / "mutants.csv").is_file()
 
 
 @pytest.mark.usefixtures("_nothing_is_compiled")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from verify.graph.form import is_floating
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verify.graph.form import Value
-    from verify.mutants.change import Change, Site
+    from verify.mutants.change import Change, Site, Source
 
 COMBINING = (
     "mo.add",
@@ -92,14 +94,25 @@ def _neighbours(site: Site, value: Value) -> list[Value]:
     source = site.source
     own = {source.root(number) for number in (value.number, source.stands_for(value.number))}
     found: dict[int, Value] = {}
-    for other in source.by_type[type_of(value)]:
+    for other in _outwards(source, value):
         root = source.root(other.number)
         computed_before = source.order[other.number] < site.index
         if root not in own and computed_before and not _is_known(site, other):
             found.setdefault(root, other)
-    here = source.order[value.number]
-    near = sorted(found.values(), key=lambda one: abs(source.order[one.number] - here))
-    return near[:NEIGHBOURS]
+        if len(found) == NEIGHBOURS:
+            break
+    return list(found.values())
+
+
+def _outwards(source: Source, value: Value) -> Iterator[Value]:
+    """Values of a value's type in both directions from it, the nearest ones first."""
+    order = source.order
+    alike = source.by_type[type_of(value)]
+    here = order[value.number]
+    middle = bisect(alike, here, key=lambda one: order[one.number])
+    return merge(
+        reversed(alike[:middle]), alike[middle:], key=lambda one: abs(order[one.number] - here)
+    )
 
 
 def _is_known(site: Site, value: Value) -> bool:
