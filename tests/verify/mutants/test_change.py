@@ -35,7 +35,7 @@ def test_mutants_have_ids_of_their_own_that_are_the_same_each_time():
 
 def test_a_mutant_says_where_its_operation_was_made():
     _, found = of(lambda x: ops.tanh(x.tensor), kind(3))
-    assert all("(test_edit.py:" in mutant.described() for mutant in found)
+    assert all("(test_change.py:" in mutant.described() for mutant in found)
 
 
 def test_what_a_value_is_made_of_is_found_through_what_only_hands_it_on():
