@@ -34,7 +34,10 @@ VIEWS = (
     "mo.mutable.load",
     "mo.constant.external",
 )
-"""Kinds whose results lie in the memory of their operands. A reshape may have to copy."""
+"""Kinds whose results lie in the memory of their operands."""
+
+RESHAPES = ("mo.reshape", "mo.static.reshape")
+"""They may have to copy, but for those that only add or leave out axes of size 1."""
 
 AT_WORK = 3
 """How many arrays of the size of its result an operation holds while it works, the result
@@ -101,6 +104,7 @@ class _Counter:
     def __init__(self, graph: Graph, precision: Precision) -> None:
         self.graph = graph
         self.precision = precision
+        self.values = graph.values()
 
     def block(
         self, block: Block, sizes: Mapping[str, int], keep: frozenset[int] = frozenset()
@@ -109,7 +113,7 @@ class _Counter:
         held: dict[int, int] = {}
         highest = 0
         for operation, ended in zip(schedule.operations, schedule.last_read, strict=True):
-            if operation.kind not in VIEWS:
+            if not self.is_view(operation):
                 made = {value.number: self.bytes(value, sizes) for value in operation.results}
                 at_work = AT_WORK * max(made.values(), default=0) + self.inside(operation, sizes)
                 highest = max(highest, sum(held.values()) + at_work)
@@ -117,6 +121,13 @@ class _Counter:
             for number in ended:
                 held.pop(number, None)
         return max(highest, sum(held.values()))
+
+    def is_view(self, operation: Operation) -> bool:
+        """Whether an operation's results lie in the memory of its operands."""
+        if operation.kind not in RESHAPES:
+            return operation.kind in VIEWS
+        operand = self.values.get(operation.operands[0])
+        return operand is not None and _axes(operand) == _axes(operation.results[0])
 
     def inside(self, operation: Operation, sizes: Mapping[str, int]) -> int:
         """What the blocks of an operation, or what it calls, hold at their highest."""
@@ -130,6 +141,11 @@ class _Counter:
             return 0
         width = working_dtype(value.dtype, self.precision).itemsize
         return math.prod(_number(size, sizes) for size in value.shape) * width
+
+
+def _axes(value: Value) -> list[Size]:
+    """The sizes of a value's axes, those of size 1 left out."""
+    return [size for size in value.shape or () if size != 1]
 
 
 def _number(size: Size, sizes: Mapping[str, int]) -> int:

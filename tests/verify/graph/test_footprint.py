@@ -51,6 +51,13 @@ def test_views_take_nothing():
     assert footprint(read, ((100, 1),)) < 10 * 8 * 10_000
 
 
+def test_a_reshape_takes_memory_unless_it_only_adds_an_axis():
+    longer = staged(lambda x: ops.unsqueeze(ops.transpose(x.tensor, 0, 1), 0), kind("a", 100))
+    flat = staged(lambda x: ops.transpose(x.tensor, 0, 1).reshape([-1]), kind("a", 100))
+    assert footprint(longer, ((500, 100),)) < 100
+    assert footprint(flat, ((500, 100),)) >= 8 * 500 * 100
+
+
 def test_a_size_that_only_an_operation_decides_does_not_stand_in_the_way():
     graph = staged(lambda x: ops.nonzero(x.tensor, "count"), kind("a"))
     assert footprint(graph, ((9,),)) > 0
