@@ -74,7 +74,7 @@ class Seen:
             self.problem = str(error)
             return
         if differs is None:
-            self.problem = "its stage is wrong already"
+            self.problem = "the stage is wrong already"
             return
         self.judged += 1
         self.differs = max(self.differs, differs, key=DIFFERENCES.index)
@@ -190,7 +190,7 @@ def _check(kind: str, group: list[Seen]) -> Check:
         mode=MODE,
         tap=weakest.mutant.stage if weakest and missed else "",
         verdict="UNDERPOWERED" if missed else "PASS" if judged else "SKIP",
-        message=_message(missed, judged),
+        message=_message(group, missed, judged),
         details={
             "kind": KINDS[kind],
             "caught": counts["caught"],
@@ -213,11 +213,14 @@ def _finite(margin: float) -> float | str:
     return margin if np.isfinite(margin) else str(margin)
 
 
-def _message(missed: list[Seen], judged: int) -> str:
+def _message(group: list[Seen], missed: list[Seen], judged: int) -> str:
     if missed:
         first = missed[0]
         return f"{len(missed)} not caught, such as {first.mutant.id}: {_why_not(first)}"
-    return "" if judged else "no input of this run shows one"
+    if judged:
+        return ""
+    problem = next((seen.problem for seen in group if seen.problem), "")
+    return f"not judged: {problem}" if problem else "no input of this run shows one"
 
 
 def _why_not(seen: Seen) -> str:

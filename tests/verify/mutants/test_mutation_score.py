@@ -119,6 +119,19 @@ def test_mutants_of_a_stage_that_is_wrong_already_are_not_judged(gpt2):
     there = [seen for seen in found.seen.values() if seen.mutant.stage == tap]
     assert {seen.state for seen in there} == {"unjudged"}
     assert found.report()["unjudged"] == len(there)
+    check = next(check for check in found.checks() if check.case == "activation")
+    assert check.verdict == "PASS"  # in the other block
+    assert check.details["unjudged"] > 0
+
+
+def test_where_every_stage_is_wrong_nothing_is_judged_and_that_is_said(gpt2):
+    expected = gpt2.expected[0]
+    wrong = {tap: array + 1 for tap, array in expected.isolated.items()}
+    found = Mutants()
+    found.look(replace(expected, isolated=wrong), gpt2.forced)
+    checks = list(found.checks())
+    assert {check.verdict for check in checks} == {"SKIP"}
+    assert {check.message for check in checks} == {"not judged: the stage is wrong already"}
 
 
 def test_a_difference_is_rounding_if_it_shrinks_with_the_unit_roundoff(named):
