@@ -294,7 +294,7 @@ class RegimeRun:
         yield parameters_check(name, self.bound, self.weights)
         self.status(f"{self.device}, {self.regime}: two float64 models against each other")
         shortest = min(self.cases, key=distance_to_nine)
-        yield oracle_check(name, self.references, shortest.ids)
+        yield oracle_check(name, self.references, shortest)
         if self._is_first and self.device == self.plan.devices[0]:
             # The mathematics has found what is missing; the reference's own modules are known now.
             self.outcome.look_for_places(self.candidate, self.references, self.cases[0].ids)
@@ -372,7 +372,7 @@ class RegimeRun:
                 yield quality_check(form, expected, held)
             yield from engine_checks(form, checkpoint, held)
         if case.ids.shape == PROBE_SIZE:
-            for check in cache_fault_checks(expected):
+            for check in cache_fault_checks(expected, self.references.in_float64(case)):
                 if check.mode == "oracle":
                     yield check
                 else:

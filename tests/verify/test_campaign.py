@@ -133,12 +133,12 @@ def test_sigterm_is_heard_while_max_compiles(tmp_path):
     cache = tmp_path / "cache"
     command = "verify.campaign", "--model", "random:tiny"
     with started(*command, MODULAR_DERIVED_PATH=str(cache)) as campaign:
-        assert "compiling" in campaign.stdout.readline()
+        assert "compiling" in campaign.stderr.readline()
         assert wait_until(lambda: any(cache.rglob("*")))
         campaign.terminate()
         _, errors = campaign.communicate(timeout=60)
     assert campaign.returncode == 143
-    assert errors == "campaign: ended by SIGTERM before anything was judged\n"
+    assert errors.endswith("campaign: ended by SIGTERM before anything was judged\n")
 
 
 def test_a_spent_budget_ends_it(stub, capsys):

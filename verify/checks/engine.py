@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
 
-CONTROL_TOLERANCE = 1e-12
-"""How far the oracle with a cache may be from the one without, at the logits' own scale."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
@@ -168,20 +165,26 @@ WAYS: dict[str, Callable[[Engine, Array], Read]] = {
 }
 
 
-def cache_fault_checks(expected: Expectation) -> Iterator[Check]:
-    """The oracle with a cache, sound and with each fault, judged as an engine is."""
+def cache_fault_checks(expected: Expectation, wide: Expectation) -> Iterator[Check]:
+    """The oracle with a cache, sound and with each fault, judged as an engine is.
+
+    Args:
+        expected: what engines are compared with on the case.
+        wide: the same in float64, which the sound oracle is compared with.
+    """
     case = expected.case
-    truth = expected.free[LOGITS]
     sound = read_in_parts(CachedOracle(expected.oracle), case.ids)
-    distance = float(np.abs(sound - truth).max() / np.abs(truth).max())
+    judgement = judge(sound, wide.free[LOGITS], wide.free_envelope[LOGITS], "float64")
+    agreed = judgement.verdict == "PASS"
     yield Check(
         case=f"{case.name}-cache",
         mode="oracle",
         tap=LOGITS,
-        verdict="PASS" if distance <= CONTROL_TOLERANCE else "ERROR",
+        verdict="PASS" if agreed else "ERROR",
         dtype="float64",
-        relative=distance,
-        message="" if distance <= CONTROL_TOLERANCE else "the oracle's cache changes its logits",
+        used=judgement.used,
+        relative=judgement.errors.relative if judgement.errors else None,
+        message="" if agreed else f"the oracle's cache changes its logits: {judgement.message}",
     )
     for fault in FAULTS:
         yield _fault_check(fault, expected)

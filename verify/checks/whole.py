@@ -8,16 +8,14 @@ import numpy as np
 
 from verify.judge.verdict import Check
 from verify.pairing.translated import PairedCandidate
-from verify.truth.references import ORACLE_TOLERANCE, References
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from reference.trace import Array
     from verify.candidate.staging import BoundCandidate, Candidate
-    from verify.truth.cases import (
-        Case,
-    )
+    from verify.truth.cases import Case
+    from verify.truth.references import References
 
 
 def distance_to_nine(case: Case) -> int:
@@ -45,18 +43,26 @@ def parameters_check(case: str, bound: BoundCandidate, weights: dict[str, Array]
     )
 
 
-def oracle_check(case: str, references: References, ids: Array) -> Check:
-    """The NumPy oracle and Hugging Face in float64 are one model, else nothing can be judged."""
-    tap, distance = references.oracle_disagreement(ids)
-    agreed = distance <= ORACLE_TOLERANCE
+def oracle_check(name: str, references: References, case: Case) -> Check:
+    """The NumPy oracle and Hugging Face in float64 are one model, else nothing can be judged.
+
+    Args:
+        name: what the check is called after.
+        references: hold both models.
+        case: the input that both read.
+    """
+    tap, judgement = references.oracle_disagreement(case)
+    agreed = judgement.verdict == "PASS"
+    found = judgement.errors
     return Check(
-        case=case,
+        case=name,
         mode="oracle",
         tap=tap,
         verdict="PASS" if agreed else "ERROR",
         dtype="float64",
-        relative=distance,
-        message="" if agreed else f"the two float64 models differ by {distance:.1e} at {tap}",
+        used=judgement.used,
+        relative=found.relative if found else None,
+        message="" if agreed else f"the two float64 models differ at {tap}: {judgement.message}",
     )
 
 

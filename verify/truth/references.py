@@ -6,12 +6,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from reference.dtypes import rounded
 from reference.oracle import Oracle
-from reference.taps import module_of
-from verify.judge.metrics import rms
+from reference.taps import is_input, module_of
+from verify.judge.acceptance import judge
 from verify.truth import envelope
 from verify.truth import float16 as arithmetic16
 from verify.truth import float32 as arithmetic
@@ -19,6 +17,7 @@ from verify.truth.alarms import correct_results
 from verify.truth.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE, plants_faults
 from verify.truth.expectation import EnvelopeSample, Expectation
 from verify.truth.float32 import Sequential
+from verify.truth.float64 import BiasFirst, Mathematics
 from verify.truth.probe import probe
 from verify.truth.redraws import redraws
 
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
     from reference.huggingface import HuggingFaceReference
     from reference.trace import Array
+    from verify.judge.acceptance import Judgement
     from verify.truth.cases import Case
-
-ORACLE_TOLERANCE = 1e-12
-"""Relative difference, at each tap's own scale, up to which two float64 models are the same."""
 
 EXCUSED = {
     "drop": "dropout is the identity in eval mode",
@@ -112,21 +109,34 @@ class References:
         free_envelope = envelope.free(self.oracle, sample, truth, stages, case.seed, runs)
         return replace(expectation, free=sample.original(truth), free_envelope=free_envelope)
 
-    def oracle_disagreement(self, ids: Array) -> tuple[str, float]:
-        """The tap at which Hugging Face in float64 is farthest from the oracle, and how far.
+    def oracle_disagreement(self, case: Case) -> tuple[str, Judgement]:
+        """Hugging Face in float64, judged by the oracle as a candidate's graph is.
+
+        Args:
+            case: the input; both models run free.
 
         Returns:
-            The tap, and its largest difference over its rms. Above `ORACLE_TOLERANCE` one of the
-            two is wrong.
+            The first tap at which the two models differ, where one of them is wrong; else the tap
+            at which they use most of what is allowed. With the judgement there.
         """
-        truth = self.oracle.trace(ids)
-        other = hugging_face(self.checkpoint, "float64").trace(ids)
-        distances = {
-            tap: float(np.abs(other[tap] - array).max()) / (rms(array.astype(float)) or 1.0)
-            for tap, array in truth.items()
+        expected = self.in_float64(case)
+        other = hugging_face(self.checkpoint, "float64").trace(case.ids)
+        judged = {
+            tap: judge(other[tap], truth, expected.free_envelope[tap], "float64")
+            for tap, truth in expected.free.items()
         }
-        worst = max(distances, key=lambda tap: distances[tap])
-        return worst, distances[worst]
+        wrong = (item for item in judged.items() if item[1].verdict != "PASS")
+        return next(wrong, max(judged.items(), key=lambda item: item[1].used or 0.0))
+
+    def in_float64(self, case: Case) -> Expectation:
+        """What other evaluations of a case in float64 are compared with.
+
+        What is allowed is measured: a near-tie of a softmax, which large weights make likely,
+        enlarges float64's own rounding by two orders of magnitude.
+        """
+        mathematics = Mathematics(self.checkpoint, further=[BiasFirst])
+        outputs = [tap for tap in self.oracle.trace(case.ids) if not is_input(tap)]
+        return mathematics.expectation(case, outputs)
 
     def expected_taps(self, ids: Array) -> dict[str, str]:
         """Every tap that the reference has, with the reason where a candidate need not have it."""

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from reference.regimes import with_regime
 from verify.candidate.observation import Observation
 from verify.checks.logits import logits_check, perplexity_check
 from verify.checks.stages import check_case
+from verify.checks.whole import oracle_check
 from verify.judge.metrics import kl_divergence
 from verify.truth.cases import Case
-from verify.truth.references import ORACLE_TOLERANCE
+from verify.truth.references import References, hugging_face
 
 LOGITS = "lm_head"
 
@@ -120,9 +122,26 @@ def test_perplexity_is_judged_by_what_the_rule_allows_a_logit(case, expected):
     assert perplexity_check(off, expected).verdict == "FAIL"
 
 
-def test_the_two_float64_models_agree(references, case):
-    _, distance = references.oracle_disagreement(case.ids)
-    assert distance <= ORACLE_TOLERANCE
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("regime", ["given", "stress"])
+def test_the_two_float64_models_agree(checkpoint, regime, seed):
+    drawn = References(with_regime(checkpoint, regime, seed=seed))
+    ids = np.random.default_rng(seed).integers(0, checkpoint.config.vocab_size, (1, 9))
+    _, judgement = drawn.oracle_disagreement(Case(regime=regime, ids=ids))
+    assert judgement.verdict == "PASS"
+
+
+def test_a_model_that_is_wrong_by_a_thousandth_of_epsilon_is_not_the_same(
+    checkpoint, case, monkeypatch
+):
+    epsilon = 1.001 * checkpoint.config.layer_norm_epsilon
+    other = replace(checkpoint, config=replace(checkpoint.config, layer_norm_epsilon=epsilon))
+    monkeypatch.setattr(
+        "verify.truth.references.hugging_face", lambda _, dtype: hugging_face(other, dtype)
+    )
+    check = oracle_check("given", References(checkpoint), case)
+    assert check.verdict == "ERROR"
+    assert "the two float64 models differ at transformer.h.0.ln_1" in check.message
 
 
 def test_every_excused_tap_has_a_reason_and_no_other_tap_has_one(references, case):
