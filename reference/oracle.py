@@ -11,6 +11,7 @@ another order of evaluation, or a deliberate fault, is a subclass that overrides
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from reference.trace import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from typing import Self
 
     import numpy.typing as npt
 
@@ -37,13 +39,22 @@ class Oracle:
 
     def __init__(self, checkpoint: Checkpoint, dtype: npt.DTypeLike = np.float64) -> None:
         self.config = checkpoint.config
-        self.dtype = np.dtype(dtype)
-        self.weights: Mapping[str, Array] = {
-            name: array.astype(self.dtype, copy=False) for name, array in checkpoint.weights.items()
-        }
-        self.number: Callable[[float], Any] = self.dtype.type
+        self._hold(checkpoint.weights, dtype)
         self.tap: Callable[[str, Array], Array] = Recorder()
         self._left_out: Mapping[str, Array] = {}
+
+    def _hold(self, weights: Mapping[str, Array], dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self.number: Callable[[float], Any] = self.dtype.type
+        self.weights: Mapping[str, Array] = {
+            name: array.astype(self.dtype, copy=False) for name, array in weights.items()
+        }
+
+    def at(self, dtype: npt.DTypeLike) -> Self:
+        """The same model, computed in another dtype."""
+        other = copy(self)
+        other._hold(self.weights, dtype)
+        return other
 
     def trace(self, ids: Array, given: Mapping[str, Array] | None = None) -> Trace:
         """Run on token ids and return every tap.

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reference.dtypes import DTYPES
+from reference.dtypes import DTYPES, is_floating
 from verify.faults.catalogue import catalogue
 from verify.faults.matched import FARTHEST, Filter, matched_checks, matched_filter
 from verify.faults.planted import Planted
 from verify.faults.sighting import MARGIN, Sighting, sight
+from verify.judge.rounding import within_rounding
 from verify.judge.verdict import Check
 from verify.truth.alarms import Alarms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from reference.trace import Array
+    from reference.trace import Array, Trace
     from verify.candidate.observation import Observation
     from verify.faults.base import Fault
     from verify.faults.cache import CacheFault
@@ -120,12 +121,38 @@ def sight_in(
     sighting = sight(
         fault, layer, trace, expected.isolated, expected.isolated_envelope, expected.dtype
     )
-    if sighting.caught or not sighting.applicable or expected.drawn is None:
+    if sighting.caught or not sighting.applicable:
         return sighting
-    if sighting.expected != fault.blamed(layer):
+    if expected.dtype == "float64" and _is_rounding(fault, layer, trace, sighting, expected, shown):
+        return replace(sighting, applicable=False)
+    if expected.drawn is None or sighting.expected != fault.blamed(layer):
         return sighting
     filter_ = matched_filter(fault, layer, oracle, expected.drawn)
     return filtered(sighting, trace[sighting.expected], filter_, expected)
+
+
+def _is_rounding(
+    fault: Fault, layer: int, trace: Trace, sighting: Sighting, expected: Expectation,
+    shown: Collection[str],
+) -> bool:  # fmt: skip
+    """Whether a fault is the same function at the places that the candidate shows.
+
+    A key's bias that is left out shows in the projection, but not after the softmax, where it adds
+    the same number to every score of a query.
+    """
+    oracle, tap = expected.oracle.at(np.float32), sighting.expected
+    truth, given = _in_float32(expected.isolated), _in_float32(expected.given)
+    planted = Planted(oracle, fault, layer)
+    lower = planted.seen(fault.blamed(layer), expected.case.ids, truth, given, shown)
+    moved = oracle.trace(expected.case.ids, given)
+    return within_rounding(trace[tap], expected.isolated[tap], lower[tap], moved[tap], "float32")
+
+
+def _in_float32(trace: Trace) -> Trace:
+    return {
+        tap: array.astype(np.float32) if is_floating(array) else array
+        for tap, array in trace.items()
+    }
 
 
 def filtered(

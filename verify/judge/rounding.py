@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reference.dtypes import DTYPES, unit_roundoff
+from verify.judge.metrics import rms, ulp_at
+
 if TYPE_CHECKING:
     from reference.trace import Array
 
@@ -23,6 +26,10 @@ NEAR_BITS = 1.5
 
 OWN_SLACK = 4.0
 """An error up to this many envelopes is the declared precision's own."""
+
+ROUNDING_FACTOR = 4.0
+"""How far a difference may be beyond what rounding comes to by a lower precision: both are draws.
+Of variants that are the same function by mathematics 0.03 to 1.8 was seen."""
 
 LOWER = {
     "float64": ("float32", "tf32", "bfloat16"),
@@ -89,3 +96,41 @@ def precision_class(relative_error: float, envelope: float, dtype: str = "float3
         if abs(bits - STORED_BITS[name] - 1.75) <= NEAR_BITS:
             return name
     return "none"
+
+
+def within_rounding(
+    found: Array, original: Array, found_lower: Array, original_lower: Array, lower: str
+) -> bool:
+    """Whether two float64 results differ by no more than rounding.
+
+    How large rounding is, the same two computations tell at a lower precision: there it is larger
+    by the ratio of the unit roundoffs, 2^29 for float32. How far it moves the one, the other, and
+    both from each other are three draws: where a softmax nearly ties, one number carries them, and
+    a single draw would say little. The rule's allowance takes no part, so that an allowance that is
+    too wide is noticed.
+
+    Args:
+        found: in float64.
+        original: in float64.
+        found_lower: the first at the lower precision.
+        original_lower: the second at the lower precision.
+        lower: that precision.
+    """
+    if found.shape != original.shape or not np.isfinite(found_lower).all():
+        return False
+    with np.errstate(all="ignore"):
+        draws = [
+            _distance(found_lower, original_lower),
+            _distance(found_lower, found),
+            _distance(original_lower, original),
+        ]
+        # Where nothing shows, one element may have missed it by its last place.
+        least = ulp_at(rms(original.astype(float)), DTYPES[lower]) / math.sqrt(original.size)
+        here = _distance(found, original)
+    shrunk = max(*draws, least) * unit_roundoff(np.float64) / unit_roundoff(DTYPES[lower])
+    return here <= ROUNDING_FACTOR * shrunk
+
+
+def _distance(found: Array, original: Array) -> float:
+    """Root mean square difference of two arrays."""
+    return rms(found.astype(np.float64) - original.astype(np.float64))

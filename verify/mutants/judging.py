@@ -1,22 +1,19 @@
 """One mutant on one case: what the rule makes of it, and whether it differs by more than rounding.
 
-How large rounding is, the two graphs tell themselves: at the precision that they declare it is
-larger by the ratio of the unit roundoffs, 2^29 for float32. The rule's allowance takes no part, so
-that an allowance that is too wide is noticed.
+How large rounding is, the two graphs tell themselves, at the precision that they declare
+(`verify.judge.rounding`).
 """
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from reference.dtypes import DTYPES, unit_roundoff
 from verify.faults.sighting import Sighting, margin_of
 from verify.judge.acceptance import judge
-from verify.judge.metrics import rms, ulp_at
+from verify.judge.rounding import within_rounding
 from verify.mutants.attempt import Cutter, Trial
 
 if TYPE_CHECKING:
@@ -27,10 +24,6 @@ if TYPE_CHECKING:
     from verify.mutants.change import Mutant
     from verify.mutants.forced import Forced
     from verify.truth.expectation import Expectation
-
-ROUNDING_FACTOR = 4.0
-"""How far a difference may be beyond what rounding comes to by the declared precision: both are
-draws. Of mutants that are the same function by mathematics 0.03 to 1.8 was seen."""
 
 Difference = Literal["bits", "rounding", "values"]
 DIFFERENCES: tuple[Difference, ...] = ("bits", "rounding", "values")
@@ -94,26 +87,14 @@ class Judge:
     def is_rounding(self, mutant: Mutant, tap: str, found: Array) -> bool:
         """Whether a difference at a tap is as small as rounding is, there and on this input.
 
-        How far the declared precision moves the graph's values, the mutant's, and both from each
-        other are three draws of it, 2^29 times too large for float32: where a softmax nearly ties,
-        one number carries them, and a single draw would say little.
-
         Args:
             mutant: it.
             tap: where it differs.
             found: its values there, in float64.
         """
-        original, declared = self.trial.original(tap), DTYPES[self._declared]
+        original = self.trial.original(tap)
         narrow, moved = self.narrow.mutated(mutant, tap), self.narrow.original(tap)
-        if not np.isfinite(narrow).all():
-            return False
-        with np.errstate(all="ignore"):
-            draws = [distance(narrow, moved), distance(narrow, found), distance(moved, original)]
-            # Where nothing shows, one element may have missed it by its last place.
-            least = ulp_at(rms(original.astype(float)), declared) / math.sqrt(original.size)
-            here = distance(found, original)
-        shrunk = max(*draws, least) * unit_roundoff(np.float64) / unit_roundoff(declared)
-        return here <= ROUNDING_FACTOR * shrunk
+        return within_rounding(found, original, narrow, moved, self._declared)
 
     @cached_property
     def narrow(self) -> Trial:
@@ -140,10 +121,3 @@ class Judge:
         with np.errstate(all="ignore"):
             standard = self.expected.at(tap, alone=True)
             return judge(found, standard.truth, standard.envelope, self.expected.dtype)
-
-
-def distance(found: Array, original: Array) -> float:
-    """Root mean square difference of two arrays; infinite for arrays of two shapes."""
-    if found.shape != original.shape:
-        return float("inf")
-    return rms(found.astype(np.float64) - original.astype(np.float64))

@@ -20,8 +20,8 @@ from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
 from verify.mutants.generate import KINDS, mutants_of
 from verify.mutants.judging import DIFFERENCES, Difference, Judge, judged_taps
-from verify.mutants.sample import Sample
-from verify.truth.cases import plants_faults
+from verify.mutants.sample import EACH, Sample
+from verify.truth.cases import LARGE_PARAMETERS, plants_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,9 @@ class Mutants:
             self._graph = forced.graph
             found = mutants_of(forced, judged_taps(expected, forced))
             self.total = len(found)
-            self._sample = Sample(found, every=self.every, seed=self.seed)
+            parameters = sum(array.size for array in forced.weights.arrays.values())
+            each = 1 if parameters > LARGE_PARAMETERS else EACH
+            self._sample = Sample(found, every=self.every, seed=self.seed, each=each)
             self._take(self._sample.first())
         judge = Judge(expected, forced)
         pending = [seen for seen in self.seen.values() if seen.state != "caught"]

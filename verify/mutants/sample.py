@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 EACH = 3
-"""Mutants of a kind and stage that are looked at first."""
+"""Mutants of a kind and stage that are looked at first; one of a large model, whose embedding alone
+takes half a second for each."""
 
 
 class Sample:
@@ -30,9 +31,13 @@ class Sample:
         mutants: all of them, in their order.
         every: whether to choose them all.
         seed: draws the order in which the mutants of a kind and stage come.
+        each: how many of a kind and stage come first, if not all.
     """
 
-    def __init__(self, mutants: Sequence[Mutant], *, every: bool, seed: int) -> None:
+    def __init__(
+        self, mutants: Sequence[Mutant], *, every: bool, seed: int, each: int = EACH
+    ) -> None:
+        self._each = each
         groups: dict[tuple[str, str], list[Mutant]] = {}
         for mutant in mutants:
             groups.setdefault(group_of(mutant), []).append(mutant)
@@ -43,7 +48,7 @@ class Sample:
         """What to look at first."""
         if self._every:
             return [m for group in self._groups.values() for m in _taken(group, len(group))]
-        return [mutant for group in self._groups.values() for mutant in _taken(group, EACH)]
+        return [mutant for group in self._groups.values() for mutant in _taken(group, self._each)]
 
     def more(self, silent: Iterable[Mutant]) -> list[Mutant]:
         """What to look at besides, since these showed nothing."""

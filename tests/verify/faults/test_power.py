@@ -7,11 +7,13 @@ from verify.faults.controls import must_fail
 from verify.faults.planted import Planted
 from verify.faults.power import Power, sight_in
 from verify.faults.sighting import MARGIN, sight
-from verify.truth.cases import random_cases
+from verify.truth.cases import PROBE_SIZE, random_cases
+from verify.truth.float64 import Mathematics
 from verify.truth.references import References
 
 CATALOGUE = catalogue("float32")
 IDS = [fault.id for fault in CATALOGUE]
+SAME_AND_OTHER = "key_bias_dropped", "scale_n_embd"
 
 
 def test_fault_ids_are_unique_and_each_says_what_it_is():
@@ -47,6 +49,17 @@ def test_a_fault_changes_nothing_outside_its_layer(fault, references, cases):
     before = list(trace)[: list(trace).index(tap)]
     for name in before:
         assert np.allclose(trace[name], expected.isolated[name], rtol=1e-12, atol=1e-12), name
+
+
+def test_in_float64_a_fault_that_is_the_same_function_where_it_shows_is_no_fault(checkpoint):
+    """A key's bias adds the same number to every score of a query, which the softmax takes away."""
+    bias, scale = (next(f for f in CATALOGUE if f.id == id_) for id_ in SAME_AND_OTHER)
+    state = with_regime(checkpoint, "perturbed", seed=1)
+    (case,) = random_cases(checkpoint.config, "given", [PROBE_SIZE], seed=0, device="cpu")
+    expected = Mathematics(state).expectation(case, ())
+    assert sight_in(bias, expected).caught
+    assert not sight_in(bias, expected, {"lm_head"}).applicable
+    assert sight_in(scale, expected, {"lm_head"}).caught
 
 
 def test_planting_leaves_the_oracle_as_it_was(references, cases):

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from verify.judge.rounding import effective_bits, precision_class, to_bf16, to_fp16, to_tf32
+from verify.judge.rounding import (
+    effective_bits,
+    precision_class,
+    to_bf16,
+    to_fp16,
+    to_tf32,
+    within_rounding,
+)
 
 VALUES = np.random.default_rng(0).standard_normal(10_000) * 10.0 ** np.arange(-5, 5).repeat(1000)
 
@@ -52,3 +59,14 @@ def test_a_product_of_rounded_factors_is_called_by_its_precision(round_, name):
         return float(np.linalg.norm(x - truth) / np.linalg.norm(truth))
 
     assert precision_class(relative(found), relative(a @ b)) == name
+
+
+def test_a_difference_is_rounding_if_it_shrinks_with_the_unit_roundoff():
+    x = VALUES[:500]
+    form, other = x * x - 2 * x + 1, (x - 1) ** 2
+    low = x.astype(np.float32)
+    low_form, low_other = low * low - 2 * low + 1, (low - 1) ** 2
+    assert within_rounding(other, form, low_other, low_form, "float32")
+    assert not within_rounding(other * (1 + 1e-12), form, low_other, low_form, "float32")
+    assert not within_rounding(other, form, np.full_like(low_other, np.nan), low_form, "float32")
+    assert not within_rounding(other[:9], form, low_other[:9], low_form, "float32")

@@ -17,6 +17,8 @@ def test_each_kind_is_sampled_at_each_stage_of_some_block(every):
     assert {group_of(mutant) for mutant in chosen} == {group_of(mutant) for mutant in every}
     assert len(chosen) < len(every) / 2
     assert max(Counter(map(group_of, chosen)).values()) == EACH
+    fewer = Sample(every, every=False, seed=0, each=1).first()
+    assert Counter(map(group_of, fewer)) == dict.fromkeys(map(group_of, every), 1)
 
 
 def test_blocks_are_one_stage_of_the_sample(every):
