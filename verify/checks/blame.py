@@ -24,6 +24,7 @@ from verify.candidate.observation import Observation
 from verify.graph.errors import GraphError
 from verify.judge.acceptance import Judgement, judge
 from verify.judge.metrics import rms
+from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from verify.candidate.observation import Observable
     from verify.candidate.staging import Candidate
     from verify.judge.verdict import Check
-    from verify.pairing.translated import PairedCandidate
     from verify.truth.expectation import Expectation, Standard
 
 Party = Literal["compiler", "graph", "precision"]
@@ -123,7 +123,27 @@ class Meaning:
         compiled = judge(_at(check, observed), exact, standard.envelope, dtype)
         if compiled.verdict == "PASS":  # at the edge: near its own meaning, and not near the truth
             return Blame(None, "nobody's for sure: the error lies at the edge of what is allowed")
-        return Blame("compiler", _not_the_graph(check, exact, standard, compiled))
+        return Blame("compiler", self._not_the_graph(check, exact, standard, compiled))
+
+    def _not_the_graph(
+        self, check: Check, exact: Array, standard: Standard, compiled: Judgement
+    ) -> str:
+        size = rms(standard.truth.astype(np.float64))
+        distance = rms(exact - standard.truth) / size if size else rms(exact - standard.truth)
+        away = f"{multiple(compiled.used)} the allowed error" if compiled.used else "not near it"
+        return (
+            f"{self._compiler}: the traced graph computes the right thing (within "
+            f"{scientific(distance)} of the oracle), the compiled program does not ({away} from "
+            f"it); {FUSED[check.mode]}"
+        )
+
+    @property
+    def _compiler(self) -> str:
+        """Whom a program that is not its graph is to blame on."""
+        candidate = self._candidate
+        traced = candidate.candidate if isinstance(candidate, PairedCandidate) else candidate
+        own = ", or a Mojo kernel of the port's own" if traced.libraries else ""
+        return f"MAX's compiler{own}"
 
 
 def _at(check: Check, observed: Observation) -> Array:
@@ -143,17 +163,6 @@ def _lost(declared: Judgement, dtype: str) -> str:
         "the port's precision: the traced graph is right in float64, and "
         f"{multiple(declared.used)} the allowed error of {dtype} from that in the dtypes that it "
         "declares"
-    )
-
-
-def _not_the_graph(check: Check, exact: Array, standard: Standard, compiled: Judgement) -> str:
-    size = rms(standard.truth.astype(np.float64))
-    distance = rms(exact - standard.truth) / size if size else rms(exact - standard.truth)
-    away = f"{multiple(compiled.used)} the allowed error" if compiled.used else "not near it"
-    return (
-        "MAX's compiler: the traced graph computes the right thing (within "
-        f"{scientific(distance)} of the oracle), the compiled program does not ({away} from it); "
-        f"{FUSED[check.mode]}"
     )
 
 

@@ -12,5 +12,6 @@ child         the process that compiles
 trials        many specimens compiled in one program, each judged
 search        from a suspect to the smallest specimen
 suspect       where a compiled candidate is wrong
+arrays        the arrays of a specimen as lines of a file
 reproduction  the file of MAX and NumPy that shows it
 """

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify.graph.form import Compound, Size, resolved
+from verify.graph.form import Compound, Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reference.trace import Array
     from verify.graph.form import Graph, Operation, Value
 
 Known = Any
@@ -91,22 +90,3 @@ def symbols_in(size: Size) -> set[str]:
     if isinstance(size, Compound):
         return {symbol for one in size.operands for symbol in symbols_in(one)}
     return set()
-
-
-def sizes_of(graph: Graph, arrays: tuple[Array, ...]) -> dict[str, int]:
-    """What the arrays make of the symbols in the shapes of a graph's inputs."""
-    sizes: dict[str, int] = {}
-    for value, array in zip(graph.inputs, arrays, strict=True):
-        for size, number in zip(value.shape or (), array.shape, strict=True):
-            if isinstance(size, str):
-                sizes.setdefault(size, number)
-    return sizes
-
-
-def number_of(size: Size, sizes: Mapping[str, int]) -> int:
-    """The number that a size is.
-
-    Raises:
-        verify.graph.errors.UnresolvedSizeError: for a symbol without a number.
-    """
-    return resolved(size, sizes)

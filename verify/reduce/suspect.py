@@ -76,7 +76,7 @@ def suspects(
 
 def _given(candidate: Candidate, weights: Mapping[str, Array], ids: Array) -> dict[str, Array]:
     """What the stages are fed with: the graph's own activations, in the dtypes that it declares."""
-    _, trace = candidate.evaluated(weights).trace(ids)
+    _, trace = candidate.evaluated(weights, rounding=False).trace(ids)
     declared = candidate.graphs[f"{candidate.name}forced"].inputs[1:]
     return {
         tap: np.ascontiguousarray(trace[tap].astype(numpy_dtype(value.dtype)))

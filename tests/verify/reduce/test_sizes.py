@@ -8,7 +8,7 @@ from max.graph import ops
 from tests.verify.reduce.specimens import CPU, F32, normal, read_back, specimen_of, tensor
 from verify.graph.errors import GraphError
 from verify.reduce import edits, sizes
-from verify.reduce.reproduction import is_plain
+from verify.reduce.arrays import is_plain
 from verify.reduce.source import needed
 
 
