@@ -92,7 +92,7 @@ class Oracle:
                 them, is not computed.
         """
         given = given or {}
-        left_out = {} if wanted is None else _without(given, wanted)
+        left_out = {} if wanted is None else without(given, wanted)
         recorder = self.recorder({tap: a for tap, a in given.items() if tap not in left_out})
         self.tap, self._left_out = recorder, left_out
         inside = {"attn": self.attention, "mlp": self.mlp}
@@ -232,8 +232,13 @@ class Oracle:
         return result
 
 
-def _without(given: Mapping[str, Array], wanted: Collection[str]) -> dict[str, Array]:
-    """Those given that hold nothing of what is wanted; what they are called with lies outside."""
+def without(given: Mapping[str, Array], wanted: Collection[str]) -> dict[str, Array]:
+    """Those given that hold nothing of what is wanted; what they are called with lies outside.
+
+    Args:
+        given: activations by tap.
+        wanted: taps.
+    """
     return {
         tap: array
         for tap, array in given.items()

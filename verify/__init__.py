@@ -7,7 +7,9 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     graph/      the candidate's own graph, evaluated in NumPy without a compile
     candidate/  the model under test: found, guarded, fenced, traced
     pairing/    whose name stands for what
-    faults/     what would have been noticed, and what a failing stage computes instead
+    faults/     what would have been noticed
+    locate/     where in a candidate's graph a stage departs from the reference
+    explain/    what the failing stages of a run compute instead
     mutants/    the candidate's graph with one operation changed: what would have been noticed of it
     checks/     what is asked of a candidate
     options     the words of the command line, and options that several share

@@ -3,7 +3,8 @@
 The method is that of GPT-2, with transformers' own model in float64 as the oracle, and torch's sums
 in several orders as the envelope: first the traced graph's mathematics, then the compiled program.
 There is no catalogue of faults for other architectures. What the run would have noticed is shown by
-mutants of the candidate's own graph, and a failing stage is described by the shape of its error.
+mutants of the candidate's own graph; a failing stage is explained by the formulas of a Llama, where
+they hold, and by the change of one operation that would make it right.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from threadpoolctl import threadpool_limits
 
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
-from reference.taps import LOGITS, in_words
+from reference.taps import LOGITS
 from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
 from verify.checks.blame import Meaning
+from verify.checks.declared import range_check
 from verify.checks.stages import check_case
-from verify.faults.diagnosis import describe
 from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
 from verify.mathematics import of_graph
@@ -204,6 +205,7 @@ def verify_decoder(
     add(_mathematics(plan, paired, outcome, status))
     if not plan.quick and (outcome.verdict != "FAIL" or plan.compile_anyway):
         add(_compiled(plan, paired, outcome, status))
+        outcome.explain()
     return outcome
 
 
@@ -220,7 +222,8 @@ def _mathematics(
     """Whether the traced graph is the same mathematics; nothing is compiled for that."""
     with _threads_for(plan.model):
         truth = DecoderMathematics(plan.model)
-        bound = paired.evaluated(paired.weights_of(weights_of(plan.model)))
+        weights = paired.weights_of(weights_of(plan.model))
+        bound, declared = paired.evaluated(weights), paired.evaluated(weights, "declared")
         try:
             graph = forced(paired, bound)
             for case in with_probes(plan.model.config, plan.sizes, plan.seed):
@@ -228,22 +231,36 @@ def _mathematics(
                 expected = truth.expectation(case, paired.given_taps)
                 observed = Observation(bound, expected)
                 expected = with_rounded_constants(expected, bound, observed)
-                for check in _checked(observed, expected):
-                    yield of_graph(_with_repair(check, expected, graph))
+                checks = list(_checked(observed, expected))
+                checks.append(range_check(expected, observed, declared, "float32"))
+                yield from map(of_graph, checks)
+                _kept(checks, observed, expected, paired, outcome)
                 outcome.mutants.look(expected, graph)
+            _explain(outcome, graph)
             yield from outcome.mutants.checks()
         except GraphError as error:
             message = f"judged compiled only: {error}"
             yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)
 
 
-def _with_repair(check: Check, expected: Expectation, graph: Forced) -> Check:
-    """The check; a diagnosis with what would make the stage right, if one change does."""
-    if not (check.details and "diagnosis" in check.details):
-        return check
-    change = in_a_sentence(repairs(expected, graph, check.tap))
-    said = "; ".join(filter(None, [check.details["diagnosis"], change]))
-    return replace(check, details={"diagnosis": said})
+def _explain(outcome: Outcome, graph: Forced) -> None:
+    """Say what the failing stages compute instead, and what change would make the first right."""
+    failed = outcome.failures.of_first_place()
+    outcome.explain()
+    if failed:
+        change = in_a_sentence(repairs(failed.expected, graph, failed.tap))
+        first = outcome.findings[0]
+        text = "; ".join(filter(None, [first.text, change]))
+        outcome.findings[0] = replace(first, text=text)
+
+
+def _kept(
+    checks: list[Check], observed: Observation, expected: Expectation, paired: PairedCandidate,
+    outcome: Outcome,
+) -> None:  # fmt: skip
+    """Keep the failing stages of a case until they are explained."""
+    failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
+    outcome.failures.add(failed, observed.forced, expected, paired.forced_taps)
 
 
 @contextmanager
@@ -277,14 +294,15 @@ def _compiled(
         blame = partial(meaning.blame, observed=observed, expected=expected)
         checks = outcome.blamed(list(_checked(observed, expected)), blame)
         yield from checks
+        _kept(checks, observed, expected, paired, outcome)
         whole = case.ids.shape == SIZES[-1]
         outcome.artefacts.look(observed, expected, checks, tokens=whole)
 
 
 def _checked(observed: Observation, expected: Expectation) -> Iterator[Check]:
-    """The checks of one case, the first that fails alone with what its error looks like."""
+    """The checks of one case, with the size of its input."""
     batch, length = expected.case.ids.shape
-    for check in _described(check_case(observed, expected), observed.forced, expected):
+    for check in check_case(observed, expected):
         yield replace(check, batch=batch, length=length)
 
 
@@ -297,17 +315,3 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
         return PairedCandidate(tree, device, outline, pairing, reference)
-
-
-def _described(
-    checks: Iterator[Check], forced: dict[str, Any], expected: Expectation
-) -> Iterator[Check]:
-    """The checks, the first that fails alone with what its error looks like."""
-    described = False
-    for check in checks:
-        if check.mode == "isolated" and check.verdict == "FAIL" and not described:
-            described = True
-            text = describe(check.tap, forced[check.tap], expected, 1)
-            yield replace(check, details={"diagnosis": f"{in_words(check.tap)}: {text}"})
-        else:
-            yield check

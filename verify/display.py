@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from verify.judge.verdict import Check
+    from verify.locate.listing import Line
     from verify.outcome import Outcome
 
 LEGEND = """\
@@ -142,6 +143,32 @@ def mutants_table(outcome: Outcome) -> Table:
     return table
 
 
+MOST_LINES = 6
+"""Operations of a failing stage's graph that the terminal shows."""
+
+
+def show_findings(console: Console, outcome: Outcome) -> None:
+    """Print what else is wrong, and the graph of the first failing stage."""
+    for finding in outcome.findings[1:]:
+        console.print(Text(f"Also: {finding.text}", "red"))
+    if outcome.listing and outcome.listing.summary:
+        listing = outcome.listing
+        console.print(Text(f"Graph of {short_name(listing.tap)}: {listing.summary}", "red"))
+        for line in listing.around(MOST_LINES):
+            console.print(Text(_graph_line(line), "bold red" if line.departs else "dim"))
+            if line.departs and line.code:
+                console.print(Text(f"    {line.code[: WIDTH - 4]}", "red"))
+
+
+def _graph_line(line: Line) -> str:
+    """`> mul  2x4x33x33  q k^T, 0.0883883  my_model.py:42`, as wide as the terminal."""
+    mark = ">" if line.departs else " "
+    what = f"= {line.quantity}" if line.quantity else f"({line.operands})"
+    room = WIDTH - 38 - len(line.place)
+    what = what if len(what) <= room else f"{what[: room - 3]}..."
+    return f"{mark} {line.kind[:18]:18} {line.shape:14} {what:{room}} {line.place}".rstrip()
+
+
 def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
     """Print the layer table, the summary, the coverage and the verdict; on request the faults."""
     checks = checks_of(outcome)
@@ -158,8 +185,11 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         console.print(Text(f"First divergence: {divergence.message}", "bold red"))
         if divergence.diagnosis:
             console.print(Text(f"Diagnosis: {divergence.diagnosis}", "bold red"))
+        for finding in outcome.findings[:1]:
+            console.print(f"It accounts for {finding.stages} of {finding.of} failing comparisons.")
         if divergence.blame:
             console.print(Text(f"Blame: {divergence.blame}", "bold red"))
+        show_findings(console, outcome)
     verdict = outcome.verdict
     note = "" if outcome.compiled else ", not compiled"
     console.print(Text(f"Verdict: {verdict}{note}", STYLES.get(verdict, "bold yellow")))

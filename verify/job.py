@@ -25,7 +25,7 @@ from verify.pairing.table import pairing_table
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from verify.judge.verdict import Check
     from verify.outcome import Outcome
@@ -73,7 +73,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     try:
         with writer:
             outcome = _verify_with_progress(job, writer)
-            for record in (*outcome.power.records(), *outcome.mutants.records()):
+            for record in _further_records(outcome):
                 writer.write(record)
             writer.finish(_end(job, outcome))
     except KeyboardInterrupt as stop:
@@ -91,6 +91,13 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     if options.json:
         write_json(options.json, report(outcome, job.environment, SCHEMA_VERSION))
     return EXIT[outcome.verdict]
+
+
+def _further_records(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """What is known at the end alone: what would have been noticed, and what explains failures."""
+    yield from outcome.power.records()
+    yield from outcome.mutants.records()
+    yield from outcome.explanations()
 
 
 def _end(job: Job, outcome: Outcome) -> dict[str, Any]:

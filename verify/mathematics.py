@@ -12,15 +12,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference.dtypes import rounded
+from reference.oracle import Oracle
 from reference.regimes import with_regime
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.observation import Observation
+from verify.checks.declared import range_check
 from verify.checks.stages import check_case
-from verify.checks.whole import coverage_checks
+from verify.checks.whole import coverage_checks, spared_check
 from verify.faults.controls import must_fail
-from verify.faults.diagnosis import diagnose
 from verify.mutants.forced import forced
-from verify.pairing.translated import held_weights
+from verify.pairing.translated import held_weights, without_spared
 from verify.truth.cases import (
     LARGE_PARAMETERS,
     PROBE,
@@ -50,6 +51,7 @@ MODES = {
     "plain": "math-free",
     "control": "math-control",
     "power": "math-power",
+    "range": "math-range",
 }
 """What a check is called where it is of the graph in float64, not of the compiled program."""
 
@@ -104,11 +106,14 @@ class MathematicsRun:
         self.outcome = outcome
         self.status = status
         config = checkpoint.config
-        self.truth = truth or Mathematics(
-            rounded(with_regime(checkpoint, regime, seed=seed), dtype)
-        )
+        self._whole = rounded(with_regime(checkpoint, regime, seed=seed), dtype)
+        held = without_spared(candidate, self._whole)
+        self._spared = held is not self._whole
+        self.truth = truth if truth and not self._spared else Mathematics(held)
         weights = held_weights(candidate, self.truth.checkpoint, dtype)
         self.bound = candidate.evaluated(weights)
+        self._declared = candidate.evaluated(weights, "declared")
+        self._dtype = dtype
         self.cases = cases_of(config, regime, sizes, seed)
         self._plants = power
 
@@ -117,6 +122,9 @@ class MathematicsRun:
         if not self.outcome.order:
             self.outcome.look_for_places(self.candidate, self.truth, self.cases[0].ids)
             yield from coverage_checks(self.candidate, self.outcome.expected, self.outcome.unknown)
+            if self._spared and self.outcome.pairing:
+                spared, ids = self.outcome.pairing.spared, self.cases[-1].ids
+                yield spared_check(spared, Oracle(self._whole), self.truth.oracle, ids)
         for case in self.cases:
             self.status(f"{case.name}, mathematics")
             for check in self._case(case):
@@ -130,12 +138,13 @@ class MathematicsRun:
         observed = Observation(self.bound, expected)
         expected = with_rounded_constants(expected, self.bound, observed)
         checks = list(check_case(observed, expected))
-        failed = next((c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"), None)
-        if failed:
-            visible = self.candidate.forced_taps
-            sentence = diagnose(failed.tap, observed.forced[failed.tap], expected, visible)
-            checks[checks.index(failed)] = replace(failed, details={"diagnosis": sentence})
         yield from checks
+        failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
+        self.outcome.failures.add(
+            failed, observed.forced, expected, self.candidate.forced_taps,
+            lambda tap: self.bound.computing([tap], case.ids, expected.given),
+        )  # fmt: skip
+        yield range_check(expected, observed, self._declared, self._dtype)
         yield from self._power(expected)
 
     def _power(self, expected: Expectation) -> Iterator[Check]:

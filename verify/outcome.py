@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 from reference.taps import in_words
 from verify.artefacts import Artefacts
 from verify.checks.blame import GRAPH, MODES
+from verify.explain.collected import Collected
 from verify.faults.controls import LowerPrecisions
 from verify.faults.power import Power
 from verify.mutants.mutation_score import Mutants
 from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from reference.trace import Array
     from verify.candidate.staging import Candidate
     from verify.checks.blame import Blame, Party
+    from verify.explain.diagnosis import Finding
     from verify.judge.verdict import Check, Verdict
+    from verify.locate.listing import Listing
     from verify.pairing.counterpart import Pairing
     from verify.truth.float64 import Mathematics
     from verify.truth.references import References
@@ -69,6 +72,9 @@ class Outcome:
         pairing: a candidate's counterparts; None for the model of `impl`.
         cache_faults: for each fault of a cache, the check with the largest margin so far.
         lowered: where results of a lower precision were rejected.
+        failures: stages that fail alone, kept until they are explained.
+        findings: what those compute instead, the first first.
+        listing: the graph of the first of them, where it is known.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -83,6 +89,22 @@ class Outcome:
     pairing: Pairing | None = None
     cache_faults: dict[str, Check] = field(default_factory=dict)
     lowered: LowerPrecisions = field(default_factory=LowerPrecisions)
+    failures: Collected = field(default_factory=Collected)
+    findings: list[Finding] = field(default_factory=list)
+    listing: Listing | None = None
+
+    def explain(self) -> None:
+        """Say what the stages that failed so far have in common, unless that is said already."""
+        if not self.findings:
+            self.findings, self.listing = self.failures.explained()
+        self.failures = Collected()
+
+    def explanations(self) -> Iterator[dict[str, Any]]:
+        """One record for each finding, and one for the graph of the first failing stage."""
+        for finding in self.findings:
+            yield finding.record()
+        if self.listing:
+            yield self.listing.record()
 
     def look_for_places(
         self,
@@ -120,12 +142,13 @@ class Outcome:
         if first is None:
             return None
         details = first.details or {}
-        of_graph = first.mode.startswith(MATHEMATICS)
+        of_graph = first.mode.startswith(MATHEMATICS) and "blame" not in details
+        said = [finding.text for finding in self.findings if finding.tap == first.tap]
         return Divergence(
             case=first.case,
             tap=first.tap,
             message=f"{_place(first)}: {first.message}",
-            diagnosis=details.get("diagnosis"),
+            diagnosis=details.get("diagnosis") or next(iter(said), None),
             blame=GRAPH if of_graph else details.get("blame"),
             blamed_on="graph" if of_graph else details.get("blamed_on"),
         )
@@ -198,6 +221,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
         "observer_effect": {"max_abs": outcome.observer_effect},
         "power": outcome.power.report(),
         "mutants": outcome.mutants.report(),
+        "findings": [finding.record() for finding in outcome.findings],
         "checks": [check.record() for check in outcome.checks],
         "environment": environment,
     }

@@ -36,7 +36,6 @@ from verify.checks.whole import (
     parameters_check,
 )
 from verify.faults.controls import must_fail
-from verify.faults.diagnosis import diagnose
 from verify.faults.in_max import MaxPower
 from verify.graph.errors import GraphError, RandomOperationError
 from verify.judge.acceptance import MAX_FACTOR
@@ -45,7 +44,7 @@ from verify.mathematics import MathematicsRun, power_checks, sizes_of
 from verify.mutants.mutation_score import Mutants
 from verify.outcome import Outcome
 from verify.pairing.prepare import prepare
-from verify.pairing.translated import PairedCandidate, held_weights
+from verify.pairing.translated import PairedCandidate, held_weights, without_spared
 from verify.truth.cases import (
     LARGE_PARAMETERS,
     PROBE,
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
+    from verify.candidate.staging import Computing
     from verify.checks.invariances import HasLogits
     from verify.pairing.prepare import NamedCandidate
     from verify.truth.expectation import Expectation
@@ -172,6 +172,7 @@ def _verify(plan: Plan, emit: Callable[[Check], None], status: Callable[[str], N
         with threadpool_limits(1, "blas"):
             for check in _mathematics(plan, candidate, outcome, status):
                 add(replace(check, device=device))
+            _explain(outcome, status)
         if plan.quick or (outcome.verdict == "FAIL" and not plan.compile_anyway):
             continue
         status(f"{device}: compiling the model")
@@ -181,6 +182,7 @@ def _verify(plan: Plan, emit: Callable[[Check], None], status: Callable[[str], N
         for regime in plan.regimes:
             for check in RegimeRun(plan, candidate, regime, device, outcome, status).checks():
                 add(replace(check, regime=regime, device=check.device or device))
+        _explain(outcome, status)
         own = [check for check in outcome.checks if check.device == device]
         add(replace(precision_check(own, plan.dtype, device), device=device))
     if outcome.compiled:
@@ -188,6 +190,12 @@ def _verify(plan: Plan, emit: Callable[[Check], None], status: Callable[[str], N
         for check in [*of_the_run, *outcome.cache_faults.values()]:
             add(check)
     return outcome
+
+
+def _explain(outcome: Outcome, status: Callable[[str], None]) -> None:
+    if outcome.failures.failures:
+        status("looking for what explains the failures")
+    outcome.explain()
 
 
 def _mathematics(
@@ -258,7 +266,7 @@ class RegimeRun:
         self.outcome = outcome
         self.status = status
         checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
-        self.references = References(checkpoint, plan.dtype)
+        self.references = References(without_spared(candidate, checkpoint), plan.dtype)
         self.weights = held_weights(candidate, self.references.checkpoint, plan.dtype)
         self.bound = candidate.bind(self.weights)
         self.meaning = Meaning(candidate, self.weights)
@@ -311,10 +319,10 @@ class RegimeRun:
         return [*self.cases, probe_case(config, self.regime, seed=seed, device=self.device)]
 
     def _case(self, case: Case, in_max: MaxPower | None) -> Iterator[Check]:
-        """The checks of one case, a diagnosis of its first failure, and what it could notice."""
+        """The checks of one case, and what it could notice."""
         expected = self.references.expectation(case, self.bound.program.given_taps)
         observed = Observation(self.bound, expected)
-        checks = self._diagnosed(list(check_case(observed, expected)), observed, expected)
+        checks = self._judged(observed, expected)
         yield from checks
         whole = case.ids.shape == PROBE_SIZE and case.label != PROBE
         self.outcome.artefacts.look(observed, expected, checks, tokens=whole)
@@ -326,19 +334,26 @@ class RegimeRun:
         yield from self._engines(expected)
         self.largest_envelope = max(self.largest_envelope, expected.free_envelope[LOGITS].max)
 
-    def _diagnosed(
-        self, checks: list[Check], observed: Observation, expected: Expectation
-    ) -> list[Check]:
-        """The checks; the first that fails with what is computed there, and whose that is."""
-        failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
-        if failed:
-            tap = failed[0].tap
-            visible = self.bound.program.forced_taps
-            sentence = diagnose(tap, observed.forced[tap], expected, visible)
-            checks[checks.index(failed[0])] = replace(failed[0], details={"diagnosis": sentence})
-        return self.outcome.blamed(
-            checks, lambda check: self.meaning.blame(check, observed, expected)
+    def _judged(self, observed: Observation, expected: Expectation) -> list[Check]:
+        """The checks of a case: the first that fails with whose that is, all failures kept."""
+        checks = self.outcome.blamed(
+            list(check_case(observed, expected)),
+            lambda check: self.meaning.blame(check, observed, expected),
         )
+        failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
+        visible = self.bound.program.forced_taps
+        graph = self._graph_of(expected)
+        self.outcome.failures.add(failed, observed.forced, expected, visible, graph)
+        return checks
+
+    def _graph_of(self, expected: Expectation) -> Callable[[str], Computing]:
+        """What gives the graph that computes a place."""
+
+        def computing(tap: str) -> Computing:
+            evaluated = self.candidate.evaluated(self.weights)
+            return evaluated.computing([tap], expected.case.ids, expected.given)
+
+        return computing
 
     def _power(
         self, observed: Observation, expected: Expectation, in_max: MaxPower | None
@@ -417,7 +432,7 @@ class RegimeRun:
         self.status(case.name)
         expected = references.expectation(case, self.bound.program.given_taps)
         observed = Observation(self.bound, expected)
-        checks = self._diagnosed(list(check_case(observed, expected)), observed, expected)
+        checks = self._judged(observed, expected)
         self.outcome.artefacts.look(observed, expected, checks, tokens=True)
         checks.append(perplexity_check(observed.logits, expected))
         yield from (_of_case(check, case) for check in checks)

@@ -1,6 +1,7 @@
 """Charts and maps as data; the templates of `reports.pages` draw them.
 
-Of a verification: `model_map`, `parity`, `logits`, `tensors`, `inside`, `fault_matrix`.
+Of a verification: `model_map`, `parity`, `logits`, `tensors`, `inside`, `fault_matrix`,
+`operations`.
 Of a benchmark: `speed`, `roofline`, `course`, `bars`, `scaling`.
 Beneath them: `chart` (scales, marks, ticks) and `heat` (maps too fine for a table).
 """

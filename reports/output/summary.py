@@ -52,9 +52,11 @@ def title(run: Run, head: Headline) -> str:
 def _lines(head: Headline) -> Iterator[str]:
     yield f"{_cell(head.lead)}\n"
     if head.diagnosis:
-        yield f"> **Diagnosis:** {_cell(head.diagnosis)}\n"
+        yield f"> **Diagnosis:** {_cell(' '.join([head.diagnosis, *head.further]))}\n"
     if head.blame:
         yield f"> **MAX or the port?** {_cell(head.blame)}\n"
+    if head.graph:
+        yield f"> **Graph of {head.graph.tap}:** {_cell(head.graph.summary)}\n"
     for warning in head.warnings:
         yield f"> {warning}\n"
     if head.figures:

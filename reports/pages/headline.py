@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name
 from reports.figures.fault_matrix import fault_matrix
+from reports.figures.operations import StageGraph, stage_graph
 from reports.tables.frames import missing, worst
 from reports.tables.kinds import logit_figures
 from reports.tables.numbers import duration, figure, multiple, percent, short
@@ -43,6 +44,8 @@ class Headline:
         lead: a sentence or two.
         diagnosis: what the first failing place computes instead; empty if unknown or none fails.
         blame: whether that is MAX's or the port's; empty likewise.
+        further: what else was found to be wrong, and how much that accounts for.
+        graph: the operations of the first failing place; None where they are not known.
         figures: the numbers to remember.
         facts: what was compared, on what, with what.
         skipped: what was left out, and why.
@@ -54,6 +57,8 @@ class Headline:
     lead: str
     diagnosis: str = ""
     blame: str = ""
+    further: Sequence[str] = field(default=())
+    graph: StageGraph | None = None
     figures: Sequence[Fact] = field(default=())
     facts: Sequence[Fact] = field(default=())
     skipped: Sequence[Fact] = field(default=())
@@ -70,11 +75,23 @@ def verify_headline(run: Run, checks: pd.DataFrame) -> Headline:
         lead=lead,
         diagnosis=str(divergence.get("diagnosis") or ""),
         blame=str(divergence.get("blame") or ""),
+        further=_further(run),
+        graph=stage_graph(run),
         figures=_verify_figures(run, checks),
         facts=run_facts(run),
         skipped=_skipped(checks),
         warnings=run_warnings(run),
     )
+
+
+def _further(run: Run) -> list[str]:
+    """How much the diagnosis accounts for, and what else is wrong."""
+    findings = run.of("finding")
+    texts = [f"Also: {finding.get('text') or ''}" for finding in findings[1:]]
+    if not findings:
+        return []
+    stages, total = findings[0].get("stages"), findings[0].get("of")
+    return [f"It accounts for {stages} of {total} failing comparisons.", *texts]
 
 
 def _verdict(run: Run, checks: pd.DataFrame) -> tuple[str, str, str]:

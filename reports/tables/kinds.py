@@ -26,6 +26,7 @@ MODES = {
     "coverage": "coverage",
     "math": "mathematics",
     "math-free": "mathematics, whole",
+    "math-range": "… declared range",
     "math-control": "… spoilt results",
     "math-power": "… planted faults",
     "math-mutants": "… mutants",
@@ -153,6 +154,8 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
             case "math" | "math-free":
                 return _mathematics_seen(checks)
+            case "math-range":
+                return "finite too in the dtypes that the graph declares"
             case "math-control":
                 return f"{len(checks)} times a result was spoilt, and rejected at every place"
             case "math-power" | "power" | "max-power" | "engine-power":

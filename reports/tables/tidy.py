@@ -29,6 +29,7 @@ NAMES = {
     "check": "checks",
     "fault": "faults",
     "mutant": "mutants",
+    "finding": "findings",
     "row": "bench",
     "effect": "effects",
     "null": "nulls",

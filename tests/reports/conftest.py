@@ -72,6 +72,30 @@ def power(name, tap, margin):
     }  # fmt: skip
 
 
+def findings():
+    """What explains the failures of a run: the diagnosis, and something else."""
+    first = {"record": "finding", "tap": BROKEN, "ids": ["gelu_erf"], "stages": 4, "of": 6,
+             "text": "h.1.mlp.act: found 0.5 x (1 + erf(x / sqrt(2)))"}  # fmt: skip
+    other = {"record": "finding", "tap": "transformer.ln_f", "ids": ["ln_eps"], "stages": 2,
+             "of": 6, "text": "ln_f: found eps = 1e-6"}  # fmt: skip
+    return first, other
+
+
+def stage_graph(operations=12):
+    """The operations of the failing stage, of which the last but one departs."""
+    lines = [
+        {"kind": "mul", "operands": "act: x, 0.5", "shape": "1x9x64", "place": f"my_model.py:{i}",
+         "code": "return 0.5 * x", "quantity": "act: 0.5 x", "departs": False}
+        for i in range(operations)
+    ]  # fmt: skip
+    lines[-2] |= {"kind": "erf", "quantity": "", "departs": True, "code": "F.erf(x / 1.414)"}
+    summary = "it matches up to act: 0.5 x (my_model.py:9); first differs: erf"
+    return {
+        "record": "graph", "tap": BROKEN, "case": "given-1x9", "operations": lines,
+        "summary": summary,
+    }  # fmt: skip
+
+
 def verification(*, failing=False):
     """Records and the end of a verification of three layers; if failing, `BROKEN` is wrong."""
     wrong = {"verdict": "FAIL", "rms": 2e-4, "relative": 2e-4, "max_abs": 9e-4, "used": 1500.0,
@@ -98,6 +122,8 @@ def verification(*, failing=False):
         "message": "h.1.mlp.act (isolated, given-1x9): the error is 1.5e+03 times what is allowed",
         "diagnosis": "h.1.mlp.act: found 0.5 x (1 + erf(x / sqrt(2))); GPT-2 has its tanh form",
     }  # fmt: skip
+    if failing:
+        records += [*findings(), stage_graph()]
     end = {
         "verdict": "FAIL" if failing else "PASS", "devices": ["cpu"], "dtypes": ["float32"],
         "first_divergence": divergence if failing else None, "order": TAPS,

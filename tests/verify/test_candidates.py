@@ -18,7 +18,7 @@ from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
 from verify.candidate.factory import load_factory
 from verify.candidate.staging import BoundCandidate, CompiledProgram
-from verify.faults.diagnosis import matching_fault
+from verify.explain.diagnosis import matching_fault
 from verify.judge.acceptance import judge
 from verify.pairing.prepare import NamedCandidate, prepare, settle
 from verify.pairing.translated import PairedBound
@@ -106,8 +106,7 @@ def first_failure(bound, references, case):
             continue
         judgement = judge(trace[tap], truth, expected.isolated_envelope[tap], "float32")
         if judgement.verdict != "PASS":
-            match = matching_fault(tap, trace[tap], expected, list(trace))
-            return tap, match[0].id if match else None
+            return tap, matching_fault(tap, trace[tap], expected, list(trace))
     return None
 
 

@@ -49,6 +49,7 @@ def judged(spec):
         seed=0, dtype="float32", outcome=outcome, status=lambda _: None, power=False,
     )  # fmt: skip
     outcome.checks.extend(run.checks())
+    outcome.explain()
     return outcome
 
 

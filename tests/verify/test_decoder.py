@@ -60,7 +60,9 @@ def test_a_right_llama_is_the_same_mathematics_and_every_verdict_has_its_proof_o
     said = " ".join(capsys.readouterr().out.split())
     assert "Verdict: PASS, not compiled" in said
     run = read_run(tmp_path / "run")
-    assert {c["mode"] for c in run.of("check")} == {"math", "math-free", "math-mutants"}
+    assert {c["mode"] for c in run.of("check")} == {
+        "math", "math-free", "math-range", "math-mutants",
+    }  # fmt: skip
     mutants = run.end["mutants"]
     assert mutants["caught"] == mutants["judged"] > 1000
     assert "mutants of the graph" in said

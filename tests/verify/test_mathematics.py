@@ -58,13 +58,14 @@ def test_spoilt_results_are_rejected_too(outcome):
 
 def test_what_only_a_compiled_program_shows_is_not_asked(outcome):
     modes = {check.mode for check in outcome[0].checks}
-    assert modes == {"device", "math", "math-free", "math-control", "math-power", "math-mutants"}
+    of_graph = {"math", "math-free", "math-range", "math-control", "math-power", "math-mutants"}
+    assert modes == of_graph | {"device"}
 
 
 def test_a_long_case_is_there_for_its_length_alone(outcome):
     length = load("tiny").config.n_positions
     long = {check.mode for check in outcome[0].checks if check.length == length}
-    assert long == {"math"}
+    assert long == {"math", "math-range"}
 
 
 @pytest.mark.parametrize(("first", "count"), [(True, 4), (False, 1)])

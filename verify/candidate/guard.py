@@ -92,6 +92,8 @@ def _what(error: BaseException) -> str:
         return f"calls sys.exit({'' if error.code is None else repr(error.code)})"
     if isinstance(error, RecursionError):
         return "calls itself without end (RecursionError)"
+    if "No seed set" in str(error):
+        return "draws random numbers: is dropout left on at inference?"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # MAX lists an operation's inputs before it says what is wrong.
     if "Diagnostics:" in lines[1:-1]:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -272,6 +273,7 @@ class Candidate:
         self._staged: list[Graph] = []
         forced = self._program if program is None else program
         self._types = ids = types or [input_type(device)]
+        self._paths, self._result = paths, result
         with noting(places=False) as self._notes:
             self._staged.append(stage(f"{name}plain", self.model, ids, self._program).graph)
             seen = stage_tapped(f"{name}tapped", self.model, ids, paths, self._program, result)
@@ -309,6 +311,18 @@ class Candidate:
     def graphs(self) -> dict[str, GraphForm]:
         """Its graphs as they were traced, by name; nothing is compiled for them."""
         return {graph.name: graph for graph in read(self._program, self._notes)}
+
+    @cached_property
+    def placed(self) -> GraphForm:
+        """Its forced graph, traced once more: every operation knows the line that made it."""
+        program = Program()
+        with noting() as notes:
+            stage_forced(
+                f"{self.name}forced", self.model, self._types, self._paths, self._given_types,
+                program, self._result,
+            )  # fmt: skip
+            (graph,) = read(program, notes)
+        return graph
 
     def traces_alike(self) -> bool:
         """Whether another trace gives the same graph, which no random number or counter does."""
@@ -457,6 +471,25 @@ class BoundCandidate:
         return [to_array(out) for out in results]
 
 
+@dataclass(frozen=True)
+class Computing:
+    """A graph with all that it takes, of which some results are in question.
+
+    Attributes:
+        graph: the forced graph; its operations know their places in the source.
+        inputs: one array for each of its inputs.
+        names: of its inputs, by number: the taps that they stand for.
+        results: the numbers of the values in question.
+        weights: all of them.
+    """
+
+    graph: GraphForm
+    inputs: Sequence[Array]
+    names: Mapping[int, str]
+    results: Sequence[int]
+    weights: Weights
+
+
 class EvaluatedCandidate(BoundCandidate):
     """A candidate's graphs with its weights, evaluated in NumPy as `verify.graph` means them.
 
@@ -485,7 +518,9 @@ class EvaluatedCandidate(BoundCandidate):
 
     def graph(self, name: str) -> GraphForm:
         """One of its graphs, `plain`, `tapped`, `forced` or `weights`, as it is evaluated."""
-        read = self.program.graphs[f"{self.program.name}{name}"]
+        return self._as_evaluated(self.program.graphs[f"{self.program.name}{name}"])
+
+    def _as_evaluated(self, read: GraphForm) -> GraphForm:
         if self._precision != "float64" or not self._rounding:
             return read
         read = with_rounding(read, self.declared)
@@ -503,6 +538,26 @@ class EvaluatedCandidate(BoundCandidate):
         other = copy(self)
         other._seed = seed
         return None if other.graph("forced") is self.graph("forced") else other
+
+    def computing(self, taps: Sequence[str], ids: Array, given: Mapping[str, Array]) -> Computing:
+        """What computes some of its taps in the forced graph.
+
+        Args:
+            taps: its own.
+            ids: token ids.
+            given: activations by tap, as `forced_trace` takes them.
+        """
+        graph, given_taps = self.program.placed, self.program.given_taps
+        arrays = [ids, *(given[tap] for tap in given_taps)]
+        names = ["token ids", *given_taps]
+        results = [graph.outputs[self.program.forced_taps.index(tap)] for tap in taps]
+        return Computing(
+            graph=self._as_evaluated(graph),
+            inputs=arrays,
+            names={value.number: name for value, name in zip(graph.inputs, names, strict=True)},
+            results=results,
+            weights=self.widened,
+        )
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
         return list(evaluate(self.graph(graph), arrays, self.widened, self._precision).outputs)

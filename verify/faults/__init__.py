@@ -9,5 +9,4 @@ in_max     faults as real MAX graphs
 matched    filters for faults below half a unit in the last place
 controls   results that must fail, results that must pass
 power      what a run could have noticed
-diagnosis  what a failing stage computes instead
 """

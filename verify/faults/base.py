@@ -2,7 +2,7 @@
 
 A fault is the float64 oracle with one method replaced in one place. Planted, it shows what the rule
 can notice; compared with a failing candidate, it explains what the candidate computes instead
-(`verify.faults.diagnosis`). `verify.faults.catalogue` lists them all.
+(`verify.explain`). `verify.faults.catalogue` lists them all.
 """
 
 from __future__ import annotations

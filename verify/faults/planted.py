@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from reference.oracle import Oracle
+from reference.oracle import Oracle, without
 from reference.taps import INPUT, block_of
 from reference.trace import Recorder
 
@@ -39,24 +39,37 @@ class Planted(Oracle):
         self._replace(fault, fault.within.format(layer="*" if layer is None else layer))
 
     def stage(
-        self, tap: str, ids: Array, truth: Mapping[str, Array], given: Mapping[str, Array]
+        self,
+        tap: str,
+        ids: Array,
+        truth: Mapping[str, Array],
+        given: Mapping[str, Array],
+        wanted: Collection[str] | None = None,
     ) -> Trace:
         """The forced trace of the smallest part of the model that holds `tap`.
 
         A block is computed alone, on the truth's own input; what is outside blocks is computed
         with every block's result given and its inside left out.
+
+        Args:
+            tap: where the fault is planted.
+            ids: token ids.
+            truth: a trace without the fault.
+            given: what stages are fed with.
+            wanted: the places that are asked for, None for all: what is given in a block, and
+                holds none of them, is not computed.
         """
-        block = _computed_in(tap)
-        inside = {name: array for name, array in given.items() if _computed_in(name) == block}
-        self.tap = recorder = Recorder(inside)
+        block = computed_in(tap)
+        inside = {name: array for name, array in given.items() if computed_in(name) == block}
+        left_out = without(inside, wanted) if block and wanted is not None else {}
+        self._left_out = left_out
+        self.tap = recorder = Recorder({t: a for t, a in inside.items() if t not in left_out})
         if block:
             self.call(block, self.block, truth[block + INPUT])
         else:
             self._given_blocks = {name: given[name] for name in given if _is_block(name)}
             self.language_model(ids)
-        return {
-            name: array for name, array in recorder.trace.items() if _computed_in(name) == block
-        }
+        return {name: array for name, array in recorder.trace.items() if computed_in(name) == block}
 
     def seen(
         self,
@@ -65,6 +78,7 @@ class Planted(Oracle):
         truth: Mapping[str, Array],
         given: Mapping[str, Array],
         visible: Collection[str],
+        wanted: Collection[str] | None = None,
     ) -> Trace:
         """The same at the places that a candidate shows, from a larger part where it must be.
 
@@ -74,8 +88,11 @@ class Planted(Oracle):
             truth: as `stage` takes it.
             given: as `stage` takes it.
             visible: the candidate's places.
+            wanted: as `stage` takes it.
         """
-        trace = self.stage(tap, ids, truth, given)
+        trace = self.stage(tap, ids, truth, given, wanted)
+        if tap not in trace:  # cut off from what is wanted
+            return {}
         after = list(trace)[list(trace).index(tap) :]
         if not any(place in visible for place in after):
             trace = self.whole(ids, given)
@@ -83,6 +100,7 @@ class Planted(Oracle):
 
     def whole(self, ids: Array, given: Mapping[str, Array]) -> Trace:
         """The forced trace of the whole model; a fault may leave out modules that are given."""
+        self._left_out = {}
         self.tap = recorder = Recorder(given)
         self.language_model(ids)
         return recorder.trace
@@ -121,7 +139,7 @@ def _is_block(tap: str) -> bool:
     return block_of(tap) == tap
 
 
-def _computed_in(tap: str) -> str:
+def computed_in(tap: str) -> str:
     """The block that computes a tap; "" for what a block is given, which is computed before it."""
     block = block_of(tap)
     return "" if tap == f"{block}{INPUT}" else block

@@ -156,8 +156,20 @@ def propose(
     if corrections:
         places, loose = corrected_places(places, loose, corrections.places, candidate, reference)
     held = {atom for c in weights.values() for atom in atoms_of(c, reference)}
-    unheld = [n for n in reference.parameters if not held >= set(reference.thirds(n))]
-    return Pairing(weights, places, loose, tuple(unheld), tuple(doubts))
+    missing = {n: set(reference.thirds(n)) - held for n in reference.parameters}
+    spared = [n for n, thirds in missing.items() if thirds == {_of_keys(n, reference)}]
+    unheld = [n for n, thirds in missing.items() if thirds and n not in spared]
+    return Pairing(weights, places, loose, tuple(unheld), tuple(spared), tuple(doubts))
+
+
+def _of_keys(name: str, reference: ReferenceOutline) -> str:
+    """The keys' third of a fused bias; "" for any other parameter.
+
+    It adds one number to all scores of a row, and no softmax can tell.
+    """
+    thirds = reference.thirds(name)
+    fused = name in reference.fused and len(reference.parameters[name]) == 1
+    return thirds[PARTS.index("key")] if fused else ""
 
 
 # ---- parameters ---------------------------------------------------------------------------------

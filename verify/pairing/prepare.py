@@ -16,6 +16,7 @@ from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, a, compiling, guarded
 from verify.graph.errors import GraphError
+from verify.graph.form import is_floating
 from verify.judge.metrics import rms
 from verify.pairing.file import Corrections, from_toml
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
@@ -127,6 +128,17 @@ def examined(
     return outline
 
 
+def _check_dtypes(outline: CandidateOutline, dtype: DType) -> None:
+    """Refuse a candidate none of whose parameters has the dtype that it is verified in."""
+    kinds = {p.dtype for p in outline.parameters if is_floating(p.dtype)}
+    if kinds and dtype.name not in kinds:
+        found = " and ".join(sorted(kinds))
+        raise CandidateError(
+            f"its parameters are {found}: verify with --dtype {sorted(kinds)[0]}, or declare "
+            f"{dtype.name}"
+        )
+
+
 def _wrong_shape(subject: NamedCandidate, outline: CandidateOutline, expected: Array) -> str:
     found, wanted = list(outline.gives), list(expected.shape)
     text = (
@@ -166,6 +178,7 @@ def prepare(
     model = built(subject, checkpoint.config, opened, dtype)
     logits = np.empty(reference.places[reference.head[0]])
     outline = examined(subject, model, opened, logits)
+    _check_dtypes(outline, dtype)
     pairing = propose(outline, reference, subject.corrections)
     own = _own_values(model, outline, pairing.weights, subject)
     name = "" if program is None else f"{subject.name}/"

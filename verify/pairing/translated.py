@@ -37,6 +37,7 @@ from verify.candidate.guard import CandidateError, a
 from verify.candidate.staging import (
     BoundCandidate,
     Candidate,
+    Computing,
     EvaluatedCandidate,
     modules_of,
     paths_of,
@@ -48,7 +49,7 @@ from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from max.driver import Device
 
@@ -273,6 +274,26 @@ def held_weights(
     return held_in(dtype, from_hugging_face(checkpoint.config, checkpoint.weights))
 
 
+def without_spared(candidate: Candidate | PairedCandidate, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint without the biases of keys that a candidate leaves out: the same model.
+
+    Such a bias adds q b, one number, to every score of a query's row, and a softmax of scores that
+    are all larger by the same is the same. Without it the candidate's stages can be compared.
+
+    Args:
+        candidate: the model under test.
+        checkpoint: weights under Hugging Face's names.
+    """
+    spared = candidate.pairing.spared if isinstance(candidate, PairedCandidate) else ()
+    if not spared:
+        return checkpoint
+    weights = dict(checkpoint.weights)
+    for name in spared:
+        weights[name] = weights[name].copy()
+        third(weights[name], "key")[:] = 0
+    return replace(checkpoint, weights=weights)
+
+
 def _complete(pairing: Pairing, reference: ReferenceOutline) -> dict[str, dict[str, str]]:
     """By place, the calls that stand for it or, together, for its thirds."""
     places: dict[str, dict[str, str]] = {}
@@ -351,6 +372,17 @@ class PairedBound(BoundCandidate):
         """As `EvaluatedCandidate.moved`."""
         other = self.bound.moved(seed) if isinstance(self.bound, EvaluatedCandidate) else None
         return None if other is None else PairedBound(self.program, other)
+
+    def computing(self, taps: Sequence[str], ids: Array, given: Mapping[str, Array]) -> Computing:
+        """What computes the candidate's parts of some of the reference's taps."""
+        if not isinstance(self.bound, EvaluatedCandidate):
+            raise TypeError("the compiled program has no graph to evaluate")
+        own = self.program.substitutes(ids, given)
+        parts = [part for tap in taps for part in self.program.readers[tap]]
+        computing = self.bound.computing(parts, ids, own)
+        places = {call: str(c) for call, c in self.program.pairing.places.items()}
+        names = {number: places.get(name, name) for number, name in computing.names.items()}
+        return replace(computing, names=names)
 
     def parameters(self) -> dict[str, Array]:
         """Every parameter by the candidate's name, read back from the compiled program."""

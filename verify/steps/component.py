@@ -22,7 +22,7 @@ from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
 from reference.taps import block_of, is_input, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
-from verify.faults.diagnosis import diagnose
+from verify.explain.diagnosis import diagnose
 from verify.graph.errors import GraphError
 from verify.judge.acceptance import judge
 from verify.judge.metrics import rms

@@ -69,6 +69,25 @@ def test_a_failing_page_names_the_place_its_diagnosis_and_the_tensors_around_it(
     assert page.count("class=worst") == 4  # candidate, float64, and both differences
 
 
+def test_a_failing_page_shows_where_the_stages_graph_departs(failing):
+    first_screen = page_of(failing).partition('role="tablist"')[0]
+    assert "It accounts for 4 of 6 failing comparisons." in first_screen
+    assert "Also: ln_f: found eps = 1e-6" in first_screen
+    assert "it matches up to act: 0.5 x (my_model.py:9); first differs: erf." in first_screen
+    assert first_screen.count("class=departs") == 2  # few operations, and all of them
+    assert first_screen.count("F.erf(x / 1.414)") >= 2
+    assert "All 12 operations" in first_screen
+
+
+def test_a_passing_page_has_no_graph_of_a_stage(passing):
+    assert "graph-area" not in page_of(passing).partition("</style>")[2]
+
+
+def test_findings_are_a_table(failing):
+    page_of(failing)
+    assert (failing / "findings.csv").read_text().count("\n") == 3
+
+
 def test_a_benchmarks_page_has_every_figure(benched):
     page = page_of(benched)
     for text in ("0.667", "FASTER", "SLOWER", "Roofline", "Samples over time", "Cost against",

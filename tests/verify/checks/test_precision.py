@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from verify.checks.precision import precision_check
-from verify.faults.diagnosis import describe
+from verify.explain.error_shape import describe
 from verify.judge.rounding import to_bf16, to_tf32
 from verify.judge.verdict import Check
 

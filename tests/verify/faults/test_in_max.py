@@ -4,8 +4,8 @@ import pytest
 from impl.model import GPT2Attention
 from impl.runtime import open_device
 from impl.weights import from_hugging_face
+from verify.explain.diagnosis import diagnose
 from verify.faults.catalogue import CATALOGUE
-from verify.faults.diagnosis import diagnose
 from verify.faults.in_max import MAX_FAULTS, FaultProgram, FaultyAttention
 
 pytestmark = pytest.mark.compiles

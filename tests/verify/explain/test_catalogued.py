@@ -1,12 +1,13 @@
+"""Faults of the catalogue are named from what a float32 candidate computes."""
+
 import numpy as np
 import pytest
 
+from verify.explain.diagnosis import diagnose, matching_fault
 from verify.faults.catalogue import catalogue
-from verify.faults.diagnosis import describe, diagnose
 from verify.faults.planted import Planted
 
 FAULTS = catalogue("float32")
-ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
@@ -27,7 +28,6 @@ def test_a_planted_fault_is_named(fault, references, cases):
         sentence = diagnose(tap, found.astype(kind), expected)
         if f"[{fault.id}]" in sentence:
             assert fault.found in sentence
-            assert fault.expected in sentence
             return
     pytest.fail(f"{fault.id} was never named; last: {sentence}")
 
@@ -47,39 +47,9 @@ def test_a_block_left_out_is_named_where_blocks_are_no_modules_of_the_candidates
     assert "[layer_dropped]" in sentence
 
 
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        (np.zeros_like, "all zeros"),
-        (lambda x: np.full_like(x, 2.5), "every element is 2.5"),
-        (lambda x: x * 1.25, "the right result times 1.25"),
-        (lambda x: x[:, ::-1], "rows are the right ones in another order"),
-        (lambda x: np.where(np.arange(x.shape[1])[:, None] > 20, x + 1, x), "rows are wrong, rows"),
-        (lambda x: np.where(x > 0, x, np.nan), "NaN"),
-        (lambda x: x[:, :5], "its shape is"),
-        (lambda x: x + 1e-3 * np.arange(x.shape[1])[:, None], "grows along the sequence"),
-    ],
-    ids=["zeros", "constant", "factor", "order", "rows", "nan", "shape", "position"],
-)
-def test_what_no_fault_explains_is_described(cases, spoil, sentence):
+def test_what_is_no_fault_has_no_id(cases):
     _, expected = cases[0]
-    found = np.ascontiguousarray(spoil(expected.isolated[ACT])).astype(np.float32)
-    assert sentence in describe(ACT, found, expected, n_head=4)
-
-
-def test_wrong_heads_are_named(cases):
-    _, expected = cases[0]
-    found = expected.isolated[CORE].copy()
-    heads = found.reshape(*found.shape[:-1], 4, -1)
-    heads[..., 2, :] += np.random.default_rng(0).standard_normal(heads[..., 2, :].shape)
-    assert "only heads [2] of 4" in describe(CORE, found.astype(np.float32), expected, n_head=4)
-
-
-@pytest.mark.parametrize(("bits", "name"), [(10, "tf32"), (7, "bfloat16")])
-def test_an_error_of_fewer_bits_is_called_by_its_precision(cases, bits, name):
-    _, expected = cases[0]
-    tap = "transformer.h.1.mlp.c_fc"
-    truth = expected.isolated[tap]
-    noise = np.random.default_rng(0).uniform(-1, 1, truth.shape) * 2.0 ** -(bits + 1)
-    found = (truth * (1 + noise)).astype(np.float32)
-    assert f"as large as {name}'s" in describe(tap, found, expected, n_head=4)
+    tap = "transformer.h.1.mlp.act"
+    noise = np.random.default_rng(0).standard_normal(expected.isolated[tap].shape)
+    found = (expected.isolated[tap] + noise).astype(np.float32)
+    assert matching_fault(tap, found, expected) is None

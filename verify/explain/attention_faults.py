@@ -1,0 +1,272 @@
+"""What people compute in place of attention, beyond the faults of the catalogue."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from verify.explain.closed_forms import SCALES, number
+from verify.explain.families import Family
+from verify.faults.base import Fault
+from verify.faults.catalogue import ATTENTION, CORE
+from verify.pairing.counterpart import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reference.oracle import Oracle
+    from reference.trace import Array
+    from verify.explain.failure import Failure
+
+FILLS = tuple(
+    map(number, ("-1e4", "-1e9", "-1e5", "-1e10", "-65504", "-1e6", "-1e3", "-100", "-1", "0"))
+)
+"""What masked scores are set to, or lowered by; -65504 is the least float16."""
+
+CAPS = tuple(map(number, ("50", "30", "20", "10", "100")))
+
+AT_CORE: dict[str, Any] = {"tap": CORE, "within": ATTENTION, "least_length": 2}
+MASK: dict[str, Any] = {**AT_CORE, "method": "masked"}
+
+RIGHT_FILL = "-inf for keys ahead of the query"
+RIGHT_SCORES = "scores as they are"
+RIGHT_READ = "query, key and value read from c_attn's query, key and value"
+RIGHT_REACH = "keys up to the query's own position"
+RIGHT_SPLIT = "[B, S, H K] split as [B, S, H, K], then transposed to [B, H, S, K]"
+
+
+# ---- families ------------------------------------------------------------------------------------
+
+
+def attend(
+    *,
+    scores: Callable[[Array], Array] | None = None,
+    masked: Callable[[Oracle, Array], Array] | None = None,
+    weights: Callable[[Oracle, Array], Array] | None = None,
+) -> Callable[..., Array]:
+    """Attention with some of its steps replaced.
+
+    Args:
+        scores: made of q k^T, in place of the division by sqrt(head_dim).
+        masked: made of the scores, in place of the causal mask.
+        weights: made of the masked scores, in place of the softmax.
+    """
+
+    def replacement(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+        query, key, value = map(model.split_heads, np.split(fused, 3, axis=-1))
+        raw = query @ key.swapaxes(-1, -2)
+        scaled = scores(raw) if scores else raw / math.sqrt(model.config.head_dim)
+        hidden = masked(model, scaled) if masked else model.masked(scaled)
+        probabilities = weights(model, hidden) if weights else model.softmax(hidden)
+        return model.merge_heads(probabilities @ value)
+
+    return replacement
+
+
+def scaled(value: float) -> Callable[..., Array]:
+    """Attention with q k^T times a number."""
+    return attend(scores=lambda raw: raw * value)
+
+
+def ahead(length: int, offset: int = 0) -> Array:
+    """Where a key lies more than `offset` ahead of the query: `[length, length]`."""
+    return np.triu(np.ones((length, length), bool), k=1 + offset)
+
+
+def _filled(value: float) -> Callable[..., Array]:
+    return lambda model, _, scores: np.where(ahead(scores.shape[-1]), value, scores)
+
+
+def _lowered(value: float) -> Callable[..., Array]:
+    return lambda model, _, scores: scores + np.where(ahead(scores.shape[-1]), value, 0.0)
+
+
+def _shifted(offset: int) -> Callable[..., Array]:
+    """Keys up to `offset` ahead of the query are seen; fewer than its own where it is negative."""
+    return lambda model, _, scores: np.where(ahead(scores.shape[-1], offset), -np.inf, scores)
+
+
+def _windowed(value: float) -> Callable[..., Array]:
+    """The last `value` keys are seen, the query's own among them."""
+
+    def masked(model: Oracle, original: Any, scores: Array) -> Array:
+        length = scores.shape[-1]
+        far = np.tril(np.ones((length, length), bool), k=-int(value))
+        return np.where(far, -np.inf, original(scores))
+
+    return masked
+
+
+def _chunked(value: float) -> Callable[..., Array]:
+    """Keys of the query's own chunk of `value` tokens are seen."""
+
+    def masked(model: Oracle, original: Any, scores: Array) -> Array:
+        chunk = np.arange(scores.shape[-1]) // int(value)
+        return np.where(chunk[:, None] != chunk, -np.inf, original(scores))
+
+    return masked
+
+
+def _capped(value: float) -> Callable[..., Array]:
+    return lambda model, original, scores: original(value * np.tanh(scores / value))
+
+
+def _clamped(value: float) -> Callable[..., Array]:
+    return lambda model, original, scores: original(np.clip(scores, -value, value))
+
+
+def first_wrong_position(failure: Failure) -> list[float]:
+    """The first position at which anything is wrong: a window's width, where a range ends."""
+    if not failure.comparable or failure.truth.ndim != 3:
+        return []
+    error = np.abs(failure.found.astype(np.float64) - failure.truth).max(axis=(0, 2))
+    wrong = np.flatnonzero(error > WRONG * np.abs(failure.truth).max(initial=0.0))
+    return [float(wrong[0])] if len(wrong) and wrong[0] else []
+
+
+WRONG = 1e-5
+"""Of the largest number: an error that is no rounding, in float32 neither."""
+
+FAMILIES = (
+    Family(
+        id="score_scale", method="attend", replace=scaled, forms=SCALES, span=(1e-3, 30.0),
+        found="q k^T times {}", expected="q k^T times 1/sqrt(head_dim) = {}",
+        right=lambda config, _: 1 / math.sqrt(config.head_dim), **AT_CORE,
+    ),
+    Family(
+        id="mask_added", replace=_lowered, forms=FILLS, span=(-0.1, -1e5), **MASK,
+        found="{} added to masked scores, which can leave weight on keys ahead",
+        expected=RIGHT_FILL,
+    ),
+    Family(
+        id="mask_value", replace=_filled, forms=FILLS, span=(-0.1, -1e5), **MASK,
+        found="masked scores set to {}, which can leave weight on keys ahead",
+        expected=RIGHT_FILL,
+    ),
+    Family(
+        id="window", replace=_windowed, forms=(), estimate=first_wrong_position, **MASK,
+        found="attention to the last {} tokens alone (a window)",
+        expected="attention to every token before",
+    ),
+    Family(
+        id="chunks", replace=_chunked, forms=(), estimate=first_wrong_position, **MASK,
+        found="attention inside chunks of {} tokens alone",
+        expected="attention to every token before",
+    ),
+    Family(
+        id="score_cap", replace=_capped, forms=CAPS, span=(1.0, 1e4), **MASK,
+        found="scores capped, c tanh(s / c) with c = {}", expected=RIGHT_SCORES,
+    ),
+    Family(
+        id="score_clamp", replace=_clamped, forms=CAPS, span=(0.3, 1e4), **MASK,
+        found="scores clamped to plus and minus {}", expected=RIGHT_SCORES,
+    ),
+)  # fmt: skip
+"""Families of faults in attention."""
+
+
+# ---- faults without a number ---------------------------------------------------------------------
+
+
+def _not_split(model: Oracle, original: Any, x: Array) -> Array:
+    batch, length, _ = x.shape
+    return x.reshape(batch, model.config.n_head, length, model.config.head_dim)
+
+
+def _viewed(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+    parts = np.split(fused, 3, axis=-1)
+    query, key, value = (_not_split(model, None, part) for part in parts)
+    scores = query @ key.swapaxes(-1, -2) / math.sqrt(model.config.head_dim)
+    return (model.softmax(model.masked(scores)) @ value).reshape(parts[0].shape)
+
+
+def _upside_down(model: Oracle, scores: Array) -> Array:
+    return np.where(ahead(scores.shape[-1]).T, -np.inf, scores)
+
+
+def _plus_one(model: Oracle, scores: Array) -> Array:
+    largest = np.maximum(scores.max(axis=-1, keepdims=True), 0)
+    weights = np.exp(scores - largest)
+    return weights / (weights.sum(axis=-1, keepdims=True) + np.exp(-largest))
+
+
+def _over_heads(model: Oracle, scores: Array) -> Array:
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _unmasked(model: Oracle, scores: Array) -> Array:
+    return scores
+
+
+def _masked_late(model: Oracle, scores: Array) -> Array:
+    return np.where(ahead(scores.shape[-1]), 0, model.softmax(scores))
+
+
+_STEPS: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
+    (
+        "heads_viewed", _viewed,
+        "[B, S, H K] viewed as [B, H, S, K] and back, never transposed", RIGHT_SPLIT,
+    ),
+    (
+        "mask_upside_down", attend(masked=_upside_down),
+        "keys before the query masked, those after it seen", "keys ahead of the query masked",
+    ),
+    (
+        "softmax_plus_one", attend(weights=_plus_one),
+        "exp(s) / (1 + sum exp(s))", "exp(s) / sum exp(s)",
+    ),
+    (
+        "softmax_over_heads", attend(weights=_over_heads),
+        "softmax over the heads", "softmax over the keys",
+    ),
+    (
+        "softmax_before_mask", attend(masked=_unmasked, weights=_masked_late),
+        "softmax first, then the mask: weights no longer sum to 1", "mask first, then softmax",
+    ),
+)  # fmt: skip
+
+_OFFSETS = {
+    -1: "the query's own key is masked too (is the diagonal masked?): the first query has no key",
+    -2: "the query's own key and the one before are masked too: the first two queries have no key",
+    2: "the next two keys are seen too",
+    3: "the next three keys are seen too",
+}
+"""How far ahead of the query keys are seen, in words; one ahead is in the catalogue."""
+
+
+def _read_as(order: tuple[int, ...]) -> Callable[..., Array]:
+    def replacement(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+        parts = np.split(fused, 3, axis=-1)
+        return original(np.concatenate([parts[i] for i in order], axis=-1), path)
+
+    return replacement
+
+
+def attention_faults() -> Iterator[Fault]:
+    """Faults of attention without a number to be fitted."""
+    for id_, replacement, found, expected in _STEPS:
+        yield Fault(
+            id=id_, method="attend", replace=replacement, found=found, expected=expected,
+            seen_in="", **AT_CORE,
+        )  # fmt: skip
+    yield Fault(
+        id="heads_not_split", method="split_heads", replace=_not_split, seen_in="",
+        found="[B, S, H K] viewed as [B, H, S, K], not transposed", expected=RIGHT_SPLIT,
+        **AT_CORE,
+    )  # fmt: skip
+    for offset, found in _OFFSETS.items():
+        yield Fault(
+            id="mask_offset", replace=_shifted(offset), found=found, expected=RIGHT_REACH,
+            seen_in="", **MASK,
+        )  # fmt: skip
+    for order in itertools.product(range(3), repeat=3):
+        if order not in ((0, 1, 2), (1, 0, 2), (0, 2, 1)):  # right, or in the catalogue
+            names = ", ".join(PARTS[i] for i in order)
+            yield Fault(
+                id="qkv_order", method="attend", replace=_read_as(order), expected=RIGHT_READ,
+                found=f"query, key and value read from c_attn's {names}", seen_in="", **AT_CORE,
+            )  # fmt: skip

@@ -1,0 +1,118 @@
+"""The failing stages of a run, kept until it can be said what they have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verify.explain.diagnosis import Finding, failure_at, findings, most_telling
+from verify.explain.error_shape import in_counts
+from verify.graph.errors import GraphError
+from verify.locate.listing import Listing, listing
+from verify.locate.overflow import origin
+from verify.locate.segment import segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from reference.trace import Array
+    from verify.candidate.staging import Computing
+    from verify.explain.failure import Failure
+    from verify.truth.expectation import Expectation
+
+MOST_BYTES = 2 << 30
+"""Activations that are kept of failing cases; stages of further cases are counted alone."""
+
+
+@dataclass(slots=True)
+class Collected:
+    """Failing stages; it grows while a run goes on.
+
+    Attributes:
+        failures: those that are kept.
+        further: how many more there are, whose activations would take too much memory.
+        graphs: by failure, what gives the graph that computes its place.
+    """
+
+    failures: list[Failure] = field(default_factory=list)
+    further: int = 0
+    graphs: dict[int, Callable[[], Computing]] = field(default_factory=dict)
+    _bytes: int = 0
+
+    def add(
+        self,
+        taps: Iterable[str],
+        found: Mapping[str, Array],
+        expected: Expectation,
+        visible: Collection[str],
+        computing: Callable[[str], Computing] | None = None,
+    ) -> None:
+        """Keep the failing stages of a case.
+
+        Args:
+            taps: those that failed in isolation.
+            found: the candidate's forced trace.
+            expected: what it was compared with.
+            visible: the places that the candidate shows.
+            computing: gives the graph that computes a place; None where there is none.
+        """
+        failed = list(taps)
+        if not failed:
+            return
+        traces = (expected.isolated, expected.given, expected.free, found)
+        self._bytes += sum(array.nbytes for trace in traces for array in trace.values())
+        if self._bytes > MOST_BYTES and self.failures:
+            self.further += len(failed)
+            return
+        for tap in failed:
+            failure = failure_at(tap, found[tap], expected, visible)
+            self.failures.append(failure)
+            if computing:
+                self.graphs[id(failure)] = lambda tap=tap: computing(tap)  # type: ignore[misc]
+
+    def explained(self) -> tuple[list[Finding], Listing | None]:
+        """What the failing stages have in common, and the graph of the first of them."""
+        every = len(self.failures) + self.further
+        found = [replace(finding, of=every) for finding in findings(self.failures)]
+        return found, self._listing(found[0]) if found else None
+
+    def of_first_place(self) -> Failure | None:
+        """The most telling failure of the first place that fails; None where nothing does."""
+        order = {t: i for f in self.failures for i, t in enumerate(f.expected.isolated)}
+        first = min(self.failures, key=lambda failure: order[failure.tap], default=None)
+        if first is None:
+            return None
+        return most_telling([failure for failure in self.failures if failure.tap == first.tap])
+
+    def _listing(self, finding: Finding) -> Listing | None:
+        """The graph of the first failing place, in the case that tells most."""
+        of_place = [f for f in self.failures if f.tap == finding.tap and id(f) in self.graphs]
+        if not of_place:
+            return None
+        failure = most_telling(of_place)
+        try:
+            return listing(failure.tap, self.graphs[id(failure)](), failure.expected)
+        except GraphError:
+            return None
+
+
+def overflow(found: Array, computing: Computing) -> str:
+    """How a place comes to be NaN or infinite, in a sentence.
+
+    Args:
+        found: what was computed at the place, at the precision that the graph declares.
+        computing: the graph that computes it.
+    """
+    text = in_counts(found)
+    try:
+        made = origin(segment(computing, "declared"))
+    except GraphError:
+        return text
+    return f"{text}; {made.text}" if made else text
+
+
+def is_finite(array: Array) -> bool:
+    """Whether every number is finite; integers always are."""
+    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float64)).all())
