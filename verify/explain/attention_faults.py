@@ -28,7 +28,7 @@ FILLS = tuple(
 
 CAPS = tuple(map(number, ("50", "30", "20", "10", "100")))
 
-AT_CORE: dict[str, Any] = {"tap": CORE, "within": ATTENTION, "least_length": 2}
+AT_CORE: dict[str, Any] = {"tap": CORE, "within": ATTENTION}
 MASK: dict[str, Any] = {**AT_CORE, "method": "masked"}
 
 RIGHT_FILL = "-inf for keys ahead of the query"
@@ -130,38 +130,41 @@ def first_wrong_position(failure: Failure) -> list[float]:
 WRONG = 1e-5
 """Of the largest number: an error that is no rounding, in float32 neither."""
 
+LONGER: dict[str, Any] = {"least_length": 2}
+"""A token alone has one score, and its softmax is 1 whatever the score is."""
+
 FAMILIES = (
     Family(
         id="score_scale", method="attend", replace=scaled, forms=SCALES, span=(1e-3, 30.0),
         found="q k^T times {}", expected="q k^T times 1/sqrt(head_dim) = {}",
-        right=lambda config, _: 1 / math.sqrt(config.head_dim), **AT_CORE,
+        right=lambda config, _: 1 / math.sqrt(config.head_dim), **LONGER, **AT_CORE,
     ),
     Family(
-        id="mask_added", replace=_lowered, forms=FILLS, span=(-0.1, -1e5), **MASK,
+        id="mask_added", replace=_lowered, forms=FILLS, span=(-0.1, -1e5), **LONGER, **MASK,
         found="{} added to masked scores, which can leave weight on keys ahead",
         expected=RIGHT_FILL,
     ),
     Family(
-        id="mask_value", replace=_filled, forms=FILLS, span=(-0.1, -1e5), **MASK,
+        id="mask_value", replace=_filled, forms=FILLS, span=(-0.1, -1e5), **LONGER, **MASK,
         found="masked scores set to {}, which can leave weight on keys ahead",
         expected=RIGHT_FILL,
     ),
     Family(
-        id="window", replace=_windowed, forms=(), estimate=first_wrong_position, **MASK,
+        id="window", replace=_windowed, forms=(), estimate=first_wrong_position, **LONGER, **MASK,
         found="attention to the last {} tokens alone (a window)",
         expected="attention to every token before",
     ),
     Family(
-        id="chunks", replace=_chunked, forms=(), estimate=first_wrong_position, **MASK,
+        id="chunks", replace=_chunked, forms=(), estimate=first_wrong_position, **LONGER, **MASK,
         found="attention inside chunks of {} tokens alone",
         expected="attention to every token before",
     ),
     Family(
-        id="score_cap", replace=_capped, forms=CAPS, span=(1.0, 1e4), **MASK,
+        id="score_cap", replace=_capped, forms=CAPS, span=(1.0, 1e4), **LONGER, **MASK,
         found="scores capped, c tanh(s / c) with c = {}", expected=RIGHT_SCORES,
     ),
     Family(
-        id="score_clamp", replace=_clamped, forms=CAPS, span=(0.3, 1e4), **MASK,
+        id="score_clamp", replace=_clamped, forms=CAPS, span=(0.3, 1e4), **LONGER, **MASK,
         found="scores clamped to plus and minus {}", expected=RIGHT_SCORES,
     ),
 )  # fmt: skip

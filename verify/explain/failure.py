@@ -101,7 +101,7 @@ class Failure:
         return rms((self.found.astype(np.float64) - result)[self._finite])
 
     def left(self, result: Array) -> float:
-        """The part of the error that a variant's result leaves; infinite where it is no match.
+        """The part of the error that a variant's result leaves; infinite where it is not a match.
 
         What is NaN or infinite must be so in the same places.
         """
@@ -130,12 +130,17 @@ class Failure:
         return self.left(result)
 
     def variant(self, fault: Fault, layer: int | None) -> Array | None:
-        """What a fault in a block, or in every one, computes here; None where it is not seen."""
+        """What a fault in a block, or in every one, computes here; None where it is not seen.
+
+        An input that is too short or too small to show the fault does not show it.
+        """
         return self.variants(fault, layer, {self.tap}).get(self.tap)
 
     def variants(self, fault: Fault, layer: int | None, wanted: set[str]) -> Trace:
         """The same at several places."""
         expected = self.expected
+        if not fault.fits(expected.case.ids, expected.oracle.config.n_positions):
+            return {}
         self.budget.left -= self._cost(fault, layer)
         planted = Planted(expected.oracle, fault, layer)
         with np.errstate(all="ignore"):

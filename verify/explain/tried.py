@@ -106,7 +106,7 @@ def _found(
     """Each fault that a failure may be, with its block: the likeliest one, or all others."""
     for place, layers in where(failure):
         for layer in layers[:1] if likeliest else layers[1:]:
-            for fault in _fitting(place, failure, at):
+            for fault in at(place, failure):
                 for wide in (fault, *_everywhere(fault, layer)):
                     if failure.explained_by(failure.variant(wide, layer)):
                         yield wide, layer
@@ -116,14 +116,6 @@ def _everywhere(fault: Fault, layer: int | None) -> Iterator[Fault]:
     """The fault in every layer of its kind, where no block is shown: all LayerNorms share it."""
     if layer is None and fault.id in SHARED and fault.within:
         yield replace(fault, within="", found=f"{fault.found}, in every {KINDS[fault.method]}")
-
-
-def _fitting(
-    place: str, failure: Failure, at: Callable[[str, Failure], Iterator[Fault]]
-) -> Iterator[Fault]:
-    """Faults that the failure's input can show."""
-    config, ids = failure.expected.oracle.config, failure.expected.case.ids
-    return (fault for fault in at(place, failure) if fault.fits(ids, config.n_positions))
 
 
 def _away(own: int | None, layer: int | None) -> int | None:

@@ -336,12 +336,12 @@ def _reordered(order: tuple[int, int, int]) -> Callable[..., Array]:
     return attend
 
 
-for _id, _order, _found in (
-    ("qk_swapped", (1, 0, 2), "c_attn's output split as key, query, value"),
-    ("kv_swapped", (0, 2, 1), "c_attn's output split as query, value, key"),
+for _id, _order, _least, _found in (
+    ("qk_swapped", (1, 0, 2), 2, "c_attn's output split as key, query, value"),
+    ("kv_swapped", (0, 2, 1), 1, "c_attn's output split as query, value, key"),
 ):
     _fault(
-        _id, CORE, "attend", ATTENTION, least_length=2,
+        _id, CORE, "attend", ATTENTION, least_length=_least,
         expected="c_attn's output split as query, key, value", found=_found,
         seen_in="Megatron layouts, nntile#370",
     )(_reordered(_order))  # fmt: skip

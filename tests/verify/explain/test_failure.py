@@ -5,11 +5,12 @@ from tests.verify.explain.helpers import changed
 from verify.faults.catalogue import catalogue
 from verify.faults.planted import Planted
 
-FAULTS = [fault for fault in catalogue("float32") if "{layer}" in fault.tap]
+EVERY = catalogue("float32")
+SHOWN = [f for f in EVERY if "{layer}" in f.tap and f.fits(np.zeros((2, 33)), n_positions=48)]
 TAP = "transformer.h.1.mlp.act"
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
+@pytest.mark.parametrize("fault", SHOWN, ids=[fault.id for fault in SHOWN])
 def test_what_is_not_asked_for_is_left_out_and_changes_nothing(fault, ordinary):
     tap = fault.blamed(1)
     failure = changed(ordinary, tap, ordinary.isolated[tap])
@@ -42,10 +43,19 @@ def test_what_is_nan_must_be_nan_in_the_same_places(ordinary):
     assert not failure.explained_by(np.where(np.isnan(found), np.nan, 1.4 * found))
 
 
+def test_a_fault_that_an_input_is_too_small_to_show_is_not_planted_in_it(expectations):
+    (token,) = [e for e in expectations if e.case.ids.size == 1 and e.case.regime == "perturbed"]
+    rows = next(fault for fault in EVERY if fault.id == "rows_over_8")
+    tap = rows.blamed(1)
+    failure = changed(token, tap, 2 * token.isolated[tap])
+    assert failure.variant(rows, 1) is None
+    assert failure.variant(rows, None) is None
+
+
 def test_work_is_counted(ordinary):
     failure = changed(ordinary, TAP, 2 * ordinary.isolated[TAP])
     before = failure.budget.left
-    failure.variant(FAULTS[0], 1)
+    failure.variant(SHOWN[0], 1)
     alone = before - failure.budget.left
-    failure.variant(FAULTS[0], None)
+    failure.variant(SHOWN[0], None)
     assert 0 < alone < before - alone - failure.budget.left
