@@ -151,6 +151,10 @@ def show_findings(console: Console, outcome: Outcome) -> None:
     """Print what else is wrong, and the graph of the first failing stage."""
     for finding in outcome.findings[1:]:
         console.print(Text(f"Also: {finding.text}", "red"))
+    explained = sum(finding.stages for finding in outcome.findings)
+    rest = outcome.findings[0].of - explained if outcome.findings else 0
+    if rest > 0:
+        console.print(f"The other {rest} failing comparisons were not looked into.")
     if outcome.listing and outcome.listing.summary:
         listing = outcome.listing
         console.print(Text(f"Graph of {short_name(listing.tap)}: {listing.summary}", "red"))

@@ -16,10 +16,11 @@ from reference.oracle import Oracle
 from reference.regimes import with_regime
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.observation import Observation
-from verify.checks.declared import range_check
+from verify.checks.declared import narrowed, range_check
 from verify.checks.stages import check_case
 from verify.checks.whole import coverage_checks, spared_check
 from verify.faults.controls import must_fail
+from verify.locate.listing import overflowing
 from verify.mutants.forced import forced
 from verify.pairing.translated import held_weights, without_spared
 from verify.truth.cases import (
@@ -144,8 +145,20 @@ class MathematicsRun:
             failed, observed.forced, expected, self.candidate.forced_taps,
             lambda tap: self.bound.computing([tap], case.ids, expected.given),
         )  # fmt: skip
-        yield range_check(expected, observed, self._declared, self._dtype)
+        yield self._range(expected, observed)
         yield from self._power(expected)
+
+    def _range(self, expected: Expectation, observed: Observation) -> Check:
+        """Whether every stage is finite in the declared precision too."""
+        check = range_check(expected, observed, self._declared, self._dtype)
+        if check.verdict == "FAIL" and not self.outcome.failures.overflow:
+            taps, ids, narrow = [check.tap], expected.case.ids, narrowed(expected, self._dtype)
+            self.outcome.failures.overflow = lambda: overflowing(
+                self.bound.computing(taps, ids, expected.given),
+                self._declared.computing(taps, ids, narrow),
+                expected, check.tap, self._dtype,
+            )  # fmt: skip
+        return check
 
     def _power(self, expected: Expectation) -> Iterator[Check]:
         """What the case could have noticed."""

@@ -43,6 +43,7 @@ class StageGraph:
 
     Attributes:
         tap, case: the place, and the input.
+        dtype: the precision that it is evaluated in.
         summary: up to where it matches, and what differs first.
         few: the operations around the first that departs.
         every: all of them; empty where few are all.
@@ -50,6 +51,7 @@ class StageGraph:
 
     tap: str
     case: str
+    dtype: str
     summary: str
     few: Sequence[Row]
     every: Sequence[Row]
@@ -65,6 +67,7 @@ def stage_graph(run: Run) -> StageGraph | None:
     return StageGraph(
         tap=short_name(str(record.get("tap") or "")),
         case=str(record.get("case") or ""),
+        dtype=str(record.get("dtype") or "float64"),
         summary=str(record["summary"]),
         few=few,
         every=rows if len(rows) > len(few) else (),

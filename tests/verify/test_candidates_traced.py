@@ -60,6 +60,22 @@ def test_a_right_candidate_is_the_same_mathematics(spec):
     assert max(check.relative or 0 for check in outcome.checks) < 1e-12
 
 
+def test_where_nothing_but_the_logits_is_seen_the_listing_names_the_block():
+    listing = judged("faults.py:ErfFunctional").listing
+    assert "it matches up to c_fc: x W + b of h.0" in listing.summary
+    assert "first differs: gelu (faults.py:" in listing.summary
+
+
+def test_where_the_listing_ends_in_the_head_it_says_what_is_left_out():
+    summary = judged("faults.py:NoLastNorm").listing.summary
+    assert "the reference has logits = x wte^T, beginning with ln_f: mean(x)" in summary
+
+
+def test_a_place_that_nothing_computes_is_said_to_be_passed_on():
+    summary = judged("faults.py:no_residual").listing.summary
+    assert "should be x + attn(...), and is c_proj: x W + b, which is passed on" in summary
+
+
 @pytest.mark.parametrize("spec", WRONG)
 def test_a_fault_is_blamed_on_its_place_and_named(spec):
     place, fault = WRONG[spec]

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 from reference.dtypes import DTYPES
 from reference.taps import in_words
 from verify.candidate.observation import Observable
-from verify.explain.collected import is_finite, overflow
+from verify.explain.error_shape import in_counts, is_finite
+from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
+from verify.locate.overflow import origin
+from verify.locate.segment import segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reference.trace import Array
+    from reference.trace import Array, Trace
     from verify.candidate.observation import Observation
     from verify.candidate.staging import Computing
     from verify.truth.expectation import Expectation
@@ -42,14 +45,13 @@ def range_check(
         declared: the candidate, at the precision that its graph declares.
         dtype: that precision.
     """
-    ids = expected.case.ids
-    narrow = {tap: array.astype(DTYPES[dtype]) for tap, array in expected.given.items()}
+    narrow, ids = narrowed(expected, dtype), expected.case.ids
     check = Check(case=expected.case.name, mode="range", tap="", verdict="PASS")
     for tap, array in declared.forced_trace(ids, narrow).items():
         if is_finite(array) or not is_finite(observed.forced[tap]):
             continue
         message = f"right in float64, NaN or infinite in {dtype}"
-        text = overflow(array, declared.computing([tap], ids, narrow))
+        text = in_counts(array) + _made(declared.computing([tap], ids, narrow))
         details = {
             "diagnosis": f"{in_words(tap)}: {text}",
             "blame": f"the port's precision: {message}",
@@ -57,3 +59,22 @@ def range_check(
         }
         return replace(check, tap=tap, verdict="FAIL", message=message, details=details)
     return check
+
+
+def narrowed(expected: Expectation, dtype: str) -> Trace:
+    """What stages are given, in the precision that a graph declares.
+
+    Args:
+        expected: what the case is compared with.
+        dtype: that precision.
+    """
+    return {tap: array.astype(DTYPES[dtype]) for tap, array in expected.given.items()}
+
+
+def _made(computing: Computing) -> str:
+    """The operation that makes the first NaN or infinity; "" where it is not known."""
+    try:
+        made = origin(segment(computing, "declared"))
+    except GraphError:
+        return ""
+    return f"; {made.text}" if made else ""

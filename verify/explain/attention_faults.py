@@ -233,8 +233,10 @@ _STEPS: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
 )  # fmt: skip
 
 _OFFSETS = {
-    -1: "the query's own key is masked too (is the diagonal masked?): the first query has no key",
-    -2: "the query's own key and the one before are masked too: the first two queries have no key",
+    -1: "the query's own key masked too, so that the first query has no key (is the diagonal "
+    "masked?)",
+    -2: "the query's own key and the one before masked too, so that the first two queries have no "
+    "key",
     2: "the next two keys are seen too",
     3: "the next three keys are seen too",
 }

@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from verify.explain.diagnosis import Finding, failure_at, findings, most_telling
-from verify.explain.error_shape import in_counts
 from verify.graph.errors import GraphError
 from verify.locate.listing import Listing, listing
-from verify.locate.overflow import origin
-from verify.locate.segment import segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -34,11 +29,14 @@ class Collected:
         failures: those that are kept.
         further: how many more there are, whose activations would take too much memory.
         graphs: by failure, what gives the graph that computes its place.
+        overflow: what lists the graph of a place that is right in float64 and overflows in the
+            declared precision; None where there is none.
     """
 
     failures: list[Failure] = field(default_factory=list)
     further: int = 0
     graphs: dict[int, Callable[[], Computing]] = field(default_factory=dict)
+    overflow: Callable[[], Listing | None] | None = None
     _bytes: int = 0
 
     def add(
@@ -76,7 +74,12 @@ class Collected:
         """What the failing stages have in common, and the graph of the first of them."""
         every = len(self.failures) + self.further
         found = [replace(finding, of=every) for finding in findings(self.failures)]
-        return found, self._listing(found[0]) if found else None
+        try:
+            if found:
+                return found, self._listing(found[0])
+            return found, self.overflow() if self.overflow else None
+        except GraphError:
+            return found, None
 
     def of_first_place(self) -> Failure | None:
         """The most telling failure of the first place that fails; None where nothing does."""
@@ -92,27 +95,4 @@ class Collected:
         if not of_place:
             return None
         failure = most_telling(of_place)
-        try:
-            return listing(failure.tap, self.graphs[id(failure)](), failure.expected)
-        except GraphError:
-            return None
-
-
-def overflow(found: Array, computing: Computing) -> str:
-    """How a place comes to be NaN or infinite, in a sentence.
-
-    Args:
-        found: what was computed at the place, at the precision that the graph declares.
-        computing: the graph that computes it.
-    """
-    text = in_counts(found)
-    try:
-        made = origin(segment(computing, "declared"))
-    except GraphError:
-        return text
-    return f"{text}; {made.text}" if made else text
-
-
-def is_finite(array: Array) -> bool:
-    """Whether every number is finite; integers always are."""
-    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float64)).all())
+        return listing(failure.tap, self.graphs[id(failure)](), failure.expected)

@@ -25,7 +25,7 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
         return f"its shape is {list(found.shape)}, not {list(truth.shape)}"
     if not is_floating(truth):
         return compared_integers(found, truth)
-    if not np.isfinite(found).all():
+    if not is_finite(found):
         return in_counts(found)
     found = found.astype(np.float64)
     error = found - truth
@@ -38,6 +38,11 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
         _as_a_precision(error, truth, expected.isolated_envelope[tap].rms, expected.dtype),
     )
     return next((feature for feature in features if feature), _size(error, truth))
+
+
+def is_finite(array: Array) -> bool:
+    """Whether every number is finite; integers always are."""
+    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float64)).all())
 
 
 def in_counts(found: Array) -> str:

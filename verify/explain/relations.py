@@ -157,8 +157,10 @@ def _factor(failure: Failure, found: Array, truth: Array) -> Iterator[Relation]:
 
 def _elsewhere(failure: Failure) -> Iterator[Relation]:
     """What another place holds: of this block, or the same place of another one."""
-    own = in_words(failure.tap)
-    for name, array in _neighbours(failure):
+    neighbours = list(_neighbours(failure))
+    equal = (n for n, a in neighbours if not is_input(n) and np.array_equal(a, failure.truth))
+    own = in_words(next(equal, failure.tap))
+    for name, array in neighbours:
         if array.shape == failure.truth.shape and name != failure.tap and not is_input(name):
             yield Relation("elsewhere", in_words(name), own, array)
     for name, array in failure.expected.isolated.items():

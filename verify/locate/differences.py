@@ -51,7 +51,7 @@ class Recognised:
     def quantity(self, number: int) -> str:
         """The quantity that a value is; "" for none."""
         place = self.matches.names.get(self.found.source(number))
-        return "" if place is None else self.known[place].name
+        return "" if place is None else self.known[place].words
 
     def taken(self, operation: Operation) -> int | None:
         """The place of the latest quantity that an operation takes; None if it takes none."""
@@ -61,7 +61,7 @@ class Recognised:
 
     def own(self) -> str:
         """What the place holds in the reference."""
-        names = [q.name for q in self.known if _equal(q.array, self.right)]
+        names = [q.words for q in self.known if _equal(q.array, self.right)]
         return names[0] if names else in_words(self.tap)
 
 
@@ -82,13 +82,16 @@ def _differences(of: Recognised, operation: Operation) -> Iterator[str]:
     for text in (_number(of, operation), _epsilon(of, operation), _mask(of, operation)):
         yield f": {text}" if text else ""
     if number in of.matches.mistaken:
-        other = of.known[of.matches.mistaken[number]].name
+        other = of.known[of.matches.mistaken[number]].words
         yield f": {in_words(of.tap)} should be {of.own()}, and is {other}"
     if of.right.dtype.kind in "iu" and number in of.found.results:
         yield f": {compared_integers(of.found.values[number], of.right.reshape(-1))}"
     if other := _arranged(of, number):
         yield f": the numbers of {other}, in another arrangement"
-    following = of.own() if _is_last(of.found, operation) else _next(of, operation)
+    following = _next(of, operation)
+    if _is_last(of.found, operation):
+        via = f", beginning with {following}" if following not in ("", of.own()) else ""
+        following = f"{of.own()}{via}"
     yield f", where the reference has {following}" if following else ""
 
 
@@ -159,7 +162,7 @@ def _bias(of: Recognised, place: int) -> str:
         if quantity.array.shape == taken.shape and taken.ndim > 1:
             rows = (quantity.array - taken).reshape(-1, taken.shape[-1])
             if float(np.ptp(rows, axis=0).max()) <= SAME * float(np.abs(taken).max()):
-                return f", and the reference adds a bias: {quantity.name}"
+                return f", and the reference adds a bias: {quantity.words}"
     return ""
 
 
@@ -183,19 +186,42 @@ def _epsilon(of: Recognised, operation: Operation) -> str:
 def _mask(of: Recognised, operation: Operation) -> str:
     """What is added to the scores, and should be other numbers."""
     number = operation.results[0].number
-    masked = next((q.array for q in of.known if q.name == "masked scores"), None)
-    if number in of.found.data or masked is None:
+    hidden = _hidden(of)
+    if hidden is None:
         return ""
+    if operation.kind == "mo.select" and number in of.found.data:
+        sides = (scalar(of.found, one) for one in operation.operands[1:])
+        fill = next((value for value in sides if value is not None), None)
+        return "" if fill is None else f"masked scores are {fill:.6g}, and the reference has -inf"
     array = of.found.values[number]
-    if array.ndim < 2 or array.shape[-2:] != masked.shape[-2:]:
+    if number in of.found.data or array.ndim < 2 or array.shape[-2:] != hidden.shape:
         return ""
     hides = _hides(array)
-    wrong = np.argwhere(np.isneginf(masked[0, 0]) != hides)
+    wrong = np.argwhere(hidden != hides)
     if not len(wrong):
         return f"it holds {float(array.min()):.6g} where the reference has -inf"
     query, key = wrong[0]
     does = "hides" if hides[query, key] else "shows"
     return f"the mask {does} key {key} of query {query}, and the reference does not"
+
+
+def _hidden(of: Recognised) -> Array | None:
+    """Which keys the reference hides: `[query, key]`."""
+    masked = next((q.array for q in of.known if q.name == "masked scores"), None)
+    return None if masked is None else np.isneginf(masked[0, 0])
+
+
+def shows_the_right_keys(of: Recognised, number: int) -> bool:
+    """Whether a value is a mask of truth values that shows the keys that the reference shows.
+
+    Args:
+        of: the segment.
+        number: of the value.
+    """
+    hidden, array = _hidden(of), of.found.values.get(number)
+    if hidden is None or array is None or array.dtype.kind != "b":
+        return False
+    return array.shape[-2:] == hidden.shape and bool((_hides(array) == hidden).all())
 
 
 def _hides(mask: Array) -> Array:
@@ -207,7 +233,7 @@ def _hides(mask: Array) -> Array:
 def _arranged(of: Recognised, number: int) -> str:
     """The quantity whose numbers these are, each in another place."""
     array = of.found.values[number]
-    return next((q.name for q in of.known if rearranged(array, q)), "")
+    return next((q.words for q in of.known if rearranged(array, q)), "")
 
 
 def _is_last(found: Segment, operation: Operation) -> bool:
@@ -222,5 +248,5 @@ def _next(of: Recognised, operation: Operation) -> str:
     if place is None:
         return ""
     taken = of.known[place].array
-    later = (q.name for q in of.known[place + 1 :] if not _equal(q.array, taken))
+    later = (q.words for q in of.known[place + 1 :] if not _equal(q.array, taken))
     return next(later, "")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from reference.taps import in_words
-from verify.locate.differences import Recognised, difference
+from verify.locate.differences import Recognised, difference, shows_the_right_keys
 from verify.locate.matching import matched
 from verify.locate.overflow import origin
 from verify.locate.quantities import quantities
@@ -54,12 +54,14 @@ class Listing:
         tap, case: the place, and the input.
         lines: its operations, in their order.
         summary: up to where it matches, and what differs first, in a sentence; "" if all matches.
+        dtype: what it departs in: float64, or the declared precision where that overflows.
     """
 
     tap: str
     case: str
     lines: tuple[Line, ...]
     summary: str
+    dtype: str = "float64"
 
     def record(self) -> dict[str, Any]:
         """As `graph` records have it (`reports/SCHEMA.md`)."""
@@ -67,6 +69,7 @@ class Listing:
             "record": "graph",
             "tap": self.tap,
             "case": self.case,
+            "dtype": self.dtype,
             "summary": self.summary,
             "operations": [asdict(line) for line in self.lines],
         }
@@ -89,12 +92,52 @@ def listing(tap: str, computing: Computing, expected: Expectation) -> Listing:
     Raises:
         verify.graph.errors.GraphError: where the graph cannot be evaluated.
     """
+    of = _recognised(tap, computing, expected)
+    departs, summary = _departure(of)
+    return Listing(tap, expected.case.name, _lines(of, departs), summary)
+
+
+def overflowing(
+    computing: Computing, declared: Computing, expected: Expectation, tap: str, dtype: str
+) -> Listing | None:
+    """List what computes a place that is right in float64, up to where it overflows.
+
+    Args:
+        computing: the graph, and what it takes, in float64.
+        declared: the same at the precision that the graph declares.
+        expected: what the case is compared with.
+        tap: the reference's name of the place.
+        dtype: the declared precision.
+
+    Returns:
+        The listing; None if nothing is NaN or infinite.
+
+    Raises:
+        verify.graph.errors.GraphError: where the graph cannot be evaluated.
+    """
+    made = origin(segment(declared, "declared"))
+    if made is None:
+        return None
+    of = _recognised(tap, computing, expected)
+    # Where float64 is rounded on the way, operations that round are numbered anew.
+    alike = [op for op in of.found.operations if _is_line_of(op, made.operation)]
+    departs = next(iter(alike), None)
+    return Listing(tap, expected.case.name, _lines(of, departs), made.text, dtype)
+
+
+def _is_line_of(operation: Operation, other: Operation) -> bool:
+    return (operation.kind, operation.place) == (other.kind, other.place)
+
+
+def _recognised(tap: str, computing: Computing, expected: Expectation) -> Recognised:
     found, right = segment(computing), expected.isolated[tap]
     known = quantities(tap, expected)
-    of = Recognised(found, known, matched(found, known, right), tap, right)
-    departs, summary = _departure(of)
-    lines = tuple(_line(of, op, departs=op is departs) for op in found.operations)
-    return Listing(tap, expected.case.name, _shortened(lines), summary)
+    return Recognised(found, known, matched(found, known, right), tap, right)
+
+
+def _lines(of: Recognised, departs: Operation | None) -> tuple[Line, ...]:
+    lines = (_line(of, op, departs=op is departs) for op in of.found.operations)
+    return _shortened(tuple(lines))
 
 
 def _shortened(lines: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -108,34 +151,47 @@ def _shortened(lines: tuple[Line, ...]) -> tuple[Line, ...]:
 def _departure(of: Recognised) -> tuple[Operation | None, str]:
     """The operation that departs, and how; what makes a NaN comes first."""
     if made := origin(of.found):
-        departs = _mask_of(of.found, made.operation)
+        departs = _mask_of(of, made.operation)
         elsewhere = departs is not made.operation and departs.place
         mask = f"; the mask is made at {departs.place}" if elsewhere else ""
         return departs, f"{made.text}{mask}"
     if of.matches.departs is None:
-        return None, ""
-    departs = _blamed(of.found, of.matches.departs)
+        return None, _passed_on(of)
+    departs = _blamed(of, of.matches.departs)
     matches = _last_match(of, departs)
     head = f"it matches up to {matches}; first differs: " if matches else "first differs: "
     return departs, f"{head}{_kind(departs)}{_at(departs)}{difference(of, departs)}"
 
 
-def _mask_of(found: Segment, operation: Operation) -> Operation:
+def _passed_on(of: Recognised) -> str:
+    """What a place is that nothing computes, where it should be something else."""
+    other = next((of.known[place].words for place in of.matches.mistaken.values()), "")
+    if not other:
+        return ""
+    return f"{in_words(of.tap)} should be {of.own()}, and is {other}, which is passed on as it is"
+
+
+def _mask_of(of: Recognised, operation: Operation) -> Operation:
     """What made the mask of a softmax that has a row without keys; else the operation itself."""
-    makers = {value.number: op for op in found.operations for value in op.results}
-    sums = [makers[n] for n in map(found.source, operation.operands) if n in makers]
-    made = _blamed(found, sums[0]) if sums else operation
+    makers = _makers(of.found)
+    sums = [makers[n] for n in map(of.found.source, operation.operands) if n in makers]
+    made = _blamed(of, sums[0]) if sums else operation
     return operation if sums and made is sums[0] else made
 
 
-def _blamed(found: Segment, departs: Operation) -> Operation:
-    """The operation that departs; for a sum with a mask, what made the mask."""
+def _makers(found: Segment) -> dict[int, Operation]:
+    """By number of a value, the operation that makes it."""
+    return {value.number: op for op in found.operations for value in op.results}
+
+
+def _blamed(of: Recognised, departs: Operation) -> Operation:
+    """The operation that departs; for scores with a wrong mask, what made the mask."""
     if departs.kind not in ("mo.add", "mo.select"):
         return departs
-    makers = {value.number: op for op in found.operations for value in op.results}
+    makers, found = _makers(of.found), of.found
     sides = [found.source(number) for number in departs.operands]
-    made = [makers[n] for n in sides if n in makers and n not in found.data]
-    return made[0] if len(made) == 1 else departs
+    made = [n for n in sides if n in makers and n not in found.data]
+    return makers[made[0]] if len(made) == 1 and not shows_the_right_keys(of, made[0]) else departs
 
 
 def _last_match(of: Recognised, departs: Operation) -> str:

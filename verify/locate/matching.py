@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verify.locate.quantities import Quantity, size_of
+from verify.locate.quantities import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,27 +51,32 @@ def same_numbers(found: Array, expected: Array) -> bool:
 
 def holds(found: Array, quantity: Quantity) -> bool:
     """Whether an array is a quantity, its axes in any order, flattened or repeated."""
+    return _holds(Quantity("", found), quantity)
+
+
+def _holds(found: Quantity, quantity: Quantity) -> bool:
     array = quantity.array
-    if found.size != array.size:
-        return _repeats(found, array)
+    if found.array.size != array.size:
+        return _repeats(found.array, array)
     if not _alike(found, quantity):
         return False
     every = itertools.permutations(range(array.ndim))
     orders = every if array.ndim <= MOST_AXES else [tuple(range(array.ndim))]
-    return any(same_numbers(found, array.transpose(order)) for order in orders)
+    return any(same_numbers(found.array, array.transpose(order)) for order in orders)
 
 
 def rearranged(found: Array, quantity: Quantity) -> bool:
     """Whether an array holds the numbers of a quantity, but each in another place."""
-    if found.size != quantity.array.size or not _alike(found, quantity):
+    if found.size != quantity.array.size or not _alike(Quantity("", found), quantity):
         return False
     return same_numbers(np.sort(found, axis=None), np.sort(quantity.array, axis=None))
 
 
-def _alike(found: Array, quantity: Quantity) -> bool:
+def _alike(found: Quantity, quantity: Quantity) -> bool:
     """Whether sums agree, which costs little and rules out nearly everything."""
-    count, total = size_of(found)
-    known, sum_ = quantity.size
+    if found.array.size != quantity.array.size:
+        return False
+    (count, total), (known, sum_) = found.size, quantity.size
     return count == known and abs(total - sum_) <= ALIKE * max(total, sum_)
 
 
@@ -133,22 +138,24 @@ def _quantity_of(array: Array, known: Sequence[Quantity], after: int) -> int | N
     """The quantity that an array is: of several equal ones the first that comes late enough."""
     if array.size < 2:
         return None
-    if any(_misarranged(array, quantity) for quantity in known):
+    own = Quantity("", array)
+    if any(_misarranged(own, quantity) for quantity in known):
         return None
-    found = [place for place, quantity in enumerate(known) if holds(array, quantity)]
+    found = [place for place, quantity in enumerate(known) if _holds(own, quantity)]
     later = [place for place in found if place >= after]
     return next(iter(later or found), None)
 
 
-def _misarranged(found: Array, quantity: Quantity) -> bool:
+def _misarranged(found: Quantity, quantity: Quantity) -> bool:
     """Whether an array has a quantity's very shape and numbers, but each in another place.
 
     `[B, S, H K]` viewed as `[B, H, S, K]` keeps the order of its numbers in memory, and is wrong.
     """
     shape = quantity.array.shape
-    if found.shape != shape or len(set(shape)) < HEADS or not _alike(found, quantity):
+    if found.array.shape != shape or len(set(shape)) < HEADS or not _alike(found, quantity):
         return False
-    return not same_numbers(found, quantity.array) and rearranged(found, quantity)
+    same = same_numbers(found.array, quantity.array)
+    return not same and rearranged(found.array, quantity)
 
 
 def _departure(segment: Segment, names: dict[int, int]) -> Operation | None:

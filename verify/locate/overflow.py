@@ -116,15 +116,14 @@ def _undefined_text(
         place: list[Any] = list(at)
         place[operation.attributes["axis"]] = slice(None)
         if np.isneginf(_wide(taken[0])[tuple(place)]).all():
-            return f"a row of the mask has no key: is the diagonal masked? {_which(at)}"
+            return f"softmax of a row without keys{_which(at)} is NaN: is the diagonal masked?"
         return "softmax of an infinite score"
     wide = [np.broadcast_to(_wide(one), result.shape) for one in taken[:2] if _fits(one, result)]
     pair = [float(one[at]) for one in wide]
     if len(pair) == 2:
         signs = {"div": "/", "sub": "-", "add": "+", "mul": "x", "pow": "^"}
         if kind == "sub" and np.isneginf(pair).all():
-            why = f"a row of the mask has no key; is the diagonal masked? {_which(at)}"
-            return f"-inf - -inf is NaN: {why}"
+            return f"-inf - -inf is NaN: a row has no key{_which(at)}; is the diagonal masked?"
         return f"{pair[0]:.3g} {signs.get(kind, kind)} {pair[1]:.3g} is NaN"
     if len(pair) == 1:
         return f"{kind}({pair[0]:.4g}) is NaN"
@@ -133,7 +132,7 @@ def _undefined_text(
 
 def _which(at: tuple[int, ...]) -> str:
     """The query of an element of scores `[..., query, key]`."""
-    return f"(query {at[-2]})" if len(at) >= 2 else ""
+    return f" (query {at[-2]})" if len(at) >= 2 else ""
 
 
 def _fits(array: Array, result: Array) -> bool:

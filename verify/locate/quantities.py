@@ -22,6 +22,8 @@ from verify.faults.planted import computed_in
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from reference.trace import Array
     from verify.truth.expectation import Expectation
 
@@ -33,43 +35,50 @@ class Quantity:
     Attributes:
         name: in a formula's words.
         array: its value in float64.
+        block: path of the block, where those of several are known; else "".
     """
 
     name: str
     array: Array
+    block: str = ""
+
+    @property
+    def words(self) -> str:
+        """Its name, and its block where the place in question does not tell it."""
+        return f"{self.name} of {in_words(self.block)}" if self.block else self.name
 
     @cached_property
     def size(self) -> tuple[int, float]:
-        """As `size_of` tells it."""
-        return size_of(self.array)
-
-
-def size_of(array: Array) -> tuple[int, float]:
-    """How many of an array's numbers are finite, and the sum of their magnitudes."""
-    finite = np.isfinite(array)
-    if finite.all():
+        """How many of its numbers are finite, and the sum of their magnitudes."""
+        array, finite = self.array, np.isfinite(self.array)
+        if not finite.all():
+            array = array[finite]
         return array.size, float(np.abs(array).sum(dtype=np.float64))
-    return int(finite.sum()), float(np.abs(array[finite]).sum(dtype=np.float64))
 
 
 class Spelled(Oracle):
-    """The oracle, keeping every quantity of one block, or of what lies outside blocks.
+    """The oracle, keeping every quantity on the way to a place.
 
     Args:
         oracle: whose weights it shares.
-        block: path of the block; "" for what lies outside blocks.
+        block: path of the block that computes the place; "" for what lies outside blocks, to which
+            every block that is not given belongs too.
+        given: the places whose arrays are given, as in `trace`.
     """
 
-    def __init__(self, oracle: Oracle, block: str) -> None:
+    def __init__(self, oracle: Oracle, block: str, given: Collection[str] = ()) -> None:
         vars(self).update(vars(oracle))
         self.kept: list[Quantity] = []
         self._wanted = block
+        self._given = frozenset(given)
         self._inside = ""
         self._sums = 0
 
     def _keep(self, name: str, array: Array) -> Array:
-        if self._inside == self._wanted:
-            self.kept.append(Quantity(name, np.array(array, copy=True)))
+        inside = self._inside
+        if inside == self._wanted or not (self._wanted or inside in self._given):
+            block = "" if inside == self._wanted else inside
+            self.kept.append(Quantity(name, np.array(array, copy=True), block))
         return array
 
     def positions(self, ids: Array) -> Array:
@@ -187,6 +196,6 @@ def quantities(tap: str, expected: Expectation) -> list[Quantity]:
             for name, array in expected.isolated.items()
             if block_of(name) == block
         ]
-    spelled = Spelled(expected.oracle, block)
+    spelled = Spelled(expected.oracle, block, expected.given)
     spelled.trace(expected.case.ids, expected.given)
     return spelled.kept

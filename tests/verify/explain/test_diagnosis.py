@@ -68,7 +68,7 @@ def test_a_factor_that_depends_on_the_block_is_one_formula(expectations, every):
     assert "in every block (in block 0 that changes nothing)" in finding.text
 
 
-def test_factors_that_no_formula_gives_are_told_block_by_block(expectations, every):
+def test_factors_that_no_formula_gives_are_given_block_by_block(expectations, every):
     finding = explained(expectations, [(scale(0.1 + 0.07 * layer), layer) for layer in every])
     assert "0.1 in block 0, 0.17 in block 1, 0.24 in block 2, 0.31 in block 3" in finding.text
 
@@ -131,7 +131,7 @@ def test_a_query_without_keys_is_asked_about(expectations, every):
     assert "is the diagonal masked?" in finding.text
 
 
-def test_numbers_that_decide_little_are_told_as_about(expectations, every):
+def test_numbers_that_decide_little_are_given_as_about(expectations, every):
     """Scores are so large that any fill between far bounds gives the same weights."""
     probes = [e for e in expectations if e.case.label == "probe"]
     fault = FAMILIES["mask_added"].fault(-3000.0)

@@ -54,7 +54,7 @@ def test_a_relation_is_named_with_its_number(tap, spoil, text, ordinary):
         ),
     ],
 )  # fmt: skip
-def test_a_sum_is_told_term_by_term(tap, terms, text, expected, ordinary):
+def test_a_sum_is_named_term_by_term(tap, terms, text, expected, ordinary):
     array = sum(factor * at(ordinary, name) for name, factor in terms.items())
     found = relation(changed(ordinary, tap, array + np.zeros_like(ordinary.isolated[tap])))
     assert text in found.text
@@ -68,7 +68,7 @@ def test_another_places_result_is_named(ordinary):
     assert relation(changed(ordinary, f"{BLOCK}.mlp.act", theirs)).text == "h.2.mlp.act"
 
 
-def test_heads_in_another_order_are_told(ordinary):
+def test_heads_in_another_order_are_named(ordinary):
     tap = f"{BLOCK}.attn.c_proj:input"
     heads = ordinary.isolated[tap].reshape(2, 33, 4, 8)[:, :, [1, 0, 3, 2]]
     assert relation(changed(ordinary, tap, heads.reshape(2, 33, 32))).text == (

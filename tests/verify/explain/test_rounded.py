@@ -1,4 +1,4 @@
-"""Rounding to fewer bits is told with the step at which it happens."""
+"""Rounding to fewer bits is named with the step at which it happens."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def computed(fault, layer, expected):
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_step_and_the_format_are_told(place, name, cases):
+def test_the_step_and_the_format_are_named(place, name, cases):
     """Of two steps whose rounding is the same, either may be named."""
     _, expected = cases[0]
     for fault in rounding_faults(place, "float32"):

@@ -21,7 +21,7 @@ def test_the_lines_around_the_one_that_departs_are_shown(count, departs, first, 
 
 def test_a_record_has_what_the_schema_says():
     record = Listing("h.0", "given-1x9", lines(2, 1), "first differs: mul").record()
-    assert record.keys() == {"record", "tap", "case", "summary", "operations"}
+    assert record.keys() == {"record", "tap", "case", "dtype", "summary", "operations"}
     assert record["operations"][1] == {
         "kind": "mul", "operands": "x, 2", "shape": "2x3", "place": "a.py:1", "code": "x * 2",
         "quantity": "", "departs": True,

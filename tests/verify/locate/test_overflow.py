@@ -49,16 +49,16 @@ MASK = np.array([[-math.inf, 0.0], [-math.inf, -math.inf]], np.float32)
         ),
         (
             lambda x: ops.softmax(x + ops.constant(MASK, DType.float32, CPU)), floats(1, 2),
-            "a row of the mask has no key: is the diagonal masked? (query 1)",
+            "softmax of a row without keys (query 1) is NaN: is the diagonal masked?",
         ),
     ],
     ids=["exp", "by-zero", "zeros", "product", "root", "log", "mask", "quotient", "row"],
 )  # fmt: skip
-def test_the_operation_and_the_reason_are_told(build, x, words):
+def test_the_operation_and_the_reason_are_named(build, x, words):
     assert words in made(build, x).text
 
 
-def test_a_quotient_of_infinities_is_told_after_what_made_them():
+def test_a_quotient_of_infinities_is_named_after_what_made_them():
     text = made(lambda x: ops.exp(x) / (ops.exp(x) + 1), floats(1, 95.5)).text
     assert text.index("exp(95.5) overflows") < text.index("and then inf / inf is NaN")
 

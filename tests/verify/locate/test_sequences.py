@@ -19,7 +19,7 @@ RIGHT = np.arange(12)[None]
         (RIGHT, "nothing differs"),
     ],
 )
-def test_the_first_that_differs_and_what_follows_is_told(found, words):
+def test_the_first_that_differs_and_what_follows_is_said(found, words):
     assert words in compared_integers(found, RIGHT)
 
 
