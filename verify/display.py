@@ -190,7 +190,7 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         if divergence.diagnosis:
             console.print(Text(f"Diagnosis: {divergence.diagnosis}", "bold red"))
         for finding in outcome.findings[:1]:
-            console.print(f"It accounts for {finding.stages} of {finding.of} failing comparisons.")
+            console.print(f"This covers {finding.stages} of {finding.of} failing comparisons.")
         if divergence.blame:
             console.print(Text(f"Blame: {divergence.blame}", "bold red"))
         show_findings(console, outcome)

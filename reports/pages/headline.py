@@ -91,7 +91,7 @@ def _further(run: Run) -> list[str]:
     if not findings:
         return []
     stages, total = findings[0].get("stages"), findings[0].get("of")
-    texts = [f"It accounts for {stages} of {total} failing comparisons.", *texts]
+    texts = [f"This covers {stages} of {total} failing comparisons.", *texts]
     rest = int(total or 0) - sum(int(finding.get("stages") or 0) for finding in findings)
     return [*texts, f"The other {rest} were not looked into."] if rest > 0 else texts
 

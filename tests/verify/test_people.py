@@ -86,14 +86,20 @@ DEPARTS = {
     "attentions:without_biases": ("x), self.k_proj", "+ 0, and the reference adds a bias: c_attn"),
     "attentions:viewed": ("x.reshape", "the numbers of c_attn: query, in another arrangement"),
     "attentions:windowed": ("band_part(outside, num_lower=11", "mask hides key 0 of query 12"),
-    "attentions:scaled_by_layer": (") * self.scale(", "x 0.176777, and the reference has x 0.353"),
-    "attentions:scaled_by_hand": (") * self.scale(", "x 0.3, and the reference has x 0.353553"),
+    "attentions:scaled_by_layer": (
+        ") * self.scale(",
+        "times 0.176777, and the reference has times 0.353",
+    ),
+    "attentions:scaled_by_hand": (
+        ") * self.scale(",
+        "times 0.3, and the reference has times 0.353553",
+    ),
     "attentions:diagonal_masked": ("num_upper=None)", "the mask is made at attentions.py:"),
-    "others:other_constant": ("0.04 * x", "x 0.04, and the reference has x 0.044715"),
+    "others:other_constant": ("0.04 * x", "times 0.04, and the reference has times 0.044715"),
     "others:post_norm": ("self.ln_1(x + self", "should be x (the block's input), and is x + attn("),
-    "others:damped": ("0.7 * self.attn", "x 0.7"),
+    "others:damped": ("0.7 * self.attn", "times 0.7"),
     "others:ended": ("constant(19", "positions stop at 19"),
-    "others:scaled_embedding": ("* self.factor", "x 5.65685"),
+    "others:scaled_embedding": ("* self.factor", "times 5.65685"),
     "others:own_norm": ("variance + 3e-5", "+ 3e-05, and the reference has + 1e-05"),
     "others:other_epsilon": ("self.ln_1(x)", "eps 1e-06, and the reference has 1e-05"),
     "others:tanh_by_exp": ("F.exp(", "overflows: in float32 it ends at 88.7"),
@@ -198,7 +204,7 @@ def test_the_terminal_shows_what_explains_the_failures_and_the_line(tmp_path, ca
     assert max(map(len, said.splitlines())) <= 100
     words = " ".join(said.split())
     assert "found q k^T times 0.3 in every block" in words
-    assert "It accounts for" in words
+    assert "This covers" in words
     assert "first differs: mul (parts.py:" in words
     assert "> mul" in words
     assert "scores = (q @ k.transpose(-2, -1)) * self.scale(int(q.shape[-1]))" in words

@@ -144,8 +144,5 @@ def _size(error: Array, truth: Array) -> str:
     if not scale:
         return "it is not zero"
     share = rms(error) / scale
-    if share < 1e-3:
-        return f"its error is {share:.1e} of its size"
-    if share < 1:
-        return f"its error is {share:.1%} of its size"
-    return f"its error is {share:.3g} times its size"
+    size = f"{share:.3g} times" if share >= 1 else f"{share:.1%} of" if share >= 1e-3 else ""
+    return f"no known fault explains it; its error is {size or f'{share:.1e} of'} its size"

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from verify.locate.quantities import Quantity
     from verify.locate.segment import Segment
 
-SIGNS = {"mo.add": "+", "mo.sub": "-", "mo.mul": "x", "mo.div": "/"}
+SIGNS = {"mo.add": "+", "mo.sub": "-", "mo.mul": "times", "mo.div": "divided by"}
+
+BOUNDS = {"mo.min": "nothing above", "mo.max": "nothing below"}
 
 NEITHER = ", a number that the reference does not have here"
 
@@ -79,7 +81,8 @@ def difference(recognised: Recognised, operation: Operation) -> str:
 
 def _differences(of: Recognised, operation: Operation) -> Iterator[str]:
     number = operation.results[0].number
-    for text in (_number(of, operation), _epsilon(of, operation), _mask(of, operation)):
+    for compared in (_number, _bound, _epsilon, _mask):
+        text = compared(of, operation)
         yield f": {text}" if text else ""
     if number in of.matches.mistaken:
         other = of.known[of.matches.mistaken[number]].words
@@ -88,6 +91,8 @@ def _differences(of: Recognised, operation: Operation) -> Iterator[str]:
         yield f": {compared_integers(of.found.values[number], of.right.reshape(-1))}"
     if other := _arranged(of, number):
         yield f": the numbers of {other}, in another arrangement"
+    if of.own() in {of.known[place].words for place in of.matches.names.values()}:
+        yield f": the reference ends with {of.own()}"
     following = _next(of, operation)
     if _is_last(of.found, operation):
         via = f", beginning with {following}" if following not in ("", of.own()) else ""
@@ -117,6 +122,15 @@ def _number(of: Recognised, operation: Operation) -> str:
         return f"{sign} {value:.6g}, and the reference has {sign} {nearest:.6g}"
     bias = _bias(of, place) if operation.kind == "mo.add" else ""
     return f"{sign} {value:.6g}{bias or NEITHER}"
+
+
+def _bound(of: Recognised, operation: Operation) -> str:
+    """A number below or above which the operation lets nothing pass."""
+    if operation.kind not in BOUNDS or of.right.dtype.kind != "f":
+        return ""
+    numbers = (scalar(of.found, number) for number in operation.operands)
+    value = next((one for one in numbers if one is not None), None)
+    return "" if value is None else f"{BOUNDS[operation.kind]} {value:.6g}{NEITHER}"
 
 
 def _apart(a: float, b: float) -> float:

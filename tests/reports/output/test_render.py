@@ -71,7 +71,7 @@ def test_a_failing_page_names_the_place_its_diagnosis_and_the_tensors_around_it(
 
 def test_a_failing_page_shows_where_the_stages_graph_departs(failing):
     first_screen = page_of(failing).partition('role="tablist"')[0]
-    assert "It accounts for 4 of 6 failing comparisons." in first_screen
+    assert "This covers 4 of 6 failing comparisons." in first_screen
     assert "Also: ln_f: found eps = 1e-6" in first_screen
     assert "it matches up to act: 0.5 x (my_model.py:9); first differs: erf." in first_screen
     assert first_screen.count("class=departs") == 2  # few operations, and all of them

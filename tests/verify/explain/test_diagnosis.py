@@ -121,7 +121,7 @@ def test_what_nothing_explains_is_described_and_counted(ordinary):
     noise = np.random.default_rng(0).standard_normal(ordinary.isolated[tap].shape)
     (finding,) = findings([changed(ordinary, tap, ordinary.isolated[tap] + noise)])
     assert finding.ids == ()
-    assert finding.text.startswith("h.1.mlp.act: its error is ")
+    assert finding.text.startswith("h.1.mlp.act: no known fault explains it; its error is ")
     assert (finding.stages, finding.of) == (1, 1)
 
 
