@@ -151,7 +151,7 @@ def test_a_right_model_passes(spec, outcomes):
 def test_a_bias_of_keys_that_is_left_out_is_named(outcomes):
     outcome = outcomes("attentions:keys_without_bias")
     (check,) = [check for check in outcome.checks if check.mode == "coverage"]
-    assert "3 biases of keys are left out, which no softmax can tell" in check.message
+    assert "3 biases of keys are left out, to which softmax is blind" in check.message
     assert check.relative < 1e-12
 
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.taps import LOGITS
-from verify.judge.metrics import rms
+from verify.judge.acceptance import judge
 from verify.judge.verdict import Check
 from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reference.oracle import Oracle
     from reference.trace import Array
     from verify.candidate.staging import BoundCandidate, Candidate
     from verify.truth.cases import Case
+    from verify.truth.expectation import Expectation
     from verify.truth.references import References
 
 
@@ -88,25 +88,22 @@ def coverage_checks(
         yield _coverage_failure(tap, "the reference has no such place")
 
 
-def spared_check(spared: Sequence[str], whole: Oracle, without: Oracle, ids: Array) -> Check:
-    """Biases of keys that the candidate leaves out, which no softmax can tell: is that so here?
+def spared_check(spared: Sequence[str], found: Array, expected: Expectation) -> Check:
+    """Biases of keys that the candidate leaves out, to which softmax is blind: is that so here?
 
     Args:
         spared: the parameters that hold them.
-        whole: the reference.
-        without: the same without those biases.
-        ids: token ids.
+        found: the logits of the reference without those biases, in float64.
+        expected: of the reference with them, in float64.
     """
-    truth, found = (oracle.trace(ids)[LOGITS] for oracle in (whole, without))
-    distance = rms(found - truth) / rms(truth)
-    same = distance <= ORACLE_TOLERANCE
-    message = (
-        f"{len(spared)} biases of keys are left out, which no softmax can tell: the logits of the "
-        f"reference without them differ by {distance:.1e}"
-    )
+    judgement = judge(found, expected.free[LOGITS], expected.free_envelope[LOGITS], "float64")
+    distance = judgement.errors.relative if judgement.errors else None
+    message = f"{len(spared)} biases of keys are left out, to which softmax is blind"
+    if distance is not None:
+        message += f": the logits of the reference without them differ by {distance:.1e}"
     return Check(
-        case="coverage", mode="coverage", tap=spared[0], verdict="PASS" if same else "FAIL",
-        relative=distance, message=message,
+        case="coverage", mode="coverage", tap=spared[0], verdict=judgement.verdict,
+        used=judgement.used, relative=distance, message=message,
     )  # fmt: skip
 
 

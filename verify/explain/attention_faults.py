@@ -128,7 +128,7 @@ def first_wrong_position(failure: Failure) -> list[float]:
 
 
 WRONG = 1e-5
-"""Of the largest number: an error that is no rounding, in float32 neither."""
+"""Of the largest number: an error that is more than rounding, in float32 too."""
 
 LONGER: dict[str, Any] = {"least_length": 2}
 """A token alone has one score, and its softmax is 1 whatever the score is."""

@@ -4,7 +4,7 @@ Faults are laid beside the candidate: what each of them computes, in float64 and
 is compared with what was found. The catalogue's come first, then what else people compute in that
 place, then families whose number is fitted, then relations to other activations, then rounding. An
 explanation counts for as many of the run's failing stages as it explains, in all cases and blocks,
-and also at the places behind it; two that explain the same are both named. What is left is
+and also at the places after it; two that explain the same are both named. What is left is
 described by the shape of its error.
 """
 

@@ -27,7 +27,7 @@ STEPS = 12
 """Steps of a fit; each multiplies the correct digits, so that a few are enough."""
 
 PROMISING = 0.999
-"""A value that leaves more of the error than this is no place to begin a fit."""
+"""A value that leaves more of the error than this is not a place to begin a fit."""
 
 LESS = 0.8
 """What a step must leave of what was left before: a fit that gets nowhere is given up."""
@@ -222,7 +222,7 @@ def least_squares(
     """The value near a start that explains a failure: Gauss and Newton's steps in its logarithm.
 
     Args:
-        computed: what a stage computes with a value; None where it cannot be told.
+        computed: what a stage computes with a value; None where that is not known.
         failure: what was found.
         start: not 0; the value keeps its sign.
     """

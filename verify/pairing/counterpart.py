@@ -84,7 +84,7 @@ class Pairing:
         places: by the name of a call of one of the candidate's modules.
         loose: calls without counterpart, with the reason.
         unheld: parameters of the reference that no parameter of the candidate holds.
-        spared: those of which it holds all but the bias of the keys, which no softmax can tell.
+        spared: those of which it holds all but the bias of the keys, to which softmax is blind.
         doubts: parameters whose counterpart nothing tells but trying: each a list of alternatives,
             each of those the weights to be changed.
     """

@@ -165,7 +165,7 @@ def propose(
 def _of_keys(name: str, reference: ReferenceOutline) -> str:
     """The keys' third of a fused bias; "" for any other parameter.
 
-    It adds one number to all scores of a row, and no softmax can tell.
+    It adds one number to all scores of a row, to which softmax is blind.
     """
     thirds = reference.thirds(name)
     fused = name in reference.fused and len(reference.parameters[name]) == 1
