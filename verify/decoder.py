@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
+    from verify.candidate.staging import Computing
     from verify.mutants.forced import Forced
     from verify.pairing.prepare import NamedCandidate
+    from verify.pairing.translated import PairedBound
     from verify.truth.cases import Case
 
 SIZES = ((1, 1), (1, 9), (2, 33))
@@ -234,7 +236,8 @@ def _mathematics(
                 checks = list(_checked(observed, expected))
                 checks.append(range_check(expected, observed, declared, "float32"))
                 yield from map(of_graph, checks)
-                _kept(checks, observed, expected, paired, outcome)
+                computing = partial(_computing, bound, expected)
+                _kept(checks, observed, expected, paired, outcome, computing)
                 outcome.mutants.look(expected, graph)
             _explain(outcome, graph)
             yield from outcome.mutants.checks()
@@ -256,11 +259,16 @@ def _explain(outcome: Outcome, graph: Forced) -> None:
 
 def _kept(
     checks: list[Check], observed: Observation, expected: Expectation, paired: PairedCandidate,
-    outcome: Outcome,
+    outcome: Outcome, computing: Callable[[str], Computing] | None = None,
 ) -> None:  # fmt: skip
     """Keep the failing stages of a case until they are explained."""
     failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
-    outcome.failures.add(failed, observed.forced, expected, paired.forced_taps)
+    outcome.failures.add(failed, observed.forced, expected, paired.forced_taps, computing)
+
+
+def _computing(bound: PairedBound, expected: Expectation, tap: str) -> Computing:
+    """The graph that computes a place, with what it takes in a case."""
+    return bound.computing([tap], expected.case.ids, expected.given)
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def show_findings(console: Console, outcome: Outcome) -> None:
     explained = sum(finding.stages for finding in outcome.findings)
     rest = outcome.findings[0].of - explained if outcome.findings else 0
     if rest > 0:
-        console.print(f"The other {rest} failing comparisons were not looked into.")
+        console.print(f"{rest} further failing comparisons are not explained here.")
     if outcome.listing and outcome.listing.summary:
         listing = outcome.listing
         console.print(Text(f"Graph of {short_name(listing.tap)}: {listing.summary}", "red"))

@@ -93,7 +93,7 @@ def _further(run: Run) -> list[str]:
     stages, total = findings[0].get("stages"), findings[0].get("of")
     texts = [f"This covers {stages} of {total} failing comparisons.", *texts]
     rest = int(total or 0) - sum(int(finding.get("stages") or 0) for finding in findings)
-    return [*texts, f"The other {rest} were not looked into."] if rest > 0 else texts
+    return [*texts, f"{rest} further ones are not explained here."] if rest > 0 else texts
 
 
 def _verdict(run: Run, checks: pd.DataFrame) -> tuple[str, str, str]:

@@ -81,6 +81,9 @@ def test_a_wrong_llama_is_not_compiled_and_what_would_repair_it_is_named(folder)
     assert divergence.tap == "model.layers.1.self_attn.o_proj:input"
     assert "what model.layers.1.self_attn.o_proj is given: " in divergence.diagnosis
     assert "it is right (negative: left out" in divergence.diagnosis
+    kinds = [line.kind for line in outcome.listing.lines]
+    assert kinds.count("reduce.softmax") == 1
+    assert "neg" in " ".join(kinds)
 
 
 @pytest.mark.usefixtures("_nothing_is_compiled")

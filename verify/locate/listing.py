@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from reference.oracle import Oracle
 from reference.taps import in_words
 from verify.locate.differences import Recognised, difference, shows_the_right_keys
 from verify.locate.matching import matched
@@ -93,7 +94,7 @@ def listing(tap: str, computing: Computing, expected: Expectation) -> Listing:
         verify.graph.errors.GraphError: where the graph cannot be evaluated.
     """
     of = _recognised(tap, computing, expected)
-    departs, summary = _departure(of)
+    departs, summary = _departure(of, spelled=isinstance(expected.oracle, Oracle))
     return Listing(tap, expected.case.name, _lines(of, departs), summary)
 
 
@@ -148,8 +149,13 @@ def _shortened(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     return lines[first : first + MOST_LINES]
 
 
-def _departure(of: Recognised) -> tuple[Operation | None, str]:
-    """The operation that departs, and how; what makes a NaN comes first."""
+def _departure(of: Recognised, *, spelled: bool) -> tuple[Operation | None, str]:
+    """The operation that departs, and how; what makes a NaN comes first.
+
+    Args:
+        of: the segment.
+        spelled: whether the reference's steps are known, and not only what its modules hold.
+    """
     if made := origin(of.found):
         departs = _mask_of(of, made.operation)
         elsewhere = departs is not made.operation and departs.place
@@ -157,6 +163,8 @@ def _departure(of: Recognised) -> tuple[Operation | None, str]:
         return departs, f"{made.text}{mask}"
     if of.matches.departs is None:
         return None, _passed_on(of)
+    if not spelled:
+        return None, "the reference's own steps in here are not known, and nothing is matched"
     departs = _blamed(of, of.matches.departs)
     matches = _last_match(of, departs)
     head = f"it matches up to {matches}; first differs: " if matches else "first differs: "
