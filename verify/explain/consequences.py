@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from reference.taps import INPUT, block_of
+from verify.explain.llama_formulas import parameter
 from verify.faults.base import Fault
 from verify.faults.planted import computed_in
 
@@ -41,9 +44,18 @@ def following(failure: Failure, others: Iterable[Failure]) -> list[Failure]:
     if not later or failure.found.shape != failure.truth.shape:
         return []
     if not failure.of_gpt2:
-        return []
+        return [other for other in later if other.explained_by(_projected(failure, other))]
     results = failure.variants(_put(failure), failure.layer or 0, {one.tap for one in later})
     return [other for other in later if other.explained_by(results.get(other.tap))]
+
+
+def _projected(failure: Failure, other: Failure) -> Array | None:
+    """What a linear module of a decoder of transformers makes of what it was found to be given."""
+    weight, bias = (parameter(failure, f"{other.tap}.{name}") for name in ("weight", "bias"))
+    if failure.tap != other.tap + INPUT or weight is None or weight.ndim != 2:
+        return None
+    result = failure.found.astype(np.float64) @ weight.T
+    return result if bias is None else result + bias
 
 
 def _put(failure: Failure) -> Fault:

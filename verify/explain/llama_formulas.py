@@ -144,8 +144,13 @@ def _is_right(formula: Formula, failure: Failure) -> bool:
     return same_shape and rms(found - failure.truth) <= AGREES * rms(failure.truth)
 
 
-def _parameter(failure: Failure, name: str) -> Array | None:
-    """A parameter of the reference in float64; None where it has none of that name."""
+def parameter(failure: Failure, name: str) -> Array | None:
+    """A parameter of the reference in float64; None where it has none of that name.
+
+    Args:
+        failure: of a decoder of transformers.
+        name: as its `named_parameters` has it.
+    """
     model = failure.expected.oracle.model
     found = dict(model.named_parameters()).get(name)
     return None if found is None else found.detach().double().numpy()
@@ -167,10 +172,10 @@ def _taken(failure: Failure, tap: str) -> Array | None:
 def _norm(failure: Failure) -> Formula | None:
     """LayerNorm, or RMSNorm where there is no bias."""
     tap = failure.tap
-    weight, x = _parameter(failure, f"{tap}.weight"), _taken(failure, tap + INPUT)
+    weight, x = parameter(failure, f"{tap}.weight"), _taken(failure, tap + INPUT)
     if is_input(tap) or weight is None or x is None or weight.ndim != 1:
         return None
-    bias = _parameter(failure, f"{tap}.bias")
+    bias = parameter(failure, f"{tap}.bias")
     config = failure.expected.oracle.model.config
     named = (v for k, v in config.to_dict().items() if k.endswith(("norm_eps", "norm_epsilon")))
     eps = float(next(named, 1e-6))

@@ -66,6 +66,15 @@ def test_another_number_or_choice_is_named(tap, values, words, expected):
     assert words in finding.text
 
 
+def test_what_a_projection_makes_of_a_wrong_input_follows_from_it(expected):
+    tap, wrong = "model.layers.1.self_attn.o_proj", expected.isolated[ATTENTION][:, ::-1]
+    weight = expected.oracle.model.get_parameter(f"{tap}.weight").detach().double().numpy()
+    first = failure_at(ATTENTION, np.ascontiguousarray(wrong), expected)
+    later = failure_at(tap, wrong @ weight.T, expected)
+    (finding,) = findings([later, first])
+    assert (finding.tap, finding.stages) == (ATTENTION, 2)
+
+
 def test_a_stage_without_a_known_formula_is_described(expected):
     tap = "model.layers.1.self_attn.q_proj"
     found = (expected.isolated[tap] * 1.5).astype(np.float32)
