@@ -143,7 +143,7 @@ class Mutants:
         judge = Judge(expected, forced)
         pending = [seen for seen in self.seen.values() if seen.state != "caught"]
         while pending:
-            judge.prepare([seen.mutant for seen in pending])
+            judge.prepare([s.mutant for s in pending if judge.is_right(s.mutant.stage)])
             for seen in pending:
                 seen.look(judge)
             pending = self._take(self._sample.more([seen.mutant for seen in _silent(pending)]))
