@@ -24,7 +24,7 @@ from kernels.peak import CHAINS, LANES, one_part
 
 
 def main():
-    print(one_part[LANES, CHAINS](1, 1, 1 << 10))
+    print(one_part[LANES, CHAINS](1, 1, 0, 1 << 10))
 """
 
 
