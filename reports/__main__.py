@@ -19,6 +19,7 @@ from reports.output.publish import publish
 from reports.output.render import render
 from reports.saved.files import write
 from reports.saved.records import ROOT, RecordsError, read_run
+from reports.tables.draws import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,9 @@ def _render(argv: Sequence[str]) -> int:
     for folder in options.runs or newest_runs(ROOT):
         for file in render(folder, options.summary):
             print(file)
+        if unfinished(read_run(folder)):
+            how = f"`python -m bench finish {folder}` makes rows of its samples"
+            print(f"reports: {folder} was ended before its rows were made: {how}", file=sys.stderr)
     if not options.runs:
         print(write_index(ROOT))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name
@@ -55,16 +56,21 @@ def memory(run: Run) -> list[BarRow]:
 
 
 def phases(run: Run) -> list[BarRow]:
-    """How long what happens once takes, a bar for each arm."""
+    """How long what happens once takes, a bar for each arm: the median of its processes."""
     arms = arms_of(run)
-    records = [r for r in run.of("phase") if positive(r.get("seconds"))]
-    names = [
-        " ".join(str(part) for part in (r.get("phase"), r.get("workload"), r.get("cache")) if part)
-        for r in records
+    seconds: dict[tuple[str, Any, Any], list[float]] = {}
+    for record in run.of("phase"):
+        if positive(took := record.get("seconds")):
+            parts = (record.get("phase"), record.get("workload"), record.get("cache"))
+            name = " ".join(str(part) for part in parts if part)
+            key = name, record.get("arm"), record.get("device")
+            seconds.setdefault(key, []).append(figure(took) or 0.0)
+    records = [
+        {"name": name, "arm": arm, "device": device, "seconds": median(took)}
+        for (name, arm, device), took in seconds.items()
     ]
-    by_id = {id(r): name for r, name in zip(records, names, strict=True)}
     return _bar_rows(
-        records, arms, lambda r: by_id[id(r)], lambda r: figure(r.get("seconds")), duration
+        records, arms, lambda r: str(r["name"]), lambda r: figure(r["seconds"]), duration
     )
 
 

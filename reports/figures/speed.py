@@ -92,8 +92,8 @@ def not_cpu(record: Record) -> str:
 
 
 def _null_band(run: Run, effect: Record) -> tuple[float, float] | None:
-    """What counts as the same: the effect's margin, else its workload's null interval."""
-    margin = figure(effect.get("margin"))
+    """What equal code came to: the interval of its workload's null, before format 4 its margin."""
+    margin = figure(effect.get("margin")) if effect.get("processes") is None else None
     if margin and math.isfinite(margin) and margin > 1:
         return 1 / margin, margin
     place = ("model", "workload", "device", "dtype", "threads")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reports.figures import parity, roofline, scaling, speed
+from reports.figures import parity, roofline, scaling, speed, strips
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 PUBLISHED = "published"
 INDEX = "README.md"
 
-BENCH_TABLES = ("row", "effect", "null", "ceiling", "layer", "memory", "phase", "scaling")
+BENCH_TABLES = ("row", "effect", "null", "ceiling", "layer", "memory", "phase", "scaling",
+                "called")  # fmt: skip
 """Kinds of record that are published; samples are left out, because they are large."""
 
 _TWO_COLOURS = re.compile(r"(--[\w-]+):\s*light-dark\((#\w+), (#\w+)\)")
@@ -104,6 +105,7 @@ def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
     if ratios:
         yield "ratios", ratios
     for name, variants in (
+        ("strips", strips.strips(run)),
         ("roofline", roofline.rooflines(run)),
         ("scaling", scaling.scalings(run)),
     ):

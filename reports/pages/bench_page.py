@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import bars, course, roofline, scaling, speed
+from reports.figures import bars, course, roofline, scaling, speed, strips
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.rendering import render_page
-from reports.tables.numbers import brief, figure, interval, short
+from reports.tables.draws import inconclusive_lines, unfinished, warning
+from reports.tables.numbers import brief, figure, interval, percent, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,10 @@ WORDS = {"FASTER": "faster on", "SLOWER": "slower on", "SAME": "as fast on"}
 ROW_COLUMNS = (
     ("tokens/s", "tok_s", "short"), ("median", "median_s", "duration"),
     ("TTFT, ms", "ttft_ms", "short"), ("ITL, ms", "itl_ms", "short"),
-    ("peak RSS, MiB", "peak_rss_mib", "short"), ("roofline, %", "roofline_pct", "short"),
+    ("processes differ, %", "spread_processes_pct", "short"),
+    ("quads of one, %", "spread_quads_pct", "short"),
+    ("call after a pause", "paused_ratio", "short"), ("peak RSS, MiB", "peak_rss_mib", "short"),
+    ("roofline, %", "roofline_pct", "short"),
     ("MFU", "mfu", "percent"), ("MBU", "mbu", "percent"),
 )  # fmt: skip
 """Heading, key and format of the figures in the table of rows."""
@@ -46,6 +50,7 @@ def bench_page(run: Run) -> str:
         "ratios": speed.ratios(run),
         "rooflines": roofline.rooflines(run),
         "courses": course.courses(run),
+        "strips": strips.strips(run),
         "scalings": scaling.scalings(run),
         "fits": [Lenient(fit) for fit in run.of("scaling")],
         "memory": bars.memory(run),
@@ -77,10 +82,11 @@ def bench_headline(run: Run) -> Headline:
         if row.get("status") == "SKIP"
     }
     pressure = figure((run.end or {}).get("cpu_pressure_pct"))
-    warnings = run_warnings(run)
+    warnings = [*run_warnings(run), *_draws(run)]
     if pressure is not None and pressure >= 5:
         warnings.append(f"During {pressure:.0f}% of the timed turns some task waited for a CPU.")
     facts = [fact for fact in run_facts(run) if fact.name != "candidate"]
+    facts += [Fact("time", shares, "of the wall time")] if (shares := _shares(run)) else []
     return Headline(
         verdict=verdict,
         title=title,
@@ -98,10 +104,13 @@ def _verdict(run: Run) -> tuple[str, str, str]:
         layers = len({record.get("tap") for record in run.of("layer")})
         if layers:
             return "MEASURED", "Time by layer", f"{layers} places of the model were timed alone."
-        if told := (run.end or {}).get("told"):
-            return "MEASURED", "How often this machine misleads", ". ".join(map(str, told)) + "."
-        how = "python -m bench finish RUN makes them"
-        text = f"No rows were recorded ({len(run.of('sample'))} samples were): {how}."
+        sentences = [record.get("sentence") for record in run.of("called")]
+        if called := sentences or (run.end or {}).get("called"):
+            text = ". ".join(map(str, called)) + "."
+            return "MEASURED", "How often this machine misleads", text
+        found = len(run.of("sample"))
+        how = f": python -m bench finish {run.folder} makes them" if unfinished(run) else ""
+        text = f"No rows were recorded ({found} samples were){how}."
         return "EMPTY", "Nothing to show", text
     statuses = Counter(str(row.get("status")) for row in rows)
     if set(statuses) == {"SKIP"}:
@@ -111,6 +120,32 @@ def _verdict(run: Run) -> tuple[str, str, str]:
     if statuses["ERROR"] or statuses["INVALID"]:
         return "PARTLY", "Not everything counts", f"{_counted(statuses)} {_first_reason(run)}"
     return "MEASURED", _title(run), _counted(statuses)
+
+
+def _shares(run: Run) -> str:
+    """`loading 30%, timing 50%, ...`; nothing where a run does not tell."""
+    shares = (run.end or {}).get("shares")
+    wall_s = figure(shares.get("wall_s")) if isinstance(shares, dict) else None
+    if not isinstance(shares, dict) or not wall_s:
+        return ""
+    return ", ".join(
+        f"{name.removesuffix('_s')} {percent((figure(seconds) or 0.0) / wall_s)}"
+        for name, seconds in shares.items()
+        if name != "wall_s"
+    )
+
+
+def _draws(run: Run) -> list[str]:
+    """What a reader of the ratios must know: draws, nulls that failed, what is not settled."""
+    told = warning(run)
+    failed = [
+        f"The null of {null.get('workload')} failed: equal code differs by a ratio of "
+        f"{brief(null.get('ratio'))}. One in twenty does so by chance."
+        for null in run.of("null")
+        if null.get("failed")
+    ]
+    unsettled = [f"{line}." for line in inconclusive_lines(run.of("effect"))]
+    return [*([f"{told[0].upper()}{told[1:]}."] if told else []), *failed, *unsettled]
 
 
 def _title(run: Run) -> str:
@@ -153,6 +188,7 @@ def _figures(run: Run) -> list[Fact]:
         for effect in run.of("effect")
         if figure(effect.get("ratio")) is not None
     ]
+    facts += [_called(record) for record in run.of("called")]
     if not facts:
         facts = [
             Fact(f"tokens/s: {_row_name(row)}", short(row["tok_s"]))
@@ -160,6 +196,15 @@ def _figures(run: Run) -> list[Fact]:
             if figure(row.get("tok_s")) is not None
         ]
     return facts[:MOST_FIGURES]
+
+
+def _called(record: Mapping[str, Any]) -> Fact:
+    """How often a part of `python -m bench null` was called different."""
+    part = str(record.get("part"))
+    planted = part.partition("slower ")[2]
+    name = f"of a planted +{planted} found" if planted else f"{part}: called different"
+    shares = (percent(figure(record.get(key)) or 0.0) for key in ("ci_lo", "ci_hi"))
+    return Fact(name, percent(figure(record.get("rate")) or 0.0), f"95%: {' to '.join(shares)}")
 
 
 def _row_name(row: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def collect(
     return {
         "versions": {name: package_version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "logical_cpus": os.cpu_count(),
         "usable_cpus": len(usable_cpus()),
         "cgroup_cpus": cgroup_cpus(),
@@ -127,7 +127,8 @@ def package_version(package: str) -> str | None:
         return None
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The CPU as its maker names it, or the architecture where that is not told."""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -36,8 +36,10 @@ Kind = Literal["verify", "bench"]
 # 2  bench: `null`, `ceiling`, `memory`, `layer`, `scaling`; verdicts, latencies, clean blocks.
 # 3  verify: one shape of a sighting, in `fault` records and in the details of a fault's check;
 #    `caught` is what `told` was. `reports.saved.upgrade` reads older ones.
+# 4  bench: several processes of each arm, one after the other (`generation`); ratios and medians
+#    with the intervals of processes; `luck`, `pause`, `failure`, `called`; shares of the wall time.
 # reports/SCHEMA.md documents the records, and what each version changed.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 RECORDS = "records.jsonl"
 ROOT = Path(__file__).parents[1]
@@ -248,7 +250,8 @@ def read_run(folder: Path) -> Run:
     _check_header(path, header)
     end = rest.pop() if rest and rest[-1]["record"] == "end" else None
     version = header["schema_version"]
-    return Run(folder, header, tuple(upgraded(r, version) for r in rest), end, damaged)
+    today = tuple(upgraded(record, version) for record in rest)
+    return Run(folder, header, today, end and upgraded(end, version), damaged)
 
 
 def read_header(folder: Path) -> dict[str, Any]:

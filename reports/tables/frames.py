@@ -28,23 +28,25 @@ ROW_COLUMNS = (
     "model", "workload", "arm", "device", "dtype", "threads", "batch", "n_prompt", "n_gen",
     "n_depth", "logits_policy", "kv_cache", "judged_as", "runtime", "kernel_path", "status",
     "median_s", "ci_lo_s", "ci_hi_s", "median_clean_s", "ci_lo_clean_s", "ci_hi_clean_s",
-    "tok_s", "blocks", "blocks_clean", "quads", "samples", "n_eff", "ttft_ms", "tpot_ms",
-    "itl_ms", "itl_ms_p90", "itl_ms_p95", "itl_ms_p99", "itl_ms_n", "e2e_ms", "e2e_ms_p90",
+    "tok_s", "blocks", "blocks_clean", "processes", "quads", "samples", "n_eff", "ttft_ms",
+    "tpot_ms", "itl_ms", "itl_ms_p90", "itl_ms_p95", "itl_ms_p99", "itl_ms_n", "e2e_ms",
+    "e2e_ms_p90",
     "e2e_ms_p95", "e2e_ms_p99", "e2e_ms_n", "prefill_tok_s", "decode_tok_s", "flops",
     "flops_executed", "bytes", "passes", "mfu", "hfu", "mbu", "roofline_pct", "bound",
     "peak_rss_mib", "peak_device_mib", "kv_bytes", "weight_bytes", "weight_bits",
-    "import_s", "load_s", "compile_s", "compile_cache", "first_call_s", "host_copy_s", "verified",
+    "spread_processes_pct", "spread_quads_pct", "paused_ratio", "import_s", "load_s", "compile_s",
+    "compile_warm_s", "compile_cache", "first_call_s", "host_copy_s", "verified",
     "invalid_reasons",
 )  # fmt: skip
 EFFECT_COLUMNS = (
     "model", "workload", "device", "dtype", "threads", "arm", "versus", "ratio", "ci_lo", "ci_hi",
-    "ratio_clean", "ci_lo_clean", "ci_hi_clean", "quads", "quads_clean", "margin", "verdict",
-    "blocks_needed",
+    "ratio_clean", "ci_lo_clean", "ci_hi_clean", "processes", "quads", "quads_clean", "margin",
+    "verdict", "more_processes", "more_quads", "why",
 )  # fmt: skip
 SAMPLE_COLUMNS = (
-    "model", "workload", "arm", "device", "dtype", "threads", "quad", "block", "position", "call",
-    "start_ns", "time_ns", "ttft_ns", "clean", "psi_us", "switches", "steal_us", "wall_s",
-    "others_cpu_s",
+    "model", "workload", "arm", "device", "dtype", "threads", "generation", "quad", "block",
+    "position", "call", "start_ns", "time_ns", "ttft_ns", "clean", "psi_us", "switches",
+    "steal_us", "wall_s", "others_cpu_s",
 )  # fmt: skip
 
 _COMPILED, _TRACED = ("isolated", "free"), ("math", "math-free")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reports.tables.draws import unfinished
 from reports.tables.frames import missing
 from reports.tables.numbers import brief, figure, interval, percent, scientific, shape, short
 
@@ -65,8 +66,8 @@ def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
     parts = [_title(run, "Benchmark")]
     if not len(rows):
         samples = len(run.of("sample"))
-        how = "`python -m bench finish RUN` makes them"
-        return "\n".join([*parts, f"No rows were recorded ({samples} samples were): {how}.\n"])
+        how = f": `python -m bench finish {run.folder}` makes them" if unfinished(run) else ""
+        return "\n".join([*parts, f"No rows were recorded ({samples} samples were){how}.\n"])
     if (rows["status"] == "SKIP").all():
         parts.append("Everything was skipped, so nothing was measured.\n")
     return "\n".join([*parts, bench_tables(run, rows, effects)])
@@ -108,6 +109,8 @@ def _bench_table(rows: pd.DataFrame) -> pd.DataFrame:
             "TPOT, ms": rows["tpot_ms"].map(_blank),
             "limit": rows["roofline_pct"].map(_limit),
             "bound": rows["bound"].map(_text),
+            "processes differ, %": rows["spread_processes_pct"].map(_blank),
+            "quads of one, %": rows["spread_quads_pct"].map(_blank),
             "peak RSS, MiB": rows["peak_rss_mib"].map(_blank),
             "status": rows["status"],
             "reasons": rows["invalid_reasons"].map(_reasons),
@@ -117,7 +120,9 @@ def _bench_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:
     """Ratios of times, and what they say."""
-    columns = ["workload", "device", "threads", "arm", "versus", "quads", "verdict"]
+    columns = [
+        "workload", "device", "threads", "arm", "versus", "processes", "quads", "verdict", "why",
+    ]  # fmt: skip
     shown = effects.reindex(columns=columns).map(_text)
     effects = effects.reindex(columns=["ratio", "ci_lo", "ci_hi"])
     pairs = zip(effects["ci_lo"], effects["ci_hi"], strict=True)

@@ -122,6 +122,12 @@ def duration(value: Any) -> str:
     return f"{number / 1e-9:.3g} ns"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 process`, `3 processes`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def clock(seconds: float) -> str:
     """Elapsed or remaining seconds, as a display counts them: `1:05`; none are negative."""
     minutes, rest = divmod(int(max(0, seconds)), 60)

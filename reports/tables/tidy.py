@@ -40,6 +40,7 @@ NAMES = {
     "memory": "memory",
     "layer": "layers",
     "scaling": "scaling",
+    "called": "called",
 }
 """The table that each kind of record goes to."""
 

@@ -41,3 +41,10 @@ def test_what_did_not_change_stays(record):
 def test_todays_records_are_left_alone():
     record = FAULT | {"caught": True, "told": "kept"}
     assert upgraded(record, SCHEMA_VERSION) is record
+
+
+def test_what_a_null_was_told_is_called():
+    """Before format 4 the end of `python -m bench null` had its sentences as `told`."""
+    old = {"record": "end", "replays": 2, "told": ["2 replays"]}
+    assert upgraded(old, 3) == {"record": "end", "replays": 2, "called": ["2 replays"]}
+    assert upgraded(old, SCHEMA_VERSION) is old
