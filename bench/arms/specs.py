@@ -129,7 +129,7 @@ def with_null(labels: Sequence[str]) -> list[str]:
     return labels_of([*names, baseline_of(labels)])
 
 
-def null_pair(labels: Sequence[str]) -> tuple[str, str]:
-    """The label that ran against itself, and itself."""
-    second = next(label for label in labels if "#" in label)
-    return second, second.partition("#")[0]
+def null_pair(labels: Sequence[str]) -> tuple[str, str] | None:
+    """The label that ran against itself, and itself; None where no arm did."""
+    second = next((label for label in labels if "#" in label), "")
+    return (second, second.partition("#")[0]) if second else None

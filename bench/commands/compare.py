@@ -5,32 +5,39 @@ What is compared is therefore each arm's ratio to the baseline of its own run:
 
     change = (arm / baseline in B) / (arm / baseline in A)
 
-with the bootstrap over the quads of both runs. The baseline (PyTorch) is the control: its code is
-the same in both, which the versions must confirm. A regression is a change that is SLOWER beside
-the wider null of the two. Runs from unlike environments are refused, with what differs.
+Each ratio is estimated as in its own run (`bench.judge.estimate`), and the change has the errors of
+both. The baseline (PyTorch) is the control: its code is the same in both, which the versions must
+confirm. Runs from unlike environments are refused, with what differs.
+
+A run with fewer than three processes of each arm, as all were before format 4, does not tell what
+the luck of a process adds; 0.5% is assumed, so that differences under 2% are not resolved.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from bench.judge.statistics import Estimate, log_ratios, ratio_of_ratios, turns
+from bench.judge.estimate import Estimate, assuming_luck, estimate, ratio_of_ratios
+from bench.judge.luck import machine_in, pool_of
+from bench.judge.statistics import turns
 from bench.judge.verdict import Judgement, judge
+from bench.plan.options import margin_option
 from bench.screen.tables import STYLES
 from reports.commands import Parser, UsageError, open_console
 from reports.saved.records import Run, read_run
+from reports.tables.draws import warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
+
+    from bench.judge.statistics import Turns
 
 ALIKE = {
     "machine": ("cpu", "logical_cpus", "usable_cpus", "cgroup_cpus", "memory_bytes", "system"),
@@ -54,15 +61,20 @@ def main(argv: Sequence[str]) -> int:
         "--despite", action="append", default=[], choices=[*ALIKE, "versions"],
         help="compare although these differ; may be repeated",
     )  # fmt: skip
+    margin_option(parser)
     options = parser.parse_args(argv)
     before, after = read_run(options.before), read_run(options.after)
     check_alike(before, after, options.despite)
-    changes = compare(before, after)
+    changes = compare(before, after, options.margin)
     if not changes:
         raise UsageError(
             "the runs have no workload and arm in common that is VALID in both, beside a baseline"
         )
-    show(open_console(), changes)
+    console = open_console()
+    show(console, changes)
+    for run in (before, after):
+        if told := warning(run):
+            console.print(f"{run.folder}: {told}", style="yellow", highlight=False)
     return REGRESSION if any(j.verdict == "SLOWER" for _, _, j in changes) else 0
 
 
@@ -97,24 +109,36 @@ def _unlike(what: str, first: Any, second: Any, word: str) -> UsageError:
     )
 
 
-def compare(before: Run, after: Run) -> list[tuple[Key, Estimate, Judgement]]:
+def compare(before: Run, after: Run, margin: float) -> list[tuple[Key, Estimate, Judgement]]:
     """For each arm and workload of both runs the change, and what it says."""
-    margins = _wider(_margins(before), _margins(after))
-    baselines = _baselines(before), _baselines(after)
-    times = [_times(run) for run in (before, after)]
-    changes = []
-    for key in _valid(before):
-        if key not in _valid(after) or "#" in key[-1]:
+    first, second = ratios(before), ratios(after)
+    return [
+        (key, change, judge(change, margin))
+        for key in first
+        if key in second
+        for change in [ratio_of_ratios(second[key], first[key])]
+    ]
+
+
+def ratios(run: Run) -> dict[Key, Estimate]:
+    """For each place and arm that is VALID, its ratio to the run's baseline."""
+    times, versus = _times(run), _baselines(run)
+    machines = {
+        (record["model"], record["device"], record["threads"]): machine_in(record)
+        for record in run.of("luck")
+    }
+    found = {}
+    for key in _valid(run):
+        place, arm = key[:-1], key[-1]
+        base = versus.get(place)
+        if "#" in arm or base in (None, arm) or key not in times:
             continue
-        logs = [
-            log_ratios(found[key], found[(*key[:-1], base.get(key[:-1]))])
-            for found, base in zip(times, baselines, strict=True)
-            if base.get(key[:-1]) not in (None, key[-1]) and key in found
-        ]
-        change = ratio_of_ratios(logs[1], logs[0]) if len(logs) == 2 else None
-        if change is not None:
-            changes.append((key, change, judge(change, margins.get(key[:-1]))))
-    return changes
+        everyone = [turned for other, turned in times.items() if other[:-1] == place]
+        pool = pool_of(everyone, machines.get((place[0], *place[2:])))
+        ratio = estimate(times[key], times[(*place, base)], pool)
+        if ratio is not None:
+            found[key] = assuming_luck(ratio)
+    return found
 
 
 def _place(record: Mapping[str, Any]) -> Key:
@@ -130,27 +154,11 @@ def _baselines(run: Run) -> dict[Key, str]:
     return {_place(effect): effect["versus"] for effect in run.of("effect")}
 
 
-def _times(run: Run) -> dict[Key, dict[int, list[float]]]:
+def _times(run: Run) -> dict[Key, Turns]:
     samples: dict[Key, list[Mapping[str, Any]]] = {}
     for sample in run.of("sample"):
         samples.setdefault((*_place(sample), sample["arm"]), []).append(sample)
     return {key: turns(found) for key, found in samples.items()}
-
-
-def _margins(run: Run) -> dict[Key, float | None]:
-    return {_place(null): null.get("margin") for null in run.of("null")}
-
-
-def _wider(
-    first: Mapping[Key, float | None], second: Mapping[Key, float | None]
-) -> dict[Key, float | None]:
-    """The margin of two independent nulls together; None where either is unknown."""
-    wider: dict[Key, float | None] = {}
-    for key in first.keys() & second.keys():
-        one, other = first[key], second[key]
-        both = None if one is None or other is None else np.hypot(math.log(one), math.log(other))
-        wider[key] = None if both is None else math.exp(both)
-    return wider
 
 
 def show(console: Console, changes: Sequence[tuple[Key, Estimate, Judgement]]) -> None:

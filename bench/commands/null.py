@@ -1,54 +1,83 @@
-"""`python -m bench null`: how often is equal code called different here, and is a true 5% found?
+"""`python -m bench null`: how often is equal code called different here, and is a true 2% found?
 
-Four processes run the same model. In each replay they are given, by chance, four parts: the
-baseline, the null's second runner, an equal arm, and an arm that waits 5% of each call's time. Then
-a whole benchmark of some quads is played, and judged as any other. Meanwhile a further process
-loads the machine on purpose, in bursts, unless `--no-load` is given.
+Each replay is a whole benchmark of one model, as `python -m bench run` makes them: some generations
+of some quads, in each of which the parts are given to other processes of the same code:
+
+    baseline, again    the null of an ordinary run
+    equal              must not be called different
+    slower             wait 2%, 5% of each call's time, and should be found
+
+Each of the last three is judged with the first two as its run, so that as many arms tell how much
+processes differ as in a run with the default arms. Every two replays in a row are also compared as
+`python -m bench compare` compares two runs of the same commit.
+
+Processes are drawn from a pool that is made anew every `--renew` replays, or (`--pool 0`) made anew
+for each; the intervals of the rates know which replays shared a pool (`bench.judge.rates`).
+Meanwhile a further process loads the machine on purpose, in bursts, unless `--no-load` is given.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from scipy import stats
 
 from bench.arms.specs import ARMS, CANDIDATE
-from bench.judge.statistics import time_ratio, turns
-from bench.judge.verdict import judge, margin_of
+from bench.judge.parts import FEWEST_GENERATIONS
+from bench.judge.statistics import turns
 from bench.match.contestant import Contestant, check_weights
+from bench.match.ledger import Ledger
+from bench.match.pool import Processes
+from bench.match.schedule import calls_per_turn, quads_for
 from bench.match.turns import Match, Progress
-from bench.plan.options import add_subject, arms_option, blocks_option, natural, positive
-from bench.plan.plan import Plan
+from bench.plan.options import (
+    add_subject,
+    arms_option,
+    blocks_option,
+    natural,
+    positive,
+    processes_option,
+)
+from bench.plan.plan import PROCESSES, Plan
+from bench.results import kept_luck
+from bench.results.replays import (
+    DELAYS,
+    PARTS,
+    Called,
+    Replay,
+    judged,
+    machine_of,
+    record_of,
+    summary,
+)
+from bench.results.rows import pressure_pct
 from bench.results.surroundings import environment_of
 from bench.screen.live import LiveView
+from bench.screen.tables import DISTURBED_PCT, shares_line
 from bench.worker.process import Worker, WorkerError
 from bench.workload.workload import Workload
 from reference.load import load
-from reports.commands import Parser, UsageError, exit_code_of, how_stopped
+from reports.commands import Parser, UsageError, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.environment import default_threads
 from reports.saved.records import RunWriter
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.judge.verdict import Judgement
+    from rich.console import Console
 
-PLANTED = 0.05
-MOST_WRONG, LEAST_FOUND = 0.08, 0.85
-"""What a run must show: a nominal 5% with room for chance in 200 replays, and useful power."""
-
-PARTS = ("baseline", "again", "equal", "slower")
+FEWEST_POOLED = 24
+"""A smaller pool would show the luck of its own processes."""
 
 # Busy and idle for 20 to 300 ms by turns: half of one CPU, in bursts.
 LOAD = """
@@ -64,48 +93,34 @@ while True:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """One small benchmark.
-
-    Attributes:
-        equal: what was said of the equal arm.
-        slower: what was said of the arm with the planted delay.
-        ratio: of the equal arm to the baseline.
-        slower_ratio: of the slower arm to the baseline.
-        margin: the null's.
-    """
-
-    equal: Judgement
-    slower: Judgement
-    ratio: float
-    slower_ratio: float
-    margin: float | None
-
-
 def main(argv: Sequence[str]) -> int:
-    """Run the replays and print both rates; 0 where both are as they must be, else 1."""
+    """Run the replays and print the rates; 0 where all are as they must be, else 1."""
     options = _parser().parse_args(argv)
     plan = _plan(options)
-    console = Console()
+    console, ledger = open_console(), Ledger()
     command = ["python", "-m", "bench", "null", *argv]
     writer = RunWriter(
         "bench", command=command, environment=environment_of([plan]), out=options.out
     )
+    replays: list[Replay] = []
+    stop: KeyboardInterrupt | None = None
     with writer:
-        replays: list[Replay] = []
-        stop: KeyboardInterrupt | None = None
         try:
-            for replay in _replays(plan, options, writer.folder, console):
+            for replay in _replays(plan, options, writer.folder, console, ledger):
                 replays.append(replay)
-                writer.write(_record(replay, len(replays)))
+                writer.write(record_of(replay, len(replays)))
         except KeyboardInterrupt as caught:
             stop = caught
-        lines, passed = summary(replays) if replays else ([], False)
+        called = summary(replays) if replays else []
+        for one in called:
+            writer.write(one.record())
+        passed = bool(called) and all(one.passed for one in called)
         if not stop:
-            writer.finish({"replays": len(replays), "passed": passed, "told": lines})
-    for line in lines:
-        console.print(line, markup=False, highlight=False)
+            found = {"replays": len(replays), "passed": passed}
+            writer.finish({**found, "shares": ledger.shares()})
+    show(console, called)
+    _keep(console, plan, replays, options)
+    console.print(shares_line(ledger.shares()), style="dim", highlight=False)
     render(writer.folder)
     if stop:
         told = f"after {len(replays)} replays; the records are in {writer.folder}"
@@ -114,29 +129,30 @@ def main(argv: Sequence[str]) -> int:
     return 0 if passed else 1
 
 
-def summary(replays: Sequence[Replay]) -> tuple[list[str], bool]:
-    """Both rates in sentences, and whether they are as they must be."""
-    count = len(replays)
-    wrong = sum(replay.equal.verdict in ("FASTER", "SLOWER") for replay in replays)
-    found = sum(replay.slower.verdict == "SLOWER" for replay in replays)
-    said = [replay.equal.verdict for replay in replays]
-    kinds = ", ".join(f"{said.count(kind)} {kind}" for kind in dict.fromkeys(sorted(said)))
-    middle = float(np.median([replay.slower_ratio for replay in replays]))
-    equal = (
-        f"{count} replays of equal code: {wrong} called different, {_share(wrong, count)}; "
-        f"nominal 5%, at most {MOST_WRONG:.0%} passes ({kinds})"
-    )
-    slower = (
-        f"{count} replays of a planted +{PLANTED:.0%}: {found} called SLOWER, "
-        f"{_share(found, count)}; at least {LEAST_FOUND:.0%} passes (median ratio {middle:.3f})"
-    )
-    return [equal, slower], wrong <= MOST_WRONG * count and found >= LEAST_FOUND * count
+def show(console: Console, called: Sequence[Called]) -> None:
+    """Print the rates; in red what is not as it must be."""
+    for one in called:
+        style = "" if one.passed else "bold red"
+        console.print(one.sentence, style=style, markup=False, highlight=False)
 
 
-def _share(part: int, count: int) -> str:
-    """A percentage with its 95% interval (Clopper and Pearson)."""
-    interval = stats.binomtest(part, count).proportion_ci()
-    return f"{part / count:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+def _keep(
+    console: Console, plan: Plan, replays: Sequence[Replay], options: argparse.Namespace
+) -> None:
+    """Keep how much processes differ, for later runs here, and say it."""
+    found = machine_of(replays, options.pool or len(PARTS) * plan.processes)
+    if found is None:
+        return
+    text = (
+        f"Processes of {plan.arms[0]} differ by {100 * math.sqrt(found.between / 2):.2f}% "
+        "(standard deviation)"
+    )
+    pressures = [r.pressure_pct for r in replays if r.pressure_pct is not None]
+    if pressures and float(np.median(pressures)) >= DISTURBED_PCT:
+        text += "; that is not kept for later runs, because too much other work was running."
+    else:
+        text += f"; later runs here use that. It is kept in {kept_luck.keep(plan, found)}."
+    console.print(text, style="dim", markup=False, highlight=False)
 
 
 def _parser() -> Parser:
@@ -144,8 +160,13 @@ def _parser() -> Parser:
     add_subject(parser)
     arms_option(parser, ["torch"])
     blocks_option(parser, 60)
+    processes_option(parser, PROCESSES)
     add = parser.add_argument
     add("--replays", type=positive, default=200, metavar="N", help="benchmarks to play (200)")
+    add("--pool", type=natural, default=30, metavar="N",
+        help="processes that replays are drawn from; 0 makes new ones for each (30)")  # fmt: skip
+    add("--renew", type=positive, default=20, metavar="N",
+        help="replays that a pool is good for (20)")  # fmt: skip
     add("-p", type=positive, default=16, metavar="N", help="tokens of the forward pass (16)")
     add("-t", "--threads", type=positive, default=1, metavar="N", help="CPUs of every arm (1)")
     add("--seed", type=natural, default=0, help="draws parts, turns, ids and bursts (0)")
@@ -156,10 +177,18 @@ def _parser() -> Parser:
 
 def _plan(options: argparse.Namespace) -> Plan:
     if len(options.arms) != 1 or ARMS[options.arms[0]].peer or options.arms == [CANDIDATE]:
-        raise UsageError("null: --arms takes one arm, which is no peer and no candidate")
+        raise UsageError("null: --arms takes one arm, which is not a peer and not the candidate")
     if options.threads > default_threads():
         raise UsageError(
             f"null: {options.threads} is more than the {default_threads()} usable CPUs"
+        )
+    if options.processes < FEWEST_GENERATIONS:
+        raise UsageError(f"null: --processes must be {FEWEST_GENERATIONS} at least")
+    at_once = len(PARTS) * options.processes
+    if options.pool and options.pool < max(FEWEST_POOLED, at_once):
+        raise UsageError(
+            f"null: --pool must be {max(FEWEST_POOLED, at_once)} at least, so that each part has "
+            "processes of its own, or 0"
         )
     checkpoint = load((options.model or ["tiny"])[0], seed=options.seed)
     if options.p > checkpoint.config.n_positions:
@@ -168,75 +197,88 @@ def _plan(options: argparse.Namespace) -> Plan:
         model=checkpoint.name, revision=options.revision, config=checkpoint.config,
         weights_sha256=checkpoint.sha256, devices=["cpu"], arms=options.arms,
         workloads=[Workload(batch=1, n_prompt=options.p)], threads=[options.threads],
-        budget_s=0.0, blocks=options.blocks, seed=options.seed,
+        budget_s=0.0, blocks=options.blocks, processes=options.processes, seed=options.seed,
     )  # fmt: skip
 
 
 def _replays(
-    plan: Plan, options: argparse.Namespace, folder: Path, console: Console
+    plan: Plan, options: argparse.Namespace, folder: Path, console: Console, ledger: Ledger
 ) -> Iterator[Replay]:
-    """Play them one after the other on the same four processes."""
+    """Play them one after the other."""
     rng = np.random.default_rng(plan.seed)
+    estimates_s: list[float] = []
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        arguments = plan.worker_arguments(plan.arms[0], "cpu", plan.threads[0])
-        logs = [folder / f"worker-{index}.log" for index in range(len(PARTS))]
-        workers = [stack.enter_context(Worker(arguments, log)) for log in logs]
-        referee = stack.enter_context(
-            Worker(plan.worker_arguments("referee", "cpu", plan.threads[0]), folder / "referee.log")
-        )
-        for worker in (*workers, referee):
-            check_weights(worker.receive(), plan.weights_sha256)
         view = stack.enter_context(LiveView(console))
-        if not options.no_load:
-            stack.enter_context(load_on_purpose(plan.seed))
-        first_quad = 0
+        now = Progress("loading processes")
+
+        def warm(worker: Worker) -> None:
+            request = {"op": "warm", "workload": plan.workloads[0].as_dict()}
+            estimates_s.append(worker.ask(request)["estimate_s"])
+
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        arguments = plan.worker_arguments("referee", "cpu", plan.threads[0])
+        referee = stack.enter_context(Worker(arguments, folder / "referee.log"))
+        check_weights(referee.receive(), plan.weights_sha256)
+        processes = stack.enter_context(
+            Processes(plan, options.pool, options.renew, folder, warm, lambda: view(now))
+        )
+        started_s = time.monotonic()
         for done in range(options.replays):
-            view(Progress(f"replay {done + 1} of {options.replays}", done / options.replays))
-            parts = dict(zip(PARTS, rng.permutation(len(PARTS)), strict=True))
-            played = {part: _contestant(plan, part, workers[parts[part]]) for part in PARTS}
-            Match(
-                plan, list(played.values()), referee, scratch, lambda _: None, lambda _: None,
-                budget_s=0.0, first_quad=first_quad,
-            ).play()  # fmt: skip
-            first_quad += plan.blocks or 0
-            yield _judged(played, plan)
+            each_s = (time.monotonic() - started_s) / done if done else None
+            left_s = each_s and each_s * (options.replays - done)
+            now = Progress(
+                f"replay {done + 1} of {options.replays}", done / options.replays, left_s
+            )
+            view(now)
+            with ledger.spend("loading"):
+                workers = processes.draw(len(PARTS) * plan.processes, rng)
+            calls = {plan.workloads[0]: calls_per_turn(estimates_s)}
+            with load_on_purpose(plan.seed + done, enabled=not options.no_load):
+                played = _play(plan, workers, referee, scratch, ledger, calls)
+            yield _judged(played, plan, processes.group)
 
 
-def _contestant(plan: Plan, part: str, worker: Worker) -> Contestant:
-    delay = PLANTED if part == "slower" else 0.0
+def _play(
+    plan: Plan, workers: Sequence[Worker], referee: Worker, scratch: Path, ledger: Ledger,
+    calls: dict[Workload, int],
+) -> dict[str, Contestant]:  # fmt: skip
+    """One benchmark: in each generation every part has a process of its own."""
+    assert plan.blocks is not None
+    played = {part: _contestant(plan, part) for part in PARTS}
+    quads = quads_for(plan.blocks, plan.processes)
+    for generation in range(plan.processes):
+        own = workers[generation * len(PARTS) : (generation + 1) * len(PARTS)]
+        for contestant, worker in zip(played.values(), own, strict=True):
+            contestant.worker, contestant.generation = worker, generation
+        Match(
+            plan, list(played.values()), referee, scratch, emit=lambda _: None, ledger=ledger,
+            generation=generation, first_quad=generation * quads, calls=calls,
+        ).play(range(quads))  # fmt: skip
+    return played
+
+
+def _contestant(plan: Plan, part: str) -> Contestant:
     label = plan.arms[0] if part == "baseline" else f"{plan.arms[0]}#{PARTS.index(part) + 1}"
-    return Contestant(label, "cpu", plan.threads[0], plan.model, worker, delay)
+    delay = DELAYS.get(part, 0.0)
+    return Contestant(label, "cpu", plan.threads[0], plan.model, delay=delay)
 
 
-def _judged(played: dict[str, Contestant], plan: Plan) -> Replay:
+def _judged(played: Mapping[str, Contestant], plan: Plan, group: int) -> Replay:
     for contestant in played.values():
         if contestant.error or contestant.disagreements:
             problem = contestant.error or next(iter(contestant.disagreements.values()))
             raise WorkerError(f"{contestant.label}: {problem}")
     name = plan.workloads[0].name
     times = {part: turns(contestant.samples[name]) for part, contestant in played.items()}
-    null, equal, slower = (
-        time_ratio(times[part], times["baseline"], plan.seed) for part in PARTS[1:]
-    )
-    assert null is not None
-    assert equal is not None
-    assert slower is not None
-    margin = margin_of(null)
-    return Replay(judge(equal, margin), judge(slower, margin), equal.value, slower.value, margin)
-
-
-def _record(replay: Replay, number: int) -> dict[str, Any]:
-    return {
-        "record": "replay", "replay": number, "ratio": replay.ratio,
-        "verdict": replay.equal.verdict, "slower_ratio": replay.slower_ratio,
-        "slower_verdict": replay.slower.verdict, "margin": replay.margin,
-    }  # fmt: skip
+    return judged(times, group, pressure_pct([*played.values()]))
 
 
 @contextmanager
-def load_on_purpose(seed: int) -> Iterator[None]:
+def load_on_purpose(seed: int, *, enabled: bool = True) -> Iterator[None]:
     """Another process that takes a CPU in bursts, until the block ends."""
+    if not enabled:
+        yield
+        return
     process = subprocess.Popen([sys.executable, "-c", LOAD, str(seed), str(os.getpid())])
     try:
         yield

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from bench.arms.specs import CANDIDATE, spec_of
-from bench.judge.validity import Verified, why_unverified
+import psutil
+
+from bench.arms.specs import CANDIDATE
 from bench.match import group as runs
+from bench.match.group import Hall
+from bench.match.ledger import Ledger
+from bench.plan.forecast import forecast
 from bench.plan.from_options import make_plans
 from bench.plan.options import make_parser
-from bench.plan.overhead import overhead_s
 from bench.results.as_json import results_json
-from bench.results.effects import make_effects, make_nulls
-from bench.results.fit import make_scaling
-from bench.results.rows import make_rows, pressure_pct, skip_row
+from bench.results.kept_luck import luck_record
+from bench.results.rows import pressure_pct, skip_row
 from bench.results.surroundings import environment_of
+from bench.results.unverified import unverified_of
+from bench.results.whole import make_results
 from bench.screen.live import LiveView
-from bench.screen.tables import notes, show
+from bench.screen.tables import notes, shares_line, show
 from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import ROOT, RunWriter
-from reports.waiting import about
 
 if TYPE_CHECKING:
     import argparse
@@ -34,10 +38,13 @@ if TYPE_CHECKING:
 
     from bench.match.group import Group
     from bench.plan.plan import Plan
+    from bench.results.unverified import Reasons
 
     Record = dict[str, Any]
 
 DISAGREED = 1
+REPORT_S = 3.0
+"""What rows, tables and the page take at the end, on two cores."""
 
 
 def main(argv: Sequence[str], command: str = "run") -> int:
@@ -54,39 +61,43 @@ def carry_out(
     """Measure all plans into one run.
 
     Returns:
-        The exit code, and every record but samples.
+        The exit code, and every record of results.
     """
+    ledger = Ledger(time.monotonic() - age_s())
     environment = environment_of(plans)
     console = open_console()
     writer = RunWriter("bench", command=command, environment=environment, out=options.out)
-    with writer:
-        unverified = _unverified(plans, environment)
-        _warn(console, plans, unverified)
-        _say_how_long(console, plans)
-        for (model, device, engine), reason in unverified.items():
-            place = {"model": model, "device": device, "engine": engine}
-            writer.write({"record": "unverified", **place, "reason": reason})
-        groups, stop = _measure(plans, writer, console)
-        records = results_of(groups, unverified)
-        if skipped:
-            records.append(skip_row("max", "gpu", skipped))
-        for record in records:
-            writer.write(record)
-        if not stop:
-            writer.finish(_summary(groups, records))
-    render(writer.folder, options.summary)
-    if stop and not any(c.samples for group in groups for c in group.contestants):
-        told = f"before anything was measured; the records are in {writer.folder}"
-        print(f"bench: {how_stopped(stop)} {told}", file=sys.stderr)
-        return exit_code_of(stop), records
-    show(console, records)
-    idle = idle_cpu_pct(groups)
-    if idle is not None:
-        told = f"An idle worker took {idle:.2f}% of a CPU."
-        console.print(told, style="dim", highlight=False)
-    for note in notes(records, pressure_pct([c for g in groups for c in g.contestants])):
-        console.print(note, style="yellow", markup=False, highlight=False)
-    console.print(f"Report: {_relative(writer.folder) / PAGE}", highlight=False)
+    groups: list[Group] = []
+    try:
+        with writer:
+            unverified = unverified_of(plans, environment, ROOT)
+            _warn(console, plans, unverified)
+            for (model, device, engine), reason in unverified.items():
+                place = {"model": model, "device": device, "engine": engine}
+                writer.write({"record": "unverified", **place, "reason": reason})
+            budget_s = plans[0].budget_s if plans[0].blocks is None else None
+            for line in forecast(plans, ROOT).lines(budget_s):
+                console.print(line, style="dim", markup=False, highlight=False)
+            stop = _measure(plans, groups, writer, ledger, console)
+            records = make_results(groups, unverified)
+            records += [skip_row("max", "gpu", skipped)] if skipped else []
+            for record in records:
+                writer.write(record)
+            if not stop:
+                writer.finish(_summary(groups, records, ledger))
+        if stop and not _any_samples(groups):
+            render(writer.folder, options.summary)
+            print(f"bench: {how_stopped(stop)} {_too_soon(writer)}", file=sys.stderr)
+            return exit_code_of(stop), records
+        present(console, writer.folder, groups, records, options)
+        console.print(shares_line(ledger.shares()), style="dim", highlight=False)
+    except KeyboardInterrupt as late:
+        told = f" {_too_soon(writer)}"
+        if _any_samples(groups):
+            finish = f"`python -m bench finish {writer.folder}`"
+            told = f"; {finish} makes rows and a page of what was recorded"
+        print(f"bench: {how_stopped(late)}{told}", file=sys.stderr)
+        return exit_code_of(late), []
     if options.json:
         write_json(options.json, results_json(records, environment))
     if stop:
@@ -96,65 +107,39 @@ def carry_out(
     return _exit_code(groups, records), records
 
 
-def results_of(groups: Sequence[Group], unverified: Mapping[Any, str]) -> list[Record]:
-    """Rows, nulls, effects and ceilings of every group."""
-    records: list[Record] = []
-    for group in groups:
-        reasons = {(d, e): text for (model, d, e), text in unverified.items()
-                   if model == group.plan.model}  # fmt: skip
-        rows = make_rows(group, reasons)
-        nulls = make_nulls(group, rows)
-        ceilings = group.ceilings.records() if group.ceilings else []
-        records += [memory for arm in group.contestants for memory in arm.memory_records()]
-        records += [*rows, *nulls, *make_effects(group, rows, nulls), *ceilings]
-    return records + make_scaling(records)
+def _any_samples(groups: Sequence[Group]) -> bool:
+    return any(c.samples for group in groups for c in group.contestants)
 
 
-def _unverified(
-    plans: Sequence[Plan], environment: Mapping[str, Any]
-) -> dict[tuple[str, str, str], str]:
-    """By model, device and engine, why that MAX model is not verified."""
-    return {
-        (plan.model, device, engine): why_unverified(
-            Verified(
-                command=_verify_command(plan, engine),
-                weights_sha256=plan.weights_sha256,
-                impl_sha256=environment["impl_sha256"],
-                max_version=environment["versions"]["max"],
-                device=device,
-                engine="" if engine == CANDIDATE else engine,
-                **_named(plan, engine),
-            ),
-            ROOT,
-        )
-        for plan in plans
-        for device in plan.devices
-        for engine in dict.fromkeys(spec_of(arm).engine for arm in plan.arms if _candidate(arm))
-    }
+def _too_soon(writer: RunWriter) -> str:
+    return f"before anything was measured; the records are in {writer.folder}"
 
 
-def _named(plan: Plan, engine: str) -> dict[str, str]:
-    """Whose file must have been verified, where it is not impl's model."""
-    if engine != CANDIDATE or plan.named is None:
-        return {}
-    return {"candidate": plan.named.candidate, "candidate_sha256": plan.named.sha256}
+def present(
+    console: Console,
+    folder: Path,
+    groups: Sequence[Group],
+    records: Sequence[Record],
+    options: argparse.Namespace,
+) -> None:
+    """Make the page, and show the tables and what a reader should know."""
+    render(folder, options.summary)
+    show(console, records)
+    idle = idle_cpu_pct(groups)
+    if idle is not None:
+        told = f"An idle worker took {idle:.2f}% of a CPU."
+        console.print(told, style="dim", highlight=False)
+    for note in notes(records, pressure_pct([c for g in groups for c in g.contestants])):
+        console.print(note, style="yellow", markup=False, highlight=False)
+    console.print(f"Report: {_relative(folder) / PAGE}", highlight=False)
 
 
-def _candidate(arm: str) -> bool:
-    return spec_of(arm).candidate
+def age_s() -> float:
+    """How long this process has run, starting the interpreter included."""
+    return max(0.0, time.time() - psutil.Process().create_time())
 
 
-def _verify_command(plan: Plan, engine: str) -> str:
-    parts = ["python -m verify --model", plan.model]
-    parts += ["--revision", plan.revision] if plan.revision else []
-    parts += ["--seed", str(plan.seed)] if plan.seed and plan.model.startswith("random:") else []
-    if engine == CANDIDATE and plan.named:
-        return " ".join([*parts, *plan.named.arguments])
-    parts += ["--engines", engine] if engine not in ("", "auto") else []  # auto is the default
-    return " ".join(parts)
-
-
-def _warn(console: Console, plans: Sequence[Plan], unverified: Mapping[Any, str]) -> None:
+def _warn(console: Console, plans: Sequence[Plan], unverified: Reasons) -> None:
     """Say at once, rather than after a minute, that rows will have no speed."""
     for (model, device, engine), reason in unverified.items():
         if reason:
@@ -165,34 +150,27 @@ def _warn(console: Console, plans: Sequence[Plan], unverified: Mapping[Any, str]
             console.print(text, style="yellow", markup=False, highlight=False)
 
 
-def _say_how_long(console: Console, plans: Sequence[Plan]) -> None:
-    """Say before anything begins what the budget covers, and what comes on top of it."""
-    measuring = sum(plan.budget_s for plan in plans if plan.blocks is None)
-    what = f"about {about(measuring)} of measuring" if measuring else "as many turns as asked for"
-    found = [overhead_s(plan, ROOT) for plan in plans]
-    ready = sum(seconds for seconds, _ in found)
-    unknown = list(dict.fromkeys(name for _, names in found for name in names))
-    rest = f", about {about(ready)} in an earlier run here" if ready else ""
-    new = f" ({', '.join(unknown)}: not known on this machine yet)" if unknown else ""
-    text = f"This takes {what}; loading, compiling and judging outputs come on top{rest}{new}."
-    console.print(text, style="dim", markup=False, highlight=False)
-
-
 def _measure(
-    plans: Sequence[Plan], writer: RunWriter, console: Console
-) -> tuple[list[Group], KeyboardInterrupt | None]:
-    """Measure with a live display; returns what was measured, and what stopped it."""
-    groups: list[Group] = []
+    plans: Sequence[Plan], groups: list[Group], writer: RunWriter, ledger: Ledger, console: Console
+) -> KeyboardInterrupt | None:
+    """Measure with a live display, into `groups`; returns what stopped it."""
+    end_s = ledger.start_s + plans[0].budget_s - REPORT_S
     with ExitStack() as stack:
         view = stack.enter_context(LiveView(console))
+        hall = Hall(writer.write, _logs(writer.folder), view, ledger)
         try:
-            for plan in plans:
-                for group in runs.measure(plan, writer.write, _logs(writer.folder), view):
+            for number, plan in enumerate(plans):
+                now_s = time.monotonic()
+                share_s = (end_s - now_s) / (len(plans) - number)
+                for group in runs.measure(plan, hall, now_s + share_s):
+                    known = luck_record(plan.model, group.device, group.threads, plan.arms)
+                    writer.write(known)
+                    group.take(known)
                     groups.append(group)
                     view.group = group
         except KeyboardInterrupt as stop:
-            return groups, stop
-    return groups, None
+            return stop
+    return None
 
 
 def _logs(folder: Path) -> Path:
@@ -201,13 +179,14 @@ def _logs(folder: Path) -> Path:
     return logs
 
 
-def _summary(groups: Sequence[Group], records: Sequence[Record]) -> dict[str, Any]:
+def _summary(groups: Sequence[Group], records: Sequence[Record], ledger: Ledger) -> dict[str, Any]:
     found = [record["status"] for record in records if record["record"] == "row"]
     return {
         "rows": len(found),
         "statuses": {status: found.count(status) for status in dict.fromkeys(found)},
         "cpu_pressure_pct": pressure_pct([c for group in groups for c in group.contestants]),
         "idle_cpu_pct": idle_cpu_pct(groups),
+        "shares": ledger.shares(),
     }
 
 
@@ -223,15 +202,15 @@ def idle_cpu_pct(groups: Sequence[Group]) -> float | None:
     return 100 * used_s / idle_s if idle_s else None
 
 
-def _exit_code(groups: Sequence[Group], records: Sequence[Record]) -> int:
+def _relative(folder: Path) -> Path:
+    from pathlib import Path
+
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _exit_code(groups: Sequence[Group], records: Sequence[Mapping[str, Any]]) -> int:
     contestants = [contestant for group in groups for contestant in group.contestants]
     if any(contestant.disagreements for contestant in contestants):
         return DISAGREED
     rows = [record for record in records if record["record"] == "row"]
     return CANNOT_RUN if any(row["status"] == "ERROR" for row in rows) else 0
-
-
-def _relative(folder: Path) -> Path:
-    from pathlib import Path
-
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -12,8 +12,8 @@ float32 differ by 1e-6 of it; scaling one weight matrix of the last block by 1.0
 what people get wrong (masks, biases, rows mixed up) far more. The bound lies between. A tie of two
 tokens may be decided either way, each side being wrong by the bound; hence the 2.
 
-In a coarser dtype, `allowed` is three times what PyTorch's own pass in that dtype is off by on the
-same inputs: the factor of `verify/judge/acceptance.py`.
+In a coarser dtype, `allowed` is three times what PyTorch's own pass in that dtype is off by on some
+drawn inputs (`bench.worker.allowance`): the factor of `verify/judge/acceptance.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
 RELATIVE_BOUND = 1e-4
 COARSE_FACTOR = 3.0
+ROUNDED = " weights"
+"""Ends the class of arms whose weights alone are coarse: `bfloat16 weights`."""
+CHUNK = 1 << 16
+"""Logits that are compared at once: they stay in a cache, which a batch's gigabyte does not."""
+
+
+def is_coarse(dtype: str) -> bool:
+    """Whether results in it are judged by the error of PyTorch's own pass in it."""
+    return dtype != "float32" and not dtype.endswith(ROUNDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +64,14 @@ def compare_logits(found: Array, expected: Array, allowed: float) -> Agreement:
         return _unlike(f"logits of shape {list(found.shape)}, expected {list(expected.shape)}")
     if not np.isfinite(found).all():
         return _unlike("logits that are not finite")
-    difference = float(np.abs(found.astype(np.float64) - expected).max())
-    return _judge(difference, allowed, "logits differ")
+    return _judge(_largest_difference(found, expected), allowed, "logits differ")
+
+
+def _largest_difference(found: Array, expected: Array) -> float:
+    """The largest difference in float64, piece by piece."""
+    one, other = found.reshape(-1), expected.reshape(-1)
+    pieces = (slice(start, start + CHUNK) for start in range(0, len(one), CHUNK))
+    return max(float(np.abs(one[p].astype(np.float64) - other[p]).max()) for p in pieces)
 
 
 def compare_tokens(tokens: Array, n_new: int, expected: Array, allowed: float) -> Agreement:

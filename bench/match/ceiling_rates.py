@@ -9,7 +9,7 @@ from bench.judge.statistics import median_of
 from bench.worker.process import Worker, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.match.contestant import Emit
     from bench.workload.workload import Workload
@@ -26,11 +26,11 @@ GEMM_DTYPE = {"int8": "bfloat16"}
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One ceiling: `workload` is set for a replay alone."""
+    """One ceiling: `workload`, the name of one, is set for a replay alone."""
 
     ceiling: str
     dtype: str
-    workload: Workload | None = None
+    workload: str | None = None
 
 
 @dataclass(slots=True)
@@ -38,9 +38,10 @@ class Ceilings:
     """The ceilings of one device with a number of threads.
 
     Attributes:
-        worker: answers as `bench.worker.ceilings`; None where nothing more is measured.
+        worker: answers as `bench.worker.ceilings`; None where records are read again.
         model: whose shapes are replayed.
         kinds: what is measured.
+        workloads: those of the kinds, by name.
         rates: bytes or FLOPs a second, one value for each block.
         error: why they could not be measured.
     """
@@ -49,38 +50,48 @@ class Ceilings:
     model: str
     device: str
     threads: int
-    kinds: list[Kind]
+    kinds: list[Kind] = field(default_factory=list)
+    workloads: dict[str, Workload] = field(default_factory=dict)
     rates: dict[Kind, list[float]] = field(default_factory=dict)
     what: dict[Kind, str] = field(default_factory=dict)
     error: str = ""
 
-    def measure(self, emit: Emit) -> None:
-        """One block of each kind; a worker that fails ends them, and the run goes on.
-
-        Args:
-            emit: called with a record of each block.
-        """
+    def measure(self, emit: Emit, generation: int | None = None) -> None:
+        """One block of each kind; a worker that fails ends them, and the run goes on."""
         for kind in self.kinds:
-            if not self.error:
-                self._measure(kind, emit)
+            self._measure(kind, emit, generation)
 
-    def _measure(self, kind: Kind, emit: Emit) -> None:
+    def prepare(self) -> None:
+        """Compile and allocate what each kind needs, so that no block has to."""
+        for kind in self.kinds:
+            self._ask(kind, prepare=True)
+
+    def _ask(self, kind: Kind, *, prepare: bool = False) -> dict[str, Any] | None:
+        """The worker's answer; None from the first failure on, which ends the ceilings."""
+        if self.error:
+            return None
         assert self.worker is not None
-        workload = kind.workload.as_dict() if kind.workload else None
+        workload = self.workloads[kind.workload].as_dict() if kind.workload else None
         request = {"ceiling": kind.ceiling, "dtype": kind.dtype, "workload": workload}
         try:
-            reply = self.worker.ask(request)
+            return self.worker.ask({**request, "prepare": prepare})
         except WorkerError as error:
             self.error = str(error)
-            return
-        if reply["rate"] is not None:
-            self.rates.setdefault(kind, []).append(reply["rate"])
-            self.what[kind] = reply["what"]
-            place = {"model": self.model, "device": self.device, "threads": self.threads}
-            what = {"ceiling": kind.ceiling, "dtype": kind.dtype}
-            name = kind.workload.name if kind.workload else None
-            told = {"rate": reply["rate"], "what": reply["what"]}
-            emit({"record": "rate", **place, **what, "workload": name, **told})
+            return None
+
+    def _measure(self, kind: Kind, emit: Emit, generation: int | None) -> None:
+        reply = self._ask(kind)
+        if reply is not None and reply["rate"] is not None:
+            record = {"record": "rate", **self._place(kind), "generation": generation,
+                      "ceiling": kind.ceiling, **reply}  # fmt: skip
+            emit(record)
+            self.take(record)
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Learn one block's rate from its record."""
+        kind = Kind(record["ceiling"], record["dtype"], record["workload"])
+        self.rates.setdefault(kind, []).append(record["rate"])
+        self.what[kind] = record["what"]
 
     def best(self, ceiling: str, dtype: str) -> float | None:
         """The highest rate of a kind, in bytes or FLOPs a second; None where none was measured."""
@@ -105,12 +116,7 @@ class Ceilings:
         middle = median_of([rate / 1e9 for rate in rates])
         return {
             "record": "ceiling",
-            "model": self.model,
-            "workload": kind.workload.name if kind.workload else None,
-            "arm": None,
-            "device": self.device,
-            "dtype": kind.dtype,
-            "threads": self.threads,
+            **self._place(kind),
             "ceiling": kind.ceiling,
             "unit": UNITS[kind.ceiling],
             "value": max(rates) / 1e9,
@@ -119,6 +125,16 @@ class Ceilings:
             "ci_hi": middle.high,
             "blocks": len(rates),
             "what": self.what[kind],
+        }
+
+    def _place(self, kind: Kind) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "workload": kind.workload,
+            "arm": None,
+            "device": self.device,
+            "dtype": kind.dtype,
+            "threads": self.threads,
         }
 
 
@@ -130,5 +146,5 @@ def kinds_for(dtypes: Sequence[str], workloads: Sequence[Workload], device: str)
         *([Kind("peak", "float32")] if device == "cpu" else []),
         *(Kind("read_weights", dtype) for dtype in distinct),
         *(Kind("gemm", dtype) for dtype in dict.fromkeys(GEMM_DTYPE.get(d, d) for d in distinct)),
-        *(Kind("replay", "float32", workload) for workload in workloads),
+        *(Kind("replay", "float32", workload.name) for workload in workloads),
     ]

@@ -1,8 +1,11 @@
 """Who runs when.
 
-Arms take turns. A quad is a random order of the arms and then the same reversed (A B B A), so that
-whatever drifts steadily is the same for all. The n-th turn of an arm is its block n, and works on
-the inputs of block n: within a quad every arm gets the same two inputs, and no input comes again.
+A run has generations: in each one every arm is a new process. Within a generation arms take turns.
+A quad is a random order of the arms and then the same reversed (A B B A), so that whatever drifts
+steadily is the same for all. The n-th turn of an arm in its generation is block n, and works on the
+inputs of block n: within a quad every arm gets the same two inputs, and no process sees an input
+twice. The next generation's processes are given the same inputs again, which their references need
+not be computed anew for.
 """
 
 from __future__ import annotations
@@ -32,13 +35,13 @@ def quad_order(arms: Sequence[T], rng: np.random.Generator) -> list[T]:
 
 
 def block_at(quad: int, position: int, arm_count: int) -> int:
-    """The block of the turn at `position` (from 0) of a quad: two blocks in every quad."""
+    """The block of the turn at `position` (from 0) of a generation's quad: two in every quad."""
     return 2 * quad + (position >= arm_count)
 
 
-def quads_for(blocks: int) -> int:
-    """Quads that hold at least `blocks` turns of each arm."""
-    return math.ceil(blocks / 2)
+def quads_for(blocks: int, processes: int) -> int:
+    """Quads in each generation, so that each arm takes at least `blocks` turns in all."""
+    return math.ceil(blocks / 2 / processes)
 
 
 def calls_per_turn(estimates_s: Iterable[float]) -> int:

@@ -1,19 +1,18 @@
-"""The turns of the contestants of one device, with the machine's ceilings measured in between."""
+"""The turns of one generation of contestants, with the machine's ceilings measured in between."""
 
 from __future__ import annotations
 
-import itertools
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.arms.specs import spec_of
-from bench.match.schedule import block_at, calls_per_turn, quad_order, quads_for
+from bench.match.ledger import Ledger
+from bench.match.schedule import block_at, calls_per_turn, quad_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from bench.match.ceiling_rates import Ceilings
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
     from bench.plan.plan import Plan
     from bench.worker.process import Worker
     from bench.workload.workload import Workload
+
+PAUSE_S = 0.001
+"""Pause of the caller before a call whose cost is measured: many times what threads wait for."""
+LONGEST_PAUSED_S = 0.05
+"""Nobody notices in a longer call that threads had to wake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Progress:
     Attributes:
         text: what goes on.
         done: the share that is done, None while that is not known.
-        left_s: about how long the competition goes on, None while that is not known.
+        left_s: about how long the run goes on, None while that is not known.
     """
 
     text: str
@@ -42,118 +46,108 @@ if TYPE_CHECKING:
     Status = Callable[[Progress], None]
 
 
+@dataclass(slots=True)
 class Match:
-    """The turns of one device's contestants.
+    """The turns of one device's contestants, in one generation.
 
-    Args:
+    Attributes:
         plan: what to measure.
         contestants: who takes turns; those that are not alive are left out.
         referee: judges outputs.
         scratch: a folder for outputs on their way to the referee.
         emit: called with each record.
         status: called whenever something else begins.
-        budget_s: of this competition.
-        ceilings: measured once in every round, where given.
+        ledger: where the time goes.
+        ceilings: measured once in each of the first rounds, where given.
+        ceiling_rounds: how many rounds those are.
+        generation: its number.
+        first_quad: quads of the run that were played before.
+        calls: of each workload in a turn; `warm_up` finds out how many.
+        quads: played so far.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        contestants: list[Contestant],
-        referee: Worker,
-        scratch: Path,
-        emit: Emit,
-        status: Status,
-        *,
-        budget_s: float,
-        ceilings: Ceilings | None = None,
-        first_quad: int = 0,
-    ) -> None:
-        self._plan, self._contestants = plan, contestants
-        self._referee, self._scratch = referee, scratch
-        self._emit, self._status = emit, status
-        self._budget_s, self._ceilings = budget_s, ceilings
-        self._first_quad = first_quad
-        self._rng = np.random.default_rng([plan.seed, first_quad])
+    plan: Plan
+    contestants: list[Contestant]
+    referee: Worker
+    scratch: Path
+    emit: Emit
+    status: Status = lambda _: None
+    ledger: Ledger = field(default_factory=Ledger)
+    ceilings: Ceilings | None = None
+    ceiling_rounds: int = 0
+    generation: int = 0
+    first_quad: int = 0
+    calls: dict[Workload, int] = field(default_factory=dict)
+    quads: int = 0
+    _rng: np.random.Generator = field(init=False)
 
-    def play(self) -> None:
-        """Warm up, then play rounds until the blocks are done or the budget is used up."""
-        calls = {workload: self._warm(workload) for workload in self._plan.workloads}
-        for quad in self._quads(time.monotonic()):
-            for workload in self._plan.workloads:
-                self._play_quad(quad, workload, calls[workload])
-            if self._ceilings:
-                self._ceilings.measure(self._emit)
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng([self.plan.seed, self.generation, self.first_quad])
 
-    def _quads(self, start_s: float) -> Iterator[int]:
-        """Numbers of quads: as many as were asked for, or as probably fit into the budget."""
-        wanted = quads_for(self._plan.blocks) if self._plan.blocks else None
-        for count in itertools.count():
-            used_s = time.monotonic() - start_s
-            each_s = used_s / count if count else 0.0
-            if wanted:
-                done, left_s, over = count / wanted, each_s * (wanted - count), count >= wanted
-            else:
-                done, left_s = used_s / self._budget_s, self._budget_s - used_s
-                over = count >= 1 and used_s + each_s > self._budget_s
-            if over or not self._alive():
+    def warm_up(self) -> None:
+        """Call every workload in every arm before anything is timed."""
+        for workload in self.plan.workloads:
+            estimates = {}
+            for contestant in self._alive():
+                self.status(Progress(f"{contestant.label}: first calls of {workload.name}"))
+                estimate_s = contestant.warm(workload, self.emit)
+                if estimate_s is not None:
+                    estimates[contestant.label] = estimate_s
+            self.calls[workload] = calls_per_turn(estimates.values())
+            for contestant in self._alive():
+                if estimates.get(contestant.label, LONGEST_PAUSED_S) < LONGEST_PAUSED_S:
+                    contestant.pause(workload, PAUSE_S, self.emit)
+
+    def play(self, rounds: Iterable[int]) -> None:
+        """Play one quad of each workload in every round."""
+        for number in rounds:
+            if not self._alive():
                 return
-            of = f" of {wanted}" if wanted else ""
-            self._status(Progress(f"quad {count + 1}{of}", done, left_s if count else None))
-            yield self._first_quad + count
+            for workload in self.plan.workloads:
+                self._play_quad(number, workload)
+            self.quads += 1
+            if self.ceilings and number < self.ceiling_rounds:
+                with self.ledger.spend("ceilings"):
+                    self.ceilings.measure(self.emit, self.generation)
 
     def _alive(self) -> list[Contestant]:
-        return [contestant for contestant in self._contestants if contestant.alive]
+        return [contestant for contestant in self.contestants if contestant.alive]
 
-    def _warm(self, workload: Workload) -> int:
-        """Call the workload in every arm; return how often a turn shall call it."""
-        estimates_s = []
-        for contestant in self._alive():
-            self._status(Progress(f"{contestant.label}: first calls of {workload.name}"))
-            estimate_s = contestant.warm(workload, self._emit)
-            estimates_s += [] if estimate_s is None else [estimate_s]
-        return calls_per_turn(estimates_s)
-
-    def _play_quad(self, quad: int, workload: Workload, calls: int) -> None:
+    def _play_quad(self, number: int, workload: Workload) -> None:
         """Every arm takes two turns; the outputs are judged when all have been timed."""
         order = quad_order(self._alive(), self._rng)
         outputs = []
-        for position, contestant in enumerate(order):
-            block = block_at(quad, position, len(order) // 2)
-            output = self._scratch / f"{position}.npy"
-            place = {"quad": quad, "block": block, "position": position}
-            if contestant.alive and self._turn(contestant, workload, place, calls, output):
-                outputs.append((contestant, block, output))
-        for contestant, block, output in outputs:
-            self._judge(contestant, workload, block, output)
+        with self.ledger.spend("timing"):
+            for position, contestant in enumerate(order):
+                block = block_at(number, position, len(order) // 2)
+                output = self.scratch / f"{position}.npy"
+                place = {
+                    "generation": self.generation, "quad": self.first_quad + number,
+                    "block": block, "position": position,
+                }  # fmt: skip
+                if contestant.alive and self._turn(contestant, workload, place, output):
+                    outputs.append((contestant, block, output))
+        if outputs:
+            with self.ledger.spend("judging"):
+                self._judge(workload, outputs)
 
     def _turn(
-        self,
-        contestant: Contestant,
-        workload: Workload,
-        place: Mapping[str, int],
-        calls: int,
-        output: Path,
+        self, contestant: Contestant, workload: Workload, place: Mapping[str, int], output: Path
     ) -> bool:
         """Let one arm run, and record each call's time; False where it failed."""
         others = [c.worker for c in self._alive() if c is not contestant and c.worker]
         idle_s = sum(worker.cpu_s() for worker in others)
-        reply = contestant.ask(
-            {
-                "op": "turn",
-                "workload": workload.as_dict(),
-                "block": place["block"],
-                "calls": calls,
-                "output": str(output),
-                "delay": contestant.delay,
-            }
-        )
+        request = {
+            "op": "turn",
+            "workload": workload.as_dict(),
+            "block": place["block"],
+            "calls": self.calls[workload],
+            "output": str(output),
+            "delay": contestant.delay,
+        }
+        reply = contestant.ask(request, self.emit)
         if reply is None:
-            contestant.emit_ready(self._emit)  # with the error that ended its part
             return False
-        contestant.remember(workload, reply)
-        held = {key: reply[key] for key in ("peak_rss_mib", "peak_device_mib", "kv_bytes")}
-        self._emit({"record": "held", **contestant.place(workload), **held})
         others_cpu_s = sum(worker.cpu_s() for worker in others) - idle_s
         self._record(contestant, workload, {**place, "others_cpu_s": others_cpu_s}, reply)
         return True
@@ -165,8 +159,10 @@ class Match:
         context: Mapping[str, Any],
         reply: Mapping[str, Any],
     ) -> None:
-        counted = {key: reply[key] for key in ("start_ns", "clean", "psi_us", "switches",
-                                               "steal_us", "wall_s")}  # fmt: skip
+        counted = {key: reply[key] for key in (
+            "start_ns", "clean", "psi_us", "switches", "steal_us", "wall_s", "peak_rss_mib",
+            "peak_device_mib", "kv_bytes",
+        )}  # fmt: skip
         for call, time_ns in enumerate(reply["times_ns"]):
             tokens = (
                 {"ttft_ns": reply["ttft_ns"][call], "steps_ns": reply["steps_ns"][call]}
@@ -175,22 +171,18 @@ class Match:
             )
             where = {**contestant.place(workload), **context, "call": call}
             sample = {"record": "sample", **where, "time_ns": time_ns, **tokens, **counted}
-            contestant.samples.setdefault(workload.name, []).append(sample)
-            self._emit(sample)
+            contestant.note(self.emit, sample)
 
-    def _judge(self, contestant: Contestant, workload: Workload, block: int, output: Path) -> None:
-        """Have the referee compare one turn's output, and remember the first that is wrong."""
-        agreement = self._referee.ask(
-            {
-                "workload": workload.as_dict(),
-                "block": block,
-                "output": str(output),
-                "dtype": spec_of(contestant.label).judged_as,
-            }
-        )
-        self._emit({"record": "agreement", **contestant.place(workload), "block": block,
-                    **agreement})  # fmt: skip
-        name = workload.name
-        contestant.judged[name] = contestant.judged.get(name, 0) + 1
-        if not agreement["agreed"]:
-            contestant.disagreements.setdefault(name, agreement["message"])
+    def _judge(self, workload: Workload, outputs: list[tuple[Contestant, int, Path]]) -> None:
+        """Have the referee compare the outputs of a quad."""
+        items = [
+            {"block": block, "output": str(path), "dtype": spec_of(contestant.label).judged_as}
+            for contestant, block, path in outputs
+        ]
+        reply = self.referee.ask({"op": "judge", "workload": workload.as_dict(), "items": items})
+        for (contestant, block, _), agreement in zip(outputs, reply["agreements"], strict=True):
+            where = {"generation": self.generation, "block": block}
+            contestant.note(
+                self.emit,
+                {"record": "agreement", **contestant.place(workload), **where, **agreement},
+            )

@@ -1,4 +1,4 @@
 """From a command line (`options`, `from_options`) to what is measured (`plan`).
 
-`overhead` tells what a run takes besides measuring.
+`forecast` tells what a run will spend its time on.
 """

@@ -54,6 +54,8 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
             threads=options.threads,
             budget_s=options.budget,
             blocks=options.blocks,
+            processes=options.processes,
+            margin=options.margin,
             seed=options.seed,
             cold=options.cold,
             named=named,

@@ -7,12 +7,18 @@ import re
 from pathlib import Path
 
 from bench.arms.specs import ARMS, DEFAULT_ARMS, PEER_ARMS
+from bench.judge.verdict import MARGIN
+from bench.plan.plan import PROCESSES
 from bench.workload.work import ELEMENT_BYTES
 from reports.commands import Parser, duration
 from reports.saved.environment import default_threads, usable_cpus
 
 DEVICES = r"cpu|all|gpu(:\d+)?"
 NUMBERS = "N,N"
+BUDGET_S = 100.0
+"""Five processes of three arms load in half a minute on two cores; as long again is measured."""
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%?")
 
 
 def make_parser(command: str = "run") -> Parser:
@@ -103,8 +109,30 @@ def blocks_option(group: argparse._ActionsContainer, default: int | None) -> Non
         type=positive,
         default=default,
         metavar="N",
-        help="turns of each arm and workload, rounded up to an even number"
+        help="turns of each arm and workload, rounded up to a multiple of two in each process"
         + (f" ({default})" if default else ", in place of a budget"),
+    )
+
+
+def margin_option(group: argparse._ActionsContainer) -> None:
+    """What difference matters."""
+    group.add_argument(
+        "--margin",
+        type=_percent,
+        default=MARGIN,
+        metavar="1%",
+        help="the largest difference that does not matter: SAME lies within it (1%%)",
+    )
+
+
+def processes_option(group: argparse._ActionsContainer, default: int) -> None:
+    """How many processes each arm has, one after the other."""
+    group.add_argument(
+        "--processes",
+        type=positive,
+        default=default,
+        metavar="G",
+        help=f"processes of each arm, one after the other: each is one draw ({default})",
     )
 
 
@@ -113,10 +141,12 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
     add(
         "--budget",
         type=duration,
-        default=60.0,
-        metavar="60s",
-        help="how long to measure each model, once all is compiled (default: 60s)",
+        default=BUDGET_S,
+        metavar="100s",
+        help="how long the whole run may take, loading and judging included (default: 100s)",
     )
+    processes_option(group, PROCESSES)
+    margin_option(group)
     blocks_option(group, None)
     add("--seed", type=natural, default=0, help="draws token ids, turns and random weights (0)")
     add("--cold", action="store_true", help="also compile once with empty caches, and record it")
@@ -183,3 +213,12 @@ def _devices(text: str) -> list[str]:
             f"unknown device {unknown[0]!r}; choose cpu, gpu, gpu:N or all"
         )
     return names
+
+
+def _percent(text: str) -> float:
+    """`1%`, `0.5%`, as a share."""
+    match = _PERCENT.fullmatch(text)
+    share = float(match[1]) / 100 if match else 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage such as 1% or 0.5%")
+    return share

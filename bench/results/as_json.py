@@ -15,15 +15,15 @@ def results_json(
 ) -> dict[str, Any]:
     """Rows, effects, null, ceilings and environment; `reports/SCHEMA.md` tells the keys.
 
-    `null` is that of all workloads together in the first competition; `nulls` has each.
+    `null` is that of the first workload; `nulls` has each.
     """
     nulls = _of(records, "null")
-    pooled = next((null for null in nulls if null["workload"] is None), nulls[0] if nulls else {})
+    first = nulls[0] if nulls else {}
     return {
         "schema_version": SCHEMA_VERSION,
         "rows": _of(records, "row"),
         "effects": _of(records, "effect"),
-        "null": {key: pooled.get(key) for key in ("arm", "ratio", "ci_lo", "ci_hi", "margin")},
+        "null": {key: first.get(key) for key in ("arm", "ratio", "ci_lo", "ci_hi", "failed")},
         "nulls": nulls,
         "ceilings": ceilings_json(records),
         "scaling": _of(records, "scaling"),

@@ -1,51 +1,94 @@
-"""Ratios of times between arms that are VALID, judged beside the null of the same run."""
+"""Ratios of times between arms that are VALID, with the null of the same run as a check."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bench.arms.specs import baseline_of, null_pair
-from bench.judge.statistics import log_ratios, ratio_of, time_ratio, turns
-from bench.judge.verdict import judge, margin_of
+from bench.judge.estimate import estimate
+from bench.judge.luck import pool_of
+from bench.judge.statistics import turns
+from bench.judge.verdict import judge, quads_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bench.judge.estimate import Estimate
+    from bench.judge.luck import Machine
+    from bench.judge.statistics import Turns
     from bench.match.contestant import Contestant
     from bench.match.group import Group
     from bench.workload.workload import Workload
 
 
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What more of a run would take, in seconds.
+
+    Attributes:
+        generation_s: loading one process of every arm.
+        quad_s: one quad of every workload.
+    """
+
+    generation_s: float
+    quad_s: float
+
+    def processes_s(self, more: int | None, ratio: Estimate) -> float | None:
+        """So many more processes of each arm."""
+        return (
+            None if more is None else more * (self.generation_s + quads_each(ratio) * self.quad_s)
+        )
+
+    def quads_s(self, more: int | None, ratio: Estimate) -> float | None:
+        """So many more quads in each process."""
+        return None if more is None else more * ratio.generations * self.quad_s
+
+
+def costs_of(group: Group) -> Costs:
+    """What loading and quads took in this competition."""
+    loaded_s = [
+        sum(seconds for seconds in process.get("seconds", {}).values() if seconds)
+        for arm in group.contestants
+        for process in arm.processes[-1:]
+    ]
+    samples = [s for arm in group.contestants for found in arm.samples.values() for s in found]
+    turned_s = sum(sample["wall_s"] for sample in samples if sample["call"] == 0)
+    quads = len({(sample.get("generation"), sample["quad"]) for sample in samples})
+    return Costs(sum(loaded_s), turned_s / max(1, quads))
+
+
 def make_nulls(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The arm that ran against itself: one record for each workload, and one for all together.
+    """The arm that ran against itself, one record for each workload.
 
     Its outputs count like any others': a workload where they are wrong has no null.
     """
-    second, first = (_named(group, label) for label in null_pair(group.plan.arms))
-    valid = [w for w in group.plan.workloads if _valid(rows, w, second, first)]
-    records = [_null(second, first, [workload], group.plan.seed) for workload in valid]
-    if len(valid) > 1:
-        records.append(_null(second, first, valid, group.plan.seed))
-    return [record for record in records if record]
+    pair = null_pair(group.plan.arms)
+    if pair is None:
+        return []
+    second, first = (_named(group, label) for label in pair)
+    records = []
+    for workload in group.plan.workloads:
+        if _valid(rows, workload, second, first):
+            ratio = _ratio(second, first, times_of(group, workload), group.machine)
+            records += [_null(second, first, workload, ratio)] if ratio else []
+    return records
 
 
-def make_effects(
-    group: Group, rows: Sequence[Mapping[str, Any]], nulls: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def make_effects(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Every arm but the null's second runner against the baseline, where both are VALID."""
-    second, _ = null_pair(group.plan.arms)
+    second, _ = null_pair(group.plan.arms) or ("", "")
     arms = [arm for arm in group.contestants if arm.label != second]
-    margins = {null["workload"]: null["margin"] for null in nulls}
     effects = []
     for workload in group.plan.workloads:
         entered = [arm for arm in arms if _valid(rows, workload, arm)]
         if len(entered) < 2:
             continue
         versus = _named(group, baseline_of([contestant.label for contestant in entered]))
+        costs = costs_of(group)
+        times, clean = (times_of(group, workload, clean_only=c) for c in (False, True))
         effects += [
-            _effect(arm, versus, workload, margins.get(workload.name), group.plan.seed)
+            _effect(arm, versus, workload, (times, clean), group, costs)
             for arm in entered
             if arm is not versus
         ]
@@ -62,59 +105,83 @@ def _valid(rows: Iterable[Mapping[str, Any]], workload: Workload, *arms: Contest
     return all(arm.label in valid for arm in arms)
 
 
+def times_of(group: Group, workload: Workload, *, clean_only: bool = False) -> dict[str, Turns]:
+    """The turns of every arm that took part to the end, by its label.
+
+    What is not VALID has no speed, but says something about how much processes differ.
+    """
+    found = {
+        arm.label: turns(arm.samples.get(workload.name, []), clean_only=clean_only)
+        for arm in group.contestants
+        if not arm.out
+    }
+    return {label: times for label, times in found.items() if times}
+
+
 def _null(
-    second: Contestant, first: Contestant, workloads: Sequence[Workload], seed: int
+    second: Contestant, first: Contestant, workload: Workload, ratio: Estimate
 ) -> dict[str, Any]:
-    """The ratio of an arm to itself, over the quads of these workloads."""
-    logs = np.concatenate([log_ratios(*_both(second, first, w)) for w in workloads])
-    ratio = ratio_of(logs, seed)
-    if ratio is None:
-        return {}
-    one = workloads[0] if len(workloads) == 1 else None
+    """The ratio of an arm to itself, and whether equal code was called different."""
+    failed = None
+    if ratio.low is not None and ratio.high is not None:
+        failed = not ratio.low <= 1 <= ratio.high
     return {
         "record": "null",
-        **second.place(one),
+        **second.place(workload),
         "versus": first.label,
-        "ratio": ratio.value,
-        "ci_lo": ratio.low,
-        "ci_hi": ratio.high,
-        "quads": ratio.quads,
-        "margin": margin_of(ratio),
-        "seed": seed,
+        **_figures(ratio),
+        "failed": failed,
     }
 
 
 def _effect(
-    arm: Contestant, versus: Contestant, workload: Workload, margin: float | None, seed: int
+    arm: Contestant,
+    versus: Contestant,
+    workload: Workload,
+    turned: tuple[Mapping[str, Turns], Mapping[str, Turns]],
+    group: Group,
+    costs: Costs,
 ) -> dict[str, Any]:
-    ratio = time_ratio(*_both(arm, versus, workload), seed=seed)
+    """The effect of one arm; `turned` are all turns, and the clean ones."""
+    times, clean = turned
+    ratio = _ratio(arm, versus, times, group.machine)
     assert ratio is not None, "VALID rows have complete quads"
-    clean = time_ratio(*_both(arm, versus, workload, clean_only=True), seed=seed)
-    judgement = judge(ratio, margin)
+    undisturbed = _ratio(arm, versus, clean, group.machine)
+    judgement = judge(ratio, group.plan.margin)
     return {
         "record": "effect",
         **arm.place(workload),
         "versus": versus.label,
-        "ratio": ratio.value,
-        "ci_lo": ratio.low,
-        "ci_hi": ratio.high,
-        "ratio_clean": clean.value if clean else None,
-        "ci_lo_clean": clean.low if clean else None,
-        "ci_hi_clean": clean.high if clean else None,
-        "quads": ratio.quads,
-        "quads_clean": clean.quads if clean else 0,
-        "margin": margin,
+        **_figures(ratio),
+        "ratio_clean": undisturbed.value if undisturbed else None,
+        "ci_lo_clean": undisturbed.low if undisturbed else None,
+        "ci_hi_clean": undisturbed.high if undisturbed else None,
+        "quads_clean": undisturbed.quads if undisturbed else 0,
+        "margin": 1 + group.plan.margin,
         "verdict": judgement.verdict,
-        "blocks_needed": judgement.blocks_needed,
-        "seed": seed,
+        "more_processes": judgement.more_processes,
+        "more_processes_s": costs.processes_s(judgement.more_processes, ratio),
+        "more_quads": judgement.more_quads,
+        "more_quads_s": costs.quads_s(judgement.more_quads, ratio),
+        "why": judgement.why,
     }
 
 
-def _both(
-    arm: Contestant, versus: Contestant, workload: Workload, *, clean_only: bool = False
-) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
-    first, second = (
-        turns(contestant.samples.get(workload.name, []), clean_only=clean_only)
-        for contestant in (arm, versus)
-    )
-    return first, second
+def _ratio(
+    arm: Contestant, versus: Contestant, times: Mapping[str, Turns], machine: Machine | None
+) -> Estimate | None:
+    if arm.label not in times or versus.label not in times:
+        return None
+    return estimate(times[arm.label], times[versus.label], pool_of([*times.values()], machine))
+
+
+def _figures(ratio: Estimate) -> dict[str, Any]:
+    return {
+        "ratio": ratio.value,
+        "ci_lo": ratio.low,
+        "ci_hi": ratio.high,
+        "processes": ratio.generations,
+        "quads": ratio.quads,
+        "log_error": ratio.error,
+        "freedom": ratio.freedom,
+    }

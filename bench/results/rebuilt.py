@@ -1,65 +1,66 @@
 """What was seen of the arms, from the records of a run that did not come to its end.
 
 A run writes down what it measures as it measures it: the plan of each competition, what each
-worker told when it was ready, every sample, every judged output, every block of a ceiling. That is
-all that rows are made of.
+worker said when it was ready, every sample, every judged output, every block of a ceiling. That is
+all that rows are made of. Runs of format 2 lack their plans, which their commands tell as well.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.match.ceiling_rates import Ceilings, Kind
-from bench.match.contestant import Contestant
-from bench.match.group import Group
+from bench.arms.specs import CANDIDATE, labels_of, with_null
+from bench.match.group import Group, group_of
+from bench.plan.from_options import in_dtypes
+from bench.plan.options import make_parser
 from bench.plan.plan import CandidateSpec, Plan
-from bench.workload.workload import Workload
-from impl.config import GPT2Config
+from bench.results.unverified import unverified_of
+from bench.workload.workload import Workload, workloads
+from impl.config import ConfigError, GPT2Config
 from reports.commands import UsageError
+from reports.saved.records import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import argparse
+    from collections.abc import Mapping
 
+    from bench.results.unverified import Reasons
     from reports.saved.records import Run
 
     Record = Mapping[str, Any]
+
+Key = tuple[Any, Any, Any]
 
 
 def groups_of(run: Run) -> list[Group]:
     """The competitions of a run, as far as they came.
 
     Raises:
-        UsageError: where its records lack what rows are made of, as those of older versions do.
+        UsageError: where its records do not tell what was planned.
     """
-    plans = run.of("plan")
-    if not plans:
-        raise UsageError(f"{run.folder} was recorded by a version that cannot be finished later")
-    groups: dict[tuple[Any, Any, Any], Group] = {}
-    for record in plans:
-        plan = plan_of(record)
-        key: tuple[Any, Any, Any] = (plan.model, record["device"], record["threads"])
-        groups[key] = Group(plan, record["device"], record["threads"])
-        groups[key].contestants = [
-            Contestant(arm, record["device"], record["threads"], plan.model) for arm in plan.arms
-        ]
+    groups = {_key(record): _group(record) for record in run.of("plan")} or _older_groups(run)
     for record in run.records:
-        place = record.get("model"), record.get("device"), record.get("threads")
-        if place in groups and record["record"] in _TAKEN:
-            _TAKEN[record["record"]](groups[place], record)
+        if (key := _key(record)) in groups:
+            groups[key].take(record)
     return list(groups.values())
 
 
-def unverified_of(run: Run) -> dict[tuple[str, str, str], str]:
+def unverified_in(run: Run) -> Reasons:
     """By model, device and engine, why that MAX model was not verified when the run began."""
-    return {
-        (record["model"], record["device"], record["engine"]): record["reason"]
-        for record in run.of("unverified")
-    }
+    if run.of("plan"):
+        return {
+            (record["model"], record["device"], record["engine"]): record["reason"]
+            for record in run.of("unverified")
+        }
+    return unverified_of([_older_plan(run)], run.environment, ROOT)
 
 
 def plan_of(record: Record) -> Plan:
-    """The plan that a record holds; the reverse of `plan_record`."""
-    plan = dict(record["plan"])
+    """The plan that a record holds; the reverse of `Plan.as_dict`.
+
+    Before format 4 there was one process of each arm.
+    """
+    plan = {"processes": 1, **record["plan"]}
     named = plan["named"]
     plan |= {
         "config": GPT2Config(**plan["config"]),
@@ -69,65 +70,64 @@ def plan_of(record: Record) -> Plan:
     return Plan(**plan)
 
 
-def _contestant(group: Group, record: Record) -> Contestant | None:
-    return next((c for c in group.contestants if c.label == record.get("arm")), None)
+def _key(record: Record) -> Key:
+    return record.get("model"), record.get("device"), record.get("threads")
 
 
-def _ready(group: Group, record: Record) -> None:
-    if contestant := _contestant(group, record):
-        contestant.facts = dict(record["facts"])
-        contestant.error, contestant.skipped = record["error"], record["skipped"]
+def _group(record: Record) -> Group:
+    return group_of(plan_of(record), record["device"], record["threads"])
 
 
-def _phase(group: Group, record: Record) -> None:
-    contestant = _contestant(group, record)
-    if contestant is None:
-        return
-    phase, seconds, workload = record["phase"], record["seconds"], record["workload"]
-    if workload is None:
-        contestant.phases[f"{phase}_s"] = seconds
-    elif phase == "first_call":
-        contestant.first_call_s[workload] = seconds
-    elif phase == "host_copy":
-        contestant.host_copy_s[workload] = seconds
+def _older_groups(run: Run) -> dict[Key, Group]:
+    """Those of a run that does not begin with its plans."""
+    plan = _older_plan(run)
+    begun = {_key(record) for record in run.of("sample")}
+    return {
+        (plan.model, device, threads): group_of(plan, device, threads)
+        for device, threads in plan.groups
+        if (plan.model, device, threads) in begun
+    }
 
 
-def _sample(group: Group, record: Record) -> None:
-    if contestant := _contestant(group, record):
-        contestant.samples.setdefault(record["workload"], []).append(dict(record))
+def _older_plan(run: Run) -> Plan:
+    """What was planned, from a run's command and what it ran on."""
+    options, environment = _options(run), run.environment
+    try:
+        named = _named(environment, options)
+        own = [CANDIDATE] if named and CANDIDATE not in options.arms else []
+        return Plan(
+            model=environment["model"],
+            revision=options.revision,
+            config=GPT2Config.from_dict(environment["config"]),
+            weights_sha256=environment["weights_sha256"],
+            devices=list(dict.fromkeys(sample["device"] for sample in run.of("sample"))),
+            arms=with_null(labels_of(in_dtypes([*own, *options.arms], options.dtype))),
+            workloads=workloads(options.p, options.n, options.d, options.b, options.logits),
+            threads=environment["threads"],
+            budget_s=options.budget,
+            blocks=options.blocks,
+            processes=1,
+            seed=environment["seed"],
+            named=named,
+        )
+    except (KeyError, TypeError, ConfigError) as error:
+        raise UsageError(f"{run.folder} does not tell what was planned: {error}") from None
 
 
-def _held(group: Group, record: Record) -> None:
-    """What a turn held in memory."""
-    if contestant := _contestant(group, record):
-        workload = next(w for w in group.plan.workloads if w.name == record["workload"])
-        contestant.remember(workload, record)
+def _options(run: Run) -> argparse.Namespace:
+    """The options that the run was started with, as far as this version has them."""
+    words = [str(word) for word in run.header.get("command") or ()]
+    command, rest = (words[3], words[4:]) if len(words) > 3 else ("run", [])
+    try:
+        return make_parser(command).parse_known_args(rest)[0]
+    except SystemExit:
+        raise UsageError(f"{run.folder}: its command cannot be read: {words}") from None
 
 
-def _agreement(group: Group, record: Record) -> None:
-    if contestant := _contestant(group, record):
-        name = record["workload"]
-        contestant.judged[name] = contestant.judged.get(name, 0) + 1
-        if not record["agreed"]:
-            contestant.disagreements.setdefault(name, record["message"])
-
-
-def _rate(group: Group, record: Record) -> None:
-    if group.ceilings is None:
-        group.ceilings = Ceilings(None, group.plan.model, group.device, group.threads, [])
-    workloads: Iterable[Workload] = group.plan.workloads
-    workload = next((w for w in workloads if w.name == record["workload"]), None)
-    kind = Kind(record["ceiling"], record["dtype"], workload)
-    group.ceilings.rates.setdefault(kind, []).append(record["rate"])
-    group.ceilings.what[kind] = record["what"]
-
-
-_TAKEN = {
-    "ready": _ready,
-    "phase": _phase,
-    "sample": _sample,
-    "held": _held,
-    "agreement": _agreement,
-    "rate": _rate,
-}
-"""What is made of each kind of record."""
+def _named(environment: Record, options: argparse.Namespace) -> CandidateSpec | None:
+    if "candidate_sha256" not in environment:
+        return None
+    return CandidateSpec(
+        candidate=environment["candidate"], sha256=environment["candidate_sha256"],
+        pairing=options.pairing or "", output=options.output,
+    )  # fmt: skip

@@ -8,8 +8,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.arms.specs import spec_of
-from bench.judge.statistics import effective_count, median_time, percentile, turns
+from bench.judge.estimate import median_time
+from bench.judge.luck import spreads
+from bench.judge.statistics import effective_count, percentile, turns
+from bench.match.contestant import PHASES
+from bench.results.effects import times_of
 from bench.results.roofline import Utilisation, utilisation
 from bench.workload.work import work
 
@@ -32,11 +38,24 @@ def make_rows(group: Group, unverified: Mapping[tuple[str, str], str]) -> list[d
         group: after it was measured.
         unverified: by device and engine, why that MAX model is not verified; empty if it is.
     """
-    return [
-        make_row(contestant, workload, group, unverified)
-        for workload in group.plan.workloads
-        for contestant in group.contestants
-    ]
+    rows = []
+    for workload in group.plan.workloads:
+        found = spreads(times_of(group, workload))
+        for contestant in group.contestants:
+            row = make_row(contestant, workload, group, unverified)
+            rows.append(row | _spreads(row, found.get(contestant.label, (None, None))))
+    return rows
+
+
+def _spreads(
+    row: Mapping[str, Any], found: tuple[float | None, float | None]
+) -> dict[str, float | None]:
+    """What processes of the arm differ by, and the quads of one, in percent; of VALID rows only."""
+    between, within = found if row["status"] == "VALID" else (None, None)
+    return {
+        "spread_processes_pct": None if between is None else 100 * between,
+        "spread_quads_pct": None if within is None else 100 * within,
+    }
 
 
 def skip_row(arm: str, device: str, reason: str) -> dict[str, Any]:
@@ -83,6 +102,7 @@ def make_row(
         **used.as_dict(),
         **_memory(contestant, workload),
         **_phases(contestant, workload),
+        "paused_ratio": _median(contestant.paused.get(workload.name)) if valid else None,
         "verified": valid,
         "invalid_reasons": reasons,
     }
@@ -178,6 +198,7 @@ def _counts(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {
         "blocks": len(in_order),
         "blocks_clean": sum(map(len, clean.values())),
+        "processes": len({generation for generation, _ in found}),
         "quads": len(found),
         "samples": len(samples),
         "n_eff": effective_count(in_order),
@@ -225,11 +246,36 @@ def _memory(contestant: Contestant, workload: Workload) -> dict[str, Any]:
 
 
 def _phases(contestant: Contestant, workload: Workload) -> dict[str, Any]:
-    return {
-        "import_s": contestant.phases.get("import_s"),
-        "load_s": contestant.phases.get("load_s"),
-        "compile_s": contestant.phases.get("compile_s"),
-        "compile_cache": contestant.facts.get("cache"),
-        "first_call_s": contestant.first_call_s.get(workload.name),
-        "host_copy_s": contestant.host_copy_s.get(workload.name),
+    """What came before, the median of all processes, between the least and the most.
+
+    Compiling with a cold cache happens once, in the first: its time is `compile_s`, and that of
+    the later ones `compile_warm_s`.
+    """
+    every = {
+        name: [s for p in contestant.processes if (s := p.get("seconds", {}).get(name))]
+        for name in PHASES
     }
+    first_calls = contestant.first_call_s.get(workload.name, [])
+    cold = contestant.facts.get("cache") == "cold"
+    compiled = every["compile"]
+    return {
+        "import_s": _median(every["import"]),
+        "load_s": _median(every["load"]),
+        "compile_s": compiled[0] if cold and compiled else _median(compiled),
+        "compile_warm_s": _median(compiled[1:] if cold else compiled),
+        "compile_cache": contestant.facts.get("cache"),
+        "first_call_s": _median(first_calls),
+        **_ends("import", every["import"]),
+        **_ends("load", every["load"]),
+        **_ends("compile_warm", compiled[1:] if cold else compiled),
+        **_ends("first_call", first_calls),
+        "host_copy_s": _median(contestant.host_copy_s.get(workload.name)),
+    }
+
+
+def _median(values: Sequence[float] | None) -> float | None:
+    return float(np.median(values)) if values else None
+
+
+def _ends(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    return {f"{name}_min_s": min(values, default=None), f"{name}_max_s": max(values, default=None)}

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.arms.specs import baseline_of
-from bench.judge.statistics import time_ratio, turns
+from bench.judge.estimate import estimate
+from bench.judge.statistics import turns
 from reports.tables.numbers import brief, clock
+from reports.waiting import EVERY_S as LINE_S
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,13 +35,13 @@ class LiveView:
     """A context manager; call it with every `Progress`.
 
     It draws only when it is called, which is between turns: a thread that draws by itself would
-    disturb who is being timed. Without a terminal it prints a line for each long phase.
+    disturb who is being timed. Without a terminal it prints a line every half minute.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._drawn_s, self._start_s = 0.0, time.monotonic()
+        self._drawn_s = self._start_s = time.monotonic()
         self.group: Group | None = None
 
     def __enter__(self) -> Self:
@@ -57,20 +59,22 @@ class LiveView:
 
     def __call__(self, progress: Progress) -> None:
         """Show where the run is."""
-        if not self._console.is_terminal:
-            if "loading" in progress.text or "compiling" in progress.text:
-                self._console.print(progress.text, markup=False, highlight=False)
-            return
         now_s = time.monotonic()
+        if not self._console.is_terminal:
+            if now_s - self._drawn_s >= LINE_S:
+                self._drawn_s = now_s
+                self._console.print(self._line(progress), markup=False, highlight=False)
+            return
         if progress.done is None or now_s - self._drawn_s > EVERY_S:
             self._live.update(self._picture(progress), refresh=True)
             self._drawn_s = now_s
 
-    def _picture(self, progress: Progress) -> RenderableType:
+    def _line(self, progress: Progress) -> str:
         text = f"{progress.text}, {clock(time.monotonic() - self._start_s)} so far"
-        if progress.left_s is not None:
-            text += f", {clock(progress.left_s)} left"
-        parts: list[RenderableType] = [Text(text)]
+        return text if progress.left_s is None else f"{text}, {clock(progress.left_s)} left"
+
+    def _picture(self, progress: Progress) -> RenderableType:
+        parts: list[RenderableType] = [Text(self._line(progress))]
         if progress.done is not None:
             parts.append(ProgressBar(total=1.0, completed=min(1.0, progress.done), width=60))
         if self.group is not None and any(c.samples for c in self.group.contestants):
@@ -82,23 +86,23 @@ def _ratios(group: Group) -> Table:
     """For each arm: its last block, and for each workload its ratio so far."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     names = [workload.name for workload in group.plan.workloads]
-    for column in ("arm", "block", *names):
+    for column in ("arm", "calls", *names):
         table.add_column(column, justify="left" if column == "arm" else "right")
     versus = baseline_of([contestant.label for contestant in group.contestants])
     base = next(c for c in group.contestants if c.label == versus)
     for contestant in group.contestants:
-        blocks = [s["block"] for samples in contestant.samples.values() for s in samples]
+        count = max(map(len, contestant.samples.values()), default=0)
         cells = [_ratio(contestant, base, name) for name in names]
-        table.add_row(contestant.label, str(max(blocks, default=-1) + 1), *cells)
+        table.add_row(contestant.label, str(count), *cells)
     return table
 
 
 def _ratio(contestant: Contestant, base: Contestant, workload: str) -> str:
-    if contestant.error or contestant.skipped:
+    if contestant.out:
         return "ERROR" if contestant.error else "SKIP"
     if contestant is base:
         return "1"
-    found = time_ratio(
+    found = estimate(
         turns(contestant.samples.get(workload, [])), turns(base.samples.get(workload, []))
     )
     if found is None:

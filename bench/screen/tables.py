@@ -9,7 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from reports.tables.numbers import brief, duration, percent
+from reports.tables.draws import inconclusive_lines
+from reports.tables.numbers import brief, clock, duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -18,32 +19,38 @@ if TYPE_CHECKING:
 
     Record = Mapping[str, Any]
 
+PAUSE_MATTERS = 1.1
+"""From here on a note says what a pause before a call costs."""
+
 STYLES = {
     "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow",
     "FASTER": "bold green", "SLOWER": "bold red", "INCONCLUSIVE": "yellow",
 }  # fmt: skip
 
 DISTURBED_PCT = 20.0
-"""Above this share of CPU pressure a person is told; a quiet machine shows a few percent."""
+"""Above this share of CPU pressure a note says so; a quiet machine shows a few percent."""
 
 LEGEND = (
     "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass; tg: greedy decode steps "
     "after @ d tokens. limit: the least time that this machine's measured ceilings allow, over "
     "the time taken; c: compute-bound, m: memory-bound. Every row with a speed is VALID: its timed "
-    "outputs agree with PyTorch's in float32."
+    "outputs agree with PyTorch's in float32. spread: standard deviation between the processes of "
+    "an arm, and between the quads of one process."
 )
 
 
 def show(console: Console, records: Sequence[Record]) -> None:
-    """Print the table, what stands behind it, then every reason why a row has no speed."""
+    """Print the table, what it rests on, then every reason why a row has no speed."""
     rows, effects, nulls = (of(records, kind) for kind in ("row", "effect", "null"))
     seconds = {null["arm"] for null in nulls}  # these have a line of their own
-    console.print(speed_table([row for row in rows if row["arm"] not in seconds], effects))
+    shown = [row for row in rows if row["arm"] not in seconds]
+    console.print(speed_table(shown, effects, console.width))
     baselines = dict.fromkeys(effect["versus"] for effect in effects)
     legend = LEGEND.format(baseline=" or ".join(baselines) or "the other arm")
     console.print(legend, style="dim", markup=False, highlight=False)
     lines = [*coarse_lines(rows), *null_lines(nulls), *ceiling_lines(of(records, "ceiling"))]
-    for line in [*lines, *latency_lines(rows, seconds), *phase_lines(rows)]:
+    lines += [*latency_lines(rows, seconds), *phase_lines(rows), *memory_lines(rows, seconds)]
+    for line in lines:
         console.print(line, style="dim", markup=False, highlight=False)
     for line in [*inconclusive_lines(effects), *reason_lines(rows)]:
         console.print(line, style="yellow", markup=False, highlight=False)
@@ -54,21 +61,27 @@ def of(records: Iterable[Record], kind: str) -> list[Record]:
     return [record for record in records if record["record"] == kind]
 
 
-def speed_table(rows: Sequence[Record], effects: Sequence[Record]) -> Table:
-    """One row for each workload, arm, and where there are several, device, threads and model."""
+def speed_table(rows: Sequence[Record], effects: Sequence[Record], width: int) -> Table:
+    """One row for each workload, arm, and where there are several, device, threads and model.
+
+    Where it would be wider than `width`, the two columns with intervals wrap.
+    """
     found = {_key(effect): effect for effect in effects}
     told = [name for name in ("model", "device", "threads")
             if len({row.get(name) for row in rows if row["workload"]}) > 1
             or (name == "device" and len({row["device"] for row in rows}) > 1)]  # fmt: skip
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
-    for name in ("workload", "arm", *told):
-        table.add_column(name, min_width=_widest(name, rows))
-    table.add_column("median, ms", justify="right")  # these two wrap where they are too wide
-    table.add_column("tokens/s", justify="right", min_width=8)
-    table.add_column("ratio", justify="right")
-    table.add_column("verdict", min_width=_widest_verdict(rows, effects))
-    table.add_column("limit", justify="right", min_width=5)
-    table.add_column("peak MiB", justify="right", min_width=8)
+    named = {name: max(len(name), _widest(name, rows)) for name in ("workload", "arm", *told)}
+    fixed = {"tokens/s": 8, "spread": 8, "verdict": _widest_verdict(rows, effects), "limit": 5}
+    left = width - sum(2 + size for size in (*named.values(), *fixed.values())) - 2 * 2
+    for name, size in named.items():
+        table.add_column(name, min_width=size)
+    table.add_column("median, ms", justify="right", max_width=max(8, left // 2))
+    table.add_column("tokens/s", justify="right", min_width=fixed["tokens/s"])
+    table.add_column("ratio", justify="right", max_width=max(8, left // 2))
+    table.add_column("spread", justify="right", min_width=fixed["spread"])
+    table.add_column("verdict", min_width=fixed["verdict"])
+    table.add_column("limit", justify="right", min_width=fixed["limit"])
     previous = rows[0]["workload"] if rows else None
     for row in rows:
         if row["workload"] != previous:
@@ -114,7 +127,7 @@ def coarse_lines(rows: Iterable[Record]) -> list[str]:
 
 
 def null_lines(nulls: Sequence[Record]) -> list[str]:
-    """`Null: torch against itself: pp32 1.002 [0.99, 1.01]`, one line for each group."""
+    """`Null, torch against itself: pp32 1.002 [0.99, 1.01]`, one line for each group."""
     grouped: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for null in nulls:
         name = null["workload"] or "all"
@@ -170,15 +183,15 @@ def phase_lines(rows: Iterable[Record]) -> list[str]:
     return [f"{arm} on {device}: {text}" for (arm, device), text in lines.items()]
 
 
-def inconclusive_lines(effects: Iterable[Record]) -> list[str]:
-    """How many further blocks would probably settle what is open."""
-    lines = []
-    for effect in effects:
-        if effect["verdict"] == "INCONCLUSIVE":
-            needed = effect["blocks_needed"]
-            more = f"about {needed} more blocks" if needed else "too many blocks to be worth it"
-            lines.append(f"INCONCLUSIVE {effect['arm']}, {effect['workload']}: needs {more}")
-    return lines
+def memory_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[str]:
+    """`Most memory held: max 322 MiB, torch 430 MiB`."""
+    peaks: dict[str, float] = {}
+    for row in rows:
+        peak, arm = row.get("peak_rss_mib"), row["arm"]
+        if peak is not None and arm not in without:
+            peaks[arm] = max(peak, peaks.get(arm, 0.0))
+    told = ", ".join(f"{arm} {peak:,.0f} MiB" for arm, peak in peaks.items())
+    return [f"Most memory held: {told}"] if told else []
 
 
 def reason_lines(rows: Iterable[Record]) -> list[str]:
@@ -196,14 +209,29 @@ def reason_lines(rows: Iterable[Record]) -> list[str]:
 
 def notes(records: Sequence[Record], pressure_pct: float | None) -> list[str]:
     """What a reader should know before believing the figures."""
-    apart = [
-        f"The null of {null['workload']} is {brief(null['ratio'])}, and its interval "
-        "leaves out 1: two processes of equal code differed, so trust no smaller ratio."
+    failed = [
+        f"The null of {null['workload']} failed: {null['arm']} and {null['versus']} are equal "
+        f"code, and their ratio is {brief(null['ratio'])}. One in twenty does so by chance; "
+        "otherwise trust no smaller difference in this run."
         for null in of(records, "null")
-        if null["workload"] and null["ci_lo"] and not null["ci_lo"] <= 1 <= null["ci_hi"]
+        if null["failed"]
+    ]
+    paused = [
+        f"{row['arm']}, {row['workload']}: a call takes {row['paused_ratio']:.2f} times as long "
+        "after its caller was busy with something else for a millisecond."
+        for row in of(records, "row")
+        if (row.get("paused_ratio") or 0.0) > PAUSE_MATTERS and "#" not in row["arm"]
     ]
     pressure = _pressure_note(pressure_pct)
-    return [pressure, *apart] if pressure else apart
+    return [*([pressure] if pressure else []), *failed, *paused]
+
+
+def shares_line(shares: Mapping[str, float]) -> str:
+    """Where a run's time went: `Wall time 1:40: loading 35%, timing 40%, ...`."""
+    wall_s = shares["wall_s"]
+    parts = [f"{name.removesuffix('_s')} {percent(seconds / wall_s)}"
+             for name, seconds in shares.items() if name != "wall_s"]  # fmt: skip
+    return f"Wall time {clock(wall_s)}: {', '.join(parts)}."
 
 
 def _pressure_note(pressure_pct: float | None) -> str:
@@ -218,7 +246,7 @@ def _pressure_note(pressure_pct: float | None) -> str:
 
 
 def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str | Text]:
-    memory, limit = row.get("peak_rss_mib"), row.get("roofline_pct")
+    limit = row.get("roofline_pct")
     verdict = _verdict(row, effect)
     return [
         row["workload"] or "-",
@@ -227,10 +255,19 @@ def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str 
         _with_interval(row.get("median_s"), row.get("ci_lo_s"), row.get("ci_hi_s"), 1e3),
         brief(row.get("tok_s"), none=""),
         _with_interval(effect["ratio"], effect["ci_lo"], effect["ci_hi"]) if effect else "",
+        _spread(row),
         Text(verdict, STYLES.get(verdict, "")),
         f"{percent(limit / 100)} {row['bound'][0]}" if limit is not None else "",
-        f"{memory:,.0f}" if memory is not None else "",
     ]
+
+
+def _spread(row: Record) -> str:
+    """`0.4/2.5%`: between processes, and between quads of one."""
+    values = [row.get(f"spread_{name}_pct") for name in ("processes", "quads")]
+    if values == [None, None]:
+        return ""
+    told = ("-" if v is None else f"{v:.1f}" if v < 9.95 else f"{v:.0f}" for v in values)
+    return f"{'/'.join(told)}%"
 
 
 def _with_interval(

@@ -64,7 +64,8 @@ class CeilingServer:
     def answer(self, request: Reply) -> Reply:
         """`{"ceiling", "dtype", "workload"}` to `{"rate", "what"}`: bytes or FLOPs a second.
 
-        `rate` is None where it cannot be measured here, and `what` says why.
+        `rate` is None where it cannot be measured here, and `what` says why; with `prepare` it is
+        None too, and all is made ready that takes long once.
         """
         workload = Workload(**request["workload"]) if request["workload"] else None
         key = request["ceiling"], request["dtype"], workload and workload.name
@@ -73,6 +74,8 @@ class CeilingServer:
                 self._tasks[key] = self._prepare(request["ceiling"], request["dtype"], workload)
         except KernelError as error:
             return {"rate": None, "what": str(error)}
+        if request.get("prepare"):
+            return {"rate": None, "what": ""}
         rates = [(task.amount / self._best_s(task.call), task.what) for task in self._tasks[key]]
         rate, what = max(rates)
         return {"rate": rate, "what": what}

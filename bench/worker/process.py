@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    Tick = Callable[[], None]
 
 LIMIT_S = 1800.0
 """A worker that says nothing for so long hangs: compiling the largest GPT-2 takes minutes."""
+
+TICK_S = 5.0
+"""How often somebody who waits for a worker is called, in seconds."""
 
 STOP_S = 5.0
 """How long a worker may take to end by itself once its stdin is closed."""
@@ -41,7 +46,7 @@ class Worker:
     or stopped; start it from the parent's main thread, on whose end that depends.
 
     Args:
-        arguments: behind `python -m bench.worker`.
+        arguments: after `python -m bench.worker`.
         log: takes whatever the worker prints.
         python: the interpreter that runs it; None for this one.
         variables: set in its environment.
@@ -97,9 +102,9 @@ class Worker:
             raise WorkerError(self._epitaph()) from None
         return self.receive()
 
-    def receive(self, limit_s: float = LIMIT_S) -> dict[str, Any]:
-        """Wait for a line; raises as `ask`."""
-        reply: dict[str, Any] = json.loads(self._line(time.monotonic() + limit_s, limit_s))
+    def receive(self, limit_s: float = LIMIT_S, tick: Tick = lambda: None) -> dict[str, Any]:
+        """Wait for a line, and call `tick` every few seconds meanwhile; raises as `ask`."""
+        reply: dict[str, Any] = json.loads(self._line(limit_s, tick))
         self._stop()
         if "unavailable" in reply:
             raise WorkerUnavailable(reply["unavailable"])
@@ -115,12 +120,16 @@ class Worker:
             return 0.0
         return float(times.user + times.system)
 
-    def close(self) -> None:
-        """End the worker: by closing its stdin, or by force where that does not help."""
+    def dismiss(self) -> None:
+        """Let the worker end by itself, without waiting for it."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.close()
         self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the worker: by closing its stdin, or by force where that does not help."""
+        assert self._process.stdout is not None
+        self.dismiss()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -145,13 +154,17 @@ class Worker:
         if self._process.poll() is None:
             os.killpg(self.pid, number)
 
-    def _line(self, deadline: float, limit_s: float) -> bytes:
+    def _line(self, limit_s: float, tick: Tick) -> bytes:
         assert self._process.stdout is not None
+        deadline = time.monotonic() + limit_s
         while b"\n" not in self._buffer:
-            left_s = max(0.0, deadline - time.monotonic())
-            if not select.select([self._process.stdout], [], [], left_s)[0]:
-                self.kill()
-                raise WorkerError(f"the worker said nothing for {limit_s:.0f} s and was ended")
+            wait_s = min(TICK_S, max(0.0, deadline - time.monotonic()))
+            if not select.select([self._process.stdout], [], [], wait_s)[0]:
+                if time.monotonic() >= deadline:
+                    self.kill()
+                    raise WorkerError(f"the worker said nothing for {limit_s:.0f} s and was ended")
+                tick()
+                continue
             chunk = os.read(self._process.stdout.fileno(), 1 << 16)
             if not chunk:
                 raise WorkerError(self._epitaph())

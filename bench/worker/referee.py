@@ -12,11 +12,14 @@ import torch
 from bench.judge.agreement import (
     COARSE_FACTOR,
     RELATIVE_BOUND,
+    ROUNDED,
     Agreement,
     compare_logits,
     compare_tokens,
+    is_coarse,
     tokens_problem,
 )
+from bench.worker.allowance import Allowances
 from impl.packing import held_state
 from reference.huggingface import load_model
 
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-ROUNDED = " weights"
+NEWEST = 4
+"""Passes that are remembered at least: the two inputs of a quad come once from every arm."""
 
-KEPT = 4
-"""Passes that are remembered: the two inputs of a quad come once from every arm, in two dtypes."""
+KEPT_BYTES = 1 << 30
+"""Logits that are remembered beside these, the first ones that came: every generation is given the
+same inputs again."""
 
 
 class Referee:
@@ -42,7 +47,8 @@ class Referee:
         self._checkpoint = checkpoint
         self._models = {"float32": load_model(checkpoint, torch.float32)}
         self._vocab_size = checkpoint.config.vocab_size
-        self._kept: OrderedDict[bytes, Array] = OrderedDict()
+        self._allowances = Allowances(checkpoint, self._models["float32"])
+        self._kept = Kept()
 
     def check(
         self, workload: Workload, ids: Array, output: Array, dtype: str = "float32"
@@ -58,43 +64,67 @@ class Referee:
         """
         rows = slice(None) if workload.logits_policy == "all" else slice(-1, None)
         if not workload.n_gen:
-            expected, allowed = self._expected(ids, rows, dtype)
-            return compare_logits(output, expected, allowed)
+            expected = self._logits(ids, rows, dtype)
+            return compare_logits(output, expected, self._allowed(workload, expected, dtype))
         shape = workload.batch, workload.n_new
         if problem := tokens_problem(output, shape, self._vocab_size):
             return Agreement(False, None, None, problem)
         seen = np.concatenate([ids, output[:, :-1]], axis=1)
-        expected, allowed = self._expected(seen, slice(-workload.n_new, None), dtype)
+        expected = self._logits(seen, slice(-workload.n_new, None), dtype)
+        allowed = self._allowed(workload, expected, dtype)
         return compare_tokens(output, workload.n_new, expected, allowed)
 
-    def _expected(self, ids: Array, rows: slice, dtype: str) -> tuple[Array, float]:
-        """The reference's logits of some rows, and how far others may be from them."""
-        expected = self._logits(ids, "float32")[:, rows]
-        if dtype.endswith(ROUNDED):  # weights alone are coarse, and this is what they compute
-            expected = self._logits(ids, dtype)[:, rows]
-        if dtype == "float32" or dtype.endswith(ROUNDED):
-            return expected, RELATIVE_BOUND * float(np.abs(expected).max())
-        coarse = self._logits(ids, dtype)[:, rows]
-        return expected, COARSE_FACTOR * float(np.abs(coarse - expected).max())
+    def prepare(self, workload: Workload, dtype: str) -> None:
+        """Find out how far a dtype may be off, where that is not known yet."""
+        if is_coarse(dtype):
+            self._allowances.ratio(workload, dtype)
 
-    def _logits(self, ids: Array, dtype: str) -> Array:
-        key = dtype.encode() + repr(ids.shape).encode() + ids.tobytes()
-        if key not in self._kept:
+    def _allowed(self, workload: Workload, expected: Array, dtype: str) -> float:
+        """How far outputs may be from the reference's, in logits."""
+        largest = float(np.abs(expected).max())
+        if is_coarse(dtype):
+            return COARSE_FACTOR * self._allowances.ratio(workload, dtype) * largest
+        return RELATIVE_BOUND * largest
+
+    def _logits(self, ids: Array, rows: slice, dtype: str) -> Array:
+        """The reference's; where weights alone are coarse, those of a model that has them."""
+        name = dtype if dtype.endswith(ROUNDED) else "float32"
+        key = name.encode() + repr((ids.shape, rows)).encode() + ids.tobytes()
+        found = self._kept.get(key)
+        if found is None:
             tokens = torch.from_numpy(np.ascontiguousarray(ids))
             with torch.inference_mode():
-                logits = self._model(dtype)(tokens, use_cache=False).logits
-            self._kept[key] = logits.float().numpy()
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+                logits = self._model(name)(tokens, use_cache=False).logits
+            found = np.ascontiguousarray(logits.numpy()[:, rows])
+            self._kept.put(key, found)
+        return found
 
-    def _model(self, dtype: str) -> Any:
-        if dtype not in self._models:
-            if dtype.endswith(ROUNDED):
-                held = held_state(self._checkpoint.weights, dtype.removesuffix(ROUNDED))
-                rounded = dataclasses.replace(self._checkpoint, weights=held)
-                self._models[dtype] = load_model(rounded, torch.float32)
-            else:
-                self._models[dtype] = load_model(self._checkpoint, getattr(torch, dtype))
-        return self._models[dtype]
+    def _model(self, name: str) -> Any:
+        if name not in self._models:
+            held = held_state(self._checkpoint.weights, name.removesuffix(ROUNDED))
+            rounded = dataclasses.replace(self._checkpoint, weights=held)
+            self._models[name] = load_model(rounded, torch.float32)
+        return self._models[name]
+
+
+class Kept:
+    """Arrays by key: the newest few, and the first ones that fit into so many bytes."""
+
+    def __init__(self, most_bytes: int = KEPT_BYTES, newest: int = NEWEST) -> None:
+        self._left_bytes, self._most_newest = most_bytes, newest
+        self._first: dict[bytes, Array] = {}
+        self._newest: OrderedDict[bytes, Array] = OrderedDict()
+
+    def get(self, key: bytes) -> Array | None:
+        """The array, or None."""
+        return self._first.get(key, self._newest.get(key))
+
+    def put(self, key: bytes, array: Array) -> None:
+        """Keep an array, for as long as there is room or few others come."""
+        if array.nbytes <= self._left_bytes:
+            self._left_bytes -= array.nbytes
+            self._first[key] = array
+            return
+        self._newest[key] = array
+        while len(self._newest) > self._most_newest:
+            self._newest.popitem(last=False)

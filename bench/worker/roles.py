@@ -28,9 +28,15 @@ def referee(options: argparse.Namespace) -> tuple[Reply, Answer]:
 
     def answer(request: Reply) -> Reply:
         workload = Workload(**request["workload"])
-        ids = prompt_ids(workload, vocab_size, seed, request["block"])
-        output = np.load(request["output"])
-        return asdict(judge.check(workload, ids, output, request["dtype"]))
+        if request["op"] == "prepare":
+            judge.prepare(workload, request["dtype"])
+            return {}
+        found = []
+        for item in request["items"]:
+            ids = prompt_ids(workload, vocab_size, seed, item["block"])
+            output = np.load(item["output"])
+            found.append(asdict(judge.check(workload, ids, output, item["dtype"])))
+        return {"agreements": found}
 
     return {"weights_sha256": checkpoint.sha256}, answer
 

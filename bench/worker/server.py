@@ -28,6 +28,9 @@ WARM_CALLS = 3
 LONG_CALL_S = 2.0
 """After a second call as long as this there is no third: nothing more will become warm."""
 
+PAUSED_CALLS = 7
+"""Calls with a pause before them, and as many without."""
+
 
 @dataclass(slots=True)
 class Timings:
@@ -47,6 +50,12 @@ class Timings:
     ttft_ns: list[int] = field(default_factory=list)
     steps_ns: list[list[int]] = field(default_factory=list)
 
+    def delay(self, share: float) -> None:
+        """Make every call longer by a share of its time, and wait for as long as that is in all."""
+        _wait_until(time.perf_counter_ns() + int(share * sum(self.full_ns)))
+        self.times_ns = [round((1 + share) * time_ns) for time_ns in self.times_ns]
+        self.full_ns = [round((1 + share) * time_ns) for time_ns in self.full_ns]
+
 
 class ArmServer:
     """Answers the requests for an arm."""
@@ -60,6 +69,8 @@ class ArmServer:
         match request["op"]:
             case "warm":
                 return self.warm(workload)
+            case "pause":
+                return self.pause(workload, request["pause_s"])
             case "turn":
                 return self.turn(workload, request)
             case other:
@@ -79,18 +90,38 @@ class ArmServer:
             "host_copy_s": _copy_s(result),
         }
 
+    def pause(self, workload: Workload, pause_s: float) -> Reply:
+        """Median seconds of a call right after another, and after the caller was busy for a while.
+
+        A runtime whose threads fall asleep in between must wake them: seen with MAX on two cores,
+        where a call of 0.27 ms takes 0.45 ms after a pause of 0.3 ms.
+        """
+        ids = prompt_ids(workload, self._vocab_size, self._seed + 1, 0)
+        tight, paused = Timings(), Timings()
+        for _ in range(PAUSED_CALLS):
+            self._call(workload, ids, Timings())
+            self._call(workload, ids, tight)
+            _wait_until(time.perf_counter_ns() + int(pause_s * 1e9))
+            self._call(workload, ids, paused)
+        found = {"tight_s": tight.full_ns, "paused_s": paused.full_ns}
+        return {name: float(np.median(times)) / 1e9 for name, times in found.items()}
+
     def turn(self, workload: Workload, request: Reply) -> Reply:
         """Time `calls` calls on the inputs of `block`, and save what the last one returned.
 
-        `delay`, where it is given, is a planted slowness: each call waits that share of its own
-        time (`python -m bench null` must find it).
+        `delay`, where it is given, is a planted slowness (`python -m bench null` must find it):
+        each call's time is longer by that share, which the turn really waits, but at its end. A
+        wait between two calls would cost more than itself: threads fall asleep in it (`pause`), and
+        a planted 5% of a call of half a millisecond came out as 11%.
         """
         ids = prompt_ids(workload, self._vocab_size, self._seed, request["block"])
         delay = request.get("delay", 0.0)
         reset_peak_rss()
         before, timings = read_counters(), Timings()
         for _ in range(request["calls"]):
-            result = self._call(workload, ids, timings, delay)
+            result = self._call(workload, ids, timings)
+        if delay:
+            timings.delay(delay)
         wall_s = (time.monotonic_ns() - timings.start_ns) / 1e9
         spent = read_counters().since(before)
         peak_mib = peak_rss_mib()
@@ -110,7 +141,7 @@ class ArmServer:
             "kv_bytes": self._arm.kv_bytes(workload) if workload.n_gen else None,
         }
 
-    def _call(self, workload: Workload, ids: Array, timings: Timings, delay: float = 0.0) -> Array:
+    def _call(self, workload: Workload, ids: Array, timings: Timings) -> Array:
         """One call; its durations are added to `timings`."""
         stamps_ns: list[int] = []
         start_ns = time.perf_counter_ns()
@@ -121,14 +152,12 @@ class ArmServer:
         else:
             result = self._arm.forward(ids, workload.logits)
         end_ns = time.perf_counter_ns()
-        if delay:
-            end_ns = _wait_until(end_ns + int(delay * (end_ns - start_ns)))
         timings.full_ns.append(end_ns - start_ns)
         if not workload.n_gen:
             timings.times_ns.append(end_ns - start_ns)
             return result
         if len(stamps_ns) != workload.n_new:
-            raise RuntimeError(f"{len(stamps_ns)} tokens were told, not {workload.n_new}")
+            raise RuntimeError(f"{len(stamps_ns)} tokens were announced, not {workload.n_new}")
         timings.ttft_ns.append(stamps_ns[0] - start_ns)
         timings.steps_ns.append(np.diff(stamps_ns).tolist())
         timings.times_ns.append(stamps_ns[-1] - stamps_ns[0])

@@ -13,6 +13,7 @@ from bench.plan import from_options as planning
 from bench.plan.from_options import find_devices, in_dtypes, make_plans
 from bench.plan.options import make_parser
 from bench.results.surroundings import environment_of
+from bench.results.unverified import unverified_of
 from bench.worker.process import WorkerError
 from bench.workload.workload import Workload
 from reports.commands import UsageError
@@ -107,7 +108,7 @@ def test_a_candidate_takes_part_beside_the_other_arms_and_every_worker_is_told_o
 def test_the_reason_names_the_verification_that_a_candidate_wants(root):
     options = make_parser().parse_args([*CPU, "--candidate", OWN])
     (plan,), _ = make_plans(options)
-    reasons = run_command._unverified([plan], environment_of([plan]))
+    reasons = unverified_of([plan], environment_of([plan]), root)
     reason = reasons[plan.model, "cpu", "candidate"]
     command = f"python -m verify --model random:tiny --candidate {OWN}"
     assert reason.endswith(f"was never verified with these weights: run `{command}` first")
@@ -134,7 +135,7 @@ def test_sizes_are_lists_without_repetition():
 def test_help_lists_every_command(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for name in ("run", "compare", "null", "ceilings", "scaling", "env"):
+    for name in ("run", "compare", "finish", "null", "ceilings", "scaling", "env"):
         assert f"  {name} " in text
 
 
@@ -163,13 +164,13 @@ def measured(root, monkeypatch):
     """Replace the measurement by ready-made contestants."""
 
     def replace(*, interrupted=False, failure=None, **fields):
-        def measure(plan, emit, logs, status):
+        def measure(plan, hall, end_s):
             arms = [
                 contestant(label, 1.0, workload=PP8, **fields) for label in ("torch", "torch#2")
             ]
             yield group(*arms, workloads=[PP8])
             for sample in arms[0].samples["pp8"]:
-                emit(sample)
+                hall.emit(sample)
             if failure:
                 raise failure
             if interrupted:
@@ -247,8 +248,8 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     """Without a verification: MAX's outputs are judged, but its speed is not shown."""
     command = [
         sys.executable, "-m", "bench", "--model", "random:tiny", "--device", "cpu", "-p", "8",
-        "-n", "2", "-d", "4", "--blocks", "2", "--seed", "987654", "--out", str(tmp_path / "out"),
-        "--json", str(tmp_path / "out.json"),
+        "-n", "2", "-d", "4", "--blocks", "4", "--processes", "2", "--seed", "987654",
+        "--out", str(tmp_path / "out"), "--json", str(tmp_path / "out.json"),
     ]  # fmt: skip
     # Importing max in this process sets PYTHONEXECUTABLE behind os.environ's back.
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
@@ -261,9 +262,10 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
         assert row["status"] == ("INVALID" if arm == "max" else "VALID")
         assert (row["tok_s"] is None) == (arm == "max")
         assert row["first_call_s"] > 0
+        assert (row["processes"], row["quads"]) == (2, 2)
     assert "--seed 987654" in rows["pp8", "max"]["invalid_reasons"][0]
     agreements = run.of("agreement")
-    assert len(agreements) == 12
+    assert len(agreements) == 24
     assert all(agreement["agreed"] for agreement in agreements)
     assert run.end["idle_cpu_pct"] == 0  # stopped, not merely waiting
     assert {ceiling["ceiling"] for ceiling in run.of("ceiling")} == {
@@ -271,3 +273,21 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     }  # fmt: skip
     assert {memory["phase"] for memory in run.of("memory")} == {"import", "load", "compile", None}
     assert (tmp_path / "out" / "bench.csv").is_file()
+    ready = [(one["generation"], one["arm"], one["alone"]) for one in run.of("ready")]
+    assert ready == [(g, arm, g == 0) for g in (0, 1) for arm in arms]
+    shares = run.end["shares"]
+    assert 0 < shares["judging_s"] < shares["loading_s"] < shares["wall_s"]
+    assert "Wall time" in done.stdout
+    assert killed_and_finished(tmp_path) == run.of("row") + run.of("effect") + run.of("null")
+
+
+def killed_and_finished(tmp_path):
+    """The results that `bench finish` makes of what the run had written before its own."""
+    lines = (tmp_path / "out" / "records.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["record"] for line in lines]
+    (tmp_path / "killed").mkdir()
+    kept = "\n".join(lines[: kinds.index("row")]) + "\n"
+    (tmp_path / "killed" / "records.jsonl").write_text(kept)
+    assert main(["finish", str(tmp_path / "killed")]) == 0
+    run = read_run(tmp_path / "killed")
+    return run.of("row") + run.of("effect") + run.of("null")

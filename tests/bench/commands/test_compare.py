@@ -19,20 +19,20 @@ ENVIRONMENT = {
 def run(tmp_path):
     """Save a run in which MAX takes `milliseconds`, on a machine that is slower by `machine`."""
 
-    def save(name, milliseconds, *, machine=1.0, environment=ENVIRONMENT, **fields):
+    def save(name, milliseconds, *, machine=1.0, environment=ENVIRONMENT, processes=4, **fields):
+        shape = {"quads": 12 // processes, "processes": processes}
         arms = [
-            contestant("max", milliseconds * machine, quads=12, jitter=0.02, **fields),
-            contestant("torch", 10.0 * machine, quads=12, jitter=0.01),
-            contestant("torch#2", 10.0 * machine, quads=12, jitter=0.02),
+            contestant("max", milliseconds * machine, jitter=0.02, **shape, **fields),
+            contestant("torch", 10.0 * machine, jitter=0.01, **shape),
+            contestant("torch#2", 10.0 * machine, jitter=0.02, **shape),
         ]
         made = group(*arms)
         rows = make_rows(made, {})
-        nulls = make_nulls(made, rows)
         with RunWriter("bench", command=[], environment=environment, out=tmp_path / name) as writer:
             for arm in arms:
                 for sample in arm.samples["pp8 b2"]:
                     writer.write({**arm.place(made.plan.workloads[0]), **sample})
-            for record in (*rows, *nulls, *make_effects(made, rows, nulls)):
+            for record in (*rows, *make_nulls(made, rows), *make_effects(made, rows)):
                 writer.write(record)
             writer.finish({})
         return str(tmp_path / name)
@@ -92,3 +92,22 @@ def test_a_verification_is_no_benchmark(run, tmp_path):
         pass
     with pytest.raises(UsageError, match="no benchmark"):
         main([run("a", 5.0), str(tmp_path / "v")])
+
+
+def test_one_process_of_each_arm_is_marked_and_resolves_no_two_percent(run, capsys):
+    assert main([run("a", 5.0, processes=1), run("b", 5.08, processes=1)]) == 0
+    text = capsys.readouterr().out
+    assert "SLOWER" not in text
+    assert text.count("differences under 2% are not resolved") == 2
+    assert main([run("c", 5.0, processes=1), run("d", 6.0, processes=1)]) == 1
+
+
+def test_what_differs_less_than_matters_is_the_same(run, capsys):
+    assert main([run("a", 5.0), run("b", 5.02)]) == 0
+    assert "SAME" in capsys.readouterr().out
+
+
+def test_the_margin_is_the_users(run, capsys):
+    pair = [run("a", 5.0), run("b", 5.2)]
+    assert main(pair) == 1
+    assert main([*pair, "--margin", "10%"]) == 0

@@ -1,6 +1,7 @@
 """Rows for a run that was killed, from what it had written down."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_a_run_that_has_rows_is_left_as_it_is(killed, capsys):
     main([str(killed)])
     before = (killed / RECORDS).read_bytes()
     assert main([str(killed)]) == 0
-    assert "has its rows already" in capsys.readouterr().out
+    assert "has the results of what it had measured" in capsys.readouterr().out
     assert (killed / RECORDS).read_bytes() == before
 
 
@@ -97,7 +98,9 @@ def test_what_cannot_be_finished_is_one_sentence(killed, tmp_path):
     lines = (killed / RECORDS).read_text().splitlines()
     old = [line for line in lines if json.loads(line)["record"] != "plan"]
     (killed / RECORDS).write_text("\n".join(old) + "\n")
-    with pytest.raises(UsageError, match="a version that cannot be finished later"):
+    with pytest.raises(
+        UsageError, match=r"its command cannot be read|does not tell what was planned"
+    ):
         main([str(killed)])
     none = [line for line in lines if json.loads(line)["record"] != "sample"]
     (killed / RECORDS).write_text("\n".join(none) + "\n")
@@ -120,3 +123,25 @@ def test_a_plan_is_read_as_it_was_written():
     asked = plan(ARMS, (PP8, TG4))
     record = json.loads(json.dumps({"plan": asked.as_dict()}))
     assert plan_of(record) == asked
+
+
+DATA = Path(__file__).parents[2] / "reports" / "data"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_run_of_an_older_version_that_was_killed_is_finished_too(version, tmp_path):
+    """As that version would have: the same medians, but without the intervals of one process."""
+    lines = (DATA / f"version-{version}-bench.jsonl").read_text().splitlines()
+    made = {"row", "null", "effect", "ceiling", "end"}
+    kept = [line for line in lines if json.loads(line)["record"] not in made]
+    (tmp_path / RECORDS).write_text("\n".join(kept) + "\n")
+    assert main([str(tmp_path)]) == 0
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / RECORDS).write_text("\n".join(lines) + "\n")
+    before, after = (read_run(folder).of("row") for folder in (tmp_path / "whole", tmp_path))
+    assert len(before) == len(after) == 4
+    for old, new in zip(before, after, strict=True):
+        for key in ("workload", "arm", "status", "median_s", "quads", "bytes", "load_s"):
+            assert new[key] == pytest.approx(old[key]), key
+        assert new["peak_rss_mib"] == pytest.approx(old["peak_rss_mib"])
+        assert (new["processes"], new["ci_lo_s"]) == (1, None)

@@ -43,8 +43,9 @@ def test_every_arm_gets_the_same_two_blocks_of_a_quad_and_no_block_returns(arm_c
         seen.update(blocks[0])
 
 
-def test_blocks_are_rounded_up_to_whole_quads():
-    assert [quads_for(blocks) for blocks in (1, 2, 3, 8)] == [1, 1, 2, 4]
+def test_blocks_are_shared_out_to_processes_and_rounded_up_to_whole_quads():
+    assert [quads_for(blocks, 1) for blocks in (1, 2, 3, 8)] == [1, 1, 2, 4]
+    assert [quads_for(blocks, 5) for blocks in (1, 10, 11, 60)] == [1, 1, 2, 6]
 
 
 def test_calls_follow_the_slowest_arm_within_bounds():

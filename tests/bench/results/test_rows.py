@@ -1,5 +1,6 @@
 """A row has a speed only if it is VALID, and says all that was seen."""
 
+import numpy as np
 import pytest
 
 from bench.results.effects import make_effects, make_nulls
@@ -81,7 +82,7 @@ def test_without_ceilings_there_is_a_speed_and_no_utilisation():
 def test_clean_blocks_have_figures_of_their_own():
     mixed = contestant("max", 10.0)
     mixed.samples[PP8.name] += [
-        sample | {"quad": sample["quad"] + 6, "block": sample["block"] + 12, "clean": False}
+        sample | {"quad": sample["quad"] + 6, "block": sample["block"] + 4, "clean": False}
         for sample in samples(PP8, 90.0)
     ]
     (row,) = rows_of(mixed)
@@ -113,7 +114,7 @@ def test_a_forward_pass_has_no_tokens():
 
 
 def test_percentiles_need_enough_samples():
-    few, more = latencies(samples(TG4, quads=3), TG4), latencies(samples(TG4, quads=8), TG4)
+    few, more = (latencies(samples(TG4, quads=quads, processes=1), TG4) for quads in (3, 8))
     assert (few["itl_ms_n"], few["itl_ms_p90"]) == (24, None)
     assert more["itl_ms_n"] == 64
     assert more["itl_ms_p95"] is not None
@@ -140,8 +141,7 @@ def test_cpu_pressure_is_a_share_of_the_timed_turns():
 def run_of(*contestants, unverified=""):
     made = group(*contestants)
     rows = make_rows(made, {("cpu", "auto"): unverified})
-    nulls = make_nulls(made, rows)
-    return nulls, make_effects(made, rows, nulls)
+    return make_nulls(made, rows), make_effects(made, rows)
 
 
 def test_ratios_are_times_over_the_baseline_beside_a_null():
@@ -150,17 +150,80 @@ def test_ratios_are_times_over_the_baseline_beside_a_null():
     assert (effect["arm"], effect["versus"]) == ("max", "torch")
     assert effect["ratio"] == pytest.approx(0.5)
     assert effect["verdict"] == "FASTER"
-    assert (effect["quads"], effect["quads_clean"]) == (6, 6)
+    assert (effect["processes"], effect["quads"], effect["quads_clean"]) == (3, 6, 6)
     (null,) = nulls
     assert (null["arm"], null["versus"], null["ratio"]) == ("torch#2", "torch", 1)
+    assert null["failed"] is False
 
 
-def test_what_differs_less_than_the_null_is_the_same():
-    arms = contestant("max", 10.1), contestant("torch"), contestant("torch#2", jitter=0.04)
-    (null,), (effect,) = run_of(*arms)
-    assert null["margin"] > 1.02
+def test_what_differs_less_than_the_margin_is_the_same():
+    arms = contestant("max", 10.05), contestant("torch"), contestant("torch#2")
+    _, (effect,) = run_of(*arms)
     assert effect["verdict"] == "SAME"
-    assert effect["margin"] == null["margin"]
+    assert effect["margin"] == 1.01
+
+
+def test_a_null_that_fails_says_so():
+    arms = contestant("max"), contestant("torch"), contestant("torch#2", 11.0)
+    (null,), _ = run_of(*arms)
+    assert null["failed"] is True
+
+
+def test_two_processes_give_no_verdict_and_say_why():
+    arms = [contestant(label, processes=2) for label in ("max", "torch", "torch#2")]
+    (null,), (effect,) = run_of(*arms)
+    assert effect["ratio"] == 1
+    assert effect["ci_lo"] is effect["ci_hi"] is None
+    assert (effect["verdict"], effect["more_processes"]) == ("INCONCLUSIVE", 1)
+    assert "2 processes of each arm" in effect["why"]
+    assert null["failed"] is None
+
+
+def test_what_is_open_says_what_more_would_cost():
+    rng = np.random.default_rng(0)
+    arms = [contestant(label, processes=4, quads=5) for label in ("max", "torch", "torch#2")]
+    for arm in arms:
+        arm.processes = [{"generation": 0, "seconds": {"load": 4.0, "compile": None}}]
+        for sample in arm.samples[PP8.name]:
+            sample["time_ns"] = int(sample["time_ns"] * np.exp(0.1 * rng.standard_normal()))
+    _, (effect,) = run_of(*arms)
+    assert effect["verdict"] == "INCONCLUSIVE"
+    assert effect["more_processes_s"] > 12 * effect["more_processes"]
+    assert effect["more_quads_s"] > 0
+
+
+def test_a_row_tells_how_much_processes_and_quads_differ():
+    made = group(*(contestant(label, quads=3) for label in ("max", "torch", "torch#2")))
+    for sample in made.contestants[0].samples[PP8.name]:
+        sample["time_ns"] = int(sample["time_ns"] * (1 + 0.1 * sample["generation"]))
+    row, other, _ = make_rows(made, {("cpu", "auto"): ""})
+    assert row["spread_processes_pct"] > 5
+    assert other["spread_processes_pct"] < 1
+    assert row["spread_quads_pct"] == pytest.approx(0, abs=1e-6)
+    assert row["processes"] == 3
+
+
+def test_phases_are_the_median_of_all_processes_but_a_cold_compile_is_the_firsts():
+    seconds = [
+        {"import": 1.0, "load": 2.0 + n, "compile": 60.0 if n == 0 else 3.0} for n in range(3)
+    ]
+    processes = [{"generation": n, "cache": "warm", "seconds": s} for n, s in enumerate(seconds)]
+    processes[0]["cache"] = "cold"
+    (row,) = rows_of(with_processes(processes))
+    assert (row["compile_s"], row["compile_cache"], row["compile_warm_s"]) == (60.0, "cold", 3.0)
+    assert (row["load_s"], row["load_min_s"], row["load_max_s"]) == (3.0, 2.0, 4.0)
+    assert row["first_call_s"] == 2.0
+
+
+def with_processes(processes):
+    made = contestant("max", first_call_s={PP8.name: [1.0, 3.0, 2.0]})
+    made.processes = processes
+    return made
+
+
+def test_a_row_tells_what_a_pause_before_a_call_costs():
+    (row,) = rows_of(contestant("max", paused={PP8.name: [1.5, 1.7, 1.6]}))
+    assert row["paused_ratio"] == 1.6
 
 
 def test_without_torch_the_first_arm_is_the_baseline():
@@ -181,4 +244,4 @@ def test_there_is_no_null_where_its_arm_failed():
     arms = contestant("max"), contestant("torch"), contestant("torch#2", error="killed")
     nulls, (effect,) = run_of(*arms)
     assert nulls == []
-    assert effect["margin"] is None
+    assert effect["verdict"] == "SAME"

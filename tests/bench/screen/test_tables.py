@@ -5,14 +5,16 @@ import io
 from rich.console import Console
 
 from bench.results.rows import skip_row
-from bench.screen.tables import inconclusive_lines, notes, reason_lines, show
+from bench.screen.tables import notes, reason_lines, shares_line, show
 from reports.commands import WIDTH
+from reports.tables.draws import inconclusive_lines
 
 ROW = {
     "record": "row", "model": "tiny", "workload": "tg128 @ d1024 b64", "arm": "torch-compile",
     "device": "cpu", "threads": 2, "status": "VALID", "median_s": 1.2345, "ci_lo_s": 1.1234,
     "ci_hi_s": 1.4567, "tok_s": 123456.7, "roofline_pct": 45.6, "bound": "memory",
-    "peak_rss_mib": 12345.6, "load_s": 1.0, "compile_s": 60.0, "compile_cache": "cold",
+    "spread_processes_pct": 12.34, "spread_quads_pct": 45.67, "peak_rss_mib": 12345.6,
+    "load_s": 1.0, "compile_s": 60.0, "compile_cache": "cold",
     "ttft_ms": 12.3, "tpot_ms": 4.5, "itl_ms_p99": None, "invalid_reasons": [],
 }  # fmt: skip
 INVALID = ROW | {
@@ -22,11 +24,12 @@ INVALID = ROW | {
 EFFECT = {
     "record": "effect", "model": "tiny", "workload": "tg128 @ d1024 b64", "device": "cpu",
     "threads": 2, "arm": "torch-compile", "versus": "torch", "ratio": 0.123456,
-    "ci_lo": 0.0123456, "ci_hi": 0.234567, "verdict": "INCONCLUSIVE", "blocks_needed": 24,
+    "ci_lo": 0.0123456, "ci_hi": 0.234567, "verdict": "INCONCLUSIVE", "why": "",
+    "more_processes": 4, "more_processes_s": 50.0, "more_quads": 9, "more_quads_s": 70.0,
 }  # fmt: skip
 NULL = {
     "record": "null", "model": "tiny", "workload": "pp8", "arm": "torch#2", "device": "cpu",
-    "threads": 2, "versus": "torch", "ratio": 1.01, "ci_lo": 0.99, "ci_hi": 1.03,
+    "threads": 2, "versus": "torch", "ratio": 1.01, "ci_lo": 0.99, "ci_hi": 1.03, "failed": False,
 }  # fmt: skip
 
 
@@ -76,6 +79,7 @@ def test_each_reason_is_told_once_for_all_its_workloads():
 def test_phases_latencies_and_the_null_are_told():
     text = shown([ROW], [EFFECT, NULL])
     assert "torch-compile on cpu: load 1 s, compile 1 min (cold)" in text
+    assert "Most memory held: torch-compile 12,346 MiB" in text
     assert "TTFT 12.3 ms, TPOT 4.5 ms\n" in text
     assert "Null, torch against itself: pp8 1.010 [0.990, 1.030]" in text
 
@@ -88,9 +92,15 @@ def test_the_nulls_second_runner_has_no_line_in_the_table():
 
 def test_what_is_open_says_what_it_needs():
     (line,) = inconclusive_lines([EFFECT])
+    assert line.endswith("needs about 4 more processes of each arm (50 s)")
+    (line,) = inconclusive_lines([EFFECT | {"more_quads_s": 20.0}])
+    assert line.endswith("needs about 9 more quads in each process (20 s)")
+    (line,) = inconclusive_lines([EFFECT | {"more_processes": None, "more_quads": None}])
+    assert "no number of processes" in line
+    (line,) = inconclusive_lines([EFFECT | {"why": "one process of each arm"}])
+    assert line.endswith("(one process of each arm)")
+    (line,) = inconclusive_lines([EFFECT | {"blocks_needed": 24}])  # format 3
     assert "24 more blocks" in line
-    (line,) = inconclusive_lines([EFFECT | {"blocks_needed": None}])
-    assert "too many" in line
 
 
 def test_threads_and_devices_have_a_column_where_there_are_several():
@@ -102,8 +112,20 @@ def test_threads_and_devices_have_a_column_where_there_are_several():
     assert "device" not in table
 
 
-def test_a_disturbed_machine_and_a_biased_null_are_told():
+def test_a_disturbed_machine_and_a_null_that_failed_are_told():
     assert "63%" in notes([], 63.2)[0]
     assert notes([NULL], 1.0) == notes([], None) == []
-    (note,) = notes([NULL | {"ci_lo": 1.005}], None)
-    assert "equal code differed" in note
+    (note,) = notes([NULL | {"failed": True}], None)
+    assert "The null of pp8 failed" in note
+
+
+def test_what_a_pause_costs_is_told_where_it_matters():
+    assert notes([ROW | {"paused_ratio": 1.05}], None) == []
+    (note,) = notes([ROW | {"paused_ratio": 1.63}], None)
+    assert "takes 1.63 times as long" in note
+
+
+def test_shares_of_the_wall_time_are_told():
+    shares = {"loading_s": 30.0, "timing_s": 60.0, "rest_s": 10.0, "wall_s": 100.0}
+    line = shares_line(shares)
+    assert "loading 30%, timing 60%, rest 10%" in line

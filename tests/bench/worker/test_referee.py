@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from bench.arms.torch_eager import TorchEager, TorchEagerBF16
-from bench.worker.referee import Referee
+from bench.worker.allowance import Allowances
+from bench.worker.referee import Kept, Referee
+from bench.worker.rounding import RoundedResults
 from bench.workload.workload import Workload, prompt_ids
 from impl.packing import held_state
+from reference.huggingface import load_model
 from reference.load import load
 
 PP8, TG4 = Workload(batch=2, n_prompt=8), Workload(batch=2, n_gen=6, n_depth=8)
@@ -22,8 +25,10 @@ def checkpoint():
 
 
 @pytest.fixture(scope="module")
-def referee(checkpoint):
-    return Referee(checkpoint, THREADS)
+def referee(checkpoint, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAX_GPT2_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield Referee(checkpoint, THREADS)
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +130,105 @@ def test_rounded_weights_are_judged_by_the_model_that_has_them(referee, checkpoi
     output = TorchEager(held, "cpu", THREADS).forward(ids_of(PP8), "all")
     assert referee.check(PP8, ids_of(PP8), output, f"{dtype} weights").agreed
     assert not referee.check(PP8, ids_of(PP8), output).agreed
+
+
+def test_float16_agrees_as_float16_and_not_as_float32(referee, checkpoint):
+    """A pass in real float16, judged without that dtype's arithmetic."""
+    model = load_model(checkpoint, torch.float16)
+    with torch.inference_mode():
+        ids = torch.from_numpy(ids_of(PP8))
+        output = model(ids, use_cache=False).logits.float().numpy()
+    assert referee.check(PP8, ids_of(PP8), output, "float16").agreed
+    assert not referee.check(PP8, ids_of(PP8), output).agreed
+
+
+def test_a_wrong_weight_does_not_hide_behind_float16(referee, checkpoint):
+    wrong = changed(checkpoint, "transformer.h.3.mlp.c_proj.weight", np.zeros_like)
+    output = TorchEager(wrong, "cpu", THREADS).forward(ids_of(PP8), "all")
+    assert not referee.check(PP8, ids_of(PP8), output, "float16").agreed
+
+
+def test_rounded_results_are_as_far_off_as_real_float16(checkpoint):
+    """The largest error of a logit, over some inputs: 0.8 to 1.1 times that of a real pass."""
+    exact, real = (load_model(checkpoint, dtype) for dtype in (torch.float32, torch.float16))
+    held = {n: a.astype(np.float16).astype(np.float32) for n, a in checkpoint.weights.items()}
+    rounded = load_model(dataclasses.replace(checkpoint, weights=held), torch.float32)
+    errors = {"real": [], "rounded": []}
+    for draw in range(3):
+        ids = torch.from_numpy(np.random.default_rng(draw).integers(1024, size=(1, 24)))
+        with torch.inference_mode():
+            expected = exact(ids, use_cache=False).logits
+            errors["real"].append(error(real(ids, use_cache=False).logits.float(), expected))
+            with RoundedResults(torch.float16):
+                logits = rounded(ids, use_cache=False).logits
+            errors["rounded"].append(error(logits, expected))
+    assert 0.6 < max(errors["rounded"]) / max(errors["real"]) < 1.6
+
+
+def error(found, expected):
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.fixture
+def allowances(checkpoint, tmp_path, monkeypatch):
+    """As a new process makes them, beside what was kept; counts how often one is found."""
+    monkeypatch.setenv("MAX_GPT2_BENCH_CACHE", str(tmp_path))
+    found = []
+    find = Allowances._find
+
+    def counting(self, workload, dtype):
+        found.append((workload.name, dtype))
+        return find(self, workload, dtype)
+
+    monkeypatch.setattr(Allowances, "_find", counting)
+    model = load_model(checkpoint, torch.float32)
+    return lambda: Allowances(checkpoint, model), found
+
+
+def test_an_allowance_is_found_once_and_kept_for_later_processes(allowances):
+    make, found = allowances
+    ratio = make().ratio(PP8, "float16")
+    assert 1e-4 < ratio < 1e-2
+    assert make().ratio(PP8, "float16") == ratio
+    assert found == [(PP8.name, "float16")]
+    make().ratio(TG4, "float16")
+    assert len(found) == 2
+
+
+def test_allowances_that_cannot_be_read_are_found_again(allowances, tmp_path):
+    make, found = allowances
+    make().ratio(PP8, "float16")
+    (file,) = tmp_path.rglob("*.json")
+    file.write_text("nonsense")
+    make().ratio(PP8, "float16")
+    assert len(found) == 2
+
+
+def test_batches_share_the_allowance_of_their_length(allowances):
+    make, found = allowances
+    one = make()
+    one.ratio(PP8, "float16")
+    one.ratio(Workload(batch=4, n_prompt=8), "float16")
+    assert len(found) == 1
+
+
+def test_what_comes_again_in_the_next_generation_is_not_computed_anew(checkpoint, monkeypatch):
+    referee = Referee(checkpoint, THREADS)
+    calls = []
+    model = referee._models["float32"]
+    monkeypatch.setitem(
+        referee._models, "float32", lambda *a, **k: calls.append(1) or model(*a, **k)
+    )
+    for _ in range(3):
+        for block in range(6):
+            ids = prompt_ids(PP8, 1024, 0, block)
+            referee.check(PP8, ids, np.zeros((2, 8, 1024), np.float32))
+    assert len(calls) == 6
+
+
+def test_memory_for_references_is_bounded_and_the_newest_are_always_there():
+    kept = Kept(most_bytes=3 * 80, newest=2)
+    arrays = {str(n).encode(): np.full(10, n) for n in range(8)}
+    for key, array in arrays.items():
+        kept.put(key, array)
+    assert [int(key) for key in arrays if kept.get(key) is not None] == [0, 1, 2, 6, 7]

@@ -77,7 +77,7 @@ def test_a_forward_pass_has_no_times_of_tokens(server, tmp_path):
 
 def test_an_arm_that_tells_too_few_tokens_is_an_error(server, tmp_path):
     server._arm.generate = lambda ids, n_new, stamp: stamp()
-    with pytest.raises(RuntimeError, match="1 tokens were told, not 5"):
+    with pytest.raises(RuntimeError, match="1 tokens were announced, not 5"):
         turn(server, tmp_path, TG4)
 
 
@@ -88,6 +88,44 @@ def test_a_planted_delay_is_a_share_of_each_call(server, tmp_path):
     )
     assert slow >= 2 * 5 * 10e6
     assert plain >= 5 * 10e6
+
+
+def test_a_planted_delay_is_exactly_that_share_of_each_reported_time(server, tmp_path):
+    """What the turn waits at its end, no call waits: a pause before a call can cost extra."""
+    log = []
+    server._arm.forward = lambda ids, logits: log.append(time.perf_counter_ns())
+    monotonic = time.perf_counter_ns()
+    reply = turn(server, tmp_path, PP8, calls=6, delay=0.5)
+    whole = time.perf_counter_ns() - monotonic
+    gaps = np.diff(log)
+    assert max(gaps) < whole  # calls follow each other
+    assert reply["wall_s"] * 1e9 >= sum(reply["times_ns"])
+
+
+def test_a_delay_stretches_decode_times_too(server, tmp_path):
+    server._arm.generate = lambda ids, n_new, stamp: [
+        (time.sleep(0.002), stamp()) for _ in range(n_new)
+    ]
+    plain, slow = (
+        turn(server, tmp_path, TG4, calls=3, delay=delay)["times_ns"] for delay in (0.0, 4.0)
+    )
+    assert min(slow) > 3 * max(plain)
+
+
+def test_what_a_pause_before_a_call_costs_is_told(server):
+    """An arm that must wake up after a millisecond without a call."""
+    last = [0.0]
+
+    def forward(ids, logits):
+        if time.perf_counter() - last[0] > 0.0008:
+            time.sleep(0.003)
+        last[0] = time.perf_counter()
+
+    server._arm.forward = forward
+    request = {"op": "pause", "workload": PP8.as_dict(), "pause_s": 0.001}
+    reply = server.answer(request)
+    assert reply["paused_s"] > 0.003
+    assert reply["tight_s"] < reply["paused_s"]
 
 
 def test_warming_up_uses_inputs_of_no_block(server):

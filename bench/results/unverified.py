@@ -1,0 +1,74 @@
+"""Why the MAX models of a run are not verified: their rows will have no speed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.arms.specs import CANDIDATE, spec_of
+from bench.judge.validity import Verified, why_unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bench.plan.plan import Plan
+
+Reasons = dict[tuple[str, str, str], str]
+"""By model, device and engine, why that MAX model is not verified; empty if it is."""
+
+
+def unverified_of(plans: Sequence[Plan], environment: Mapping[str, Any], root: Path) -> Reasons:
+    """Look for a verification of every MAX model.
+
+    Args:
+        plans: what is measured.
+        environment: of the run, whose code and MAX must have been verified.
+        root: holds the runs of `python -m verify`.
+    """
+    return {
+        (plan.model, device, engine): why_unverified(
+            Verified(
+                command=_verify_command(plan, engine),
+                weights_sha256=plan.weights_sha256,
+                impl_sha256=environment["impl_sha256"],
+                max_version=environment["versions"]["max"],
+                device=device,
+                engine="" if engine == CANDIDATE else engine,
+                **_named(plan, engine),
+            ),
+            root,
+        )
+        for plan in plans
+        for device in plan.devices
+        for engine in dict.fromkeys(spec_of(arm).engine for arm in plan.arms if _candidate(arm))
+    }
+
+
+def of_plan(reasons: Reasons, plan: Plan) -> dict[tuple[str, str], str]:
+    """Those of one plan, by device and engine."""
+    return {
+        (device, engine): text
+        for (model, device, engine), text in reasons.items()
+        if model == plan.model
+    }
+
+
+def _named(plan: Plan, engine: str) -> dict[str, str]:
+    """Whose file must have been verified, where it is not impl's model."""
+    if engine != CANDIDATE or plan.named is None:
+        return {}
+    return {"candidate": plan.named.candidate, "candidate_sha256": plan.named.sha256}
+
+
+def _candidate(arm: str) -> bool:
+    return spec_of(arm).candidate
+
+
+def _verify_command(plan: Plan, engine: str) -> str:
+    parts = ["python -m verify --model", plan.model]
+    parts += ["--revision", plan.revision] if plan.revision else []
+    parts += ["--seed", str(plan.seed)] if plan.seed and plan.model.startswith("random:") else []
+    if engine == CANDIDATE and plan.named:
+        return " ".join([*parts, *plan.named.arguments])
+    parts += ["--engines", engine] if engine not in ("", "auto") else []  # auto is the default
+    return " ".join(parts)
