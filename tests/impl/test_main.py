@@ -16,6 +16,7 @@ import pytest
 from impl.generate import generate
 from impl.sampling import Sampler
 from impl.tokenizer import Tokenizer
+from tests.processes import hear_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "impl"]
@@ -46,11 +47,6 @@ def start(*arguments, **variables):
         stderr=subprocess.PIPE,
         preexec_fn=hear_ctrl_c,
     )
-
-
-def hear_ctrl_c():
-    """A shell starts background jobs, a CI's among them, deaf to Ctrl-C; the child is not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def python(code):
