@@ -1,7 +1,17 @@
 """What holds for every test."""
 
+import signal
+
 import pytest
 from threadpoolctl import threadpool_limits
+
+
+def pytest_configure():
+    """Hear Ctrl-C, and so do child processes.
+
+    A shell starts background jobs, a CI's among them, deaf to it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Real programs that are sent real signals."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,18 +17,13 @@ def started(*command, **variables):
     """`python -m COMMAND` in the repository's root; whatever is left of it is killed."""
     process = subprocess.Popen(
         [sys.executable, "-m", *map(str, command)], cwd=ROOT, env={**os.environ, **variables},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         yield process
     finally:
         process.kill()
         process.communicate()
-
-
-def hear_ctrl_c():
-    """A shell starts background jobs, a CI's among them, deaf to Ctrl-C; the child is not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(true, within_s=120.0):

@@ -16,7 +16,6 @@ import pytest
 from impl.generate import generate
 from impl.sampling import Sampler
 from impl.tokenizer import Tokenizer
-from tests.processes import hear_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "impl"]
@@ -45,7 +44,6 @@ def start(*arguments, **variables):
         env={**ENVIRONMENT, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=hear_ctrl_c,
     )
 
 
