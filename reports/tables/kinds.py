@@ -130,7 +130,8 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 changes = [_worst_of(check.get("max_abs")) for check in checks]
                 return f"largest change of a logit: {max(changes):.1e}"
             case "oracle":
-                return f"NumPy and Hugging Face differ by {gravest['relative']:.1e} at most"
+                largest = max(_worst_of(check.get("relative")) for check in checks)
+                return f"NumPy and Hugging Face differ by {largest:.1e} at most"
             case "parameters":
                 return f"{details['parameters']} parameters, read back bit for bit"
             case "logits":

@@ -277,7 +277,8 @@ def _ending(found: Found) -> Iterator[str]:
     elif np.isfinite(expected.right).all():
         yield "error = np.sqrt(np.mean((found - right) ** 2) / np.mean(right**2))"
     else:
-        yield "difference = np.where(found == right, 0.0, found - right)"
+        yield 'with np.errstate(invalid="ignore"):  # an infinity that is right is no difference'
+        yield "    difference = np.where(found == right, 0.0, found - right)"
         yield "error = np.sqrt(np.mean(difference**2) / np.mean(right[np.isfinite(right)] ** 2))"
     yield "np.set_printoptions(precision=4, suppress=True, threshold=24)"
     yield 'print("MAX", version("max"), found.ravel(), "right", right.ravel(), sep="\\n")'
