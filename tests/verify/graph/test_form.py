@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -125,5 +126,7 @@ print(evaluate(graph, [numpy.zeros((2, 3), numpy.float32)], precision="declared"
 show(graph)
 assert not {{"max", "torch", "transformers"}} & sys.modules.keys()
 """
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False
+    )
     assert (made.stdout, made.stderr) == ("0.333984\n", "")
