@@ -5,6 +5,7 @@ What it starts from is a run in which `python -m verify` blamed MAX's compiler, 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -331,7 +332,10 @@ def _keep(found: Found, story: Story, path: Path, console: Console, started: flo
 
 def _proven(path: Path, found: Found, trials: Trials, console: Console, started: float) -> int:
     """Run the file as anybody would, and say what it shows."""
-    ran = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
+    # MAX sets PYTHONEXECUTABLE behind Python's back: a child gets the environment as Python knows it.
+    ran = subprocess.run(
+        [sys.executable, str(path)], env=os.environ, capture_output=True, text=True, check=False
+    )
     lines = len(path.read_text().splitlines())
     console.print(
         f"{trials.graphs} graphs in {trials.programs} programs, {_since(started).strip()}. "

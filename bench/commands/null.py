@@ -279,7 +279,8 @@ def load_on_purpose(seed: int, *, enabled: bool = True) -> Iterator[None]:
     if not enabled:
         yield
         return
-    process = subprocess.Popen([sys.executable, "-c", LOAD, str(seed), str(os.getpid())])
+    command = [sys.executable, "-c", LOAD, str(seed), str(os.getpid())]
+    process = subprocess.Popen(command, env=os.environ)
     try:
         yield
     finally:
