@@ -332,7 +332,7 @@ def _keep(found: Found, story: Story, path: Path, console: Console, started: flo
 
 def _proven(path: Path, found: Found, trials: Trials, console: Console, started: float) -> int:
     """Run the file as anybody would, and say what it shows."""
-    # MAX sets PYTHONEXECUTABLE behind Python's back: a child gets the environment as Python knows it.
+    # MAX sets PYTHONEXECUTABLE: a child gets the environment as Python knows it.
     ran = subprocess.run(
         [sys.executable, str(path)], env=os.environ, capture_output=True, text=True, check=False
     )
