@@ -33,6 +33,10 @@ MOST_NAMED = 6
 DEBOUNCE_MS = 100
 """An editor may write a file in several steps within this time."""
 
+AGAIN_MS = 1000
+"""How often files are looked at besides: what is saved during a look, or before the watch has
+begun, raises no event."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -76,6 +80,7 @@ def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
         standby = Standby(command)
         try:
             while True:
+                began = time.time_ns()
                 found = _look(standby, result, file)
                 if found is None:
                     return CANNOT_RUN
@@ -85,7 +90,7 @@ def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
                 once = None if once is None else once - 1
                 if once == 0:
                     return int(found.verdict != "PASS")
-                _wait_for_change(console, found.files)
+                _wait_for_change(console, found.files, began)
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:
@@ -105,9 +110,10 @@ def watch_step(argv: Sequence[str], file: Path) -> int:
     console = Console(highlight=False)
     try:
         while True:
+            began = time.time_ns()
             if supervise([*argv, "--quick"]) == CANNOT_RUN and not file.is_file():
                 return CANNOT_RUN
-            _wait_for_change(console, [str(file)])
+            _wait_for_change(console, [str(file)], began)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -136,15 +142,38 @@ def _look(standby: Standby, result: Path, file: Path) -> Verdict | None:
     )
 
 
-def _wait_for_change(console: Console, files: Sequence[str]) -> None:
+def _wait_for_change(console: Console, files: Sequence[str], since: int) -> None:
+    """Wait until one of the files is saved, or was since the last look began.
+
+    Args:
+        console: says what is watched.
+        files: the candidate's own.
+        since: when the last look began, in nanoseconds since the epoch.
+    """
     names = ", ".join(sorted(Path(file).name for file in files)[:MOST_NAMED])
     console.print(Text(f"watching {names}; Ctrl-C ends", "dim"))
-    folders = {str(Path(file).resolve().parent) for file in files}
     known = {str(Path(file).resolve()) for file in files}
+    if _saved(known, since):
+        return
     # Editors replace files, so that their folders are watched.
-    for found in changes(*folders, debounce=DEBOUNCE_MS, recursive=False, raise_interrupt=True):
-        if known & {path for _, path in found}:
+    folders = {str(Path(file).parent) for file in known}
+    for found in changes(
+        *folders, debounce=DEBOUNCE_MS, rust_timeout=AGAIN_MS, yield_on_timeout=True,
+        recursive=False, raise_interrupt=True,
+    ):  # fmt: skip
+        if known & {path for _, path in found} or _saved(known, since):
             return
+
+
+def _saved(files: Iterable[str], since: int) -> bool:
+    """Whether one of the files was written after a moment."""
+    for file in files:
+        try:
+            if Path(file).stat().st_mtime_ns > since:
+                return True
+        except OSError:  # it is being replaced
+            continue
+    return False
 
 
 def show(console: Console, found: Verdict, last: Verdict | None) -> None:

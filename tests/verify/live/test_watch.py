@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import wait_until
+
 MODELS = Path(__file__).parents[1] / "models"
 ROOT = Path(__file__).parents[3]
 
@@ -81,6 +83,20 @@ def test_each_save_is_judged_and_what_has_changed_is_named(session, tmp_path):
     assert "PASS in" in watch.wait_for("watching", 4).rpartition("ERROR")[2]
     assert watch.interrupt() == 130
     assert "Traceback" not in watch.log.read_text()
+
+
+def test_a_save_while_a_look_goes_on_is_not_missed(session, tmp_path):
+    file, read = tmp_path / "step_02.py", tmp_path / "read"
+    unfinished = "def causal_mask(length, dtype, device):\n    pass\n"
+    file.write_text(unfinished)
+    watch = session("step", "2", str(file), "--watch")
+    watch.wait_for("watching step_02.py")
+    file.write_text(f"open({str(read)!r}, 'w').close()\nfrom impl.model import causal_mask\n")
+    assert wait_until(read.exists)
+    file.write_text(unfinished)
+    said = watch.wait_for("watching", 3)
+    assert "has no body yet" in said.rpartition("Verdict: PASS")[2]
+    assert watch.interrupt() == 130
 
 
 def test_a_module_beside_the_file_is_watched_too(session, tmp_path):
