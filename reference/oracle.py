@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reference.taps import INPUT
+from reference.taps import INPUT, is_input
 from reference.trace import Recorder
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Oracle:
         self.tap = recorder
         self.language_model(ids)
         return recorder.finish()
+
+    def output_taps(self) -> list[str]:
+        """Where stages can be cut: every module's output, in the order of execution."""
+        return [tap for tap in self.trace(np.zeros((1, 1), np.int64)) if not is_input(tap)]
 
     def recorder(self, given: Mapping[str, Array] | None) -> Recorder:
         """What sees every tap of one trace."""

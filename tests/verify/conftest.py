@@ -7,7 +7,7 @@ import pytest
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
-from verify.candidate.staging import Candidate
+from verify.candidate.staging import Candidate, CompiledProgram
 from verify.truth.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.truth.references import References
 
@@ -45,3 +45,13 @@ def cases(checkpoint, references):
     inputs.append(probe_case(config, "given", seed=0, device="cpu"))
     taps = [tap for tap in references.oracle.trace(inputs[0].ids) if not tap.endswith(":input")]
     return [(case, references.expectation(case, taps)) for case in inputs]
+
+
+@pytest.fixture
+def nothing_is_compiled(monkeypatch):
+    """Compiling is refused while a test runs."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a program is compiled")
+
+    monkeypatch.setattr(CompiledProgram, "__init__", refuse)

@@ -18,23 +18,16 @@ from impl.config import GPT2Config  # noqa: E402
 from reference.checkpoint import Checkpoint  # noqa: E402
 from reference.regimes import initial_weights, with_regime  # noqa: E402
 from verify.candidate.factory import load_factory  # noqa: E402
-from verify.candidate.staging import CompiledProgram  # noqa: E402
 from verify.mathematics import MathematicsRun  # noqa: E402
 from verify.outcome import Outcome  # noqa: E402
 from verify.pairing.prepare import NamedCandidate, prepare  # noqa: E402
 from verify.truth.cases import PROBE_SIZE  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("nothing_is_compiled")
+
 CONFIG = GPT2Config(vocab_size=67, n_positions=40, n_embd=32, n_layer=2, n_head=4)
 START = Checkpoint(name="small", config=CONFIG, weights=initial_weights(CONFIG, seed=1))
 CHECKPOINT = with_regime(START, "perturbed", seed=1)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_compiled(monkeypatch):
-    def refuse(*arguments, **options):
-        raise AssertionError("a program is compiled")
-
-    monkeypatch.setattr(CompiledProgram, "__init__", refuse)
 
 
 def judged(spec):

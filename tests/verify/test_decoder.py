@@ -10,7 +10,6 @@ import transformers
 from reference.decoder import load_decoder
 from reports.saved.records import read_run
 from verify.candidate.factory import load_factory
-from verify.candidate.staging import CompiledProgram
 from verify.cli import main
 from verify.decoder import SIZES, DecoderPlan, UsageError, decoder_sizes, verify_decoder
 from verify.pairing.prepare import NamedCandidate
@@ -43,15 +42,7 @@ def verified(folder, name, **more):
     return verify_decoder(plan)
 
 
-@pytest.fixture
-def _nothing_is_compiled(monkeypatch):
-    def refuse(*arguments, **options):
-        raise AssertionError("a program is compiled")
-
-    monkeypatch.setattr(CompiledProgram, "__init__", refuse)
-
-
-@pytest.mark.usefixtures("_nothing_is_compiled")
+@pytest.mark.usefixtures("nothing_is_compiled")
 def test_a_right_llama_is_the_same_mathematics_and_every_verdict_has_its_proof_of_power(
     folder, tmp_path, capsys
 ):
@@ -73,7 +64,7 @@ def test_a_right_llama_is_the_same_mathematics_and_every_verdict_has_its_proof_o
     assert (tmp_path / "run" / "mutants.csv").is_file()
 
 
-@pytest.mark.usefixtures("_nothing_is_compiled")
+@pytest.mark.usefixtures("nothing_is_compiled")
 def test_a_wrong_llama_is_not_compiled_and_what_would_repair_it_is_named(folder):
     outcome = verified(folder, "backwards")
     assert (outcome.verdict, outcome.compiled) == ("FAIL", False)
@@ -86,7 +77,7 @@ def test_a_wrong_llama_is_not_compiled_and_what_would_repair_it_is_named(folder)
     assert "neg" in " ".join(kinds)
 
 
-@pytest.mark.usefixtures("_nothing_is_compiled")
+@pytest.mark.usefixtures("nothing_is_compiled")
 def test_all_mutants_are_judged_where_that_is_asked_for(folder):
     few, every = (verified(folder, "Llama", quick=True, every_mutant=e) for e in (False, True))
     few, every = few.mutants.report(), every.mutants.report()

@@ -7,22 +7,16 @@ import pytest
 from impl.runtime import build, open_device
 from reference.load import load
 from reports.saved.records import read_run
-from verify.candidate.staging import Candidate, CompiledProgram
+from verify.candidate.staging import Candidate
 from verify.cli import main
 from verify.mathematics import MathematicsRun, power_checks, sizes_of
 from verify.outcome import Outcome
 from verify.run import Plan, verify
 from verify.truth.cases import PROBE_SIZE
 
+pytestmark = pytest.mark.usefixtures("nothing_is_compiled")
+
 MODELS = Path(__file__).parent / "models"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_compiled(monkeypatch):
-    def refuse(*arguments, **options):
-        raise AssertionError("a program is compiled")
-
-    monkeypatch.setattr(CompiledProgram, "__init__", refuse)
 
 
 @pytest.fixture(scope="module")

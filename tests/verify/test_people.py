@@ -19,7 +19,6 @@ from reference.dtypes import DTYPES  # noqa: E402
 from reference.regimes import initial_weights, with_regime  # noqa: E402
 from verify.candidate.factory import load_factory  # noqa: E402
 from verify.candidate.guard import CandidateError  # noqa: E402
-from verify.candidate.staging import CompiledProgram  # noqa: E402
 from verify.checks.stages import array_check  # noqa: E402
 from verify.cli import main  # noqa: E402
 from verify.explain.diagnosis import failure_at, findings  # noqa: E402
@@ -28,6 +27,8 @@ from verify.pairing.translated import held_weights  # noqa: E402
 from verify.run import Plan, verify  # noqa: E402
 from verify.truth.cases import random_cases  # noqa: E402
 from verify.truth.references import References  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("nothing_is_compiled")
 
 CONFIG = GPT2Config(vocab_size=67, n_positions=40, n_embd=32, n_layer=3, n_head=4)
 START = Checkpoint(name="small", config=CONFIG, weights=initial_weights(CONFIG, seed=1))
@@ -106,14 +107,6 @@ DEPARTS = {
     "attentions:large_fill": ("F.where(", "masked scores are -10000, and the reference has -inf"),
 }
 """Candidate: the code that departs from the reference first, and what is said of it."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_compiled(monkeypatch):
-    def refuse(*arguments, **options):
-        raise AssertionError("a program is compiled")
-
-    monkeypatch.setattr(CompiledProgram, "__init__", refuse)
 
 
 def subject(spec):

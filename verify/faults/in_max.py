@@ -371,8 +371,7 @@ class MaxPower:
         oracle = self._references.oracle
         for case in _cases(oracle.config, regime, seed):
             if not self.complete:
-                taps = [tap for tap in oracle.trace(case.ids) if not is_input(tap)]
-                self.look(self._references.expectation(case, taps, free=False))
+                self.look(self._references.expectation(case, oracle.output_taps(), free=False))
         faults = {fault.id: fault for fault in CATALOGUE}
         for name, sighting in self.best.items():
             yield replace(fault_check(sighting, faults[name], mode="max-power"), device="cpu")

@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 from reference.load import load
 from reference.regimes import with_regime
-from reference.taps import is_input
 from reports.saved.files import write_json
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import wait_for_word
@@ -64,8 +63,7 @@ def _truth(checkpoint: Checkpoint, regime: str, seed: int) -> Mathematics:
     truth = Mathematics(with_regime(checkpoint, regime, seed=seed), kept=len(cases))
     for case in cases:
         # A candidate with a module for each place is cut at all of them.
-        taps = [tap for tap in truth.oracle.trace(case.ids[:1, :1]) if not is_input(tap)]
-        truth.expectation(case, taps, free=runs_free(case, config))
+        truth.expectation(case, truth.oracle.output_taps(), free=runs_free(case, config))
     return truth
 
 

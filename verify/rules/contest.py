@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reference.regimes import with_regime
-from reference.taps import is_input
 from reference.trace import Recorder
 from verify.faults.catalogue import catalogue
 from verify.faults.planted import Planted
@@ -93,7 +92,7 @@ def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
     oracle = references.oracle
     for case in fault_cases(references, regime):
         faults = [f for f in catalogue(DTYPE) if wanted(f, case, oracle.config.n_positions)]
-        taps = output_taps(oracle, case.ids)
+        taps = oracle.output_taps()
         expected = references.expectation(case, taps)
         exact = mathematics.expectation(case, taps, free=False)
         for fault in faults:
@@ -135,11 +134,6 @@ def _rounded(array: Array) -> Array:
     return array.astype(DTYPE) if np.issubdtype(array.dtype, np.floating) else array
 
 
-def output_taps(oracle: Oracle, ids: Array) -> list[str]:
-    """Where stages are cut: every module's output."""
-    return [tap for tap in oracle.trace(ids[:1, :1]) if not is_input(tap)]
-
-
 def alarms(checkpoint: Checkpoint, regime: str, seed: int) -> Iterator[Alarm]:
     """Every rule on every correct run of one regime and seed."""
     references = References(with_regime(checkpoint, regime, seed=seed), DTYPE)
@@ -167,7 +161,7 @@ def run_name(model: Oracle, case: Case) -> str:
 
 def _ours(references: References, models: Sequence[Oracle], case: Case) -> Iterator[Alarm]:
     """This project's rule, by an envelope that leaves the judged evaluation out."""
-    taps = output_taps(references.oracle, case.ids)
+    taps = references.oracle.output_taps()
     for model in models:
         if not isinstance(model, CORRECT):
             continue

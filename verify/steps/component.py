@@ -20,7 +20,7 @@ from impl.runtime import build, input_type, open_device
 from reference.checkpoint import Checkpoint
 from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
-from reference.taps import block_of, is_input, module_of, with_layer
+from reference.taps import block_of, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
 from verify.explain.diagnosis import diagnose
 from verify.graph.errors import GraphError
@@ -217,8 +217,11 @@ def _judge_case(
     references: References | Mathematics,
 ) -> None:
     inside = tuple(paired.reference.places)
-    outer = [t for t in references.oracle.trace(case.ids) if not is_input(t)]
-    outer = [t for t in outer if t not in inside and not step.result.startswith(f"{t}.")]
+    outer = [
+        t
+        for t in references.oracle.output_taps()
+        if t not in inside and not step.result.startswith(f"{t}.")
+    ]
     expected = references.expectation(case, [*outer, *paired.given_taps])
     x = case.ids
     if step.takes != TOKENS:

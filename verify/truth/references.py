@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.dtypes import rounded
 from reference.oracle import Oracle
-from reference.taps import is_input, module_of
+from reference.taps import module_of
 from verify.judge.acceptance import judge
 from verify.truth import envelope
 from verify.truth import float16 as arithmetic16
@@ -135,8 +135,7 @@ class References:
         enlarges float64's own rounding by two orders of magnitude.
         """
         mathematics = Mathematics(self.checkpoint, further=[BiasFirst])
-        outputs = [tap for tap in self.oracle.trace(case.ids) if not is_input(tap)]
-        return mathematics.expectation(case, outputs)
+        return mathematics.expectation(case, mathematics.oracle.output_taps())
 
     def expected_taps(self, ids: Array) -> dict[str, str]:
         """Every tap that the reference has, with the reason where a candidate need not have it."""
