@@ -158,7 +158,7 @@ def _times(run: Run) -> dict[Key, Turns]:
     samples: dict[Key, list[Mapping[str, Any]]] = {}
     for sample in run.of("sample"):
         samples.setdefault((*_place(sample), sample["arm"]), []).append(sample)
-    return {key: turns(found) for key, found in samples.items()}
+    return {key: turns(found, call="fastest") for key, found in samples.items()}
 
 
 def show(console: Console, changes: Sequence[tuple[Key, Estimate, Judgement]]) -> None:

@@ -159,7 +159,7 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m bench null", description=__doc__ and __doc__.split("\n\n")[1])
     add_subject(parser)
     arms_option(parser, ["torch"])
-    blocks_option(parser, 60)
+    blocks_option(parser, 120)
     processes_option(parser, PROCESSES)
     add = parser.add_argument
     add("--replays", type=positive, default=200, metavar="N", help="benchmarks to play (200)")
@@ -269,7 +269,9 @@ def _judged(played: Mapping[str, Contestant], plan: Plan, group: int) -> Replay:
             problem = contestant.error or next(iter(contestant.disagreements.values()))
             raise WorkerError(f"{contestant.label}: {problem}")
     name = plan.workloads[0].name
-    times = {part: turns(contestant.samples[name]) for part, contestant in played.items()}
+    times = {
+        part: turns(contestant.samples[name], call="fastest") for part, contestant in played.items()
+    }
     return judged(times, group, pressure_pct([*played.values()]))
 
 

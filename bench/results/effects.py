@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bench.judge.estimate import Estimate
     from bench.judge.luck import Machine
-    from bench.judge.statistics import Turns
+    from bench.judge.statistics import Call, Turns
     from bench.match.contestant import Contestant
     from bench.match.group import Group
     from bench.workload.workload import Workload
@@ -43,6 +43,21 @@ class Costs:
     def quads_s(self, more: int | None, ratio: Estimate) -> float | None:
         """So many more quads in each process."""
         return None if more is None else more * ratio.generations * self.quad_s
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """The turns of one workload, by arm.
+
+    Attributes:
+        every: the fastest call of each.
+        clean: the same, without turns that were disturbed.
+        typical: the median call of each.
+    """
+
+    every: Mapping[str, Turns]
+    clean: Mapping[str, Turns]
+    typical: Mapping[str, Turns]
 
 
 def costs_of(group: Group) -> Costs:
@@ -86,9 +101,13 @@ def make_effects(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[s
             continue
         versus = _named(group, baseline_of([contestant.label for contestant in entered]))
         costs = costs_of(group)
-        times, clean = (times_of(group, workload, clean_only=c) for c in (False, True))
+        turned = Turned(
+            times_of(group, workload),
+            times_of(group, workload, clean_only=True),
+            times_of(group, workload, call="typical"),
+        )
         effects += [
-            _effect(arm, versus, workload, (times, clean), group, costs)
+            _effect(arm, versus, workload, turned, group, costs)
             for arm in entered
             if arm is not versus
         ]
@@ -105,13 +124,15 @@ def _valid(rows: Iterable[Mapping[str, Any]], workload: Workload, *arms: Contest
     return all(arm.label in valid for arm in arms)
 
 
-def times_of(group: Group, workload: Workload, *, clean_only: bool = False) -> dict[str, Turns]:
+def times_of(
+    group: Group, workload: Workload, *, call: Call = "fastest", clean_only: bool = False
+) -> dict[str, Turns]:
     """The turns of every arm that took part to the end, by its label.
 
     What is not VALID has no speed, but says something about how much processes differ.
     """
     found = {
-        arm.label: turns(arm.samples.get(workload.name, []), clean_only=clean_only)
+        arm.label: turns(arm.samples.get(workload.name, []), call=call, clean_only=clean_only)
         for arm in group.contestants
         if not arm.out
     }
@@ -138,21 +159,23 @@ def _effect(
     arm: Contestant,
     versus: Contestant,
     workload: Workload,
-    turned: tuple[Mapping[str, Turns], Mapping[str, Turns]],
+    turned: Turned,
     group: Group,
     costs: Costs,
 ) -> dict[str, Any]:
-    """The effect of one arm; `turned` are all turns, and the clean ones."""
-    times, clean = turned
-    ratio = _ratio(arm, versus, times, group.machine)
+    """The effect of one arm."""
+    ratio = _ratio(arm, versus, turned.every, group.machine)
+    typical = _ratio(arm, versus, turned.typical, group.machine)
     assert ratio is not None, "VALID rows have complete quads"
-    undisturbed = _ratio(arm, versus, clean, group.machine)
+    assert typical is not None
+    undisturbed = _ratio(arm, versus, turned.clean, group.machine)
     judgement = judge(ratio, group.plan.margin)
     return {
         "record": "effect",
         **arm.place(workload),
         "versus": versus.label,
         **_figures(ratio),
+        "ratio_typical": typical.value,
         "ratio_clean": undisturbed.value if undisturbed else None,
         "ci_lo_clean": undisturbed.low if undisturbed else None,
         "ci_hi_clean": undisturbed.high if undisturbed else None,

@@ -38,8 +38,8 @@ class Replay:
         group: the pool of processes that it was drawn from.
         ratios: of each part to the baseline.
         luck: how much the processes of all parts differed; None where noise hides it.
-        pressure_pct: share of the timed turns in which some task waited for a CPU; None where the
-            kernel does not count it.
+        pressure_pct: waiting for a CPU, of the timed turns; None where the kernel does not count
+            it.
     """
 
     group: int

@@ -109,16 +109,19 @@ def make_row(
 
 
 def pressure_pct(contestants: Sequence[Contestant]) -> float | None:
-    """Share of the timed turns in which some task of the machine waited for a CPU, in percent.
+    """Waiting for a CPU while turns were timed, in percent of their time.
 
-    None where the kernel does not count it, or nothing was timed.
+    Of the timed process's own threads; in records that do not tell, and where the kernel does not
+    count it, of any task of the machine. None where neither is known, or nothing was timed.
     """
     waited_us, timed_s = 0, 0.0
     for sample in (s for c in contestants for group in c.samples.values() for s in group):
         if sample["call"] == 0:  # counted once for all calls of a turn
-            if sample["psi_us"] is None:
+            own_us = sample.get("waited_us")
+            spent_us = sample["psi_us"] if own_us is None else own_us
+            if spent_us is None:
                 return None
-            waited_us += sample["psi_us"]
+            waited_us += spent_us
             timed_s += sample["wall_s"]
     return 100 * waited_us / 1e6 / timed_s if timed_s else None
 

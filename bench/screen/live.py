@@ -102,9 +102,10 @@ def _ratio(contestant: Contestant, base: Contestant, workload: str) -> str:
         return "ERROR" if contestant.error else "SKIP"
     if contestant is base:
         return "1"
-    found = estimate(
-        turns(contestant.samples.get(workload, [])), turns(base.samples.get(workload, []))
+    times, versus = (
+        turns(one.samples.get(workload, []), call="fastest") for one in (contestant, base)
     )
+    found = estimate(times, versus)
     if found is None:
         return "-"
     interval = "" if found.low is None else f" [{brief(found.low)}, {brief(found.high)}]"

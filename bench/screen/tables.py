@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 PAUSE_MATTERS = 1.1
 """From here on a note says what a pause before a call costs."""
 
+TYPICAL_DIFFERS = 0.1
+"""From here on (in logarithms) a note tells the ratio of typical calls too."""
+
 STYLES = {
     "INVALID": "bold red", "ERROR": "bold red", "SKIP": "yellow",
     "FASTER": "bold green", "SLOWER": "bold red", "INCONCLUSIVE": "yellow",
@@ -31,11 +35,11 @@ DISTURBED_PCT = 20.0
 """Above this share of CPU pressure a note says so; a quiet machine shows a few percent."""
 
 LEGEND = (
-    "[ ]: 95% interval. ratio: time over {baseline}'s. pp: forward pass; tg: greedy decode steps "
-    "after @ d tokens. limit: the least time that this machine's measured ceilings allow, over "
-    "the time taken; c: compute-bound, m: memory-bound. Every row with a speed is VALID: its timed "
-    "outputs agree with PyTorch's in float32. spread: standard deviation between the processes of "
-    "an arm, and between the quads of one process."
+    "[ ]: 95% interval. ratio: time over {baseline}'s, by the fastest call of each turn. pp: "
+    "forward pass; tg: greedy decode steps after @ d tokens. limit: the least time that this "
+    "machine's measured ceilings allow, over the time taken; c: compute-bound, m: memory-bound. "
+    "Every row with a speed is VALID: its timed outputs agree with PyTorch's in float32. spread: "
+    "standard deviation between the processes of an arm, and between the quads of one process."
 )
 
 
@@ -223,7 +227,19 @@ def notes(records: Sequence[Record], pressure_pct: float | None) -> list[str]:
         if (row.get("paused_ratio") or 0.0) > PAUSE_MATTERS and "#" not in row["arm"]
     ]
     pressure = _pressure_note(pressure_pct)
-    return [*([pressure] if pressure else []), *failed, *paused]
+    return [*([pressure] if pressure else []), *failed, *paused, *_typical_notes(records)]
+
+
+def _typical_notes(records: Sequence[Record]) -> list[str]:
+    """Where a caller typically sees another ratio than the one that arms are compared by."""
+    return [
+        f"{effect['arm']}, {effect['workload']}: typical calls have a ratio of "
+        f"{brief(effect['ratio_typical'])}, the fastest {brief(effect['ratio'])}: what else goes "
+        "on here slows the two unequally."
+        for effect in of(records, "effect")
+        if effect.get("ratio_typical")
+        and abs(math.log(effect["ratio_typical"] / effect["ratio"])) > TYPICAL_DIFFERS
+    ]
 
 
 def shares_line(shares: Mapping[str, float]) -> str:
@@ -235,12 +251,12 @@ def shares_line(shares: Mapping[str, float]) -> str:
 
 
 def _pressure_note(pressure_pct: float | None) -> str:
-    """A warning where other work took CPUs away while arms were timed, else nothing."""
+    """A warning where other work took CPUs from the arms that were timed, else nothing."""
     if pressure_pct is None or pressure_pct < DISTURBED_PCT:
         return ""
     return (
-        f"Some task waited for a CPU during {min(pressure_pct, 100):.0f}% of the timed turns: "
-        "other work was running. Intervals are wide and ratios shift, because thread pools suffer "
+        f"The arms waited for a CPU for {min(pressure_pct, 100):.0f}% of the timed turns: other "
+        "work was running. Intervals are wide and ratios shift, because thread pools suffer "
         "unequally (PyTorch's far more). Repeat it on a quiet machine, or with -t 1."
     )
 

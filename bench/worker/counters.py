@@ -11,13 +11,16 @@ PRESSURE = Path("/proc/pressure/cpu")
 STATUS = Path("/proc/self/status")
 STAT = Path("/proc/stat")
 CLEAR_REFS = Path("/proc/self/clear_refs")
+TASKS = Path("/proc/self/task")
 
 TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
 
-CLEAN_PRESSURE = 0.02
-"""Most of a clean block's time in which some task may have waited for a CPU."""
+CLEAN_WAITING = 0.02
+"""Most of a clean block's time that its threads, or where that is not counted some task of the
+machine, may have waited for a CPU."""
 CLEAN_SWITCHES_PER_S = 10.0
-"""Most non-voluntary switches of a clean block in a second; one is always allowed."""
+"""Most non-voluntary switches of a clean block in a second, where waiting is not counted; one is
+always allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,16 @@ class Counters:
             where the kernel does not count it.
         steal_us: CPU time that the hypervisor gave to others, in microseconds, in steps of a
             clock tick; None where the kernel does not count it.
+        waited_us: how long threads of this process were ready and had no CPU, added up over its
+            threads but not those of the class for idle work, which are meant to wait (MAX's log
+            thread is one: for the machine as a whole, `psi_us`, somebody then always waits); None
+            where the kernel does not count it.
     """
 
     switches: int
     psi_us: int | None
     steal_us: int | None = None
+    waited_us: int | None = None
 
     def since(self, start: Counters) -> Counters:
         """What was added after `start`."""
@@ -43,21 +51,24 @@ class Counters:
             self.switches - start.switches,
             _difference(self.psi_us, start.psi_us),
             _difference(self.steal_us, start.steal_us),
+            _difference(self.waited_us, start.waited_us),
         )
 
     def clean(self, wall_s: float) -> bool:
         """Whether a block of that length with these additions was undisturbed."""
-        return (
-            (self.psi_us or 0) <= CLEAN_PRESSURE * wall_s * 1e6
-            and self.switches <= max(1.0, CLEAN_SWITCHES_PER_S * wall_s)
-            and not self.steal_us
+        if self.steal_us:
+            return False
+        if self.waited_us is not None:
+            return self.waited_us <= CLEAN_WAITING * wall_s * 1e6
+        return (self.psi_us or 0) <= CLEAN_WAITING * wall_s * 1e6 and self.switches <= max(
+            1.0, CLEAN_SWITCHES_PER_S * wall_s
         )
 
 
 def read_counters() -> Counters:
     """The totals now."""
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-    return Counters(switches, _psi_us(PRESSURE), _steal_us(STAT))
+    return Counters(switches, _psi_us(PRESSURE), _steal_us(STAT), _waited_us(TASKS))
 
 
 def reset_peak_rss() -> None:
@@ -108,6 +119,26 @@ def _steal_us(path: Path) -> int | None:
     """The eighth figure of the line `cpu  user nice system idle iowait irq softirq steal ...`."""
     first = _read(path).partition("\n")[0].split()
     return int(first[8]) * TICK_US if len(first) > 8 and first[0] == "cpu" else None
+
+
+def _waited_us(tasks: Path) -> int | None:
+    """The second figure of each thread's `schedstat`: nanoseconds ready without a CPU."""
+    total_ns = None
+    for task in tasks.iterdir() if tasks.is_dir() else ():
+        fields = _read(task / "schedstat").split()
+        if len(fields) == 3 and not _idle_class(int(task.name)):
+            total_ns = (total_ns or 0) + int(fields[1])
+    return None if total_ns is None else total_ns // 1000
+
+
+def _idle_class(thread: int) -> bool:
+    """Whether a thread runs only where a CPU has nothing else to do."""
+    if not hasattr(os, "SCHED_IDLE"):
+        return False
+    try:
+        return os.sched_getscheduler(thread) == os.SCHED_IDLE
+    except OSError:
+        return True  # it has ended
 
 
 def _status_mib(field: str) -> float | None:

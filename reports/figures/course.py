@@ -79,6 +79,7 @@ def _sample(sample: Record, x: float, y: float, css: str, time_ms: float) -> cha
         why = [
             f"{name} {short(sample[key])}"
             for key, name in (
+                ("waited_us", "waited for a CPU µs"),
                 ("psi_us", "CPU pressure µs"),
                 ("switches", "switches"),
                 ("steal_us", "steal µs"),

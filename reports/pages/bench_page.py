@@ -84,7 +84,7 @@ def bench_headline(run: Run) -> Headline:
     pressure = figure((run.end or {}).get("cpu_pressure_pct"))
     warnings = [*run_warnings(run), *_draws(run)]
     if pressure is not None and pressure >= 5:
-        warnings.append(f"During {pressure:.0f}% of the timed turns some task waited for a CPU.")
+        warnings.append(f"The arms waited for a CPU for {pressure:.0f}% of the timed turns.")
     facts = [fact for fact in run_facts(run) if fact.name != "candidate"]
     facts += [Fact("time", shares, "of the wall time")] if (shares := _shares(run)) else []
     return Headline(

@@ -40,13 +40,13 @@ ROW_COLUMNS = (
 )  # fmt: skip
 EFFECT_COLUMNS = (
     "model", "workload", "device", "dtype", "threads", "arm", "versus", "ratio", "ci_lo", "ci_hi",
-    "ratio_clean", "ci_lo_clean", "ci_hi_clean", "processes", "quads", "quads_clean", "margin",
-    "verdict", "more_processes", "more_quads", "why",
+    "ratio_typical", "ratio_clean", "ci_lo_clean", "ci_hi_clean", "processes", "quads",
+    "quads_clean", "margin", "verdict", "more_processes", "more_quads", "why",
 )  # fmt: skip
 SAMPLE_COLUMNS = (
     "model", "workload", "arm", "device", "dtype", "threads", "generation", "quad", "block",
     "position", "call", "start_ns", "time_ns", "ttft_ns", "clean", "psi_us", "switches",
-    "steal_us", "wall_s", "others_cpu_s",
+    "steal_us", "waited_us", "wall_s", "others_cpu_s",
 )  # fmt: skip
 
 _COMPILED, _TRACED = ("isolated", "free"), ("math", "math-free")

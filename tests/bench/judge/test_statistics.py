@@ -23,6 +23,12 @@ def test_a_turn_is_the_median_of_its_calls():
     assert turns(found, clean_only=True) == {(0, 0): [0.002]}
 
 
+def test_arms_are_compared_by_the_fastest_call_of_each_turn():
+    calls = [(0, (9_000_000, 1_000_000, 2_000_000)), (1, (4_000_000,))]
+    found = [sample(0, 0, block, ns) for block, times in calls for ns in times]
+    assert turns(found, call="fastest") == {(0, 0): [0.001, 0.004]}
+
+
 def test_turns_of_two_processes_are_not_mixed_though_their_blocks_have_the_same_numbers():
     found = [sample(g, g, block, (g + 1) * 1_000_000) for g in (0, 1) for block in (0, 1)]
     assert turns(found) == {(0, 0): [0.001, 0.001], (1, 1): [0.002, 0.002]}

@@ -138,6 +138,22 @@ def test_cpu_pressure_is_a_share_of_the_timed_turns():
     assert pressure_pct([]) is None
 
 
+def test_what_the_arms_themselves_waited_counts_before_what_any_task_did():
+    waiting = contestant("max", 10.0)
+    for sample in waiting.samples[PP8.name]:
+        sample |= {"psi_us": 10_000, "waited_us": 500}
+    assert pressure_pct([waiting]) == pytest.approx(5)
+
+
+def test_a_ratio_is_of_the_fastest_calls_and_beside_it_is_that_of_typical_ones():
+    slow_starter = contestant("max", 5.0)
+    made = slow_starter.samples[PP8.name]
+    made += [s | {"call": call, "time_ns": 3 * s["time_ns"]} for s in made for call in (1, 2)]
+    (effect,) = run_of(slow_starter, contestant("torch"), contestant("torch#2"))[1]
+    assert effect["ratio"] == pytest.approx(0.5)
+    assert effect["ratio_typical"] == pytest.approx(1.5)
+
+
 def run_of(*contestants, unverified=""):
     made = group(*contestants)
     rows = make_rows(made, {("cpu", "auto"): unverified})

@@ -125,6 +125,12 @@ def test_what_a_pause_costs_is_told_where_it_matters():
     assert "takes 1.63 times as long" in note
 
 
+def test_typical_calls_that_say_something_else_are_told():
+    assert notes([EFFECT], None) == notes([EFFECT | {"ratio_typical": 0.125}], None) == []
+    (note,) = notes([EFFECT | {"ratio_typical": 0.2}], None)
+    assert "typical calls have a ratio of 0.2, the fastest 0.123" in note
+
+
 def test_shares_of_the_wall_time_are_told():
     shares = {"loading_s": 30.0, "timing_s": 60.0, "rest_s": 10.0, "wall_s": 100.0}
     line = shares_line(shares)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,57 @@ def test_only_what_was_added_counts():
         (Counters(0, 30_000, 0), False),
         (Counters(20, 0, 0), False),
         (Counters(0, 0, 10_000), False),
+        (Counters(99, 1_000_000, 0, 15_000), True),
+        (Counters(0, 0, 0, 30_000), False),
+        (Counters(0, 0, 10_000, 0), False),
     ],
 )
 def test_a_block_is_clean_if_nobody_waited_was_pushed_away_or_robbed(spent, clean):
     assert spent.clean(wall_s=1.0) is clean
+
+
+def test_waiting_is_what_threads_were_ready_for_and_idle_ones_are_meant_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(counters, "TASKS", tmp_path)
+    assert read_counters().waited_us is None
+    for thread, waited_ns in (("11", 3_000_000), ("12", 4_000_000), ("13", 9_000_000)):
+        (tmp_path / thread).mkdir()
+        (tmp_path / thread / "schedstat").write_text(f"500 {waited_ns} 7\n")
+    monkeypatch.setattr(counters, "_idle_class", lambda thread: thread == 13)
+    assert read_counters().waited_us == 7000
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/schedstat").exists() or not hasattr(os, "SCHED_IDLE"),
+    reason="this kernel does not count waiting",
+)
+def test_a_thread_beside_a_busy_one_waits_unless_it_is_of_the_idle_class():
+    program = """
+import os, threading, time
+from bench.worker.counters import limit_cpus, read_counters
+limit_cpus(1)
+def work(policy, said):
+    if policy is not None:
+        os.sched_setscheduler(threading.get_native_id(), policy, os.sched_param(0))
+    said.set()
+    while not over:
+        pass
+for policy in (None, os.SCHED_IDLE):
+    over, said = [], threading.Event()
+    other = threading.Thread(target=work, args=(policy, said), daemon=True)
+    other.start(); said.wait()
+    before, end = read_counters(), time.monotonic() + 0.5
+    busy = __import__("hashlib")
+    while time.monotonic() < end:
+        busy.sha256(bytes(1 << 22)).hexdigest()  # does not hold the interpreter's lock
+    print(read_counters().since(before).waited_us)
+    over.append(1); other.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
+    )
+    beside, beside_idle = map(int, done.stdout.split())
+    assert beside > 50_000
+    assert beside_idle < beside / 2
 
 
 def test_one_switch_is_allowed_in_the_shortest_block():
