@@ -4,24 +4,57 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ACTIVATIONS = ("gelu_new",)
-"""The activations that this GPT-2 computes; Hugging Face's `gelu_new` is GELU's tanh form."""
+Activation = Literal["gelu_tanh", "gelu_fast", "gelu", "gelu_quick", "relu", "silu", "tanh"]
+"""What the MLP bends its values by; `ACTIVATIONS` has the formulas."""
 
-# Options of Hugging Face's GPT-2 that change what is computed, with the only value computed here.
-_FIXED_OPTIONS: dict[str, Any] = {
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "add_cross_attention": False,
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_fast": "gelu_fast",
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "quick_gelu": "gelu_quick",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
 }
+"""Every `activation_function` that is computed here, by transformers' name for it.
+
+    gelu_tanh     0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016
+    gelu_fast     the same with 0.7978845608 for sqrt(2/pi), which is 3.6e-12 less
+    gelu          0.5 x (1 + erf(x / sqrt(2)))
+    gelu_quick    x sigmoid(1.702 x)
+    relu          max(x, 0)
+    silu          x sigmoid(x)
+    tanh          tanh(x)
+"""
+
+GELU_CUBE = 0.044715
+GELU_SLOPES: dict[str, float] = {
+    "gelu_tanh": math.sqrt(2 / math.pi),
+    "gelu_fast": 0.7978845608,
+}
+"""sqrt(2/pi), exact, and with the ten digits that transformers' `gelu_fast` has."""
+
+ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+"""Other names of sizes, which transformers reads as well (`GPT2Config.attribute_map`)."""
 
 
 class ConfigError(ValueError):
-    """A configuration that is no GPT-2, told in one sentence."""
+    """A configuration that is not of a GPT-2, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +75,10 @@ class GPT2Config:
     layer_norm_epsilon: float = 1e-5
     activation_function: str = "gelu_new"
     tie_word_embeddings: bool = True
+    scale_attn_weights: bool = True
+    """Whether scores are divided by sqrt(head_dim)."""
+    scale_attn_by_inverse_layer_idx: bool = False
+    """Whether those of block i, counted from 0, are divided by i + 1 too."""
 
     def __post_init__(self) -> None:
         """Check the sizes, one sentence for each mistake."""
@@ -54,18 +91,35 @@ class GPT2Config:
                 f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}), "
                 "because each head takes n_embd / n_head features"
             )
-        epsilon = self.layer_norm_epsilon
-        if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
-            raise ConfigError(f"layer_norm_epsilon must lie between 0 and 1, not {epsilon!r}")
-        if not isinstance(self.tie_word_embeddings, bool):
-            raise ConfigError(
-                f"tie_word_embeddings must be true or false, not {self.tie_word_embeddings!r}"
-            )
+        _check_epsilon(self.layer_norm_epsilon)
+        for name in SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if self.activation_function not in ACTIVATIONS:
             raise ConfigError(
-                f"activation_function is {self.activation_function!r}; "
-                f"GPT-2 uses {' or '.join(map(repr, ACTIVATIONS))}"
+                f"activation_function is {self.activation_function!r}, which is not computed here; "
+                f"these are: {', '.join(ACTIVATIONS)}"
             )
+
+    @property
+    def activation(self) -> Activation:
+        """What `activation_function` computes."""
+        return ACTIVATIONS[self.activation_function]
+
+    def attention_divisor(self, layer: int) -> float:
+        """What the scores of a block are divided by: sqrt(head_dim), unless an option changes it.
+
+        Args:
+            layer: the block, counted from 0.
+        """
+        root = math.sqrt(self.head_dim) if self.scale_attn_weights else 1.0
+        return root * (layer + 1) if self.scale_attn_by_inverse_layer_idx else root
+
+    @property
+    def is_published_gpt2(self) -> bool:
+        """Whether it computes what OpenAI's GPT-2s compute: `gelu_new`, scores / sqrt(head_dim)."""
+        plain = self.scale_attn_weights and not self.scale_attn_by_inverse_layer_idx
+        return plain and self.activation == "gelu_tanh"
 
     @property
     def inner_dim(self) -> int:
@@ -84,22 +138,52 @@ class GPT2Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPT2Config:
-        """Build from a parsed `config.json`; keys that say nothing about the shape are ignored.
+        """Build from a parsed `config.json`; keys that change nothing that is computed are ignored.
+
+        Sizes are read under both of their names (`ALIASES`), as transformers reads them, but none
+        has a default. `n_ctx`, which transformers ignores, stands for a missing `n_positions`.
 
         Raises:
-            ConfigError: for a model that is no GPT-2, a missing size, or an option not computed.
+            ConfigError: for a model that is not a GPT-2, a missing size, or an option that is not
+                computed here.
         """
         model_type = values.get("model_type", "gpt2")
         if model_type != "gpt2":
             raise ConfigError(f"model_type is {model_type!r}, not 'gpt2'")
-        for name, fixed in _FIXED_OPTIONS.items():
-            if values.get(name, fixed) != fixed:
-                raise ConfigError(f"{name} is {values[name]!r}; only {fixed!r} is supported")
+        if values.get("add_cross_attention"):
+            raise ConfigError(
+                "add_cross_attention is true: it attends to an encoder, which GPT-2 lacks"
+            )
+        named = _under_one_name(values)
         required = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
-        if missing := [name for name in required if name not in values]:
+        if missing := [name for name in required if name not in named]:
             raise ConfigError(f"config has no {', '.join(missing)}")
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        return cls(**{name: value for name, value in named.items() if name in known})
+
+
+SWITCHES = ("tie_word_embeddings", "scale_attn_weights", "scale_attn_by_inverse_layer_idx")
+"""Fields that are true or false."""
+
+
+def _check_epsilon(epsilon: Any) -> None:
+    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
+        string = ", a string" if isinstance(epsilon, str) else ""
+        raise ConfigError(f"layer_norm_epsilon must lie between 0 and 1, not {epsilon!r}{string}")
+
+
+def _under_one_name(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every key of a `config.json`, sizes under GPT-2's own names."""
+    named = dict(values)
+    for alias, name in ALIASES.items():
+        if alias not in values:
+            continue
+        if values.get(name, values[alias]) != values[alias]:
+            raise ConfigError(f"{alias} is {values[alias]!r} and {name} is {values[name]!r}")
+        named[name] = values[alias]
+    if "n_ctx" in values and "n_positions" not in named:
+        named["n_positions"] = values["n_ctx"]
+    return named
 
 
 def parameter_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:

@@ -18,8 +18,10 @@ from max.experimental import functional as F
 from max.experimental.nn import Embedding, LayerNorm, Linear, Module, ModuleList
 from max.experimental.tensor import Tensor
 
+from impl.config import GELU_CUBE, GELU_SLOPES
+
 if TYPE_CHECKING:
-    from impl.config import GPT2Config
+    from impl.config import Activation, GPT2Config
 
 
 def causal_mask(length: object, dtype: DType, device: object) -> Tensor:
@@ -45,10 +47,31 @@ def attention_dtype(x: Tensor) -> DType:
 
 
 class GPT2Activation(Module[[Tensor], Tensor]):
-    """GELU by its tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))."""
+    """GELU by its tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+
+    GPT-2s of other people's have other functions (`impl.config.ACTIVATIONS` has the formulas).
+    """
+
+    def __init__(self, kind: Activation = "gelu_tanh") -> None:
+        self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x, approximate="tanh")
+        match self.kind:
+            case "gelu_tanh":
+                return F.gelu(x, approximate="tanh")
+            case "gelu_fast":
+                bent = F.tanh(GELU_SLOPES[self.kind] * (x + GELU_CUBE * x * x * x))
+                return 0.5 * x * (1 + bent)
+            case "gelu":
+                return F.gelu(x, approximate="none")
+            case "gelu_quick":
+                return F.gelu(x, approximate="quick")
+            case "relu":
+                return F.relu(x)
+            case "silu":
+                return F.silu(x)
+            case "tanh":
+                return F.tanh(x)
 
 
 class GPT2MLP(Module[[Tensor], Tensor]):
@@ -56,7 +79,7 @@ class GPT2MLP(Module[[Tensor], Tensor]):
 
     def __init__(self, config: GPT2Config) -> None:
         self.c_fc = Linear(config.n_embd, config.inner_dim)
-        self.act = GPT2Activation()
+        self.act = GPT2Activation(config.activation)
         self.c_proj = Linear(config.inner_dim, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,9 +89,10 @@ class GPT2MLP(Module[[Tensor], Tensor]):
 class GPT2Attention(Module[[Tensor], Tensor]):
     """Causal self-attention with one fused projection for query, key and value."""
 
-    def __init__(self, config: GPT2Config) -> None:
+    def __init__(self, config: GPT2Config, layer: int = 0) -> None:
         self.n_head = config.n_head
         self.head_dim = config.head_dim
+        self.divisor = config.attention_divisor(layer)  # sqrt(head_dim) in every published GPT-2
         self.c_attn = Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = Linear(config.n_embd, config.n_embd)
 
@@ -79,7 +103,7 @@ class GPT2Attention(Module[[Tensor], Tensor]):
     def attend(self, fused: Tensor) -> Tensor:
         """Queries, keys and values side by side, [B, S, 3D] -> values mixed, [B, S, D]."""
         query, key, value = map(self.split_heads, F.chunk(fused, 3, axis=-1))  # 3 x [B, H, S, K]
-        scores = query @ key.transpose(-2, -1) / math.sqrt(self.head_dim)  # [B, H, S, S]
+        scores = query @ key.transpose(-2, -1) / self.divisor  # [B, H, S, S]
         scores = scores + causal_mask(fused.shape[-2], scores.dtype, fused.device)
         return self.merge_heads(F.softmax(scores) @ value)
 
@@ -97,9 +121,9 @@ class GPT2Attention(Module[[Tensor], Tensor]):
 class GPT2Block(Module[[Tensor], Tensor]):
     """Attention and MLP, each behind a LayerNorm and added to the residual stream."""
 
-    def __init__(self, config: GPT2Config) -> None:
+    def __init__(self, config: GPT2Config, layer: int = 0) -> None:
         self.ln_1 = LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.attn = GPT2Attention(config)
+        self.attn = GPT2Attention(config, layer)
         self.ln_2 = LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = GPT2MLP(config)
 
@@ -114,7 +138,7 @@ class GPT2Model(Module[[Tensor], Tensor]):
     def __init__(self, config: GPT2Config) -> None:
         self.wte = Embedding(config.vocab_size, dim=config.n_embd)
         self.wpe = Embedding(config.n_positions, dim=config.n_embd)
-        self.h = ModuleList(GPT2Block(config) for _ in range(config.n_layer))
+        self.h = ModuleList(GPT2Block(config, layer) for layer in range(config.n_layer))
         self.ln_f = LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
 
     def forward(self, input_ids: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from max.driver import Device
 
-    from impl.config import GPT2Config
+    from impl.config import Activation, GPT2Config
 
     Array = npt.NDArray[Any]
 
@@ -145,6 +145,12 @@ def _compiled(config: GPT2Config, device: Device, layout: Layout) -> tuple[Any, 
     return session, compiled
 
 
+NUMBERS: dict[Activation, int] = {
+    "gelu_tanh": 1, "gelu_fast": 2, "gelu": 3, "gelu_quick": 4, "relu": 5, "silu": 6, "tanh": 7,
+}  # fmt: skip
+"""Activations as `impl/kernels/activation.mojo` numbers them."""
+
+
 def cache_shapes(config: GPT2Config, batch: int | str) -> list[tuple[Any, ...]]:
     """Keys and values of all layers."""
     layers, heads, slots = config.n_layer, config.n_head, -(-config.n_positions // SLOTS)
@@ -207,6 +213,8 @@ def _operands(
     add_matrix("wte", [weights["transformer.wte.weight"]])
     add("wpe", _stacked([weights["transformer.wpe.weight"]])[0])
     add("eps", np.array([config.layer_norm_epsilon], np.float32))
+    divisors = [config.attention_divisor(layer) for layer in range(config.n_layer)]
+    add("attention_scale", (1 / np.array(divisors)).astype(np.float32))
     for norm, linears in HALVES:
         add_norm(norm, of_all_layers(norm + ".weight"), of_all_layers(norm + ".bias"))
         for name in linears:
@@ -245,7 +253,10 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
         memory = [TensorType(DType.float32, [rows, width], device=CPU) for width in widths.values()]
         inputs = [logits.buffer, ids, past, asked, keys.buffer, values.buffer]
         operands = [*inputs, *(weights[name] for name in [*order, *tied, bias])]
-        parameters = {"head_vectors": _head_vectors(config)}
+        parameters = {
+            "head_vectors": _head_vectors(config),
+            "act": NUMBERS[config.activation],
+        }
         ops.inplace_custom("engine", CPU, operands, memory, parameters)
         traced.output()
     return program

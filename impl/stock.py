@@ -7,7 +7,6 @@ call hold equally many tokens; the engine calls once for each group of equal row
 
 from __future__ import annotations
 
-import math
 from copy import copy
 from functools import lru_cache
 from itertools import groupby
@@ -21,6 +20,7 @@ from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
 from impl.compiling import compile_announced
+from impl.config import GELU_CUBE, GELU_SLOPES
 from impl.kernel_choice import NAMES
 from impl.log_thread import log_thread_yields
 from impl.weights import expected_shapes, from_hugging_face
@@ -145,7 +145,7 @@ def trace(config: GPT2Config, device: Device) -> Program:
         place = _Place(span.tensor, mask.tensor, ids.tensor.shape)
         for layer in range(config.n_layer):
             cache = caches[2 * layer].buffer, caches[2 * layer + 1].buffer
-            x = _block(config, weights, f"transformer.h.{layer}.", x, cache, place)
+            x = _block(config, weights, layer, x, cache, place)
         states = ops.gather(x.reshape([-1, config.n_embd]), asked.tensor, 0)  # [rows, D]
         states = _layer_norm(config, weights, "transformer.ln_f", states)
         head = wte if config.tie_word_embeddings else weights["lm_head.weight"]
@@ -193,26 +193,47 @@ class _Place:
 
 
 def _block(
-    config: GPT2Config, weights: Mapping[str, Any], name: str, x: Any, cache: Any, place: _Place
+    config: GPT2Config, weights: Mapping[str, Any], layer: int, x: Any, cache: Any, place: _Place
 ) -> Any:
+    name = f"transformer.h.{layer}."
     states = _layer_norm(config, weights, name + "ln_1", x)
-    x = x + _attention(config, weights, name + "attn.", states, cache, place)
+    x = x + _attention(config, weights, layer, states, cache, place)
     states = _layer_norm(config, weights, name + "ln_2", x)
-    wide = ops.gelu(_linear(weights, name + "mlp.c_fc", states), approximate="tanh")
+    wide = _activation(config, _linear(weights, name + "mlp.c_fc", states))
     return x + _linear(weights, name + "mlp.c_proj", wide)
 
 
 def _attention(
-    config: GPT2Config, weights: Mapping[str, Any], name: str, x: Any, cache: Any, place: _Place
+    config: GPT2Config, weights: Mapping[str, Any], layer: int, x: Any, cache: Any, place: _Place
 ) -> Any:
+    name = f"transformer.h.{layer}.attn."
     fused = _linear(weights, name + "c_attn", x)  # [B, S, 3D]
     heads = fused.reshape([place.batch, place.length, 3, config.n_head, config.head_dim])
     query, key, value = (ops.permute(heads[:, :, i], [0, 2, 1, 3]) for i in range(3))
     keys, values = place.store(cache[0], key), place.store(cache[1], value)  # [B, H, context, K]
-    scores = query @ ops.transpose(keys, 2, 3) / math.sqrt(config.head_dim) + place.mask
+    scores = query @ ops.transpose(keys, 2, 3) / config.attention_divisor(layer) + place.mask
     mixed = ops.permute(ops.softmax(scores) @ values, [0, 2, 1, 3])  # [B, S, H, K]
     merged = mixed.reshape([place.batch, place.length, config.n_embd])
     return _linear(weights, name + "c_proj", merged)
+
+
+def _activation(config: GPT2Config, x: Any) -> Any:
+    match config.activation:
+        case "gelu_tanh":
+            return ops.gelu(x, approximate="tanh")
+        case "gelu_fast":
+            bent = ops.tanh(GELU_SLOPES[config.activation] * (x + GELU_CUBE * x * x * x))
+            return 0.5 * x * (1 + bent)
+        case "gelu":
+            return ops.gelu(x, approximate="none")
+        case "gelu_quick":
+            return ops.gelu(x, approximate="quick")
+        case "relu":
+            return ops.relu(x)
+        case "silu":
+            return ops.silu(x)
+        case "tanh":
+            return ops.tanh(x)
 
 
 def _linear(weights: Mapping[str, Any], name: str, x: Any) -> Any:

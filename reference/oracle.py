@@ -15,8 +15,10 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
-from reference.taps import INPUT, is_input
+from impl.config import GELU_CUBE, GELU_SLOPES
+from reference.taps import INPUT, is_input, layer_of
 from reference.trace import Recorder
 
 if TYPE_CHECKING:
@@ -147,13 +149,17 @@ class Oracle:
         mixed = self.attend(fused, path)  # [B, S, D]
         return self.call(f"{path}.c_proj", self.linear, mixed)
 
-    def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - faults look at the layer
-        """softmax(query key^T / sqrt(K) + mask) value, by head: `[B, S, 3D]` to `[B, S, D]`."""
+    def attend(self, fused: Array, path: str) -> Array:
+        """softmax(query key^T scale + mask) value, by head: `[B, S, 3D]` to `[B, S, D]`."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))  # [B, H, S, K]
-        scale = self.number(1 / math.sqrt(self.config.head_dim))
+        scale = self.scale(path)
         scores = self.matmul(query, key.swapaxes(-1, -2)) * scale  # [B, H, S, S]
         probabilities = self.softmax(self.masked(scores))
         return self.merge_heads(self.matmul(probabilities, value))
+
+    def scale(self, path: str) -> Any:
+        """1 / sqrt(K), unless the configuration says otherwise for all blocks or for this one."""
+        return self.number(1 / self.config.attention_divisor(layer_of(path) or 0))
 
     def masked(self, scores: Array) -> Array:
         """Scores of keys that lie ahead of their query become -inf, so that they weigh nothing."""
@@ -193,8 +199,20 @@ class Oracle:
         return self.normalise(x) * self.weights[f"{path}.weight"] + self.weights[f"{path}.bias"]
 
     def activation(self, x: Array, path: str) -> Array:  # noqa: ARG002 - faults look at the layer
-        """GELU in its tanh form."""
-        return self.gelu(x)
+        """GELU in its tanh form, unless the configuration names another function."""
+        match self.config.activation:
+            case "gelu_tanh" | "gelu_fast" as form:
+                return self.gelu(x, GELU_SLOPES[form])
+            case "gelu":
+                return self.gelu_erf(x)
+            case "gelu_quick":
+                return self.silu(x, 1.702)
+            case "silu":
+                return self.silu(x)
+            case "relu":
+                return np.maximum(x, self.number(0))
+            case "tanh":
+                return self.tanh(x)
 
     def head(self, x: Array, path: str) -> Array:  # noqa: ARG002 - one signature for every part
         """The score of each token is the product with its embedding, where the head is tied."""
@@ -224,11 +242,28 @@ class Oracle:
         weights: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return weights / weights.sum(axis=-1, keepdims=True)
 
-    def gelu(self, x: Array) -> Array:
-        """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016."""
-        slope = self.number(math.sqrt(2 / math.pi))
-        inner = slope * (x + self.number(0.044715) * x * x * x)
+    def gelu(self, x: Array, slope: float = GELU_SLOPES["gelu_tanh"]) -> Array:
+        """0.5 x (1 + tanh(slope (x + 0.044715 x^3))); the slope is sqrt(2/pi), or its digits."""
+        inner = self.number(slope) * (x + self.number(GELU_CUBE) * x * x * x)
         return self.number(0.5) * x * (1 + self.tanh(inner))
+
+    def gelu_erf(self, x: Array) -> Array:
+        """0.5 x (1 + erf(x / sqrt(2)))."""
+        return self.number(0.5) * x * (1 + self.erf(x * self.number(math.sqrt(0.5))))
+
+    def silu(self, x: Array, slope: float = 1.0) -> Array:
+        """X sigmoid(slope x)."""
+        return x * self.sigmoid(x if slope == 1.0 else self.number(slope) * x)
+
+    def sigmoid(self, x: Array) -> Array:
+        """1 / (1 + exp(-x))."""
+        with np.errstate(over="ignore"):  # exp overflows to inf, whose reciprocal is the right 0
+            return 1 / (1 + np.exp(-x))
+
+    def erf(self, x: Array) -> Array:
+        """The error function."""
+        result: Array = special.erf(x)
+        return result
 
     def tanh(self, x: Array) -> Array:
         """The hyperbolic tangent."""

@@ -6,7 +6,7 @@ stored in the slot of that number and sees the slots up to it. A slot behind the
 belongs to padding, and is not stored.
 """
 
-from std.math import ceildiv, exp, sqrt
+from std.math import ceildiv, exp
 from std.utils.numerics import neg_inf
 
 from .team import Worker
@@ -29,6 +29,7 @@ struct Attention[V: Int](Copyable, Movable):
     var keys: Floats  # [batch, heads, slots / SLOTS, size, SLOTS]
     var values: Floats  # [batch, heads, slots, WIDTH]
     var past: Integers  # [batch]
+    var scale: Floats  # [1]: of this layer's scores
     var y: Floats  # [batch, length, heads, size]
     var batch: Int
     var length: Int
@@ -42,6 +43,7 @@ struct Attention[V: Int](Copyable, Movable):
         var positions = layer * self.batch * self.heads * self.slots
         other.keys = self.keys.unsafe_offset(positions * self.size)
         other.values = self.values.unsafe_offset(positions * Self.WIDTH)
+        other.scale = self.scale.unsafe_offset(layer)
         return other^
 
     def steps(self) -> Int:
@@ -130,8 +132,8 @@ struct Attention[V: Int](Copyable, Movable):
             tile.store(scores.unsafe_offset(panel * SLOTS), stride)
 
     def softmax(self, scores: Floats, sees: Int, count: Int):
-        """Of the first `sees` scores, divided by the root of a head's size; 0 behind them."""
-        var scale = 1 / sqrt(Float32(self.size))
+        """Of the first `sees` scores, times the layer's scale; 0 behind them."""
+        var scale = self.scale.unsafe_load(0)
         for slot in range(sees, count):
             scores.unsafe_store(slot, neg_inf[DType.float32]())
         var best = F32(neg_inf[DType.float32]())

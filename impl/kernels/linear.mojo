@@ -11,7 +11,7 @@ laid out as `[768, 6]`: feature k of each row side by side, 0 for the sixth. Tha
 each core lays out for itself; then each takes some panels (team.mojo's `cut`). Over a panel the
 tile's 6 x 32 sums stay in 12 registers: step k loads the panel's k-th 32 weights into two more, and
 for each row broadcasts its feature k and adds its products. Then the first 5 rows of sums get bias
-and GELU on their way to y.
+and the activation on their way to y.
 
 With 100 tokens there are 8 tiles, 7 of 14 rows and one of 2. The cores lay out a tile at a time for
 all. A part is one panel and all tiles, or some of them where panels are few. They pass one after
@@ -19,9 +19,10 @@ another over 256 steps of the panel while those are in the core's cache, and lea
 memory in between.
 """
 
-from std.math import ceildiv, tanh
+from std.math import ceildiv
 from std.sys.info import num_physical_cores, size_of
 
+from .activation import NONE, bent
 from .narrow import STEPS, Patcher, Patches, four_steps, group_size, widen
 from .rows import normalise, pack
 from .team import Worker, cut, parts_of
@@ -57,8 +58,11 @@ comptime CHUNK = 16
 
 
 @fieldwise_init
-struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Movable):
-    """The arguments of one layer; pointers that a parameter switches off are not read."""
+struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Movable):
+    """The arguments of one layer; pointers that a parameter switches off are not read.
+
+    `act` is an activation's number (activation.mojo).
+    """
 
     comptime narrow = Self.dtype.is_unsigned()
 
@@ -281,13 +285,13 @@ struct Linear[dtype: DType, norm: Bool, gelu: Bool, residual: Bool](Copyable, Mo
 
     @always_inline
     def finish_at[width: Int](self, sum: SIMD[DType.float32, width], row: Int, column: Int):
-        """Scale, bias, GELU and residual."""
+        """Scale, bias, activation and residual."""
         var value = sum
         comptime if Self.dtype.is_integral():
             value *= self.scale.unsafe_load[width=width](column)
         value += self.bias.unsafe_load[width=width](column)
-        comptime if Self.gelu:
-            value = gelu_tanh(value)
+        comptime if Self.act != NONE:
+            value = bent[Self.act](value)
         var place = row * self.columns + column
         comptime if Self.residual:
             value = self.added.unsafe_load[width=width](place) + value
@@ -347,10 +351,3 @@ def height(rows: Int) -> Int:
         if rows <= r:
             return r
     return ROWS
-
-
-@always_inline
-def gelu_tanh[width: Int](x: SIMD[DType.float32, width]) -> SIMD[DType.float32, width]:
-    """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))."""
-    var inner = 0.7978845608028654 * (x + 0.044715 * x * x * x)
-    return 0.5 * x * (1 + tanh(inner))

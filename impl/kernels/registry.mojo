@@ -5,6 +5,7 @@ from extensibility import InputTensor, OutputTensor
 from extensibility import _MutableInputTensor as MutableInputTensor
 from std.math import ceildiv
 
+from .activation import NONE
 from .attention import Attention, Integers, SLOTS
 from .embedding import Embedding
 from .layer import Layer
@@ -108,12 +109,12 @@ struct Engine:
         mixed   [rows, n_embd]      the values as attention mixes them, which attn.c_proj reads
         middle  [rows, n_embd]      the residual stream between attention and MLP; at the end the
                                     states that are asked for, which ln_f and lm_head read
-        wide    [rows, n_inner]     the MLP's inside, after GELU
+        wide    [rows, n_inner]     the MLP's inside, after the activation
     """
 
     @staticmethod
     def execute[
-        head_vectors: Int, target: StaticString
+        head_vectors: Int, act: Int, target: StaticString
     ](
         x: Result,
         qkv: Result,
@@ -131,6 +132,7 @@ struct Engine:
         wte_patches: Pairs,
         wpe: Matrix,
         eps: Vector,
+        attention_scale: Vector,
         ln_1_weight: Matrix,
         ln_1_bias: Matrix,
         c_attn: Weights,
@@ -204,7 +206,7 @@ struct Engine:
         var to_middle = floats_at(Int(middle.unsafe_ptr()))
         var to_wide = floats_at(Int(wide.unsafe_ptr()))
         var to_qkv = floats_at(Int(qkv.unsafe_ptr()))
-        Model[wte.dtype, head_vectors](
+        Model[wte.dtype, head_vectors, act](
             Embedding[wte.dtype](
                 {unsafe_from_address = Int(ids.unsafe_ptr())},
                 {unsafe_from_address = Int(past.unsafe_ptr())},
@@ -218,32 +220,33 @@ struct Engine:
                 wpe.dim_size(0),
                 width,
             ),
-            Layer[wte.dtype, head_vectors](
-                linear[wte.dtype, True, False, False](
+            Layer[wte.dtype, head_vectors, act](
+                linear[wte.dtype, True, NONE, False](
                     to_x, ln_1_weight, ln_1_bias, epsilon, c_attn, c_attn_scale, c_attn_patches,
                     c_attn_bias, to_x, to_qkv, rows, width, 3 * width,
                 ),
                 Attention[head_vectors](
                     to_qkv, floats_at(Int(keys.unsafe_ptr())), floats_at(Int(values.unsafe_ptr())),
-                    {unsafe_from_address = Int(past.unsafe_ptr())}, to_mixed, batch, length, heads,
+                    {unsafe_from_address = Int(past.unsafe_ptr())},
+                    floats_at(Int(attention_scale.unsafe_ptr())), to_mixed, batch, length, heads,
                     size, slots,
                 ),
-                linear[wte.dtype, False, False, True](
+                linear[wte.dtype, False, NONE, True](
                     to_mixed, ln_1_weight, ln_1_bias, epsilon, attn_c_proj, attn_c_proj_scale,
                     attn_c_proj_patches, attn_c_proj_bias, to_x, to_middle, rows, width, width,
                 ),
-                linear[wte.dtype, True, True, False](
+                linear[wte.dtype, True, act, False](
                     to_middle, ln_2_weight, ln_2_bias, epsilon, c_fc, c_fc_scale, c_fc_patches,
                     c_fc_bias, to_middle, to_wide, rows, width, inner,
                 ),
-                linear[wte.dtype, False, False, True](
+                linear[wte.dtype, False, NONE, True](
                     to_wide, ln_2_weight, ln_2_bias, epsilon, mlp_c_proj, mlp_c_proj_scale,
                     mlp_c_proj_patches, mlp_c_proj_bias, to_middle, to_x, rows, inner, width,
                 ),
             ),
             layers,
             {unsafe_from_address = Int(asked.unsafe_ptr())},
-            linear[wte.dtype, True, False, False](
+            linear[wte.dtype, True, NONE, False](
                 to_middle, ln_f_weight, ln_f_bias, epsilon, lm_head, lm_head_scale, lm_head_patches,
                 lm_head_bias, to_middle, floats_at(Int(logits.unsafe_ptr())), asked.dim_size(0),
                 width, tokens,
@@ -252,7 +255,7 @@ struct Engine:
 
 
 def linear[
-    dtype: DType, norm: Bool, gelu: Bool, residual: Bool
+    dtype: DType, norm: Bool, act: Int, residual: Bool
 ](
     x: Floats,
     gamma: Matrix,
@@ -267,9 +270,9 @@ def linear[
     rows: Int,
     depth: Int,
     columns: Int,
-) -> Linear[dtype, norm, gelu, residual]:
+) -> Linear[dtype, norm, act, residual]:
     """A linear layer of the first of all layers."""
-    return Linear[dtype, norm, gelu, residual](
+    return Linear[dtype, norm, act, residual](
         x,
         floats_at(Int(gamma.unsafe_ptr())),
         floats_at(Int(beta.unsafe_ptr())),

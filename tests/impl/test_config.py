@@ -56,7 +56,12 @@ def test_a_size_that_is_no_positive_integer_is_named(name, value):
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon must lie between 0 and 1"),
         ({"layer_norm_epsilon": float("nan")}, "layer_norm_epsilon must lie between 0 and 1"),
         ({"layer_norm_epsilon": "1e-5"}, "layer_norm_epsilon must lie between 0 and 1"),
-        ({"activation_function": "relu"}, "activation_function is 'relu'; GPT-2 uses 'gelu_new'"),
+        ({"layer_norm_epsilon": "1e-5"}, "not '1e-5', a string"),
+        (
+            {"activation_function": "mish"},
+            "'mish', which is not computed here; these are: gelu_new",
+        ),
+        ({"scale_attn_weights": 1}, "scale_attn_weights must be true or false, not 1"),
     ],
 )
 def test_values_that_do_not_fit_are_told(change, message):
@@ -69,6 +74,37 @@ def test_from_dict_reads_what_transformers_writes():
     assert GPT2Config.from_dict(written) == GPT2Config(**SIZES)
 
 
+def test_sizes_are_read_under_both_of_their_names():
+    other = {
+        "hidden_size": 6,
+        "max_position_embeddings": SIZES["n_positions"],
+        "num_hidden_layers": SIZES["n_layer"],
+        "num_attention_heads": SIZES["n_head"],
+    }
+    assert GPT2Config.from_dict(other | {"vocab_size": SIZES["vocab_size"]}) == GPT2Config(**SIZES)
+    with pytest.raises(ConfigError, match="hidden_size is 12 and n_embd is 6"):
+        GPT2Config.from_dict(SIZES | {"hidden_size": 12})
+
+
+def test_n_ctx_stands_for_positions_that_are_not_given():
+    sizes = {name: value for name, value in SIZES.items() if name != "n_positions"}
+    assert GPT2Config.from_dict(sizes | {"n_ctx": 7}).n_positions == 7
+    assert GPT2Config.from_dict(SIZES | {"n_ctx": 7}).n_positions == SIZES["n_positions"]
+
+
+@pytest.mark.parametrize(
+    ("options", "divisors"),
+    [({}, (2**0.5, 2**0.5)), ({"scale_attn_weights": False}, (1, 1)),
+     ({"scale_attn_by_inverse_layer_idx": True}, (2**0.5, 2 * 2**0.5))],
+)  # fmt: skip
+def test_scores_are_divided_as_transformers_does(options, divisors):
+    config = GPT2Config(**SIZES, **options)
+    assert tuple(map(config.attention_divisor, (0, 1))) == pytest.approx(divisors)
+    theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config(**SIZES, **options))
+    for layer, block in enumerate(theirs.transformer.h):
+        assert 1 / block.attn.scaling == pytest.approx(config.attention_divisor(layer))
+
+
 def test_from_dict_ignores_keys_that_do_not_change_the_shape():
     assert GPT2Config.from_dict(SIZES | {"resid_pdrop": 0.1}) == GPT2Config(**SIZES)
 
@@ -77,9 +113,7 @@ def test_from_dict_ignores_keys_that_do_not_change_the_shape():
     ("change", "message"),
     [
         ({"model_type": "llama"}, "model_type is 'llama', not 'gpt2'"),
-        ({"scale_attn_weights": False}, "scale_attn_weights is False; only True"),
-        ({"scale_attn_by_inverse_layer_idx": True}, "only False is supported"),
-        ({"add_cross_attention": True}, "only False is supported"),
+        ({"add_cross_attention": True}, "it attends to an encoder, which GPT-2 lacks"),
     ],
 )
 def test_from_dict_refuses_what_is_not_computed(change, message):

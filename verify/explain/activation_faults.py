@@ -11,7 +11,8 @@ from scipy import special
 from verify.explain.closed_forms import Form, number, short
 from verify.explain.families import Family
 from verify.faults.base import Fault
-from verify.faults.catalogue import ACTIVATION, C_FC, GELU
+from verify.faults.catalogue import ACTIVATION, C_FC
+from verify.faults.configured import GELU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +57,7 @@ def attend(
     def replacement(model: Oracle, original: Any, fused: Array, path: str) -> Array:
         query, key, value = map(model.split_heads, np.split(fused, 3, axis=-1))
         raw = query @ key.swapaxes(-1, -2)
-        scaled = scores(raw) if scores else raw / math.sqrt(model.config.head_dim)
+        scaled = scores(raw) if scores else raw * model.scale(path)
         hidden = masked(model, scaled) if masked else model.masked(scaled)
         probabilities = weights(model, hidden) if weights else model.softmax(hidden)
         return model.merge_heads(probabilities @ value)
@@ -137,7 +136,7 @@ FAMILIES = (
     Family(
         id="score_scale", method="attend", replace=scaled, forms=SCALES, span=(1e-3, 30.0),
         found="q k^T times {}", expected="q k^T times 1/sqrt(head_dim) = {}",
-        right=lambda config, _: 1 / math.sqrt(config.head_dim), **LONGER, **AT_CORE,
+        right=lambda config, layer: 1 / config.attention_divisor(layer), **LONGER, **AT_CORE,
     ),
     Family(
         id="mask_added", replace=_lowered, forms=FILLS, span=(-0.1, -1e5), **LONGER, **MASK,
@@ -182,7 +181,7 @@ def _not_split(model: Oracle, original: Any, x: Array) -> Array:
 def _viewed(model: Oracle, original: Any, fused: Array, path: str) -> Array:
     parts = np.split(fused, 3, axis=-1)
     query, key, value = (_not_split(model, None, part) for part in parts)
-    scores = query @ key.swapaxes(-1, -2) / math.sqrt(model.config.head_dim)
+    scores = query @ key.swapaxes(-1, -2) * model.scale(path)
     return (model.softmax(model.masked(scores)) @ value).reshape(parts[0].shape)
 
 

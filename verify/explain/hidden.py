@@ -29,7 +29,10 @@ def where(failure: Failure) -> Iterator[tuple[str, list[int | None]]]:
     yield pattern, [own or 0]
     if pattern != failure.tap:
         yield failure.tap, [own]
-    others = (*PLACES, *(fault.tap for fault in catalogue(failure.expected.dtype)))
+    others = (
+        *PLACES,
+        *(fault.tap for fault in catalogue(failure.expected.dtype, failure.expected.oracle.config)),
+    )
     for place in dict.fromkeys(others):
         if place not in (pattern, failure.tap) and failure.budget.left > 0:
             layers = [layer for layer in _layers(place, failure) if _hidden(place, layer, failure)]

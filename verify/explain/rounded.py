@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impl.config import GELU_CUBE, GELU_SLOPES
 from reference.taps import INPUT
 from verify.explain.explanation import Explanation
 from verify.explain.hidden import where
@@ -126,7 +127,7 @@ def _attend(at: Callable[[str, Array], Array]) -> Callable[..., Array]:
         query, key, value = map(model.split_heads, np.split(at("all", fused), 3, axis=-1))
         query, key, value = at("qk", query), at("qk", key), at("value", value)
         raw = at("both", at("raw", query @ key.swapaxes(-1, -2)))
-        scores = at("scores", raw / math.sqrt(model.config.head_dim))
+        scores = at("scores", raw * model.scale(path))
         weights = at("both", at("weights", model.softmax(model.masked(scores))))
         return at("mixed", model.merge_heads(weights @ value))
 
@@ -185,7 +186,10 @@ ACTIVATION_STEPS = {
 def _activation(at: Callable[[str, Array], Array]) -> Callable[..., Array]:
     def activation(model: Oracle, original: Any, x: Array, path: str) -> Array:
         x = at("x", x)
-        inner = at("inner", math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+        slope = GELU_SLOPES.get(model.config.activation)
+        if slope is None:
+            return at("result", original(x, path))
+        inner = at("inner", slope * (x + GELU_CUBE * x * x * x))
         return at("result", 0.5 * x * (1 + at("tanh", np.tanh(inner))))
 
     return activation

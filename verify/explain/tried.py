@@ -12,6 +12,7 @@ from verify.explain.families import explains_all, fitted, values_tried
 from verify.explain.hidden import hidden_in, where
 from verify.explain.variants import VALUES, families_at, faults_at, last_resorts
 from verify.faults.catalogue import catalogue
+from verify.faults.configured import expected_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,12 +74,12 @@ def resorts(failures: Mapping[int | None, Sequence[Failure]]) -> list[Explanatio
 
 
 def _known(place: str, failure: Failure) -> Iterator[Fault]:
-    ids = {fault.id for fault in catalogue(failure.expected.dtype)}
+    ids = {fault.id for fault in catalogue(failure.expected.dtype, failure.expected.oracle.config)}
     return (fault for fault in faults_at(place, failure) if fault.id in ids)
 
 
 def _unknown(place: str, failure: Failure) -> Iterator[Fault]:
-    ids = {fault.id for fault in catalogue(failure.expected.dtype)}
+    ids = {fault.id for fault in catalogue(failure.expected.dtype, failure.expected.oracle.config)}
     return (fault for fault in faults_at(place, failure) if fault.id not in ids)
 
 
@@ -144,7 +145,7 @@ def _explanation(
     return Explanation(
         id=fault.id,
         found=fault.found + _value(fault, owns, first),
-        expected=fault.expected,
+        expected=expected_by(first.expected.oracle.config, fault.expected),
         layers=tuple(owns),
         left=lambda failure: failure.unexplained(computed(failure)),
         hidden_in=hidden_in(first, fault, layer),

@@ -28,7 +28,7 @@ from verify.faults.catalogue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from reference.oracle import Oracle
     from reference.trace import Array
@@ -66,9 +66,9 @@ def faults_at(place: str, failure: Failure) -> Iterator[Fault]:
         place: of a GPT-2, with `{layer}` for the block's number.
         failure: what is to be explained.
     """
-    dtype = failure.expected.dtype
-    yield from (fault for fault in catalogue(dtype) if fault.tap == place)
-    yield from _moved(place, dtype)
+    known = catalogue(failure.expected.dtype, failure.expected.oracle.config)
+    yield from (fault for fault in known if fault.tap == place)
+    yield from _moved(place, known)
     if place == CORE:
         yield from attention_faults.attention_faults()
     if place == ACTIVATION:
@@ -101,11 +101,11 @@ def families_at(place: str) -> tuple[Family, ...]:
     return of_place.get(place, ())
 
 
-def _moved(place: str, dtype: str) -> Iterator[Fault]:
+def _moved(place: str, faults: Sequence[Fault]) -> Iterator[Fault]:
     """Faults of one LayerNorm or linear layer, at another one."""
     kin = next((kin for kin in (NORMS, LINEARS) if place in kin), ())
-    known = {fault.id for fault in catalogue(dtype) if fault.tap == place} | set(OWN)
-    for fault in catalogue(dtype):
+    known = {fault.id for fault in faults if fault.tap == place} | set(OWN)
+    for fault in faults:
         of_layer = fault.tap in kin and fault.method in ("layer_norm", "linear")
         if of_layer and fault.id not in known:
             yield replace(fault, tap=place, within=place)

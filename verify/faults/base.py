@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from reference.dtypes import DECLARED
+from verify.faults.configured import every, expected_by, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from impl.config import GPT2Config
     from reference.trace import Array
 
 
@@ -37,6 +39,7 @@ class Fault:
         where: the block to plant it in.
         least_length, least_tokens, least_batch: inputs below these cannot show it.
         full_length: only an input of n_positions tokens can show it.
+        of: the configurations in which it is a fault; in others it is what is right.
         dtypes: the declared precisions in which it is a fault; in others it is a legitimate way.
     """
 
@@ -53,6 +56,7 @@ class Fault:
     least_tokens: int = 1
     least_batch: int = 1
     full_length: bool = False
+    of: Callable[[GPT2Config], bool] = every
     dtypes: tuple[str, ...] = DECLARED
 
     def layer(self, n_layer: int) -> int:
@@ -63,13 +67,10 @@ class Fault:
         """The tap that must be blamed, for a block's number."""
         return self.tap.format(layer=layer)
 
-    def explanation(self, where: str = "") -> str:
-        """What is computed in place of what, after the name of the place.
-
-        Args:
-            where: the block, where the place does not tell it: ` in block 3`.
-        """
-        return f"found {self.found}{where}; GPT-2 has {self.expected} [{self.id}]"
+    def explanation(self, config: GPT2Config) -> str:
+        """What is computed in place of what, after the name of the place."""
+        expected = expected_by(config, self.expected)
+        return f"found {self.found}; {whose(config)} has {expected} [{self.id}]"
 
     def fits(self, ids: Array, n_positions: int) -> bool:
         """Whether an input of this shape can show it at all."""

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import erf
 
+from impl.config import GPT2Config
 from reference.taps import INPUT, LOGITS, layer_of
 from verify.faults.base import Fault
+from verify.faults.configured import DIVIDED, GELU, bends_by, bends_by_other_than
 from verify.judge.rounding import to_bf16, to_fp8, to_fp16, to_tf32
 
 if TYPE_CHECKING:
@@ -29,18 +31,25 @@ CORE = f"{ATTENTION}.c_proj{INPUT}"
 C_ATTN = f"{ATTENTION}.c_attn"
 C_FC = f"{BLOCK}.mlp.c_fc"
 
-GELU = "0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))"
 LAYER_NORM = "(x - mean) / sqrt(var + eps) * weight + bias"
 SCORES = "softmax(q k^T / sqrt(head_dim) + mask) v"
+
+PUBLISHED = GPT2Config()
+"""What OpenAI's GPT-2s compute."""
 
 CATALOGUE: list[Fault] = []
 """Every fault, in the order of the model's stages."""
 
 
-def catalogue(dtype: str) -> list[Fault]:
-    """The faults of a declared precision; in float64, those of float32."""
+def catalogue(dtype: str, config: GPT2Config = PUBLISHED) -> list[Fault]:
+    """The faults of a declared precision; in float64, those of float32.
+
+    Args:
+        dtype: `float32`, `float64`, `bfloat16` or `float16`.
+        config: of the model; OpenAI's own by default.
+    """
     declared = "float32" if dtype == "float64" else dtype
-    return [fault for fault in CATALOGUE if declared in fault.dtypes]
+    return [fault for fault in CATALOGUE if declared in fault.dtypes and fault.of(config)]
 
 
 Replacement = Callable[..., Any]
@@ -294,37 +303,61 @@ def _scaled_scores(factor: Callable[[Oracle, int], float]) -> Callable[..., Arra
     return attend
 
 
-_SCALES: tuple[tuple[str, Callable[[Oracle, int], float], str, str], ...] = (
+def _scaled(config: GPT2Config) -> bool:
+    return config.scale_attn_weights
+
+
+_SCALES: tuple[
+    tuple[str, Callable[[Oracle, int], float], str, str, Callable[[GPT2Config], bool]], ...
+] = (
     (
         "scale_missing",
         lambda model, _: math.sqrt(model.config.head_dim),
         "scores not divided by sqrt(head_dim)",
         "TransformerLens#27",
+        _scaled,
+    ),
+    (
+        "scale_applied",
+        lambda model, _: 1 / math.sqrt(model.config.head_dim),
+        "scores divided by sqrt(head_dim) though scale_attn_weights is false",
+        "synthetic",
+        lambda config: not config.scale_attn_weights,
     ),
     (
         "scale_twice",
         lambda model, _: 1 / math.sqrt(model.config.head_dim),
         "scores divided by head_dim",
         "mlc-llm#1389",
+        _scaled,
     ),
     (
         "scale_n_embd",
         lambda model, _: 1 / math.sqrt(model.config.n_head),
         "scores divided by sqrt(n_embd)",
         "synthetic",
+        _scaled,
     ),
     (
         "scale_by_layer",
         lambda _, layer: 1 / (layer + 1),
         "scores divided by the layer's number too",
         "mlc-llm#1389",
+        lambda config: not config.scale_attn_by_inverse_layer_idx,
+    ),
+    (
+        "layer_scale_missing",
+        lambda _, layer: layer + 1,
+        "scores not divided by (layer + 1), which scale_attn_by_inverse_layer_idx asks for",
+        "synthetic",
+        lambda config: config.scale_attn_by_inverse_layer_idx and config.n_layer > 1,
     ),
 )
 
-for _id, _factor, _found, _seen in _SCALES:
+for _id, _factor, _found, _seen, _of in _SCALES:
     _fault(
         _id, CORE, "attend", ATTENTION, least_length=2,
-        expected="scores divided by sqrt(head_dim)", found=_found, seen_in=_seen,
+        expected=DIVIDED, found=_found, seen_in=_seen, of=_of,
     )(_scaled_scores(_factor))  # fmt: skip
 
 
@@ -395,7 +428,7 @@ def _softmax_over_queries(model: Oracle, original: Any, scores: Array) -> Array:
 )  # fmt: skip
 def _fp16_overflow(model: Oracle, original: Any, fused: Array, path: str) -> Array:
     query, key, value = map(model.split_heads, np.split(fused, 3, axis=-1))
-    scale = math.sqrt(model.config.head_dim)
+    scale = model.config.attention_divisor(layer_of(path) or 0)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = to_fp16(to_fp16(query @ key.swapaxes(-1, -2)) / scale)
         return model.merge_heads(model.softmax(model.masked(scores)) @ value)
@@ -412,7 +445,7 @@ def _sums_in(round_: Callable[[Array], Array]) -> Callable[..., Array]:
 
     def attend(model: Oracle, original: Any, fused: Array, path: str) -> Array:
         query, key, value = map(model.split_heads, np.split(fused, 3, axis=-1))
-        scores = product(query, key.swapaxes(-1, -2)) / math.sqrt(model.config.head_dim)
+        scores = product(query, key.swapaxes(-1, -2)) * model.scale(path)
         return model.merge_heads(product(model.softmax(model.masked(scores)), value))
 
     return attend
@@ -530,15 +563,25 @@ def _full_length(model: Oracle, original: Any, x: Array, path: str) -> Array:
 @_fault(
     "gelu_erf", ACTIVATION, "activation", ACTIVATION,
     expected=f'{GELU} ("gelu_new")', found="0.5 x (1 + erf(x / sqrt(2)))",
-    seen_in="nntile#370, onnxruntime#2270, tfjs#8224",
+    seen_in="nntile#370, onnxruntime#2270, tfjs#8224", of=bends_by_other_than("gelu"),
 )  # fmt: skip
 def _gelu_erf(model: Oracle, original: Any, x: Array, path: str) -> Array:
     return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 
 @_fault(
+    "gelu_new", ACTIVATION, "activation", ACTIVATION,
+    expected=GELU, found=f'{GELU} ("gelu_new")', seen_in="nntile#370, onnxruntime#2270",
+    of=bends_by_other_than("gelu_tanh", "gelu_fast"),
+)  # fmt: skip
+def _gelu_new(model: Oracle, original: Any, x: Array, path: str) -> Array:
+    return model.gelu(x)
+
+
+@_fault(
     "gelu_wrong_const", ACTIVATION, "activation", ACTIVATION,
     expected=GELU, found="0.044715 mistaken: 0.047715", seen_in="tfjs#8224",
+    of=bends_by("gelu_tanh", "gelu_fast"),
 )  # fmt: skip
 def _gelu_wrong_const(model: Oracle, original: Any, x: Array, path: str) -> Array:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.047715 * x**3)))
@@ -547,6 +590,7 @@ def _gelu_wrong_const(model: Oracle, original: Any, x: Array, path: str) -> Arra
 @_fault(
     "gelu_missing_x", ACTIVATION, "activation", ACTIVATION,
     expected=GELU, found="the factor x left out", seen_in="synthetic",
+    of=bends_by("gelu_tanh", "gelu_fast"),
 )  # fmt: skip
 def _gelu_missing_x(model: Oracle, original: Any, x: Array, path: str) -> Array:
     return 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
@@ -555,6 +599,7 @@ def _gelu_missing_x(model: Oracle, original: Any, x: Array, path: str) -> Array:
 @_fault(
     "gelu_sigmoid", ACTIVATION, "activation", ACTIVATION,
     expected=GELU, found="x sigmoid(1.702 x)", seen_in="synthetic (quick_gelu)",
+    of=bends_by_other_than("gelu_quick"),
 )  # fmt: skip
 def _gelu_sigmoid(model: Oracle, original: Any, x: Array, path: str) -> Array:
     return x / (1 + np.exp(-1.702 * x))
@@ -562,7 +607,7 @@ def _gelu_sigmoid(model: Oracle, original: Any, x: Array, path: str) -> Array:
 
 @_fault(
     "relu", ACTIVATION, "activation", ACTIVATION,
-    expected=GELU, found="max(x, 0)", seen_in="synthetic",
+    expected=GELU, found="max(x, 0)", seen_in="synthetic", of=bends_by_other_than("relu"),
 )  # fmt: skip
 def _relu(model: Oracle, original: Any, x: Array, path: str) -> Array:
     return np.maximum(x, 0)

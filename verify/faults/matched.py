@@ -203,7 +203,9 @@ def _check(filter_: Filter, found: Array, expected: Expectation) -> Check:
     fault = filter_.fault
     details: dict[str, object] = {"fault": fault.id, "share": share, "margin": filter_.margin}
     if not passed:
-        details["diagnosis"] = f"{in_words(filter_.tap)}: {fault.explanation()}"
+        details["diagnosis"] = (
+            f"{in_words(filter_.tap)}: {fault.explanation(expected.oracle.config)}"
+        )
     return Check(
         case=expected.case.name,
         mode="matched",

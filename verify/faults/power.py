@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference.dtypes import DTYPES, is_floating
-from verify.faults.catalogue import catalogue
+from verify.faults.catalogue import PUBLISHED, catalogue
 from verify.faults.matched import FARTHEST, Filter, matched_checks, matched_filter
 from verify.faults.planted import Planted
 from verify.faults.sighting import MARGIN, Sighting, sight
@@ -24,6 +24,7 @@ from verify.truth.alarms import Alarms
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from impl.config import GPT2Config
     from reference.trace import Array, Trace
     from verify.candidate.observation import Observation
     from verify.faults.base import Fault
@@ -39,11 +40,13 @@ class Power:
         seen: for each regime and fault, the sighting with the largest margin, and its case.
         alarms: correct results judged, and rejected.
         dtype: the candidate's precision.
+        config: of the model.
     """
 
     seen: dict[str, dict[str, tuple[Sighting, str]]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     dtype: str = "float32"
+    config: GPT2Config = PUBLISHED
 
     def look(self, expected: Expectation, visible: Collection[str] | None = None) -> None:
         """Plant every fault that no case of this regime has caught yet, where the shape allows it.
@@ -52,12 +55,12 @@ class Power:
             expected: what the case is compared with.
             visible: the places that the candidate shows; None for all.
         """
-        case, n_positions = expected.case, expected.oracle.config.n_positions
+        case, self.config = expected.case, expected.oracle.config
         seen = self.seen.setdefault(case.regime, {})
         self.dtype = expected.dtype
-        for fault in catalogue(expected.dtype):
+        for fault in catalogue(expected.dtype, self.config):
             known = seen.get(fault.id)
-            if (known and known[0].caught) or not fault.fits(case.ids, n_positions):
+            if (known and known[0].caught) or not fault.fits(case.ids, self.config.n_positions):
                 continue
             sighting = sight_in(fault, expected, visible)
             if known is None or _better(sighting, known[0]):
@@ -68,7 +71,7 @@ class Power:
         seen = self.seen.get(expected.case.regime, {})
         weak = [
             fault
-            for fault in catalogue(expected.dtype)
+            for fault in catalogue(expected.dtype, expected.oracle.config)
             if fault.id in seen and seen[fault.id][0].by == "filter"
         ]
         if not weak:
@@ -84,13 +87,13 @@ class Power:
 
     def checks(self) -> Iterator[Check]:
         """One check for each fault."""
-        for fault in catalogue(self.dtype):
+        for fault in catalogue(self.dtype, self.config):
             yield _fault_check(fault, self.best(fault))
 
     def report(self) -> dict[str, Any]:
         """As `--json` writes it."""
         faults = {}
-        for fault in catalogue(self.dtype):
+        for fault in catalogue(self.dtype, self.config):
             best = self.best(fault)
             if best and best[0].applicable:
                 faults[fault.id] = best[0].details(best[1])

@@ -9,15 +9,16 @@ a candidate's graph by their values.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from impl.config import GELU_SLOPES
 from reference.oracle import Oracle
 from reference.taps import block_of, in_words
+from verify.faults.configured import FORMULAS
 from verify.faults.planted import computed_in
 from verify.pairing.counterpart import PARTS
 
@@ -139,13 +140,13 @@ class Spelled(Oracle):
         for part, third in zip(PARTS, np.split(fused, len(PARTS), axis=-1), strict=True):
             self._keep(f"c_attn: {name.format(part)}", third)
 
-    def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - the oracle's own
+    def attend(self, fused: Array, path: str) -> Array:
         """Attention, from the heads to the heads merged."""
         parts = [self.split_heads(part) for part in np.split(fused, 3, axis=-1)]
         for name, part in zip("qkv", parts, strict=True):
             self._keep(name, part)
         query, key, value = parts
-        scale = 1 / math.sqrt(self.config.head_dim)
+        scale = self.scale(path)
         self._keep("q / sqrt(head_dim)", query * scale)
         self._keep("k / sqrt(head_dim)", key * scale)
         raw = self._keep("q k^T", self.matmul(query, key.swapaxes(-1, -2)))
@@ -160,9 +161,13 @@ class Spelled(Oracle):
         return self._keep("heads merged", self.merge_heads(mixed))
 
     def activation(self, x: Array, path: str) -> Array:
-        """GELU in its tanh form, term by term."""
-        slope = math.sqrt(2 / math.pi)
+        """GELU in its tanh form, term by term; another function as a whole."""
         self._keep("act: x", x)
+        slope = GELU_SLOPES.get(self.config.activation)
+        if slope is None:
+            return self._keep(
+                f"act: {FORMULAS[self.config.activation]}", super().activation(x, path)
+            )
         self._keep("act: x^2", x * x)
         self._keep("act: x^3", x * x * x)
         for power, name in ((x, "x"), (x * x, "x^2"), (x * x * x, "x^3")):

@@ -91,7 +91,9 @@ def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
     mathematics = Mathematics(references.checkpoint)
     oracle = references.oracle
     for case in fault_cases(references, regime):
-        faults = [f for f in catalogue(DTYPE) if wanted(f, case, oracle.config.n_positions)]
+        faults = [
+            f for f in catalogue(DTYPE, oracle.config) if wanted(f, case, oracle.config.n_positions)
+        ]
         taps = oracle.output_taps()
         expected = references.expectation(case, taps)
         exact = mathematics.expectation(case, taps, free=False)

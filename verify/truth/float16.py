@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from impl.config import GELU_CUBE, GELU_SLOPES
 from reference.dtypes import DTYPES, is_floating
 from reference.oracle import Oracle
 from reference.trace import Recorder
@@ -88,10 +89,10 @@ class Stepwise(Fused):
         """The bias is added to the stored product."""
         return self.stored(super().linear(x, path))
 
-    def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - the oracle's signature
+    def attend(self, fused: Array, path: str) -> Array:
         """Scores, scaled scores and probabilities are stored."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))
-        scale = self.number(1 / math.sqrt(self.config.head_dim))
+        scale = self.scale(path)
         scores = self.stored(self.matmul(query, key.swapaxes(-1, -2)) * scale)
         return self.merge_heads(self.matmul(self.softmax(self.masked(scores)), value))
 
@@ -109,33 +110,52 @@ class Stepwise(Fused):
         scaled = self.stored(self.normalise(x) * self.weights[f"{path}.weight"])
         return self.stored(scaled + self.weights[f"{path}.bias"])
 
-    def gelu(self, x: Array) -> Array:
+    def gelu(self, x: Array, slope: float = GELU_SLOPES["gelu_tanh"]) -> Array:
         """As `transformers` writes it, each operation stored."""
-        cube = self.stored(self.number(0.044715) * self.stored(x * x * x))
-        inner = self.stored(self.number(math.sqrt(2 / math.pi)) * self.stored(x + cube))
+        cube = self.stored(self.number(GELU_CUBE) * self.stored(x * x * x))
+        inner = self.stored(self.number(slope) * self.stored(x + cube))
         return self.stored(self.number(0.5) * x * self.stored(1 + self.stored(self.tanh(inner))))
+
+    def gelu_erf(self, x: Array) -> Array:
+        """Argument, erf, sum and product are stored."""
+        bent = self.stored(self.erf(self.stored(x * self.number(math.sqrt(0.5)))))
+        return self.stored(self.number(0.5) * x * self.stored(1 + bent))
+
+    def silu(self, x: Array, slope: float = 1.0) -> Array:
+        """Argument, sigmoid and product are stored."""
+        return self.stored(x * self.stored(self.sigmoid(self.stored(self.number(slope) * x))))
 
 
 class StepwiseScaledFirst(Stepwise):
     """Queries are scaled first, weights normalised last; GELU's half is taken inside."""
 
-    def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - the oracle's signature
+    def attend(self, fused: Array, path: str) -> Array:
         """Scaled queries, scores, weights and their product with the values are stored."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))
-        query = self.stored(query * self.number(1 / math.sqrt(self.config.head_dim)))
+        query = self.stored(query * self.scale(path))
         scores = self.masked(self.matmul(query, key.swapaxes(-1, -2)))
         shifted = self.stored(scores - scores.max(axis=-1, keepdims=True))
         weights = self.stored(np.exp(shifted))
         total = self.stored(weights.sum(axis=-1, keepdims=True))
         return self.merge_heads(self.stored(self.matmul(weights, value) / total))
 
-    def gelu(self, x: Array) -> Array:
+    def gelu(self, x: Array, slope: float = GELU_SLOPES["gelu_tanh"]) -> Array:
         """The half taken inside; the argument as x (1 + 0.044715 x^2) sqrt(2/pi)."""
-        square = self.stored(self.number(0.044715) * self.stored(x * x))
-        slope = self.stored(x * self.number(math.sqrt(2 / math.pi)))
-        inner = self.stored(slope * self.stored(1 + square))
+        square = self.stored(self.number(GELU_CUBE) * self.stored(x * x))
+        inner = self.stored(self.stored(x * self.number(slope)) * self.stored(1 + square))
         half = self.stored(self.number(0.5) * self.stored(1 + self.stored(self.tanh(inner))))
         return self.stored(x * half)
+
+    def gelu_erf(self, x: Array) -> Array:
+        """The half taken inside."""
+        bent = self.stored(self.erf(self.stored(x * self.number(math.sqrt(0.5)))))
+        return self.stored(x * self.stored(self.number(0.5) * self.stored(1 + bent)))
+
+    def silu(self, x: Array, slope: float = 1.0) -> Array:
+        """A quotient: x / (1 + exp(-x)), every operation stored."""
+        with np.errstate(over="ignore"):
+            raised = self.stored(np.exp(self.stored(self.number(-slope) * x)))
+        return self.stored(x / self.stored(1 + raised))
 
 
 ORDERS: tuple[type[Fused], ...] = (FusedBlocked, FusedReversed, Stepwise, StepwiseScaledFirst)

@@ -16,6 +16,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 from reference.oracle import Oracle
 
@@ -37,7 +38,7 @@ class Blocked(Oracle):
 
 
 class FastExponentials(Oracle):
-    """Softmax by exp2 and tanh through exp, as kernels for wide vector units have them."""
+    """Softmax by exp2, tanh and its kin through exp, as kernels for wide vector units have them."""
 
     def softmax(self, scores: Array) -> Array:
         """2^(s log2 e), multiplied by the reciprocal of its sum."""
@@ -49,6 +50,15 @@ class FastExponentials(Oracle):
         """1 - 2 / (exp(2x) + 1)."""
         with np.errstate(over="ignore"):  # exp overflows to inf, whose reciprocal is the right 0
             return 1 - 2 / (np.exp(2 * x) + 1)
+
+    def sigmoid(self, x: Array) -> Array:
+        """0.5 + 0.5 tanh(x / 2)."""
+        half = self.number(0.5)
+        return half + half * self.tanh(half * x)
+
+    def gelu_erf(self, x: Array) -> Array:
+        """X (0.5 erfc(-x / sqrt(2)))."""
+        return x * (self.number(0.5) * special.erfc(x * self.number(-math.sqrt(0.5))))
 
 
 class Pairwise(FastExponentials):
@@ -115,10 +125,10 @@ class Reversed(FastExponentials, Sequential):
         """Backwards."""
         return range(size - 1, -1, -1)
 
-    def attend(self, fused: Array, path: str) -> Array:  # noqa: ARG002 - the oracle's signature
+    def attend(self, fused: Array, path: str) -> Array:
         """Scale the queries first and divide by the weights' sum last, as fused kernels do."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))
-        query = query * self.number(1 / math.sqrt(self.config.head_dim))
+        query = query * self.scale(path)
         scores = self.masked(self.matmul(query, key.swapaxes(-1, -2)))
         weights: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return self.merge_heads(self.matmul(weights, value) / weights.sum(axis=-1, keepdims=True))
