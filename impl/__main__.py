@@ -81,6 +81,8 @@ def _generate(arguments: argparse.Namespace) -> int:
 
     check_device(arguments.device)
     checkpoint = load(arguments.model, revision=arguments.revision)
+    for note in checkpoint.notes if arguments.stats else ():
+        print(f"{checkpoint.name}: {note}", file=sys.stderr)
     tokenizer = _tokenizer(checkpoint) if isinstance(given, str) else None
     ids = tokenizer.encode(given) if tokenizer and isinstance(given, str) else given
     prompt = check_prompt(checkpoint.config, np.array([ids]), arguments.max_new_tokens)
@@ -228,8 +230,11 @@ def _info(arguments: argparse.Namespace) -> int:
     lines["parameters"] = checkpoint.config.parameter_count
     lines["weight_bytes"] = sum(array.nbytes for array in checkpoint.weights.values())
     lines |= {"sha256": checkpoint.sha256, "devices": ", ".join(device_names())}
+    width = max(map(len, lines)) + 1
     for name, value in lines.items():
-        print(f"{name:<20} {value}")
+        print(f"{name:<{width}} {value}")
+    for note in checkpoint.notes:
+        print(f"{'note':<{width}} {note}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m reference train`."""
+"""The command line: `python -m reference train`, `python -m reference convert`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,30 @@ from reports.commands import Parser
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+COMMANDS = {
+    "train": "make the embedded checkpoint anew",
+    "convert": "make a checkpoint folder of what nanoGPT or llm.c saved, or of one without biases",
+}
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line, and return the exit code."""
     parser = Parser(prog="python -m reference", description="Ground truth.")
-    parser.add_argument("command", choices=["train"], help="make the embedded checkpoint anew")
+    told = "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
+    parser.add_argument("command", choices=list(COMMANDS), help=told)
     parser.parse_args(argv[:1])
-    from reference import train  # torch, which a mistake need not wait for
+    if argv[0] == "train":
+        from reference import train  # torch, which a mistake need not wait for
 
-    return train.main(argv[1:])
+        return train.main(argv[1:])
+    from reference import convert
+    from reference.checkpoint import CheckpointError
+
+    try:
+        return convert.main(argv[1:])
+    except CheckpointError as error:
+        print(f"reference: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Checkpoint:
             `lm_head.weight`.
         regime: what was done to the weights, one of `reference.regimes.REGIMES`.
         folder: where the tokenizer's files are, if there are any.
+        notes: what was done to read it that is not done to every checkpoint, a sentence each.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Checkpoint:
     weights: Mapping[str, Array]
     regime: str = "given"
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -73,11 +75,15 @@ def check_weights(config: GPT2Config, weights: Mapping[str, Array]) -> None:
     """
     shapes = parameter_shapes(config)
     if missing := sorted(shapes.keys() - weights.keys()):
+        if all(name.endswith(".bias") for name in missing) and len(missing) >= config.n_layer:
+            raise CheckpointError(f"{NO_BIASES} {listing(missing)} (nanoGPT with bias=False?)")
         raise CheckpointError(f"the checkpoint has no weight {listing(missing)}")
     if extra := sorted(weights.keys() - shapes.keys()):
         raise CheckpointError(f"the checkpoint has weights that GPT-2 lacks: {listing(extra)}")
     for name, shape in shapes.items():
         array = weights[name]
+        if array.shape != shape and array.shape[1:] == shape[1:] and name.endswith(PADDED):
+            raise CheckpointError(_padding(name, len(array), shape[0]))
         if array.shape != shape:
             raise CheckpointError(
                 f"{name} has shape {list(array.shape)}; the configuration asks for {list(shape)}"
@@ -86,6 +92,28 @@ def check_weights(config: GPT2Config, weights: Mapping[str, Array]) -> None:
             raise CheckpointError(f"{name} has dtype {array.dtype}, not float32")
         if not np.isfinite(array).all():
             raise CheckpointError(f"{name} holds NaN or infinity")
+
+
+NO_BIASES = "the checkpoint has no biases:"
+"""How the sentence about a model without them begins."""
+
+PADDED = ("wte.weight", "lm_head.weight")
+"""Ends of the names of weights with a row for each token."""
+
+PADDED_TO = (128, 64, 8)
+"""Multiples that vocabularies are padded to, for fast kernels."""
+
+
+def _padding(name: str, rows: int, vocab_size: int) -> str:
+    """A sentence about an embedding with other rows than the vocabulary has."""
+    told = f"{name} has {rows} rows, and the configuration's vocab_size is {vocab_size}"
+    multiple = next((m for m in PADDED_TO if rows % m == 0 and 0 < rows - vocab_size < 2 * m), None)
+    if multiple is None:
+        return told
+    return (
+        f"{told}: it is padded to a multiple of {multiple}; set vocab_size to {rows} in "
+        "config.json, as the model was trained, or cut the rows off"
+    )
 
 
 def listing(names: Iterable[str], most: int = 3) -> str:

@@ -263,8 +263,13 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
         environment=collect(
             weights_sha256=plan.checkpoint.sha256,
             accelerator=next((name for name in plan.devices if name != "cpu"), None),
-            extra={"model": name, **_candidate(options.candidate)},
+            extra={
+                "model": name,
+                "checkpoint_notes": list(plan.checkpoint.notes),
+                **_candidate(options.candidate),
+            },
         ),
+        notes=plan.checkpoint.notes,
         ran={"model": name, "seed": plan.seed},
         devices=plan.devices,
         dtype=plan.dtype,

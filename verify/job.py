@@ -46,6 +46,7 @@ class Job:
         ran: is part of the record of every check.
         devices: names of the devices it runs on.
         dtype: the precision that the candidate declares.
+        notes: what was done to read the checkpoint that is not done to every one.
     """
 
     work: Callable[[Callable[[Check], None], Callable[[str], None]], Outcome]
@@ -54,6 +55,7 @@ class Job:
     ran: dict[str, Any]
     devices: Sequence[str] = ("cpu",)
     dtype: str = "float32"
+    notes: Sequence[str] = ()
     programs: int = 1
 
 
@@ -82,6 +84,8 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         print(f"verify: {how_stopped(stop)}; {where}", file=sys.stderr)
         return exit_code_of(stop)
     _show(options, outcome, console)
+    for note in job.notes:
+        console.print(f"Checkpoint: {note}", highlight=False, markup=False)
     divergence = outcome.first_divergence
     outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
     render(writer.folder, options.summary)

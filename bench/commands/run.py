@@ -78,6 +78,9 @@ def carry_out(
             budget_s = plans[0].budget_s if plans[0].blocks is None else None
             for line in forecast(plans, ROOT).lines(budget_s):
                 console.print(line, style="dim", markup=False, highlight=False)
+            for plan in plans:
+                for note in plan.notes:
+                    console.print(f"{plan.model}: {note}", highlight=False, markup=False)
             stop = _measure(plans, groups, writer, ledger, console)
             records = make_results(groups, unverified)
             records += [skip_row("max", "gpu", skipped)] if skipped else []

@@ -60,6 +60,7 @@ class Plan:
         margin: the largest difference that does not matter, as a share.
         seed: draws token ids, the order of turns, resamples, and the weights of `random:`.
         cold: start each arm that compiles once with empty caches before.
+        notes: what was done to read the checkpoint that is not done to every one.
         named: what the arm `candidate` runs; None where it takes no part.
     """
 
@@ -78,6 +79,7 @@ class Plan:
     margin: float = 0.01
     cold: bool = False
     named: CandidateSpec | None = None
+    notes: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON holds them; `bench.results.rebuilt.plan_of` reads them."""

@@ -38,8 +38,7 @@ class Replay:
         group: the pool of processes that it was drawn from.
         ratios: of each part to the baseline.
         luck: how much the processes of all parts differed; None where noise hides it.
-        pressure_pct: waiting for a CPU, of the timed turns; None where the kernel does not count
-            it.
+        pressure_pct: CPU time that other programs took; None where the kernel does not count it.
     """
 
     group: int

@@ -109,21 +109,21 @@ def make_row(
 
 
 def pressure_pct(contestants: Sequence[Contestant]) -> float | None:
-    """Waiting for a CPU while turns were timed, in percent of their time.
+    """CPU time that other programs took from the arms while they were timed, in percent of a CPU.
 
-    Of the timed process's own threads; in records that do not tell, and where the kernel does not
-    count it, of any task of the machine. None where neither is known, or nothing was timed.
+    In records that do not tell, and where the kernel does not count it: the share of the time in
+    which some task of the machine waited for a CPU. None where neither is known.
     """
-    waited_us, timed_s = 0, 0.0
+    taken_us, timed_s = 0, 0.0
     for sample in (s for c in contestants for group in c.samples.values() for s in group):
         if sample["call"] == 0:  # counted once for all calls of a turn
-            own_us = sample.get("waited_us")
-            spent_us = sample["psi_us"] if own_us is None else own_us
+            told_us = sample.get("taken_us")
+            spent_us = sample["psi_us"] if told_us is None else told_us
             if spent_us is None:
                 return None
-            waited_us += spent_us
+            taken_us += spent_us
             timed_s += sample["wall_s"]
-    return 100 * waited_us / 1e6 / timed_s if timed_s else None
+    return 100 * max(0, taken_us) / 1e6 / timed_s if timed_s else None
 
 
 def _status(

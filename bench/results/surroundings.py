@@ -30,6 +30,7 @@ def environment_of(plans: Sequence[Plan]) -> dict[str, Any]:
         extra={
             "model": ", ".join(plan.model for plan in plans),
             "config": [asdict(p.config) for p in plans] if several else asdict(first.config),
+            "checkpoint_notes": [note for plan in plans for note in plan.notes],
             "seed": first.seed,
             "threads": list(first.threads),
             "gpus": describe_gpus() if accelerator else [],

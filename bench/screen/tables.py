@@ -255,8 +255,8 @@ def _pressure_note(pressure_pct: float | None) -> str:
     if pressure_pct is None or pressure_pct < DISTURBED_PCT:
         return ""
     return (
-        f"The arms waited for a CPU for {min(pressure_pct, 100):.0f}% of the timed turns: other "
-        "work was running. Intervals are wide and ratios shift, because thread pools suffer "
+        f"While arms were timed, other programs took {min(pressure_pct, 100):.0f}% of their CPU "
+        "time. Intervals are wide and ratios shift, because thread pools suffer "
         "unequally (PyTorch's far more). Repeat it on a quiet machine, or with -t 1."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +38,18 @@ class Counters:
         waited_us: how long threads of this process were ready and had no CPU, added up over its
             threads but not those of the class for idle work, which are meant to wait (MAX's log
             thread is one: for the machine as a whole, `psi_us`, somebody then always waits); None
-            where the kernel does not count it.
+            where the kernel does not count it. MAX on one CPU waits for its own other thread, a
+            quarter of the time.
+        taken_us: CPU time that other programs took on the CPUs of this process, in microseconds,
+            right to a clock tick, so that only sums of many turns tell; None where the kernel does
+            not count it.
     """
 
     switches: int
     psi_us: int | None
     steal_us: int | None = None
     waited_us: int | None = None
+    taken_us: int | None = None
 
     def since(self, start: Counters) -> Counters:
         """What was added after `start`."""
@@ -52,6 +58,7 @@ class Counters:
             _difference(self.psi_us, start.psi_us),
             _difference(self.steal_us, start.steal_us),
             _difference(self.waited_us, start.waited_us),
+            _difference(self.taken_us, start.taken_us),
         )
 
     def clean(self, wall_s: float) -> bool:
@@ -68,7 +75,9 @@ class Counters:
 def read_counters() -> Counters:
     """The totals now."""
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-    return Counters(switches, _psi_us(PRESSURE), _steal_us(STAT), _waited_us(TASKS))
+    return Counters(
+        switches, _psi_us(PRESSURE), _steal_us(STAT), _waited_us(TASKS), _taken_us(STAT)
+    )
 
 
 def reset_peak_rss() -> None:
@@ -119,6 +128,19 @@ def _steal_us(path: Path) -> int | None:
     """The eighth figure of the line `cpu  user nice system idle iowait irq softirq steal ...`."""
     first = _read(path).partition("\n")[0].split()
     return int(first[8]) * TICK_US if len(first) > 8 and first[0] == "cpu" else None
+
+
+def _taken_us(path: Path) -> int | None:
+    """What all programs used of this process's CPUs, less what it used itself.
+
+    Of the lines `cpu0 user nice system idle iowait irq softirq steal ...` all but idle and iowait.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    own = {f"cpu{cpu}" for cpu in os.sched_getaffinity(0)}
+    lines = [line.split() for line in _read(path).splitlines()]
+    used = [sum(map(int, line[1:4] + line[6:9])) for line in lines if line[:1] and line[0] in own]
+    return sum(used) * TICK_US - time.process_time_ns() // 1000 if len(used) == len(own) else None
 
 
 def _waited_us(tasks: Path) -> int | None:

@@ -135,6 +135,7 @@ class ArmServer:
             "psi_us": spent.psi_us,
             "steal_us": spent.steal_us,
             "waited_us": spent.waited_us,
+            "taken_us": spent.taken_us,
             "wall_s": wall_s,
             "clean": spent.clean(wall_s),
             "peak_rss_mib": peak_mib,

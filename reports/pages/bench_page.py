@@ -84,7 +84,9 @@ def bench_headline(run: Run) -> Headline:
     pressure = figure((run.end or {}).get("cpu_pressure_pct"))
     warnings = [*run_warnings(run), *_draws(run)]
     if pressure is not None and pressure >= 5:
-        warnings.append(f"The arms waited for a CPU for {pressure:.0f}% of the timed turns.")
+        warnings.append(
+            f"While arms were timed, other programs took {pressure:.0f}% of their CPU time."
+        )
     facts = [fact for fact in run_facts(run) if fact.name != "candidate"]
     facts += [Fact("time", shares, "of the wall time")] if (shares := _shares(run)) else []
     return Headline(

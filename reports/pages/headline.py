@@ -222,6 +222,8 @@ def run_warnings(run: Run) -> list[str]:
         warnings.append("The last record was cut off and is left out.")
     if run.environment.get("dirty"):
         warnings.append("The code had uncommitted changes.")
+    notes = (run.header.get("environment") or {}).get("checkpoint_notes") or []
+    warnings += [f"The checkpoint was {note}." for note in notes]
     return warnings
 
 

@@ -46,7 +46,8 @@ EFFECT_COLUMNS = (
 SAMPLE_COLUMNS = (
     "model", "workload", "arm", "device", "dtype", "threads", "generation", "quad", "block",
     "position", "call", "start_ns", "time_ns", "ttft_ns", "clean", "psi_us", "switches",
-    "steal_us", "waited_us", "wall_s", "others_cpu_s",
+    "steal_us", "waited_us", "taken_us",
+    "wall_s", "others_cpu_s",
 )  # fmt: skip
 
 _COMPILED, _TRACED = ("isolated", "free"), ("math", "math-free")

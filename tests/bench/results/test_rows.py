@@ -138,10 +138,10 @@ def test_cpu_pressure_is_a_share_of_the_timed_turns():
     assert pressure_pct([]) is None
 
 
-def test_what_the_arms_themselves_waited_counts_before_what_any_task_did():
+def test_what_was_taken_from_the_arms_counts_before_what_any_task_waited():
     waiting = contestant("max", 10.0)
     for sample in waiting.samples[PP8.name]:
-        sample |= {"psi_us": 10_000, "waited_us": 500}
+        sample |= {"psi_us": 10_000, "taken_us": 500}
     assert pressure_pct([waiting]) == pytest.approx(5)
 
 

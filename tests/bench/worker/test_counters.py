@@ -78,6 +78,19 @@ for policy in (None, os.SCHED_IDLE):
     assert beside_idle < beside / 2
 
 
+def test_what_others_took_is_all_use_of_the_cpus_without_ones_own(tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(counters, "STAT", stat)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1}, raising=False)
+    monkeypatch.setattr(counters.time, "process_time_ns", lambda: 30_000_000)
+    stat.write_text(
+        "cpu 9 9 9 9 9 9 9 9 0 0\ncpu0 9 9 9 9 9 9 9 9 0 0\ncpu1 1 2 3 90 80 4 5 6 0 0\n"
+    )
+    assert read_counters().taken_us == 21 * counters.TICK_US - 30_000
+    stat.write_text("cpu 9 9 9 9 9 9 9 9 0 0\n")
+    assert read_counters().taken_us is None
+
+
 def test_one_switch_is_allowed_in_the_shortest_block():
     assert Counters(1, 0, 0).clean(wall_s=0.001)
     assert not Counters(2, 0, 0).clean(wall_s=0.001)
