@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impl.config import parameter_shapes
+from impl.config import GPT2Config, parameter_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from impl.config import GPT2Config
-
     Array = npt.NDArray[Any]
+
+
+COMPUTED = (
+    "layer_norm_epsilon", "activation_function", "scale_attn_weights",
+    "scale_attn_by_inverse_layer_idx",
+)  # fmt: skip
+"""What a configuration can change of a model without changing a weight's shape."""
 
 
 class CheckpointError(ValueError):
@@ -53,8 +58,11 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> str:
-        """As `weights_sha256` has it."""
-        return weights_sha256(self.weights)
+        """As `weights_sha256` has it, and of what else the configuration computes than GPT-2."""
+        own = weights_sha256(self.weights)
+        others = {name: getattr(self.config, name) for name in COMPUTED}
+        unusual = {n: value for n, value in others.items() if value != getattr(GPT2Config, n)}
+        return hashlib.sha256(f"{own}{unusual}".encode()).hexdigest() if unusual else own
 
 
 def weights_sha256(weights: Mapping[str, Array]) -> str:

@@ -27,7 +27,7 @@ from reference.folders import LLM_C_MAGIC, opened, tokenizer_files, written_by
 from reference.load import CONVERSION, load
 from reference.names import under_our_names
 from reference.weight_files import read_object, read_weights, tensor_to_float32, torch_file
-from reports.commands import Parser, UsageError
+from reports.commands import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     target: Path = options.target
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"convert: {target} exists already, and nothing is written over")
+        raise CheckpointError(f"{target} exists already, and nothing is written over")
     source = _read(options.source, options.activation)
     _fill_biases(source, options.missing_bias)
     check_weights(source.config, source.weights)

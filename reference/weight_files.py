@@ -7,6 +7,7 @@ made of them, or not at all; torch is imported for them alone.
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,9 @@ def torch_file(file: Path) -> dict[str, Any]:
 
     check_is_there(file)
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols: what matters is raised
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file.name} holds more than tensors, or is damaged, and is not unpickled: save it "

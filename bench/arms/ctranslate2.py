@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bench.arms.base import Stamp
     from bench.workload.workload import Logits, Workload
+    from impl.config import GPT2Config
     from reference.checkpoint import Checkpoint
 
     Array = npt.NDArray[Any]
@@ -76,7 +78,7 @@ def _spec(checkpoint: Checkpoint) -> Any:
     """The checkpoint as CTranslate2 describes a decoder."""
     config, weights = checkpoint.config, checkpoint.weights
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
-        config.n_layer, config.n_head, pre_norm=True, activation=common_spec.Activation.GELUTanh
+        config.n_layer, config.n_head, pre_norm=True, activation=ACTIVATIONS[config.activation]
     )
     decoder = spec.decoder
     decoder.scale_embeddings = False
@@ -87,7 +89,9 @@ def _spec(checkpoint: Checkpoint) -> Any:
     for index, layer in enumerate(decoder.layer):
         name = f"transformer.h.{index}"
         _norm(layer.self_attention.layer_norm, weights, f"{name}.ln_1")
-        _linear(layer.self_attention.linear[0], weights, f"{name}.attn.c_attn")
+        fused = layer.self_attention.linear[0]
+        _linear(fused, weights, f"{name}.attn.c_attn")
+        _scale_queries(fused, config, index)
         _linear(layer.self_attention.linear[1], weights, f"{name}.attn.c_proj")
         _norm(layer.ffn.layer_norm, weights, f"{name}.ln_2")
         _linear(layer.ffn.linear_0, weights, f"{name}.mlp.c_fc")
@@ -99,6 +103,27 @@ def _spec(checkpoint: Checkpoint) -> Any:
     spec.validate()
     spec.optimize()
     return spec
+
+
+ACTIVATIONS = {
+    "gelu_tanh": common_spec.Activation.GELUTanh,
+    "gelu_fast": common_spec.Activation.GELUTanh,
+    "gelu": common_spec.Activation.GELU,
+    "gelu_quick": common_spec.Activation.GELUSigmoid,
+    "relu": common_spec.Activation.RELU,
+    "silu": common_spec.Activation.SWISH,
+    "tanh": common_spec.Activation.Tanh,
+}
+"""CTranslate2's names of `impl.config.ACTIVATIONS`."""
+
+
+def _scale_queries(fused: Any, config: GPT2Config, layer: int) -> None:
+    """CTranslate2 divides scores by sqrt(head_dim); what else there is goes into the queries."""
+    factor = np.float32(math.sqrt(config.head_dim) / config.attention_divisor(layer))
+    if factor != 1:
+        fused.weight[: config.n_embd] *= factor
+        fused.bias = fused.bias.copy()
+        fused.bias[: config.n_embd] *= factor
 
 
 def _norm(spec: Any, weights: Any, name: str) -> None:

@@ -67,7 +67,9 @@ class CachedGPT2(torch.nn.Module):
             for part in attn.c_attn(x).split(width, dim=2)
         )
         key, value = torch.cat([past_key, key], dim=2), torch.cat([past_value, value], dim=2)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=seen, scale=attn.scaling
+        )
         return attn.c_proj(mixed.transpose(1, 2).reshape(batch, count, width)), key, value
 
 

@@ -43,6 +43,8 @@ class LlamaCpp(Arm):
 
     def compile(self, workloads: Sequence[Workload]) -> None:
         """Convert where that was not done before, load, and make a context for all workloads."""
+        if not self._config.is_published_gpt2:
+            raise ArmUnavailable("llama.cpp's GPT-2 computes gelu_new and scores / sqrt(head_dim)")
         folder, self.cache = converted(
             self._checkpoint, "gguf", [Path(__file__)],
             lambda to: write_gguf(self._checkpoint, to / FILE),

@@ -160,8 +160,8 @@ class Match:
         reply: Mapping[str, Any],
     ) -> None:
         counted = {key: reply[key] for key in (
-            "start_ns", "clean", "psi_us", "switches", "steal_us", "waited_us", "taken_us", "wall_s",
-            "peak_rss_mib", "peak_device_mib", "kv_bytes",
+            "start_ns", "clean", "psi_us", "switches", "steal_us", "waited_us", "taken_us",
+            "wall_s", "peak_rss_mib", "peak_device_mib", "kv_bytes",
         )}  # fmt: skip
         for call, time_ns in enumerate(reply["times_ns"]):
             tokens = (

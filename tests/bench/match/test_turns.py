@@ -34,8 +34,9 @@ class FakeWorker:
             raise WorkerError("the worker was killed by SIGKILL")
         return {
             "start_ns": 0, "times_ns": [1_000_000] * request["calls"], "ttft_ns": [],
-            "steps_ns": [], "switches": 0, "psi_us": 0, "steal_us": 0, "waited_us": 0, "taken_us": 0,
-            "wall_s": 0.001, "clean": True, "peak_rss_mib": 1.0, "peak_device_mib": None,
+            "steps_ns": [], "switches": 0, "psi_us": 0, "steal_us": 0, "waited_us": 0,
+            "taken_us": 0, "wall_s": 0.001, "clean": True, "peak_rss_mib": 1.0,
+            "peak_device_mib": None,
             "kv_bytes": None,
         }  # fmt: skip
 
