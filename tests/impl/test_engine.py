@@ -237,6 +237,22 @@ def test_mojo_rows_do_not_depend_on_the_rows_beside_them(checkpoint, mojo, ids):
 
 
 @compiles
+@pytest.mark.parametrize("kernels", ["mojo", "stock"])
+def test_an_engine_follows_the_activation_and_the_scales_of_its_configuration(kernels):
+    sizes = {"vocab_size": 40, "n_positions": 12, "n_embd": 32, "n_head": 4, "n_layer": 3}
+    config = GPT2Config(**sizes, activation_function="gelu", scale_attn_by_inverse_layer_idx=True)
+    rng = np.random.default_rng(2)
+    state = {
+        name: rng.normal(0, 0.3, shape).astype(np.float32)
+        for name, shape in parameter_shapes(config).items()
+    }
+    tokens = rng.integers(0, 40, (1, 12))
+    logits = Engine(config, state, kernels=kernels).prefill(tokens, logits="all")
+    exact = Oracle(Checkpoint(name="gelu", config=config, weights=state)).language_model(tokens)
+    np.testing.assert_allclose(logits, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+
+
+@compiles
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vector(dtype):
     """Width, heads, context and vocabulary are no multiple of anything; the head is its own.

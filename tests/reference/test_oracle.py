@@ -1,6 +1,7 @@
 """The oracle equals Hugging Face in float64 at every tap, and the formulas written out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from impl.config import ACTIVATIONS
 from reference.huggingface import HuggingFaceReference
 from reference.load import load
 from reference.oracle import Oracle, cross_entropy
@@ -282,3 +284,17 @@ def test_a_part_alone_computes_what_it_computes_inside_the_model(path):
     assert next(iter(part)) == f"{path}:input"
     assert list(part)[-1] == path
     assert all(np.array_equal(part[tap], whole[tap]) for tap in part)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*({"activation_function": name} for name in ACTIVATIONS), {"scale_attn_weights": False},
+     {"scale_attn_by_inverse_layer_idx": True}],
+)  # fmt: skip
+def test_every_activation_and_scale_is_what_transformers_computes(sized, options):
+    checkpoint = sized()
+    checkpoint = replace(checkpoint, config=replace(checkpoint.config, **options))
+    ids = np.random.default_rng(0).integers(0, checkpoint.config.vocab_size, (2, 7))
+    ours = Oracle(checkpoint).trace(ids)["lm_head"]
+    theirs = HuggingFaceReference(checkpoint, torch.float64).logits(ids)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-13 * np.abs(theirs).max())

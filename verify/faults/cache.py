@@ -51,7 +51,7 @@ class CachedOracle(Oracle):
         """Queries of the new tokens, keys and values of all."""
         query, key, value = map(self.split_heads, np.split(fused, 3, axis=-1))
         keys, values = self.extended(path, key, value)
-        scores = self.matmul(query, keys.swapaxes(-1, -2)) / np.sqrt(self.config.head_dim)
+        scores = self.matmul(query, keys.swapaxes(-1, -2)) * self.scale(path)
         return self.merge_heads(self.matmul(self.softmax(self.masked(scores)), values))
 
     def extended(self, path: str, key: Array, value: Array) -> tuple[Array, Array]:

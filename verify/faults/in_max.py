@@ -90,7 +90,7 @@ class Attention:
 
     Attributes:
         order: which of c_attn's thirds are query, key and value.
-        scale: of the scores, from the configuration.
+        scale: of the scores, from the configuration; None for what is right.
         mask: what is added to the scores, from their length.
         axis: of the softmax.
         interleaved: features split as [head_dim, head].
@@ -98,7 +98,7 @@ class Attention:
     """
 
     order: tuple[int, int, int] = (0, 1, 2)
-    scale: Callable[[GPT2Config], float] = lambda config: 1 / math.sqrt(config.head_dim)
+    scale: Callable[[GPT2Config], float] | None = None
     mask: Callable[[Any, DType, Any], Tensor | None] = causal_mask
     axis: int = -1
     interleaved: bool = False
@@ -111,13 +111,13 @@ class FaultyAttention(GPT2Attention):
     def __init__(self, config: GPT2Config, choices: Attention) -> None:
         super().__init__(config)
         self.choices = choices
-        self.scale = choices.scale(config)
+        self.scale = choices.scale and choices.scale(config)
 
     def attend(self, fused: Tensor) -> Tensor:
         choices = self.choices
         parts = F.chunk(fused, 3, axis=-1)
         query, key, value = (self.split_heads(parts[i]) for i in choices.order)
-        scores = query @ key.transpose(-2, -1) * self.scale
+        scores = query @ key.transpose(-2, -1) * (self.scale or 1 / self.divisor)
         mask = choices.mask(fused.shape[-2], scores.dtype, fused.device)
         scores = scores if mask is None else scores + mask
         return self.merge_heads(F.softmax(scores, axis=choices.axis) @ value)
@@ -264,9 +264,13 @@ class FaultProgram:
         self.layer = config.n_layer // 2
         self._taps: dict[str, tuple[list[str], list[str]]] = {}
         program = Program()
+        wrong = {fault.id for fault in CATALOGUE if fault.of(config)}
         for name, make in MAX_FAULTS.items():
+            if name not in wrong:
+                continue
             with default_device(device), default_dtype(DType[dtype]), F.lazy():
                 block = make(config)
+            block.attn.divisor = config.attention_divisor(self.layer)
             block.device = device
             self._taps[name] = self._stage(name, block, program)
         self._compiled = CompiledProgram(program, device, "blocks with faults in them")
@@ -309,7 +313,7 @@ class FaultProgram:
         own = {name.removeprefix(prefix): w for name, w in self.own(weights).items()}
         models = self._compiled.models(own)
         x = expected.isolated[self.path + INPUT].astype(DTYPES[self.dtype])
-        return {name: self._run(models[name], name, x, expected.given) for name in MAX_FAULTS}
+        return {name: self._run(models[name], name, x, expected.given) for name in self._taps}
 
     def _run(self, model: Any, name: str, x: Array, given: Mapping[str, Array]) -> Trace:
         takes, gives = self._taps[name]
