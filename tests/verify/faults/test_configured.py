@@ -9,6 +9,7 @@ from impl.config import ACTIVATIONS, GPT2Config
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
 from reference.regimes import initial_weights, with_regime
+from verify.faults.cache import CachedOracle
 from verify.faults.catalogue import catalogue
 from verify.faults.configured import FORMULAS, divided_by, expected_by
 from verify.faults.planted import Planted
@@ -75,6 +76,18 @@ def test_what_is_right_is_said_in_the_words_of_the_configuration():
     assert "divided by sqrt(head_dim) (layer + 1)" in faults["scale_missing"].explanation(by_layer)
     assert "divided by nothing" in divided_by(replace(SIZES, scale_attn_weights=False))
     assert expected_by(SIZES, "anything") == "anything"
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_oracles_cache_changes_no_logit(options):
+    config = replace(SIZES, **options)
+    start = Checkpoint(name="c", config=config, weights=initial_weights(config, 0))
+    oracle = Oracle(with_regime(start, "perturbed", seed=0))
+    ids = np.random.default_rng(0).integers(0, 17, (2, 6))
+    cached = CachedOracle(oracle)
+    parts = [cached.read(ids[:, :4]), cached.read(ids[:, 4:])]
+    whole = oracle.trace(ids)["lm_head"]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=0, atol=1e-13)
 
 
 def test_every_activation_has_a_formula():
