@@ -22,6 +22,7 @@ from verify.explain.failure import Failure
 from verify.explain.llama_formulas import formulas
 from verify.explain.relations import relations
 from verify.explain.rounded import roundings
+from verify.faults.configured import whose
 from verify.truth.cases import PROBE
 
 if TYPE_CHECKING:
@@ -260,7 +261,8 @@ def _sentence(chosen: list[Explanation], group: list[Failure]) -> str:
     found = f"found {texts[0]}"
     if len(texts) > 1:
         found += f", or {texts[1]} [{chosen[1].id}]; both agree with all that was seen"
-    subject = "GPT-2" if group[0].of_gpt2 else "the reference"
+    oracle = group[0].expected.oracle
+    subject = whose(oracle.config) if group[0].of_gpt2 else "the reference"
     expected = f"; {subject} has {first.expected}" if first.expected else ""
     return f"{found}{_except(first, group)}{expected} [{first.id}]"
 
