@@ -260,10 +260,12 @@ def _explain(outcome: Outcome, graph: Forced) -> None:
 def _kept(
     checks: list[Check], observed: Observation, expected: Expectation, paired: PairedCandidate,
     outcome: Outcome, computing: Callable[[str], Computing] | None = None,
+    declared: Callable[[str], Computing] | None = None,
 ) -> None:  # fmt: skip
     """Keep the failing stages of a case until they are explained."""
     failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
-    outcome.failures.add(failed, observed.forced, expected, paired.forced_taps, computing)
+    visible = paired.forced_taps
+    outcome.failures.add(failed, observed.forced, expected, visible, computing, declared)
 
 
 def _computing(bound: PairedBound, expected: Expectation, tap: str) -> Computing:
@@ -302,7 +304,11 @@ def _compiled(
         blame = partial(meaning.blame, observed=observed, expected=expected)
         checks = outcome.blamed(list(_checked(observed, expected)), blame)
         yield from checks
-        _kept(checks, observed, expected, paired, outcome)
+        graph, declared = (
+            partial(_computing, paired.evaluated(weights, precision), expected)
+            for precision in ("float64", "declared")
+        )
+        _kept(checks, observed, expected, paired, outcome, graph, declared)
         whole = case.ids.shape == SIZES[-1]
         outcome.artefacts.look(observed, expected, checks, tokens=whole)
 

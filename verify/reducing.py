@@ -34,7 +34,7 @@ from reports.commands import (
 )
 from reports.saved.files import write
 from reports.saved.records import RecordsError, read_run
-from reports.tables.numbers import duration, multiple
+from reports.tables.numbers import duration, times_allowed
 from reports.waiting import Waiting, print_line
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import say
@@ -314,9 +314,7 @@ def _worst_suspect(subject: Subject, console: Console) -> Suspect:
         raise NothingWrongError(
             f"MAX computes {subject.name} as its graph is meant: there is nothing to reduce"
         )
-    console.print(
-        f"{worst.where}: compiled, {multiple(worst.used)} the allowed error from what it means"
-    )
+    console.print(f"{worst.where}: compiled, {times_allowed(worst.used)} from what it means")
     return worst
 
 
@@ -325,7 +323,7 @@ def _keep(found: Found, story: Story, path: Path, console: Console, started: flo
     operations, inputs, _ = found.weight
     console.print(
         f"{_since(started)} {operations} operations, {inputs} inputs and symbols: "
-        f"{multiple(found.trial.used)} the allowed error"
+        f"{times_allowed(found.trial.used)}"
     )
     write(path, reproduction(found, story, path.name))
 

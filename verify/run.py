@@ -342,8 +342,8 @@ class RegimeRun:
         )
         failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
         visible = self.bound.program.forced_taps
-        graph = self._graph_of(expected)
-        self.outcome.failures.add(failed, observed.forced, expected, visible, graph)
+        graph, declared = self._graph_of(expected), self._declared_graph_of(expected)
+        self.outcome.failures.add(failed, observed.forced, expected, visible, graph, declared)
         return checks
 
     def _graph_of(self, expected: Expectation) -> Callable[[str], Computing]:
@@ -351,6 +351,15 @@ class RegimeRun:
 
         def computing(tap: str) -> Computing:
             evaluated = self.candidate.evaluated(self.weights)
+            return evaluated.computing([tap], expected.case.ids, expected.given)
+
+        return computing
+
+    def _declared_graph_of(self, expected: Expectation) -> Callable[[str], Computing]:
+        """The same at the precision that the graph declares."""
+
+        def computing(tap: str) -> Computing:
+            evaluated = self.candidate.evaluated(self.weights, "declared")
             return evaluated.computing([tap], expected.case.ids, expected.given)
 
         return computing

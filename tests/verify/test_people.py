@@ -7,6 +7,7 @@ where they are wrong, with a sentence that says what is computed there and how f
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from max.dtype import DType
 
@@ -21,11 +22,12 @@ from verify.candidate.factory import load_factory  # noqa: E402
 from verify.candidate.guard import CandidateError  # noqa: E402
 from verify.checks.stages import array_check  # noqa: E402
 from verify.cli import main  # noqa: E402
+from verify.explain.collected import Collected  # noqa: E402
 from verify.explain.diagnosis import failure_at, findings  # noqa: E402
 from verify.pairing.prepare import NamedCandidate, prepare  # noqa: E402
 from verify.pairing.translated import held_weights  # noqa: E402
 from verify.run import Plan, verify  # noqa: E402
-from verify.truth.cases import random_cases  # noqa: E402
+from verify.truth.cases import probe_case, random_cases  # noqa: E402
 from verify.truth.references import References  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("nothing_is_compiled")
@@ -213,13 +215,16 @@ def test_dropout_that_is_left_on_is_asked_about():
         prepare(subject("others:dropping"), CHECKPOINT, "cpu", DType.float32)
 
 
-def test_rounding_inside_a_stage_is_named_with_its_step():
-    """As the compiled program would show it: the graph at the precision that it declares."""
+def as_compiled(spec, case):
+    """What fails of a candidate as a compiled program would show it: the graph in float32.
+
+    Returns:
+        What was expected, the forced trace, the taps that fail, and the candidate with its weights.
+    """
     references = References(CHECKPOINT)
-    candidate = prepare(subject("others:rounded_softmax"), CHECKPOINT, "cpu", DType.float32)
+    candidate = prepare(subject(spec), CHECKPOINT, "cpu", DType.float32)
     weights = held_weights(candidate, CHECKPOINT, "float32")
     bound = candidate.evaluated(weights, "declared")
-    (case,) = random_cases(CONFIG, "given", [(2, 33)], seed=0, device="cpu")
     expected = references.expectation(case, candidate.given_taps)
     given = {tap: array.astype(DTYPES["float32"]) for tap, array in expected.given.items()}
     found = bound.forced_trace(case.ids, given)
@@ -228,6 +233,33 @@ def test_rounding_inside_a_stage_is_named_with_its_step():
         for tap, array in found.items()
     ]
     failed = [check.tap for check in checks if check.verdict == "FAIL"]
+    return expected, found, failed, candidate, weights
+
+
+def test_rounding_inside_a_stage_is_named_with_its_step():
+    (case,) = random_cases(CONFIG, "given", [(2, 33)], seed=0, device="cpu")
+    expected, found, failed, *_ = as_compiled("others:rounded_softmax", case)
     assert failed[0] == f"transformer.h.1.{CORE}"
     (finding,) = findings([failure_at(t, found[t], expected, list(found)) for t in failed])
     assert "the softmax's result rounded to bfloat16" in finding.text
+
+
+def test_what_overflows_in_the_compiled_program_is_counted_placed_and_explained():
+    case = probe_case(CONFIG, "given", seed=0, device="cpu")
+    expected, found, failed, candidate, weights = as_compiled("others:tanh_by_exp", case)
+
+    def graph(precision):
+        bound = candidate.evaluated(weights, precision)
+        return lambda tap: bound.computing([tap], case.ids, expected.given)
+
+    kept = Collected()
+    kept.add(failed, found, expected, list(found), graph("float64"), graph("declared"))
+    (first, *_), listing = kept.explained()
+    assert first.tap == f"transformer.h.0.{NEXT}"
+    wrong = int(np.isnan(found[first.tap]).sum())
+    assert f"{wrong:,} NaN of {found[first.tap].size:,} elements, the first at row " in first.text
+    assert f" of {case.name}; exp(" in first.text
+    assert "overflows: in float32 it ends at 88.7 (others.py:" in first.text
+    assert listing.dtype == "float32"
+    (line,) = [line for line in listing.lines if line.departs]
+    assert "F.exp(" in line.code

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from verify.explain.diagnosis import Finding, failure_at, findings, most_telling
 from verify.graph.errors import GraphError
-from verify.locate.listing import Listing, listing
+from verify.judge.finite import is_finite
+from verify.locate.listing import Listing, listing, overflowing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -29,6 +31,8 @@ class Collected:
         failures: those that are kept.
         further: how many more there are, whose activations would take too much memory.
         graphs: by failure, what gives the graph that computes its place.
+        declared: the same at the precision that the graph declares, for what is NaN or infinite in
+            a compiled program.
         overflow: what lists the graph of a place that is right in float64 and overflows in the
             declared precision; None where there is none.
     """
@@ -36,6 +40,7 @@ class Collected:
     failures: list[Failure] = field(default_factory=list)
     further: int = 0
     graphs: dict[int, Callable[[], Computing]] = field(default_factory=dict)
+    declared: dict[int, Callable[[], Computing]] = field(default_factory=dict)
     overflow: Callable[[], Listing | None] | None = None
     _bytes: int = 0
 
@@ -46,6 +51,7 @@ class Collected:
         expected: Expectation,
         visible: Collection[str],
         computing: Callable[[str], Computing] | None = None,
+        declared: Callable[[str], Computing] | None = None,
     ) -> None:
         """Keep the failing stages of a case.
 
@@ -55,6 +61,7 @@ class Collected:
             expected: what it was compared with.
             visible: the places that the candidate shows.
             computing: gives the graph that computes a place; None where there is none.
+            declared: gives the same at the precision that the graph declares.
         """
         failed = list(taps)
         if not failed:
@@ -68,7 +75,9 @@ class Collected:
             failure = failure_at(tap, found[tap], expected, visible)
             self.failures.append(failure)
             if computing:
-                self.graphs[id(failure)] = lambda tap=tap: computing(tap)  # type: ignore[misc]
+                self.graphs[id(failure)] = partial(computing, tap)
+            if declared:
+                self.declared[id(failure)] = partial(declared, tap)
 
     def explained(self) -> tuple[list[Finding], Listing | None]:
         """What the failing stages have in common, and the graph of the first of them."""
@@ -76,7 +85,7 @@ class Collected:
         found = [replace(finding, of=every) for finding in findings(self.failures)]
         try:
             if found:
-                return found, self._listing(found[0])
+                return _with_reason(found, self._listing(found[0]))
             return found, self.overflow() if self.overflow else None
         except GraphError:
             return found, None
@@ -95,4 +104,20 @@ class Collected:
         if not of_place:
             return None
         failure = most_telling(of_place)
-        return listing(failure.tap, self.graphs[id(failure)](), failure.expected)
+        computing, expected = self.graphs[id(failure)](), failure.expected
+        if id(failure) in self.declared and not is_finite(failure.found):
+            narrow = self.declared[id(failure)]()
+            made = overflowing(computing, narrow, expected, failure.tap, expected.dtype)
+            if made is not None:
+                return made
+        return listing(failure.tap, computing, expected)
+
+
+def _with_reason(
+    found: list[Finding], graph: Listing | None
+) -> tuple[list[Finding], Listing | None]:
+    """The first finding with why its place is NaN or infinite, where its graph shows that."""
+    if graph is None or not graph.overflows or graph.summary in found[0].text:
+        return found, graph
+    first = replace(found[0], text=f"{found[0].text}; {graph.summary}")
+    return [first, *found[1:]], graph

@@ -8,6 +8,7 @@ import numpy as np
 
 from reference.dtypes import is_floating
 from reference.taps import INPUT
+from verify.judge.finite import in_counts, is_finite
 from verify.judge.metrics import rms
 from verify.judge.rounding import effective_bits, precision_class
 from verify.locate.sequences import compared_integers
@@ -26,7 +27,7 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
     if not is_floating(truth):
         return compared_integers(found, truth)
     if not is_finite(found):
-        return in_counts(found)
+        return in_counts(found, expected.case.name)
     found = found.astype(np.float64)
     error = found - truth
     features = (
@@ -38,35 +39,6 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
         _as_a_precision(error, truth, expected.isolated_envelope[tap].rms, expected.dtype),
     )
     return next((feature for feature in features if feature), _size(error, truth))
-
-
-def is_finite(array: Array) -> bool:
-    """Whether every number is finite; integers always are."""
-    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float64)).all())
-
-
-def in_counts(found: Array) -> str:
-    """How many elements are NaN or infinite, of how many, and where the first is.
-
-    Args:
-        found: `[..., feature]`; its first axes are rows and tokens.
-    """
-    wide = found.astype(np.float64)
-    kinds = {"NaN": np.isnan(wide), "infinite": np.isinf(wide)}
-    counts = [f"{where.sum():,} {name}" for name, where in kinds.items() if where.any()]
-    first = np.argwhere(~np.isfinite(wide))[0].tolist()
-    return f"{' and '.join(counts)} of {found.size:,} elements, the first at {at(first)}"
-
-
-AXES = ("row", "token", "feature")
-
-
-def at(index: list[int]) -> str:
-    """An element's place in words: `row 0, token 3, feature 17`."""
-    names = AXES[-len(index) :] if len(index) <= len(AXES) else ()
-    if not names:
-        return str(index)
-    return ", ".join(f"{name} {place}" for name, place in zip(names, index, strict=True))
 
 
 def _as_a_whole(found: Array, truth: Array) -> str:

@@ -33,7 +33,8 @@ def test_what_is_not_finite_is_counted_and_the_first_is_named(cases):
     found[1, 4, 0] = np.inf
     said = describe(ACT, found, expected, n_head=4)
     assert said == (
-        f"1 NaN and 1 infinite of {found.size:,} elements, the first at row 1, token 2, feature 3"
+        f"1 NaN and 1 infinite of {found.size:,} elements, the first at row 1, token 2, "
+        f"feature 3 of {expected.case.name}"
     )
 
 
