@@ -26,6 +26,7 @@ from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
+from verify.candidate.randomness import refuse_random
 from verify.checks.blame import Meaning
 from verify.checks.declared import range_check
 from verify.checks.stages import check_case
@@ -328,4 +329,6 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
-        return PairedCandidate(tree, device, outline, pairing, reference)
+        paired = PairedCandidate(tree, device, outline, pairing, reference)
+    refuse_random(paired.candidate)
+    return paired

@@ -4,6 +4,7 @@ Each is named after what is written in it (`models/people`). Right ones pass; wr
 where they are wrong, with a sentence that says what is computed there and how far that holds.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -210,9 +211,15 @@ def test_parameters_of_another_dtype_are_refused_in_a_sentence():
         prepare(subject("others:in_bfloat16"), CHECKPOINT, "cpu", DType.float32)
 
 
-def test_dropout_that_is_left_on_is_asked_about():
-    with pytest.raises(CandidateError, match="is dropout left on at inference"):
-        prepare(subject("others:dropping"), CHECKPOINT, "cpu", DType.float32)
+@pytest.mark.parametrize("spec", ["others:dropping", "others:dropping_by_a_seed"])
+def test_dropout_that_is_left_on_is_asked_about_with_its_line(spec):
+    """A seed makes every trace the same, and the result no more that of one model."""
+    with pytest.raises(CandidateError, match="a random operation") as caught:
+        prepare(subject(spec), CHECKPOINT, "cpu", DType.float32)
+    assert "dropout at inference?" in str(caught.value)
+    (line,) = re.findall(r"\(others\.py:(\d+)\)", str(caught.value))
+    source = (FOLDER / "others.py").read_text().splitlines()
+    assert "F.uniform_like(found" in source[int(line) - 1]
 
 
 def as_compiled(spec, case):

@@ -15,6 +15,7 @@ from impl.runtime import build, open_device
 from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.candidate.randomness import refuse_random
 from verify.graph.errors import GraphError
 from verify.graph.form import is_floating
 from verify.judge.metrics import rms
@@ -187,12 +188,13 @@ def prepare(
             model, opened, outline, pairing, reference, own=own, name=name, program=program
         )
     if program is None:
+        refuse_random(paired.candidate)
         with guarded(f"{subject.name}.forward(input_ids)"):
             alike = paired.candidate.traces_alike()
         if not alike:
             raise CandidateError(
-                f"two traces of {subject.name} differ: does forward draw random numbers, read the "
-                "clock or count its calls?"
+                f"two traces of {subject.name} differ: does forward read the clock, count its "
+                "calls, or take numbers from Python's or NumPy's random?"
             )
         settle(paired, checkpoint, subject.corrections)
     return paired

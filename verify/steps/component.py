@@ -22,6 +22,7 @@ from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
 from reference.taps import block_of, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
+from verify.candidate.randomness import refuse_random
 from verify.explain.diagnosis import diagnose
 from verify.graph.errors import GraphError
 from verify.judge.acceptance import judge
@@ -179,6 +180,7 @@ def check_numbers(step: Step, component: Component, *, quick: bool = False) -> N
             component.model, open_device("cpu"), component.outline, pairing, component.reference,
             types=component.types,
         )  # fmt: skip
+    refuse_random(paired.candidate)
     weights = paired.weights_of(small_checkpoint().weights)
     _check_mathematics(step, paired, weights, alone=quick)
     if quick:

@@ -6,6 +6,7 @@ from max.dtype import DType
 from max.experimental import functional as F
 from max.experimental.nn import LayerNorm, Module
 from max.experimental.tensor import Tensor, default_dtype
+from max.graph.ops import random
 from parts import Attention, Block, Body, FeedForward, Parts, right
 
 
@@ -84,6 +85,12 @@ class Dropping(Attention):
         return F.where(F.uniform_like(found, range=(0.0, 1.0)) < 0.1, found * 0.0, found / 0.9)
 
 
+class DroppingByASeed(Dropping):
+    def weights(self, scores):
+        random.set_seed(self.layer)
+        return super().weights(scores)
+
+
 def in_bfloat16(config):
     with default_dtype(DType.bfloat16):
         return right(config)
@@ -100,3 +107,4 @@ own_norm = Parts(norm=OwnNorm)
 other_epsilon = Parts(norm=lambda width, eps: LayerNorm(width, eps=1e-6))
 rounded_softmax = Parts(attention=RoundedSoftmax)
 dropping = Parts(attention=Dropping)
+dropping_by_a_seed = Parts(attention=DroppingByASeed)
