@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reference.taps import in_words
 from verify.explain.diagnosis import Finding, failure_at, findings, most_telling
 from verify.graph.errors import GraphError
 from verify.judge.finite import is_finite
 from verify.locate.listing import Listing, listing, overflowing
+from verify.locate.lost_bits import rounding_at_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from verify.candidate.staging import Computing
     from verify.explain.failure import Failure
     from verify.truth.expectation import Expectation
+
+ROUNDED = "rounded"
+"""The id of a finding that is read from the graph: rounding to fewer bits than declared."""
 
 MOST_BYTES = 2 << 30
 """Activations that are kept of failing cases; stages of further cases are counted alone."""
@@ -85,6 +90,7 @@ class Collected:
         found = [replace(finding, of=every) for finding in findings(self.failures)]
         try:
             if found:
+                found[0] = self._rounded(found[0])
                 return _with_reason(found, self._listing(found[0]))
             return found, self.overflow() if self.overflow else None
         except GraphError:
@@ -98,12 +104,28 @@ class Collected:
             return None
         return most_telling([failure for failure in self.failures if failure.tap == first.tap])
 
+    def _telling(self, finding: Finding) -> Failure | None:
+        """Of a finding's place, the case that tells most and has a graph."""
+        of_place = [f for f in self.failures if f.tap == finding.tap and id(f) in self.graphs]
+        return most_telling(of_place) if of_place else None
+
+    def _rounded(self, finding: Finding) -> Finding:
+        """A mere description, replaced by the rounding that the graph shows, where that is all."""
+        failure = None if finding.ids else self._telling(finding)
+        if failure is None:
+            return finding
+        graph = self.graphs[id(failure)]()
+        words = rounding_at_fault(failure.tap, graph, failure.expected)
+        if not words:
+            return finding
+        text = f"{in_words(failure.tap)}: found {words} [{ROUNDED}]"
+        return replace(finding, text=text, ids=(ROUNDED,))
+
     def _listing(self, finding: Finding) -> Listing | None:
         """The graph of the first failing place, in the case that tells most."""
-        of_place = [f for f in self.failures if f.tap == finding.tap and id(f) in self.graphs]
-        if not of_place:
+        failure = self._telling(finding)
+        if failure is None:
             return None
-        failure = most_telling(of_place)
         computing, expected = self.graphs[id(failure)](), failure.expected
         if id(failure) in self.declared and not is_finite(failure.found):
             narrow = self.declared[id(failure)]()

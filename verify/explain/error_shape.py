@@ -10,13 +10,25 @@ from reference.dtypes import is_floating
 from reference.taps import INPUT
 from verify.judge.finite import in_counts, is_finite
 from verify.judge.metrics import rms
-from verify.judge.rounding import effective_bits, precision_class
+from verify.judge.rounding import effective_bits, precision_class, to_bf16, to_fp16
 from verify.locate.sequences import compared_integers
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reference.trace import Array
     from verify.truth.expectation import Expectation
+
+
+NARROWER: dict[str, Callable[[Array], Array]] = {"bfloat16": to_bf16, "float16": to_fp16}
+"""By name, what rounds to it: of two formats that hold all values, the one of fewer bits first."""
+
+BY_CHANCE = 0.5
+"""Share of the right values that a narrower format holds, from which on it tells nothing."""
+
+ROUNDED = 0.5
+"""Part of the error that rounding the right result may leave: halfway values go to either side."""
 
 
 def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
@@ -32,6 +44,7 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
     error = found - truth
     features = (
         _as_a_whole(found, truth),
+        _as_rounded(found, truth, expected.dtype),
         _by_head(error, n_head) if tap.endswith(f"attn.c_proj{INPUT}") else "",
         _by_third(error) if tap.endswith("attn.c_attn") else "",
         _by_position(error),
@@ -51,6 +64,19 @@ def _as_a_whole(found: Array, truth: Array) -> str:
     rest = rms(found - factor * truth)
     if abs(factor - 1) > 1e-5 and rest < 1e-3 * rms(found - truth):
         return f"it is the right result times {factor:.6g}"
+    return ""
+
+
+def _as_rounded(found: Array, truth: Array, dtype: str) -> str:
+    """Every value is one of a narrower format, as no result is by chance."""
+    for name, round_ in NARROWER.items():
+        if name == dtype or not np.array_equal(round_(found), found):
+            continue
+        if float(np.mean(round_(truth) == truth)) > BY_CHANCE:
+            continue
+        nearest = rms(found - round_(truth)) <= ROUNDED * rms(found - truth)
+        rest = "" if nearest else ", and differs by more than that"
+        return f"it is rounded to {name}: every value is one that {name} holds{rest}"
     return ""
 
 
