@@ -1,4 +1,4 @@
-"""Rounding that makes a stage wrong, in graphs made by hand: `x @ w`, then a softmax, then a sum."""
+"""Rounding that makes a stage wrong, in graphs made by hand: a product, a softmax, a sum."""
 
 from types import SimpleNamespace
 
