@@ -30,6 +30,7 @@ from verify.candidate.randomness import refuse_random
 from verify.checks.blame import Meaning
 from verify.checks.declared import range_check
 from verify.checks.stages import check_case
+from verify.checks.whole import padding_checks
 from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
 from verify.mathematics import of_graph
@@ -39,7 +40,7 @@ from verify.mutants.repair import in_a_sentence, repairs
 from verify.outcome import Outcome
 from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import built, examined
+from verify.pairing.prepare import built, examined, without_padding
 from verify.pairing.translated import PairedCandidate
 from verify.truth import envelope
 from verify.truth.any_decoder import DecoderMathematics, decoder_cases, with_probes
@@ -214,6 +215,7 @@ def verify_decoder(
 
 def _unheld(paired: PairedCandidate) -> Iterator[Check]:
     """What the candidate has no parameter for."""
+    yield from padding_checks(paired)
     for name in paired.pairing.unheld:
         message = f"the candidate holds no parameter for {name}"
         yield Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
@@ -327,6 +329,7 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
     outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
+    outline = without_padding(subject, outline, reference)
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
         paired = PairedCandidate(tree, device, outline, pairing, reference)

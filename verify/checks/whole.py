@@ -80,12 +80,25 @@ def coverage_checks(
         unknown: taps of the candidate that the reference does not have.
     """
     if isinstance(candidate, PairedCandidate):
+        yield from padding_checks(candidate)
         yield from (_unheld_failure(name) for name in candidate.pairing.unheld)
     for tap, excuse in expected.items():
         if not excuse and tap not in candidate.forced_taps:
             yield _coverage_failure(tap, "the candidate has no such place")
     for tap in unknown:
         yield _coverage_failure(tap, "the reference has no such place")
+
+
+def padding_checks(candidate: PairedCandidate) -> Iterator[Check]:
+    """What of a padded vocabulary is left out of the comparison, where it is.
+
+    Args:
+        candidate: the model under test.
+    """
+    padding = candidate.outline.padding
+    if padding is not None:
+        head, message = candidate.reference.head[0], padding.in_words()
+        yield Check(case="coverage", mode="coverage", tap=head, verdict="PASS", message=message)
 
 
 def spared_check(spared: Sequence[str], found: Array, expected: Expectation) -> Check:
