@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verify.candidate.renamed import what_to_write
 from verify.candidate.sandbox import say
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def _what(error: BaseException) -> str:
         return "calls itself without end (RecursionError)"
     if "No seed set" in str(error):
         return f"puts a random operation into the graph{_place(error)}: dropout at inference?"
+    if renamed := what_to_write(error):
+        return f"raises {type(error).__name__}: {renamed}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # MAX lists an operation's inputs before it says what is wrong.
     if "Diagnostics:" in lines[1:-1]:

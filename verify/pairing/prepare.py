@@ -188,8 +188,8 @@ def without_padding(
         known = {shape for p in outline.parameters for shape in (p.shape, p.shape[::-1])}
         if not padding.shapes and table not in known:
             raise CandidateError(
-                f"{PADDED_VOCAB}: which parameter of {subject.name} has padded rows cannot be told from "
-                "shapes: another one has the same shape"
+                f"{PADDED_VOCAB}: which parameter of {subject.name} has padded rows cannot be told "
+                "from shapes: another one has the same shape"
             )
         return trimmed(outline, reference, padding)
     if padding.shapes:
