@@ -69,6 +69,12 @@ WRONG = {
     "others:ended": (
         "wpe:input", "positions stop at 19", "first differs at token 20: 19, not 20 (20 of 40",
     ),
+    "others:begun_anew": (
+        "wpe:input", "positions begin anew after 16", "first differs at token 16: 0, not 16",
+    ),
+    "others:rounded_softmax": (
+        f"h.1.{CORE}", "the softmax's result rounded to bfloat16", "[rounded_bfloat16]",
+    ),
     "others:scaled_embedding": (
         "h.0:input", "sqrt(n_embd) = 5.65685 x wte + wpe", "GPT-2 has wte + wpe",
     ),
@@ -103,6 +109,7 @@ DEPARTS = {
     "others:post_norm": ("self.ln_1(x + self", "should be x (the block's input), and is x + attn("),
     "others:damped": ("0.7 * self.attn", "times 0.7"),
     "others:ended": ("constant(19", "positions stop at 19"),
+    "others:rounded_softmax": ("F.cast(F.cast(found", "first differs: cast bfloat16 (others.py:"),
     "others:scaled_embedding": ("* self.factor", "times 5.65685"),
     "others:own_norm": ("variance + 3e-5", "+ 3e-05, and the reference has + 1e-05"),
     "others:other_epsilon": ("self.ln_1(x)", "eps 1e-06, and the reference has 1e-05"),
@@ -149,6 +156,22 @@ def test_a_bias_of_keys_that_is_left_out_is_named(outcomes):
     (check,) = [check for check in outcome.checks if check.mode == "coverage"]
     assert "3 biases of keys are left out, to which softmax is blind" in check.message
     assert check.relative < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("spec", "longest"), [("others:ended", 20), ("attentions:windowed", 12), ("parts:right", 9)]
+)
+def test_what_only_longer_inputs_would_show_is_said_not_to_be_seen(spec, longest):
+    plan = Plan(
+        checkpoint=CHECKPOINT, regimes=("given",), sizes=[(1, longest)], subject=subject(spec),
+        quick=True, power=False,
+    )  # fmt: skip
+    outcome = verify(plan, emit=lambda _: None)
+    seen = max(longest, 33)  # a probe is among the inputs of every run
+    (check,) = [check for check in outcome.checks if check.mode == "coverage"]
+    assert check.verdict == "SKIP"
+    assert f"no input is longer than {seen} of the model's 40 tokens" in check.message
+    assert outcome.verdict == ("PASS" if spec == "parts:right" else "FAIL")
 
 
 @pytest.mark.parametrize("spec", WRONG)

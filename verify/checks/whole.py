@@ -101,6 +101,22 @@ def padding_checks(candidate: PairedCandidate) -> Iterator[Check]:
         yield Check(case="coverage", mode="coverage", tap=head, verdict="PASS", message=message)
 
 
+def reach_checks(cases: Sequence[Case], n_positions: int) -> Iterator[Check]:
+    """What a run cannot see where it has no input as long as the model takes.
+
+    Args:
+        cases: of the run.
+        n_positions: the most tokens that the model takes.
+    """
+    longest = max(case.ids.shape[1] for case in cases)
+    if longest < n_positions:
+        message = (
+            f"no input is longer than {longest} of the model's {n_positions} tokens: what is wrong "
+            "beyond, a window or where positions end, was not seen"
+        )
+        yield Check(case="coverage", mode="coverage", tap="", verdict="SKIP", message=message)
+
+
 def spared_check(spared: Sequence[str], found: Array, expected: Expectation) -> Check:
     """Biases of keys that the candidate leaves out, to which softmax is blind: is that so here?
 

@@ -50,6 +50,13 @@ class Ended(Body):
         return F.elementwise_min(found, F.constant(19, dtype=found.dtype, device=found.device))
 
 
+class BegunAnew(Body):
+    """After sixteen tokens positions begin anew."""
+
+    def positions(self, ids):
+        return super().positions(ids) % 16
+
+
 class ScaledEmbedding(Body):
     def __init__(self, config, parts):
         super().__init__(config, parts)
@@ -102,6 +109,7 @@ other_constant = Parts(mlp=OtherConstant)
 post_norm = Parts(block=PostNorm)
 damped = Parts(block=Damped)
 ended = Parts(body=Ended)
+begun_anew = Parts(body=BegunAnew)
 scaled_embedding = Parts(body=ScaledEmbedding)
 own_norm = Parts(norm=OwnNorm)
 other_epsilon = Parts(norm=lambda width, eps: LayerNorm(width, eps=1e-6))
