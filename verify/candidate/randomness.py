@@ -30,5 +30,5 @@ def _drawn(candidate: Candidate) -> RandomOperationError | None:
     """The operation with its place, which takes another trace, where there is one."""
     with suppress(GraphError):  # a graph that cannot be read is refused where it is evaluated
         found = random_operation(candidate.graphs[f"{candidate.name}plain"])
-        return found and (random_operation(candidate.placed) or found)
+        return found and random_operation(candidate.plain_again())
     return None
