@@ -6,8 +6,9 @@ the file stays small for a model of any size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from reference.taps import INPUT, LOGITS
 from verify.judge.metrics import kl_divergence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from reference.checkpoint import Checkpoint
@@ -43,6 +44,28 @@ ROWS, COLUMNS = 3, 4
 """Tokens and features that are kept on either side of the worst element."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A part of a report that could not be made.
+
+    Attributes:
+        part: of what, in words.
+        error: why: the exception's type and its message.
+    """
+
+    part: str
+    error: str
+
+    @classmethod
+    def of(cls, part: str, error: Exception) -> Problem:
+        """The problem that an exception is."""
+        return cls(part, f"{type(error).__name__}: {error}")
+
+    def record(self) -> dict[str, Any]:
+        """As `problem` records have it (`reports/SCHEMA.md`)."""
+        return {"record": "problem", **asdict(self)}
+
+
 @dataclass(slots=True)
 class Artefacts:
     """Arrays by path; they grow while a run goes on.
@@ -50,10 +73,24 @@ class Artefacts:
     Attributes:
         arrays: what is kept so far.
         shown: cases whose tokens' errors are kept whatever they are.
+        problems: what could not be kept.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    @contextmanager
+    def making(self, part: str) -> Iterator[None]:
+        """What raises in this context is a problem of one part, and not the end of the run.
+
+        Args:
+            part: in words: `errors of tokens, given-2x9`.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.problems.append(Problem.of(part, error))
 
     def look(
         self,
@@ -74,12 +111,16 @@ class Artefacts:
         failed = [c for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
         if tokens:
             self.shown.add(expected.case.name)
+        case = expected.case.name
         if tokens or failed:
-            self._keep_tokens(observed.forced, expected, checks)
-            if failed:
+            with self.making(f"errors of tokens, {case}"):
+                self._keep_tokens(observed.forced, expected, checks)
+        if failed:
+            with self.making(f"around the worst element, {case}"):
                 self._keep_window(failed[0].tap, observed.forced, expected)
         if expected.free:
-            self._keep_logits(observed.logits, expected)
+            with self.making(f"logits, {case}"):
+                self._keep_logits(observed.logits, expected)
 
     def look_inside(
         self,
@@ -98,6 +139,17 @@ class Artefacts:
             ids: token ids to use where there is no text, `[batch, sequence]`.
             device: names the arrays.
         """
+        with self.making(f"inside the model, {device}"):
+            self._look_inside(candidate, references, text, ids, device)
+
+    def _look_inside(
+        self,
+        candidate: BoundCandidate,
+        references: References,
+        text: Array | None,
+        ids: Array,
+        device: str,
+    ) -> None:
         config = references.checkpoint.config
         length = _shown_length(config.n_layer * config.n_head, config.n_positions)
         prompt = (ids[0] if text is None else text)[: max(1, length - CONTINUED)][None]
@@ -131,12 +183,14 @@ class Artefacts:
             if "/tokens/" not in path or path.partition("/")[0] in {*self.shown, divergence}
         }
         if kept:
-            np.savez_compressed(folder / FILE, allow_pickle=False, **kept)
+            with self.making(FILE):
+                np.savez_compressed(folder / FILE, allow_pickle=False, **kept)
 
     def _keep_tokens(self, forced: Trace, expected: Expectation, checks: Sequence[Check]) -> None:
         """`used` of each place, shared out over its tokens by their part of the error.
 
-        The root mean square of a place's row (over all tokens) is the place's own `used`.
+        The root mean square of a place's row (over all tokens) is the place's own `used`. A place
+        that has one row for the whole batch, as positions have, stands for each row of it.
         """
         case, truth = expected.case, expected.isolated
         rows: dict[str, Array] = {}
@@ -144,11 +198,10 @@ class Artefacts:
             if check.mode != "isolated" or check.used is None or check.rms is None:
                 continue
             if check.rms and truth[check.tap].ndim == 3:
-                error = (forced[check.tap] - truth[check.tap]).reshape(
-                    -1, forced[check.tap].shape[-1]
-                )
-                by_token = np.sqrt((error**2).mean(axis=1)) / check.rms
-                rows[check.tap] = (check.used * by_token)[:TOKENS].astype(np.float32)
+                error = forced[check.tap] - truth[check.tap]
+                by_token = np.sqrt((error**2).mean(axis=-1)) / check.rms  # [batch or 1, sequence]
+                used = np.broadcast_to(check.used * by_token, case.ids.shape).ravel()
+                rows[check.tap] = used[:TOKENS].astype(np.float32)
         if rows:
             self.arrays[f"{case.name}/tokens/taps"] = np.array(list(rows))
             self.arrays[f"{case.name}/tokens/used"] = np.stack(list(rows.values()))

@@ -48,6 +48,7 @@ from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError
+from verify.options import add_padded_vocab
 from verify.pairing.prepare import OUTPUTS, prepare, subject_of
 from verify.pairing.translated import PairedCandidate, held_weights
 from verify.tally import MODES, Draw, JudgedCheck, Tally, draw, figures, summary
@@ -183,7 +184,10 @@ def _judge_seeds(options: argparse.Namespace, console: Console) -> int:
         device = open_device(options.device)
         candidate: Candidate | PairedCandidate
         if options.candidate:
-            subject = subject_of(options.candidate, None, options.output, checkpoint.config.n_layer)
+            subject = subject_of(
+                options.candidate, None, options.output, checkpoint.config.n_layer,
+                padded_vocab=options.padded_vocab,
+            )  # fmt: skip
             candidate = prepare(subject, checkpoint, options.device, DType[options.dtype])
         else:
             candidate = Candidate(build(checkpoint.config, device, DType[options.dtype]), device)
@@ -225,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="the traced graph in float64; nothing is compiled")
     add("--candidate", metavar="FILE.py:NAME", help="a correct model in place of impl's")
     add("--output", default="logits", choices=OUTPUTS, help="what the candidate returns")
+    add_padded_vocab(parser)
     add(
         "--budget",
         type=duration,

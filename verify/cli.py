@@ -24,7 +24,7 @@ from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
 from verify.checks.engine import EngineSpec
 from verify.job import Job, run
-from verify.options import add_json, add_limits, listed
+from verify.options import add_json, add_limits, add_padded_vocab, listed
 from verify.pairing.counterpart import PairingError
 from verify.pairing.prepare import OUTPUTS, NamedCandidate, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=OUTPUTS,
         help="what the candidate returns: logits (default), or hidden states",
     )
+    add_padded_vocab(parser)
     add_limits(parser)
     add("--device", default="all", help="cpu, gpu, gpu:N or all (default)")
     add(
@@ -204,7 +205,10 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
-    return subject_of(options.candidate, options.pairing, options.output, n_layer)
+    return subject_of(
+        options.candidate, options.pairing, options.output, n_layer,
+        padded_vocab=options.padded_vocab,
+    )  # fmt: skip
 
 
 def _candidate(reference: str | None) -> dict[str, str]:

@@ -26,9 +26,11 @@ from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
+from verify.candidate.randomness import refuse_random
 from verify.checks.blame import Meaning
 from verify.checks.declared import range_check
 from verify.checks.stages import check_case
+from verify.checks.whole import padding_checks
 from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
 from verify.mathematics import of_graph
@@ -38,7 +40,7 @@ from verify.mutants.repair import in_a_sentence, repairs
 from verify.outcome import Outcome
 from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import built, examined
+from verify.pairing.prepare import built, examined, without_padding
 from verify.pairing.translated import PairedCandidate
 from verify.truth import envelope
 from verify.truth.any_decoder import DecoderMathematics, decoder_cases, with_probes
@@ -213,6 +215,7 @@ def verify_decoder(
 
 def _unheld(paired: PairedCandidate) -> Iterator[Check]:
     """What the candidate has no parameter for."""
+    yield from padding_checks(paired)
     for name in paired.pairing.unheld:
         message = f"the candidate holds no parameter for {name}"
         yield Check(case="coverage", mode="coverage", tap=name, verdict="FAIL", message=message)
@@ -260,10 +263,12 @@ def _explain(outcome: Outcome, graph: Forced) -> None:
 def _kept(
     checks: list[Check], observed: Observation, expected: Expectation, paired: PairedCandidate,
     outcome: Outcome, computing: Callable[[str], Computing] | None = None,
+    declared: Callable[[str], Computing] | None = None,
 ) -> None:  # fmt: skip
     """Keep the failing stages of a case until they are explained."""
     failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
-    outcome.failures.add(failed, observed.forced, expected, paired.forced_taps, computing)
+    visible = paired.forced_taps
+    outcome.failures.add(failed, observed.forced, expected, visible, computing, declared)
 
 
 def _computing(bound: PairedBound, expected: Expectation, tap: str) -> Computing:
@@ -302,7 +307,11 @@ def _compiled(
         blame = partial(meaning.blame, observed=observed, expected=expected)
         checks = outcome.blamed(list(_checked(observed, expected)), blame)
         yield from checks
-        _kept(checks, observed, expected, paired, outcome)
+        graph, declared = (
+            partial(_computing, paired.evaluated(weights, precision), expected)
+            for precision in ("float64", "declared")
+        )
+        _kept(checks, observed, expected, paired, outcome, graph, declared)
         whole = case.ids.shape == SIZES[-1]
         outcome.artefacts.look(observed, expected, checks, tokens=whole)
 
@@ -320,6 +329,9 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
     outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
+    outline = without_padding(subject, outline, reference)
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
-        return PairedCandidate(tree, device, outline, pairing, reference)
+        paired = PairedCandidate(tree, device, outline, pairing, reference)
+    refuse_random(paired.candidate)
+    return paired

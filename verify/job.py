@@ -17,6 +17,7 @@ from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
 from reports.waiting import Waiting, print_line
+from verify.artefacts import Problem
 from verify.candidate.sandbox import say
 from verify.display import show
 from verify.outcome import divergence_record, report
@@ -68,13 +69,15 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         command: as the run's header has it.
 
     Raises:
-        UsageError, RecordsError: where something cannot be written.
+        UsageError, RecordsError: where records, the pairing or `--json` cannot be written.
     """
     console = open_console()
     writer = RunWriter("verify", command=command, environment=job.environment, out=options.out)
     try:
         with writer:
             outcome = _verify_with_progress(job, writer)
+            divergence = outcome.first_divergence
+            outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
             for record in _further_records(outcome):
                 writer.write(record)
             writer.finish(_end(job, outcome))
@@ -86,10 +89,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     _show(options, outcome, console)
     for note in job.notes:
         console.print(f"Checkpoint: {note}", highlight=False, markup=False)
-    divergence = outcome.first_divergence
-    outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
-    render(writer.folder, options.summary)
-    console.print(f"Report: {_relative(writer.folder) / PAGE}")
+    _render(writer, options.summary, console)
     if divergence and divergence.blamed_on == "compiler":
         console.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
     if options.json:
@@ -97,11 +97,27 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     return EXIT[outcome.verdict]
 
 
+def _render(writer: RunWriter, summary: Path | None, console: Console) -> None:
+    """Make the page and the tables; where that fails, the run keeps its verdict and says so."""
+    try:
+        render(writer.folder, summary)
+    except Exception as error:
+        problem = Problem.of("page and tables", error)
+        writer.append(problem.record())
+        print(f"verify: the report could not be made: {problem.error}", file=sys.stderr)
+    else:
+        console.print(f"Report: {_relative(writer.folder) / PAGE}")
+
+
 def _further_records(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """What is known at the end alone: what would have been noticed, and what explains failures."""
+    """What is known at the end alone.
+
+    What would have been noticed, what explains failures, and what no picture could be made of.
+    """
     yield from outcome.power.records()
     yield from outcome.mutants.records()
     yield from outcome.explanations()
+    yield from (problem.record() for problem in outcome.artefacts.problems)
 
 
 def _end(job: Job, outcome: Outcome) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.observation import Observation
 from verify.checks.declared import narrowed, range_check
 from verify.checks.stages import check_case
-from verify.checks.whole import coverage_checks, spared_check
+from verify.checks.whole import coverage_checks, reach_checks, spared_check
 from verify.faults.controls import must_fail
 from verify.locate.listing import overflowing
 from verify.mutants.forced import forced
@@ -123,6 +123,8 @@ class MathematicsRun:
         if not self.outcome.order:
             self.outcome.look_for_places(self.candidate, self.truth, self.cases[0].ids)
             yield from coverage_checks(self.candidate, self.outcome.expected, self.outcome.unknown)
+            if self._whole.config.parameter_count <= LARGE_PARAMETERS:
+                yield from reach_checks(self.cases, self._whole.config.n_positions)
             if self._spared and self.outcome.pairing:
                 yield self._without(self.outcome.pairing.spared)
         for case in self.cases:

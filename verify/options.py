@@ -76,6 +76,15 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_padded_vocab(parser: argparse.ArgumentParser) -> None:
+    """Add `--padded-vocab`."""
+    parser.add_argument(
+        "--padded-vocab",
+        action="store_true",
+        help="the candidate's vocabulary has rows of padding: compare the columns of its tokens",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the outcome as JSON")

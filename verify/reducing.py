@@ -34,13 +34,13 @@ from reports.commands import (
 )
 from reports.saved.files import write
 from reports.saved.records import RecordsError, read_run
-from reports.tables.numbers import duration, multiple
+from reports.tables.numbers import duration, times_allowed
 from reports.waiting import Waiting, print_line
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import say
 from verify.candidate.staging import Candidate
 from verify.graph.errors import GraphError
-from verify.options import positive
+from verify.options import add_padded_vocab, positive
 from verify.pairing.counterpart import PairingError
 from verify.pairing.prepare import OUTPUTS, prepare, subject_of
 from verify.pairing.translated import PairedCandidate, held_weights
@@ -132,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     add("--revision", help="branch, tag or commit on the hub")
     add("--pairing", type=Path, metavar="FILE.toml", help="the candidate's names")
     add("--output", default="logits", choices=OUTPUTS, help="what the candidate returns")
+    add_padded_vocab(made)
     add("--dtype", default="float32", choices=DECLARED, help="its precision (float32)")
     add("--seed", type=int, default=0)
     add(
@@ -242,7 +243,10 @@ def _decoder(options: argparse.Namespace, check: Mapping[str, Any]) -> Subject:
 
 
 def _named(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
-    return subject_of(options.candidate, options.pairing, options.output, n_layer)
+    return subject_of(
+        options.candidate, options.pairing, options.output, n_layer,
+        padded_vocab=options.padded_vocab,
+    )  # fmt: skip
 
 
 def _sizes(check: Mapping[str, Any], longest: int) -> list[tuple[int, int]]:
@@ -314,9 +318,7 @@ def _worst_suspect(subject: Subject, console: Console) -> Suspect:
         raise NothingWrongError(
             f"MAX computes {subject.name} as its graph is meant: there is nothing to reduce"
         )
-    console.print(
-        f"{worst.where}: compiled, {multiple(worst.used)} the allowed error from what it means"
-    )
+    console.print(f"{worst.where}: compiled, {times_allowed(worst.used)} from what it means")
     return worst
 
 
@@ -325,7 +327,7 @@ def _keep(found: Found, story: Story, path: Path, console: Console, started: flo
     operations, inputs, _ = found.weight
     console.print(
         f"{_since(started)} {operations} operations, {inputs} inputs and symbols: "
-        f"{multiple(found.trial.used)} the allowed error"
+        f"{times_allowed(found.trial.used)}"
     )
     write(path, reproduction(found, story, path.name))
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from reference.regimes import with_regime
 from reference.taps import LOGITS
-from verify.candidate.guard import CandidateError, compiling
+from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
 from verify.candidate.staging import Candidate
 from verify.checks.blame import Meaning, blame_invariance
@@ -37,7 +37,7 @@ from verify.checks.whole import (
 )
 from verify.faults.controls import must_fail
 from verify.faults.in_max import MaxPower
-from verify.graph.errors import GraphError, RandomOperationError
+from verify.graph.errors import GraphError
 from verify.judge.acceptance import MAX_FACTOR
 from verify.judge.verdict import Check, Verdict
 from verify.mathematics import MathematicsRun, power_checks, sizes_of
@@ -217,8 +217,6 @@ def _mathematics(
             yield from run.checks()
         if plan.power:
             yield from power_checks(outcome)
-    except RandomOperationError as error:
-        raise CandidateError(str(error)) from None
     except GraphError as error:
         # Without a compile nothing else will judge it.
         verdict: Verdict = "ERROR" if plan.quick else "SKIP"
@@ -342,8 +340,8 @@ class RegimeRun:
         )
         failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
         visible = self.bound.program.forced_taps
-        graph = self._graph_of(expected)
-        self.outcome.failures.add(failed, observed.forced, expected, visible, graph)
+        graph, declared = self._graph_of(expected), self._declared_graph_of(expected)
+        self.outcome.failures.add(failed, observed.forced, expected, visible, graph, declared)
         return checks
 
     def _graph_of(self, expected: Expectation) -> Callable[[str], Computing]:
@@ -351,6 +349,15 @@ class RegimeRun:
 
         def computing(tap: str) -> Computing:
             evaluated = self.candidate.evaluated(self.weights)
+            return evaluated.computing([tap], expected.case.ids, expected.given)
+
+        return computing
+
+    def _declared_graph_of(self, expected: Expectation) -> Callable[[str], Computing]:
+        """The same at the precision that the graph declares."""
+
+        def computing(tap: str) -> Computing:
+            evaluated = self.candidate.evaluated(self.weights, "declared")
             return evaluated.computing([tap], expected.case.ids, expected.given)
 
         return computing

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name, with_layer
-from reports.tables.numbers import compact, figure, multiple
+from reports.tables.numbers import compact, figure, times_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -125,7 +125,8 @@ def _fault(
 
 def _sighting(record: Mapping[str, Any], name: str) -> Sighting:
     margin = figure(record.get("margin"))
-    tip = f"{name}: {multiple(margin)} the allowed error in {record.get('case', '')}\nblamed on "
+    error = "no error" if margin is None else times_allowed(margin)
+    tip = f"{name}: {error} in {record.get('case', '')}\nblamed on "
     tip += short_name(record.get("blamed")) or "nothing"
     return Sighting(margin, compact(margin), _share(margin), bool(record.get("caught")), tip)
 

@@ -12,6 +12,7 @@ from reports.figures.model_map import place_map
 from reports.pages.headline import verify_headline
 from reports.pages.rendering import MISFITS, render_page
 from reports.saved.artefacts import FILE, Artefacts, read_artefacts
+from reports.saved.records import PROBLEM
 from reports.tables import numbers
 from reports.tables.frames import computing_taps, gravest_first
 from reports.tables.kinds import by_kind, coverage_line
@@ -75,11 +76,17 @@ def _parity(
         **drawn,
         "errors": parity.errors_by_place(checks, taps),
         "growth": parity.growth(checks, taps),
-        "artefacts_problem": artefacts.problem,
+        "artefacts_problem": " ".join(filter(None, (artefacts.problem, _missing_parts(run)))),
         "attention_aid": inside.ATTENTION_AID,
         "steps_aid": inside.STEPS_AID,
         "coverage": coverage_line((run.end or {}).get("coverage") or {}),
     }
+
+
+def _missing_parts(run: Run) -> str:
+    """What the run could not keep for this page, and why."""
+    problems = [f"{p.get('part')} ({p.get('error')})" for p in run.of(PROBLEM)]
+    return f"Could not be kept: {'; '.join(problems)}." if problems else ""
 
 
 def _from_artefacts(artefacts: Artefacts, divergence: Mapping[str, Any]) -> dict[str, Any]:

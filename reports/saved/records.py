@@ -42,6 +42,9 @@ Kind = Literal["verify", "bench"]
 SCHEMA_VERSION = 4
 
 RECORDS = "records.jsonl"
+PROBLEM = "problem"
+"""The record of a part of a report that could not be made."""
+
 ROOT = Path(__file__).parents[1]
 """Holds `runs/` and `latest/`."""
 
@@ -218,6 +221,19 @@ class RunWriter:
         """Write the end record; a run without one was interrupted."""
         self.write({"record": "end", **summary, "finished_utc": _stamp(datetime.now(UTC))})
 
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append one record to a run that has ended, outside `with`.
+
+        Raises:
+            RecordsError: if it cannot be written.
+        """
+        path = self.folder / RECORDS
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(strict(record), allow_nan=False, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
+
     def _make_folder(self, run_id: str) -> Path:
         if self._out is not None:
             return _mkdir(self._out, exist_ok=True)
@@ -248,10 +264,21 @@ def read_run(folder: Path) -> Run:
         raise RecordsError(f"{path} is empty")
     header, *rest = records
     _check_header(path, header)
-    end = rest.pop() if rest and rest[-1]["record"] == "end" else None
+    end = _taken_end(rest)
     version = header["schema_version"]
     today = tuple(upgraded(record, version) for record in rest)
     return Run(folder, header, today, end and upgraded(end, version), damaged)
+
+
+def _taken_end(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The end, taken out of the records; None where the run was interrupted.
+
+    What could not be made of a run that has ended is told after its end.
+    """
+    last = len(records) - 1
+    while last >= 0 and records[last]["record"] == PROBLEM:
+        last -= 1
+    return records.pop(last) if last >= 0 and records[last]["record"] == "end" else None
 
 
 def read_header(folder: Path) -> dict[str, Any]:

@@ -51,15 +51,27 @@ def percent(value: Any) -> str:
 
 
 def multiple(value: Any) -> str:
-    """How many times: `1,234x`, `3e+08x`."""
+    """How many times: `1,234x`, `3e+08x`; `infinite` and `NaN` where it is not a number."""
     number = figure(value)
     if number is None:
         return NONE
     if not math.isfinite(number):
-        return f"{number}x"
+        return "NaN" if math.isnan(number) else "infinite"
     if number < 10:
         return f"{number:.2g}x"
     return f"{number:,.0f}x" if number < 1e6 else f"{number:.0e}x"
+
+
+def times_allowed(used: float) -> str:
+    """An error over what is allowed, in a sentence: `2e+06x the allowed error`.
+
+    In words where it is not a number: of NaN, and of infinities.
+    """
+    if math.isnan(used):
+        return "NaN or infinite"
+    if math.isinf(used):
+        return "infinitely many times the allowed error"
+    return f"{multiple(used)} the allowed error"
 
 
 def compact(value: Any) -> str:

@@ -77,6 +77,25 @@ def test_a_wrong_llama_is_not_compiled_and_what_would_repair_it_is_named(folder)
     assert "neg" in " ".join(kinds)
 
 
+@pytest.mark.parametrize(
+    ("name", "tap", "words"),
+    [
+        (
+            "rounded", "model.layers.1.self_attn.o_proj:input",
+            "found rounded to bfloat16 after the softmax (llama.py:",
+        ),
+        ("rounded_mlp", "model.layers.0.mlp", "found rounded to float16, what "),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("nothing_is_compiled")
+def test_rounding_to_fewer_bits_is_named_where_it_is_written(folder, name, tap, words):
+    divergence = verified(folder, name, quick=True).first_divergence
+    assert divergence.tap == tap
+    assert words in divergence.diagnosis
+    assert "of its error is left [rounded]" in divergence.diagnosis
+    assert "rows are wrong" not in divergence.diagnosis
+
+
 @pytest.mark.usefixtures("nothing_is_compiled")
 def test_all_mutants_are_judged_where_that_is_asked_for(folder):
     few, every = (verified(folder, "Llama", quick=True, every_mutant=e) for e in (False, True))

@@ -4,9 +4,11 @@ Each is named after what is written in it (`models/people`). Right ones pass; wr
 where they are wrong, with a sentence that says what is computed there and how far that holds.
 """
 
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from max.dtype import DType
 
@@ -21,11 +23,12 @@ from verify.candidate.factory import load_factory  # noqa: E402
 from verify.candidate.guard import CandidateError  # noqa: E402
 from verify.checks.stages import array_check  # noqa: E402
 from verify.cli import main  # noqa: E402
+from verify.explain.collected import Collected  # noqa: E402
 from verify.explain.diagnosis import failure_at, findings  # noqa: E402
 from verify.pairing.prepare import NamedCandidate, prepare  # noqa: E402
 from verify.pairing.translated import held_weights  # noqa: E402
 from verify.run import Plan, verify  # noqa: E402
-from verify.truth.cases import random_cases  # noqa: E402
+from verify.truth.cases import probe_case, random_cases  # noqa: E402
 from verify.truth.references import References  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("nothing_is_compiled")
@@ -66,6 +69,12 @@ WRONG = {
     "others:ended": (
         "wpe:input", "positions stop at 19", "first differs at token 20: 19, not 20 (20 of 40",
     ),
+    "others:begun_anew": (
+        "wpe:input", "positions begin anew after 16", "first differs at token 16: 0, not 16",
+    ),
+    "others:rounded_softmax": (
+        f"h.1.{CORE}", "the softmax's result rounded to bfloat16", "[rounded_bfloat16]",
+    ),
     "others:scaled_embedding": (
         "h.0:input", "sqrt(n_embd) = 5.65685 x wte + wpe", "GPT-2 has wte + wpe",
     ),
@@ -100,6 +109,7 @@ DEPARTS = {
     "others:post_norm": ("self.ln_1(x + self", "should be x (the block's input), and is x + attn("),
     "others:damped": ("0.7 * self.attn", "times 0.7"),
     "others:ended": ("constant(19", "positions stop at 19"),
+    "others:rounded_softmax": ("F.cast(F.cast(found", "first differs: cast bfloat16 (others.py:"),
     "others:scaled_embedding": ("* self.factor", "times 5.65685"),
     "others:own_norm": ("variance + 3e-5", "+ 3e-05, and the reference has + 1e-05"),
     "others:other_epsilon": ("self.ln_1(x)", "eps 1e-06, and the reference has 1e-05"),
@@ -146,6 +156,22 @@ def test_a_bias_of_keys_that_is_left_out_is_named(outcomes):
     (check,) = [check for check in outcome.checks if check.mode == "coverage"]
     assert "3 biases of keys are left out, to which softmax is blind" in check.message
     assert check.relative < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("spec", "longest"), [("others:ended", 20), ("attentions:windowed", 12), ("parts:right", 9)]
+)
+def test_what_only_longer_inputs_would_show_is_said_not_to_be_seen(spec, longest):
+    plan = Plan(
+        checkpoint=CHECKPOINT, regimes=("given",), sizes=[(1, longest)], subject=subject(spec),
+        quick=True, power=False,
+    )  # fmt: skip
+    outcome = verify(plan, emit=lambda _: None)
+    seen = max(longest, 33)  # a probe is among the inputs of every run
+    (check,) = [check for check in outcome.checks if check.mode == "coverage"]
+    assert check.verdict == "SKIP"
+    assert f"no input is longer than {seen} of the model's 40 tokens" in check.message
+    assert outcome.verdict == ("PASS" if spec == "parts:right" else "FAIL")
 
 
 @pytest.mark.parametrize("spec", WRONG)
@@ -208,18 +234,27 @@ def test_parameters_of_another_dtype_are_refused_in_a_sentence():
         prepare(subject("others:in_bfloat16"), CHECKPOINT, "cpu", DType.float32)
 
 
-def test_dropout_that_is_left_on_is_asked_about():
-    with pytest.raises(CandidateError, match="is dropout left on at inference"):
-        prepare(subject("others:dropping"), CHECKPOINT, "cpu", DType.float32)
+@pytest.mark.parametrize("spec", ["others:dropping", "others:dropping_by_a_seed"])
+def test_dropout_that_is_left_on_is_asked_about_with_its_line(spec):
+    """A seed makes every trace the same, and the result no more that of one model."""
+    with pytest.raises(CandidateError, match="a random operation") as caught:
+        prepare(subject(spec), CHECKPOINT, "cpu", DType.float32)
+    assert "dropout at inference?" in str(caught.value)
+    (line,) = re.findall(r"\(others\.py:(\d+)\)", str(caught.value))
+    source = (FOLDER / "others.py").read_text().splitlines()
+    assert "F.uniform_like(found" in source[int(line) - 1]
 
 
-def test_rounding_inside_a_stage_is_named_with_its_step():
-    """As the compiled program would show it: the graph at the precision that it declares."""
+def as_compiled(spec, case):
+    """What fails of a candidate as a compiled program would show it: the graph in float32.
+
+    Returns:
+        What was expected, the forced trace, the taps that fail, and the candidate with its weights.
+    """
     references = References(CHECKPOINT)
-    candidate = prepare(subject("others:rounded_softmax"), CHECKPOINT, "cpu", DType.float32)
+    candidate = prepare(subject(spec), CHECKPOINT, "cpu", DType.float32)
     weights = held_weights(candidate, CHECKPOINT, "float32")
     bound = candidate.evaluated(weights, "declared")
-    (case,) = random_cases(CONFIG, "given", [(2, 33)], seed=0, device="cpu")
     expected = references.expectation(case, candidate.given_taps)
     given = {tap: array.astype(DTYPES["float32"]) for tap, array in expected.given.items()}
     found = bound.forced_trace(case.ids, given)
@@ -228,6 +263,33 @@ def test_rounding_inside_a_stage_is_named_with_its_step():
         for tap, array in found.items()
     ]
     failed = [check.tap for check in checks if check.verdict == "FAIL"]
+    return expected, found, failed, candidate, weights
+
+
+def test_rounding_inside_a_stage_is_named_with_its_step():
+    (case,) = random_cases(CONFIG, "given", [(2, 33)], seed=0, device="cpu")
+    expected, found, failed, *_ = as_compiled("others:rounded_softmax", case)
     assert failed[0] == f"transformer.h.1.{CORE}"
     (finding,) = findings([failure_at(t, found[t], expected, list(found)) for t in failed])
     assert "the softmax's result rounded to bfloat16" in finding.text
+
+
+def test_what_overflows_in_the_compiled_program_is_counted_placed_and_explained():
+    case = probe_case(CONFIG, "given", seed=0, device="cpu")
+    expected, found, failed, candidate, weights = as_compiled("others:tanh_by_exp", case)
+
+    def graph(precision):
+        bound = candidate.evaluated(weights, precision)
+        return lambda tap: bound.computing([tap], case.ids, expected.given)
+
+    kept = Collected()
+    kept.add(failed, found, expected, list(found), graph("float64"), graph("declared"))
+    (first, *_), listing = kept.explained()
+    assert first.tap == f"transformer.h.0.{NEXT}"
+    wrong = int(np.isnan(found[first.tap]).sum())
+    assert f"{wrong:,} NaN of {found[first.tap].size:,} elements, the first at row " in first.text
+    assert f" of {case.name}; exp(" in first.text
+    assert "overflows: in float32 it ends at 88.7 (others.py:" in first.text
+    assert listing.dtype == "float32"
+    (line,) = [line for line in listing.lines if line.departs]
+    assert "F.exp(" in line.code

@@ -106,7 +106,7 @@ def model(config):
 def test_a_graph_that_cannot_be_evaluated(capsys, tmp_path):
     (tmp_path / "noisy.py").write_text(RANDOM)
     line = said(capsys, "--candidate", f"{tmp_path}/noisy.py:model", "--out", f"{tmp_path}/out.py")
-    assert "a random operation in the graph: mo.random.normal" in line
+    assert "there is a random operation in the graph, mo.random.normal (noisy.py:10)" in line
     assert not (tmp_path / "out.py").exists()
 
 

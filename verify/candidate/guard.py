@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verify.candidate.renamed import what_to_write
 from verify.candidate.sandbox import say
 
 if TYPE_CHECKING:
@@ -93,13 +94,21 @@ def _what(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "calls itself without end (RecursionError)"
     if "No seed set" in str(error):
-        return "draws random numbers: is dropout left on at inference?"
+        return f"puts a random operation into the graph{_place(error)}: dropout at inference?"
+    if renamed := what_to_write(error):
+        return f"raises {type(error).__name__}: {renamed}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # MAX lists an operation's inputs before it says what is wrong.
     if "Diagnostics:" in lines[1:-1]:
         lines[1] = lines[lines.index("Diagnostics:") + 1]
     text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
     return f"raises {type(error).__name__}{': ' if text else ''}{text}"
+
+
+def _place(error: BaseException) -> str:
+    """The candidate's own last line before an error, in brackets; empty where there is none."""
+    frames = _own_frames(error)
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -326,11 +326,19 @@ class Candidate:
 
     def traces_alike(self) -> bool:
         """Whether another trace gives the same graph, which no random number or counter does."""
-        program, name = Program(), f"{self.name}plain"
-        with noting(places=False) as notes:
-            stage(name, self.model, self._types, program)
+        return same(self.graphs[f"{self.name}plain"], self.plain_again(places=False))
+
+    def plain_again(self, *, places: bool = True) -> GraphForm:
+        """Its plain graph, traced once more.
+
+        Args:
+            places: whether every operation knows the line that made it.
+        """
+        program = Program()
+        with noting(places=places) as notes:
+            stage(f"{self.name}plain", self.model, self._types, program)
         (again,) = read(program, notes)
-        return same(self.graphs[name], again)
+        return again
 
     def bind(self, weights: Mapping[str, Array]) -> BoundCandidate:
         """Return the compiled program with these weights, by parameter name.

@@ -12,6 +12,7 @@ same rule as the compiled result:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reference.dtypes import DTYPES
-from reports.tables.numbers import multiple, scientific
+from reports.tables.numbers import scientific, times_allowed
 from verify.candidate.observation import Observation
 from verify.graph.errors import GraphError
 from verify.judge.acceptance import Judgement, judge
@@ -130,11 +131,11 @@ class Meaning:
     ) -> str:
         size = rms(standard.truth.astype(np.float64))
         distance = rms(exact - standard.truth) / size if size else rms(exact - standard.truth)
-        away = f"{multiple(compiled.used)} the allowed error" if compiled.used else "not near it"
+        away = _away(compiled, "it")
         return (
             f"{self._compiler}: the traced graph computes the right thing (within "
-            f"{scientific(distance)} of the oracle), the compiled program does not ({away} from "
-            f"it); {FUSED[check.mode]}"
+            f"{scientific(distance)} of the oracle), the compiled program does not ({away}); "
+            f"{FUSED[check.mode]}"
         )
 
     @property
@@ -159,11 +160,21 @@ def _judged(array: Array, standard: Standard, dtype: str) -> Judgement:
 
 
 def _lost(declared: Judgement, dtype: str) -> str:
+    away = _away(declared, "that", dtype)
     return (
-        "the port's precision: the traced graph is right in float64, and "
-        f"{multiple(declared.used)} the allowed error of {dtype} from that in the dtypes that it "
-        "declares"
+        f"the port's precision: the traced graph is right in float64, and {away} in the dtypes "
+        "that it declares"
     )
+
+
+def _away(judged: Judgement, other: str, dtype: str = "") -> str:
+    """How far a result is from another one, in words."""
+    if judged.used is None:
+        return f"not near {other}"
+    if math.isnan(judged.used):
+        return "NaN"
+    of_dtype = f" of {dtype}" if dtype else ""
+    return f"{times_allowed(judged.used)}{of_dtype} from {other}"
 
 
 def blame_invariance(check: Check, exact: Iterable[Check]) -> Blame:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from reference.dtypes import DTYPES
 from reference.taps import in_words
 from verify.candidate.observation import Observable
-from verify.explain.error_shape import in_counts, is_finite
 from verify.graph.errors import GraphError
+from verify.judge.finite import in_counts, is_finite
 from verify.judge.verdict import Check
 from verify.locate.overflow import origin
 from verify.locate.segment import segment
@@ -51,7 +51,7 @@ def range_check(
         if is_finite(array) or not is_finite(observed.forced[tap]):
             continue
         message = f"right in float64, NaN or infinite in {dtype}"
-        text = in_counts(array) + _made(declared.computing([tap], ids, narrow))
+        text = in_counts(array, expected.case.name) + _made(declared.computing([tap], ids, narrow))
         details = {
             "diagnosis": f"{in_words(tap)}: {text}",
             "blame": f"the port's precision: {message}",

@@ -97,5 +97,5 @@ def _observer_check(observed: Observation, expected: Expectation) -> Check:
         shape=plain.shape,
         dtype=expected.dtype,
         max_abs=difference,
-        message="" if np.isfinite(difference) else "NaN",
+        message="" if np.isfinite(difference) else "one of both is NaN or infinite",
     )

@@ -80,12 +80,41 @@ def coverage_checks(
         unknown: taps of the candidate that the reference does not have.
     """
     if isinstance(candidate, PairedCandidate):
+        yield from padding_checks(candidate)
         yield from (_unheld_failure(name) for name in candidate.pairing.unheld)
     for tap, excuse in expected.items():
         if not excuse and tap not in candidate.forced_taps:
             yield _coverage_failure(tap, "the candidate has no such place")
     for tap in unknown:
         yield _coverage_failure(tap, "the reference has no such place")
+
+
+def padding_checks(candidate: PairedCandidate) -> Iterator[Check]:
+    """What of a padded vocabulary is left out of the comparison, where it is.
+
+    Args:
+        candidate: the model under test.
+    """
+    padding = candidate.outline.padding
+    if padding is not None:
+        head, message = candidate.reference.head[0], padding.in_words()
+        yield Check(case="coverage", mode="coverage", tap=head, verdict="PASS", message=message)
+
+
+def reach_checks(cases: Sequence[Case], n_positions: int) -> Iterator[Check]:
+    """What a run cannot see where it has no input as long as the model takes.
+
+    Args:
+        cases: of the run.
+        n_positions: the most tokens that the model takes.
+    """
+    longest = max(case.ids.shape[1] for case in cases)
+    if longest < n_positions:
+        message = (
+            f"no input is longer than {longest} of the model's {n_positions} tokens: what is wrong "
+            "beyond, a window or where positions end, was not seen"
+        )
+        yield Check(case="coverage", mode="coverage", tap="", verdict="SKIP", message=message)
 
 
 def spared_check(spared: Sequence[str], found: Array, expected: Expectation) -> Check:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from reference.taps import in_words
 from verify.explain.diagnosis import Finding, failure_at, findings, most_telling
 from verify.graph.errors import GraphError
-from verify.locate.listing import Listing, listing
+from verify.judge.finite import is_finite
+from verify.locate.listing import Listing, listing, overflowing
+from verify.locate.lost_bits import rounding_at_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from verify.candidate.staging import Computing
     from verify.explain.failure import Failure
     from verify.truth.expectation import Expectation
+
+ROUNDED = "rounded"
+"""The id of a finding that is read from the graph: rounding to fewer bits than declared."""
 
 MOST_BYTES = 2 << 30
 """Activations that are kept of failing cases; stages of further cases are counted alone."""
@@ -29,6 +36,8 @@ class Collected:
         failures: those that are kept.
         further: how many more there are, whose activations would take too much memory.
         graphs: by failure, what gives the graph that computes its place.
+        declared: the same at the precision that the graph declares, for what is NaN or infinite in
+            a compiled program.
         overflow: what lists the graph of a place that is right in float64 and overflows in the
             declared precision; None where there is none.
     """
@@ -36,6 +45,7 @@ class Collected:
     failures: list[Failure] = field(default_factory=list)
     further: int = 0
     graphs: dict[int, Callable[[], Computing]] = field(default_factory=dict)
+    declared: dict[int, Callable[[], Computing]] = field(default_factory=dict)
     overflow: Callable[[], Listing | None] | None = None
     _bytes: int = 0
 
@@ -46,6 +56,7 @@ class Collected:
         expected: Expectation,
         visible: Collection[str],
         computing: Callable[[str], Computing] | None = None,
+        declared: Callable[[str], Computing] | None = None,
     ) -> None:
         """Keep the failing stages of a case.
 
@@ -55,6 +66,7 @@ class Collected:
             expected: what it was compared with.
             visible: the places that the candidate shows.
             computing: gives the graph that computes a place; None where there is none.
+            declared: gives the same at the precision that the graph declares.
         """
         failed = list(taps)
         if not failed:
@@ -68,7 +80,9 @@ class Collected:
             failure = failure_at(tap, found[tap], expected, visible)
             self.failures.append(failure)
             if computing:
-                self.graphs[id(failure)] = lambda tap=tap: computing(tap)  # type: ignore[misc]
+                self.graphs[id(failure)] = partial(computing, tap)
+            if declared:
+                self.declared[id(failure)] = partial(declared, tap)
 
     def explained(self) -> tuple[list[Finding], Listing | None]:
         """What the failing stages have in common, and the graph of the first of them."""
@@ -76,7 +90,8 @@ class Collected:
         found = [replace(finding, of=every) for finding in findings(self.failures)]
         try:
             if found:
-                return found, self._listing(found[0])
+                found[0] = self._rounded(found[0])
+                return _with_reason(found, self._listing(found[0]))
             return found, self.overflow() if self.overflow else None
         except GraphError:
             return found, None
@@ -89,10 +104,42 @@ class Collected:
             return None
         return most_telling([failure for failure in self.failures if failure.tap == first.tap])
 
+    def _telling(self, finding: Finding) -> Failure | None:
+        """Of a finding's place, the case that tells most and has a graph."""
+        of_place = [f for f in self.failures if f.tap == finding.tap and id(f) in self.graphs]
+        return most_telling(of_place) if of_place else None
+
+    def _rounded(self, finding: Finding) -> Finding:
+        """A mere description, replaced by the rounding that the graph shows, where that is all."""
+        failure = None if finding.ids else self._telling(finding)
+        if failure is None:
+            return finding
+        graph = self.graphs[id(failure)]()
+        words = rounding_at_fault(failure.tap, graph, failure.expected)
+        if not words:
+            return finding
+        text = f"{in_words(failure.tap)}: found {words} [{ROUNDED}]"
+        return replace(finding, text=text, ids=(ROUNDED,))
+
     def _listing(self, finding: Finding) -> Listing | None:
         """The graph of the first failing place, in the case that tells most."""
-        of_place = [f for f in self.failures if f.tap == finding.tap and id(f) in self.graphs]
-        if not of_place:
+        failure = self._telling(finding)
+        if failure is None:
             return None
-        failure = most_telling(of_place)
-        return listing(failure.tap, self.graphs[id(failure)](), failure.expected)
+        computing, expected = self.graphs[id(failure)](), failure.expected
+        if id(failure) in self.declared and not is_finite(failure.found):
+            narrow = self.declared[id(failure)]()
+            made = overflowing(computing, narrow, expected, failure.tap, expected.dtype)
+            if made is not None:
+                return made
+        return listing(failure.tap, computing, expected)
+
+
+def _with_reason(
+    found: list[Finding], graph: Listing | None
+) -> tuple[list[Finding], Listing | None]:
+    """The first finding with why its place is NaN or infinite, where its graph shows that."""
+    if graph is None or not graph.overflows or graph.summary in found[0].text:
+        return found, graph
+    first = replace(found[0], text=f"{found[0].text}; {graph.summary}")
+    return [first, *found[1:]], graph

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from reference.taps import in_words, layer_of, with_layer
 from verify.explain import tried
 from verify.explain.consequences import following
-from verify.explain.error_shape import describe, in_counts, is_finite
+from verify.explain.error_shape import describe
 from verify.explain.explanation import blocks
 from verify.explain.failure import Failure
 from verify.explain.llama_formulas import formulas
 from verify.explain.relations import relations
 from verify.explain.rounded import roundings
 from verify.faults.configured import whose
+from verify.judge.finite import in_counts, is_finite
 from verify.truth.cases import PROBE
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _part(group: list[Failure], left: list[Failure]) -> _Part:
     text = _sentence(chosen, group) if chosen else _described(group)
     first = most_telling(roots)
     if chosen and not is_finite(first.found):
-        text += f"; {in_counts(first.found)}"
+        text += f"; {in_counts(first.found, first.expected.case.name)}"
     same = tuple(f"{one.found}; {one.expected}" for one in chosen)
     return _Part(roots[0].tap, text, same, tuple(one.id for one in chosen), explained)
 

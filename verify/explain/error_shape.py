@@ -8,14 +8,27 @@ import numpy as np
 
 from reference.dtypes import is_floating
 from reference.taps import INPUT
+from verify.judge.finite import in_counts, is_finite
 from verify.judge.metrics import rms
-from verify.judge.rounding import effective_bits, precision_class
+from verify.judge.rounding import effective_bits, precision_class, to_bf16, to_fp16
 from verify.locate.sequences import compared_integers
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reference.trace import Array
     from verify.truth.expectation import Expectation
+
+
+NARROWER: dict[str, Callable[[Array], Array]] = {"bfloat16": to_bf16, "float16": to_fp16}
+"""By name, what rounds to it: of two formats that hold all values, the one of fewer bits first."""
+
+BY_CHANCE = 0.5
+"""Share of the right values that a narrower format holds, from which on it tells nothing."""
+
+ROUNDED = 0.5
+"""Part of the error that rounding the right result may leave: halfway values go to either side."""
 
 
 def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
@@ -26,11 +39,12 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
     if not is_floating(truth):
         return compared_integers(found, truth)
     if not is_finite(found):
-        return in_counts(found)
+        return in_counts(found, expected.case.name)
     found = found.astype(np.float64)
     error = found - truth
     features = (
         _as_a_whole(found, truth),
+        _as_rounded(found, truth, expected.dtype),
         _by_head(error, n_head) if tap.endswith(f"attn.c_proj{INPUT}") else "",
         _by_third(error) if tap.endswith("attn.c_attn") else "",
         _by_position(error),
@@ -38,35 +52,6 @@ def describe(tap: str, found: Array, expected: Expectation, n_head: int) -> str:
         _as_a_precision(error, truth, expected.isolated_envelope[tap].rms, expected.dtype),
     )
     return next((feature for feature in features if feature), _size(error, truth))
-
-
-def is_finite(array: Array) -> bool:
-    """Whether every number is finite; integers always are."""
-    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float64)).all())
-
-
-def in_counts(found: Array) -> str:
-    """How many elements are NaN or infinite, of how many, and where the first is.
-
-    Args:
-        found: `[..., feature]`; its first axes are rows and tokens.
-    """
-    wide = found.astype(np.float64)
-    kinds = {"NaN": np.isnan(wide), "infinite": np.isinf(wide)}
-    counts = [f"{where.sum():,} {name}" for name, where in kinds.items() if where.any()]
-    first = np.argwhere(~np.isfinite(wide))[0].tolist()
-    return f"{' and '.join(counts)} of {found.size:,} elements, the first at {at(first)}"
-
-
-AXES = ("row", "token", "feature")
-
-
-def at(index: list[int]) -> str:
-    """An element's place in words: `row 0, token 3, feature 17`."""
-    names = AXES[-len(index) :] if len(index) <= len(AXES) else ()
-    if not names:
-        return str(index)
-    return ", ".join(f"{name} {place}" for name, place in zip(names, index, strict=True))
 
 
 def _as_a_whole(found: Array, truth: Array) -> str:
@@ -79,6 +64,19 @@ def _as_a_whole(found: Array, truth: Array) -> str:
     rest = rms(found - factor * truth)
     if abs(factor - 1) > 1e-5 and rest < 1e-3 * rms(found - truth):
         return f"it is the right result times {factor:.6g}"
+    return ""
+
+
+def _as_rounded(found: Array, truth: Array, dtype: str) -> str:
+    """Every value is one of a narrower format, as no result is by chance."""
+    for name, round_ in NARROWER.items():
+        if name == dtype or not np.array_equal(round_(found), found):
+            continue
+        if float(np.mean(round_(truth) == truth)) > BY_CHANCE:
+            continue
+        nearest = rms(found - round_(truth)) <= ROUNDED * rms(found - truth)
+        rest = "" if nearest else ", and differs by more than that"
+        return f"it is rounded to {name}: every value is one that {name} holds{rest}"
     return ""
 
 

@@ -39,6 +39,21 @@ def refusal(graph: Graph, keep: frozenset[int] = frozenset()) -> GraphError | No
     return None
 
 
+def random_operation(graph: Graph) -> RandomOperationError | None:
+    """What refuses the first operation of a graph that draws random numbers; None without one."""
+    for operation in _needed(graph, graph.block, frozenset()):
+        if operation.kind in RANDOM:
+            return _random(operation)
+    return None
+
+
+def _random(operation: Operation) -> RandomOperationError:
+    return RandomOperationError(
+        f"there is a random operation in the graph, {operation.kind}{at(operation)}: "
+        "dropout at inference?"
+    )
+
+
 def _needed(graph: Graph, block: Block, keep: frozenset[int]) -> Iterator[Operation]:
     for outermost in scheduled(graph, block, keep).operations:
         for operation in (outermost, *(deep for each in outermost.blocks for deep in walk(each))):
@@ -51,9 +66,7 @@ def _needed(graph: Graph, block: Block, keep: frozenset[int]) -> Iterator[Operat
 def _without_meaning(operation: Operation, version: str) -> GraphError:
     name, why = operation.kind, reason(operation.kind)
     if name in RANDOM:
-        return RandomOperationError(
-            f"a random operation in the graph: {name}{at(operation)}; dropout at inference?"
-        )
+        return _random(operation)
     if name == "mo.custom":
         name = f"the custom operation {operation.attributes['symbol']}"
     return UnknownOperationError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verify.judge.finite import in_counts, is_finite
 from verify.judge.metrics import Errors, errors, rms, ulp_at
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def _used(error: float, allowed: float) -> float:
 
 
 def _explain(found: Array, used: float) -> str:
-    if np.isnan(found.astype(float)).any():
-        return "NaN"
+    if not is_finite(found):
+        return in_counts(found)
     if not np.isfinite(used):
         return "differs where the values only have to be passed on"
     return f"the error is {used:.3g} times what is allowed"

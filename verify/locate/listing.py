@@ -56,6 +56,7 @@ class Listing:
         lines: its operations, in their order.
         summary: up to where it matches, and what differs first, in a sentence; "" if all matches.
         dtype: what it departs in: float64, or the declared precision where that overflows.
+        overflows: whether the summary tells what makes it NaN or infinite.
     """
 
     tap: str
@@ -63,6 +64,7 @@ class Listing:
     lines: tuple[Line, ...]
     summary: str
     dtype: str = "float64"
+    overflows: bool = False
 
     def record(self) -> dict[str, Any]:
         """As `graph` records have it (`reports/SCHEMA.md`)."""
@@ -95,7 +97,8 @@ def listing(tap: str, computing: Computing, expected: Expectation) -> Listing:
     """
     of = _recognised(tap, computing, expected)
     departs, summary = _departure(of, spelled=isinstance(expected.oracle, Oracle))
-    return Listing(tap, expected.case.name, _lines(of, departs), summary)
+    overflows = origin(of.found) is not None
+    return Listing(tap, expected.case.name, _lines(of, departs), summary, overflows=overflows)
 
 
 def overflowing(
@@ -123,7 +126,7 @@ def overflowing(
     # Where float64 is rounded on the way, operations that round are numbered anew.
     alike = [op for op in of.found.operations if _is_line_of(op, made.operation)]
     departs = next(iter(alike), None)
-    return Listing(tap, expected.case.name, _lines(of, departs), made.text, dtype)
+    return Listing(tap, expected.case.name, _lines(of, departs), made.text, dtype, overflows=True)
 
 
 def _is_line_of(operation: Operation, other: Operation) -> bool:

@@ -116,23 +116,30 @@ def _undefined_text(
         place: list[Any] = list(at)
         place[operation.attributes["axis"]] = slice(None)
         if np.isneginf(_wide(taken[0])[tuple(place)]).all():
-            return f"softmax of a row without keys{_which(at)} is NaN: is the diagonal masked?"
+            return f"a row of the mask has no key{_which(at, result)}, and its softmax is NaN"
         return "softmax of an infinite score"
     wide = [np.broadcast_to(_wide(one), result.shape) for one in taken[:2] if _fits(one, result)]
     pair = [float(one[at]) for one in wide]
     if len(pair) == 2:
         signs = {"div": "/", "sub": "-", "add": "+", "mul": "x", "pow": "^"}
         if kind == "sub" and np.isneginf(pair).all():
-            return f"-inf - -inf is NaN: a row has no key{_which(at)}; is the diagonal masked?"
+            return f"a row of the mask has no key{_which(at, result)}: -inf - -inf is NaN"
         return f"{pair[0]:.3g} {signs.get(kind, kind)} {pair[1]:.3g} is NaN"
     if len(pair) == 1:
         return f"{kind}({pair[0]:.4g}) is NaN"
     return f"{kind} makes NaN"
 
 
-def _which(at: tuple[int, ...]) -> str:
-    """The query of an element of scores `[..., query, key]`."""
-    return f" (query {at[-2]})" if len(at) >= 2 else ""
+def _which(at: tuple[int, ...], scores: Array) -> str:
+    """The query of an element of scores `[..., query, key]`, and what that suggests.
+
+    Where a triangle of keys is seen, and its diagonal masked too, the first query or the last has
+    no key.
+    """
+    if len(at) < 2:
+        return ""
+    corner = at[-2] in (0, scores.shape[-2] - 1)
+    return f" (query {at[-2]}{': is the diagonal masked?' if corner else ''})"
 
 
 def _fits(array: Array, result: Array) -> bool:

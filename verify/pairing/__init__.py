@@ -5,6 +5,7 @@ file         a pairing as TOML
 outline      what a candidate and a reference consist of
 parameters   parameters paired by path, shape, name and order
 modules      modules paired by their parameters
+padding      vocabularies with rows that stand for no token
 translated   a candidate seen under the reference's names
 table        a pairing as a table
 prepare      a candidate, ready to be checked

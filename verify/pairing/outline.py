@@ -14,6 +14,7 @@ import numpy as np
 from impl.config import parameter_shapes
 from reference.oracle import Oracle
 from reference.taps import LOGITS, is_input
+from reports.tables.numbers import counted
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ BATCH, LENGTH = 3, 5
 """Sizes that stand for the symbols `batch` and `sequence` when shapes are compared."""
 
 Shape = tuple[int, ...]
+
+PADDED_VOCAB = "--padded-vocab"
+"""The option with which rows and columns beyond the vocabulary are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,39 @@ class Call:
         return self.name.partition("#")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """What a candidate has beyond the vocabulary.
+
+    Attributes:
+        vocab_size: tokens of the vocabulary.
+        shapes: by the name of a parameter with padded rows, its own shape.
+        columns: padded columns of the logits.
+        within: the candidate's path in what the harness puts around it, with its dot; else "".
+    """
+
+    vocab_size: int
+    shapes: Mapping[str, Shape]
+    columns: int
+    within: str = ""
+
+    def in_words(self) -> str:
+        """What is done about it, in a sentence."""
+        parts = []
+        if self.columns:
+            left_out = counted(self.columns, "column")
+            are = "is" if self.columns == 1 else "are"
+            parts.append(
+                f"the first {self.vocab_size} columns of the logits are compared, and {left_out} "
+                f"of padding {are} left out"
+            )
+        for name, shape in self.shapes.items():
+            zeros = counted(max(shape) - self.vocab_size, "row")
+            own = name.removeprefix(self.within)
+            parts.append(f"{own} is loaded with {zeros} of zeros after the vocabulary's")
+        return f"{PADDED_VOCAB}: {'; '.join(parts)}"
+
+
 @dataclass(frozen=True)
 class CandidateOutline:
     """Parameters, tied ones under each of their names, and calls in the order of execution.
@@ -76,12 +113,14 @@ class CandidateOutline:
     Attributes:
         tied: names that share another parameter's tensor, with that parameter's name.
         gives: shape of what the model itself returns.
+        padding: what it has beyond the vocabulary, where that was taken off; else None.
     """
 
     parameters: tuple[Parameter, ...]
     calls: tuple[Call, ...]
     gives: Shape
     tied: Mapping[str, str] = field(default_factory=dict)
+    padding: Padding | None = None
 
 
 @dataclass(frozen=True)

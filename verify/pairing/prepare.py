@@ -15,11 +15,13 @@ from impl.runtime import build, open_device
 from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.candidate.randomness import refuse_random
 from verify.graph.errors import GraphError
 from verify.graph.form import is_floating
 from verify.judge.metrics import rms
 from verify.pairing.file import Corrections, from_toml
-from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
+from verify.pairing.outline import BATCH, LENGTH, PADDED_VOCAB, gpt2_outline
+from verify.pairing.padding import WithoutPadding, asked, padding_of, trimmed
 from verify.pairing.parameters import propose
 from verify.pairing.translated import PairedCandidate, examine
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
     from verify.pairing.counterpart import Counterpart
-    from verify.pairing.outline import CandidateOutline
+    from verify.pairing.outline import CandidateOutline, ReferenceOutline
 
 MOST_TRIALS = 64
 """Alternatives of a pairing that are tried at most."""
@@ -51,15 +53,24 @@ class NamedCandidate:
         factory: called with the configuration, returns a MAX module tree.
         output: `logits`, or `hidden` for a model that returns what its last LayerNorm returns.
         corrections: what a pairing file says.
+        padded_vocab: whether it has rows and columns beyond the vocabulary.
     """
 
     name: str
     factory: Callable[[Any], Any]
     output: str = "logits"
     corrections: Corrections | None = None
+    padded_vocab: bool = False
 
 
-def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) -> NamedCandidate:
+def subject_of(
+    candidate: str,
+    pairing: Path | None,
+    output: str,
+    n_layer: int,
+    *,
+    padded_vocab: bool = False,
+) -> NamedCandidate:
     """The candidate that `FILE.py:NAME` names, with what a pairing file corrects, if it is there.
 
     Raises:
@@ -71,6 +82,7 @@ def subject_of(candidate: str, pairing: Path | None, output: str, n_layer: int) 
         factory=load_factory(candidate),
         output=output,
         corrections=corrections,
+        padded_vocab=padded_vocab,
     )
 
 
@@ -102,7 +114,7 @@ def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) ->
             )
         if subject.output == "hidden":
             return WithHead(model, config.vocab_size, config.n_embd, dtype)
-        return model
+        return WithoutPadding(model, config.vocab_size) if subject.padded_vocab else model
 
     return build(config, device, dtype, factory=make)
 
@@ -145,12 +157,48 @@ def _wrong_shape(subject: NamedCandidate, outline: CandidateOutline, expected: A
         f"{subject.name}.forward(input_ids) returns shape {found} for token ids of shape "
         f"{[BATCH, LENGTH]}; logits have {wanted}"
     )
-    looks_hidden = subject.output == "logits" and len(found) == 3 and found[:2] == wanted[:2]
-    return (
-        f"{text} (for a model that returns hidden states: --output hidden)"
-        if (looks_hidden)
-        else text
-    )
+    if subject.output != "logits" or len(found) != 3 or found[:2] != wanted[:2]:
+        return text
+    if padded := asked(found[2], wanted[2]):
+        return f"{text} ({padded})"
+    return f"{text} (for a model that returns hidden states: --output hidden)"
+
+
+def without_padding(
+    subject: NamedCandidate, outline: CandidateOutline, reference: ReferenceOutline
+) -> CandidateOutline:
+    """The outline as if the vocabulary were not padded, where that is asked for.
+
+    Args:
+        subject: the candidate.
+        outline: as it was examined.
+        reference: what it is compared with.
+
+    Raises:
+        CandidateError: where nothing is padded and that was asked for, or the other way round.
+    """
+    within = subject.padded_vocab and subject.output == "logits"
+    padding = padding_of(outline, reference, within=within)
+    if subject.padded_vocab:
+        if not padding.shapes and not padding.columns:
+            raise CandidateError(
+                f"{subject.name} has no padded vocabulary: leave {PADDED_VOCAB} out"
+            )
+        table = reference.parameters[reference.head[1]]
+        known = {shape for p in outline.parameters for shape in (p.shape, p.shape[::-1])}
+        if not padding.shapes and table not in known:
+            raise CandidateError(
+                f"{PADDED_VOCAB}: which parameter of {subject.name} has padded rows cannot be told "
+                "from shapes: another one has the same shape"
+            )
+        return trimmed(outline, reference, padding)
+    if padding.shapes:
+        name, shape = next(iter(padding.shapes.items()))
+        raise CandidateError(
+            f"{name} has shape {list(shape)}, and the vocabulary has {padding.vocab_size} tokens: "
+            f"for a table with rows of padding: {PADDED_VOCAB}"
+        )
+    return outline
 
 
 def prepare(
@@ -179,6 +227,7 @@ def prepare(
     logits = np.empty(reference.places[reference.head[0]])
     outline = examined(subject, model, opened, logits)
     _check_dtypes(outline, dtype)
+    outline = without_padding(subject, outline, reference)
     pairing = propose(outline, reference, subject.corrections)
     own = _own_values(model, outline, pairing.weights, subject)
     name = "" if program is None else f"{subject.name}/"
@@ -187,12 +236,13 @@ def prepare(
             model, opened, outline, pairing, reference, own=own, name=name, program=program
         )
     if program is None:
+        refuse_random(paired.candidate)
         with guarded(f"{subject.name}.forward(input_ids)"):
             alike = paired.candidate.traces_alike()
         if not alike:
             raise CandidateError(
-                f"two traces of {subject.name} differ: does forward draw random numbers, read the "
-                "clock or count its calls?"
+                f"two traces of {subject.name} differ: does forward read the clock, count its "
+                "calls, or take numbers from Python's or NumPy's random?"
             )
         settle(paired, checkpoint, subject.corrections)
     return paired

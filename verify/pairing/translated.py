@@ -47,6 +47,7 @@ from verify.candidate.staging import (
 from verify.pairing.counterpart import PARTS, Pairing, third
 from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers
+from verify.pairing.padding import with_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -212,7 +213,8 @@ class PairedCandidate:
             key = str(counterpart)
             if key not in made:
                 made[key] = counterpart.take(weights, self.reference.n_layer)
-        return {name: made[str(c)] for name, c in self.pairing.weights.items()} | self._own
+        paired = {name: made[str(c)] for name, c in self.pairing.weights.items()}
+        return with_zeros(paired, self.outline.padding) | self._own
 
     def bind(self, weights: Mapping[str, Array]) -> PairedBound:
         """The compiled program with weights by the candidate's names, as `weights_of` has them."""

@@ -6,12 +6,15 @@ of a small model and judged by the rule that judges whole models.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from max.dtype import DType
+from max.experimental import functional as F
 from max.experimental.nn import Module
+from max.experimental.tensor import Tensor
 from max.graph import TensorType
 
 from impl.config import GPT2Config
@@ -22,6 +25,7 @@ from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
 from reference.taps import block_of, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
+from verify.candidate.randomness import refuse_random
 from verify.explain.diagnosis import diagnose
 from verify.graph.errors import GraphError
 from verify.judge.acceptance import judge
@@ -30,8 +34,9 @@ from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
 from verify.pairing.parameters import propose
 from verify.pairing.translated import PairedCandidate, examine
+from verify.steps.arguments import by_name, sizes
 from verify.steps.course import STEPS, TOKENS
-from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
+from verify.truth.cases import PROBE, PROBE_SIZE, probe_case, random_cases
 from verify.truth.float64 import Mathematics
 from verify.truth.references import References
 
@@ -149,7 +154,44 @@ def _built(step: Step, factory: Any) -> Any:
 def _called(step: Step, factory: Any, config: GPT2Config) -> Any:
     if step.number == 3:
         return factory(config.n_embd, eps=config.layer_norm_epsilon)
-    return factory(config, GPT2MLP(config)) if step.number == 8 else factory(config)
+    if step.number == 8:
+        return factory(config, GPT2MLP(config))
+    arguments = by_name(factory, sizes(config))
+    model = factory(config) if arguments is None else factory(**arguments)
+    return AtPositions(model) if step.number == 6 and _takes_positions(model) else model
+
+
+class AtPositions(Module[[Tensor], Tensor]):
+    """Position embeddings that take positions, and are given token ids: the harness's own."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """The rows of positions 0, 1, ..., S - 1."""
+        length = input_ids.shape[-1]
+        positions = F.arange(0, length, dtype=DType.int64, device=input_ids.device)
+        result: Tensor = self.model(positions)
+        return result
+
+
+def _takes_positions(model: Any) -> bool:
+    """Whether what a module is called with is named after positions."""
+    if not isinstance(model, Module):
+        return False
+    names = list(inspect.signature(model.forward).parameters)
+    return bool(names) and "pos" in names[0].lower()
+
+
+def is_whole(component: Component) -> bool:
+    """Whether a component holds the step's parameters, all of them and no others.
+
+    Args:
+        component: what it is.
+    """
+    pairing = propose(component.outline, component.reference)
+    names = {p.name for p in component.outline.parameters}
+    return not pairing.unheld and names == pairing.weights.keys()
 
 
 def check_numbers(step: Step, component: Component, *, quick: bool = False) -> None:
@@ -179,6 +221,7 @@ def check_numbers(step: Step, component: Component, *, quick: bool = False) -> N
             component.model, open_device("cpu"), component.outline, pairing, component.reference,
             types=component.types,
         )  # fmt: skip
+    refuse_random(paired.candidate)
     weights = paired.weights_of(small_checkpoint().weights)
     _check_mathematics(step, paired, weights, alone=quick)
     if quick:
@@ -232,7 +275,8 @@ def _judge_case(
     for tap in expected.isolated:
         if tap in trace and not (tap == step.takes and tap.startswith(step.result)):
             _judge_tap(step, tap, trace[tap], expected, known)
-    _judge_plain(bound.logits(x), expected.isolated[step.result])
+    if case.label != PROBE:  # a probe's activations are not those of one run through the component
+        _judge_plain(bound.logits(x), expected.isolated[step.result])
 
 
 def _judge_tap(step: Step, tap: str, found: Any, expected: Expectation, visible: list[str]) -> None:

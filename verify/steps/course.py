@@ -41,6 +41,7 @@ class Step:
         result: the reference's place that it computes; "" where it is not part of the graph.
         takes: the reference's place that it is fed with.
         holds: beginnings of the names of the parameters that it holds.
+        also: what Modular's book and its copies call it.
     """
 
     number: int
@@ -54,6 +55,12 @@ class Step:
     result: str = ""
     takes: str = ""
     holds: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name by which a file that defines it is found."""
+        return self.name, *self.also
 
 
 STEPS: tuple[Step, ...] = (
@@ -110,6 +117,7 @@ STEPS: tuple[Step, ...] = (
         purpose="Turns each token id into a vector.",
         formula="row ids[b, s] of a table",
         shapes="int64 [B, S] -> [B, S, D]; holds a table [V, D]",
+        also=("GPT2Embeddings",),
         result="transformer.wte",
         takes=TOKENS,
         holds=("transformer.wte.",),
@@ -122,6 +130,7 @@ STEPS: tuple[Step, ...] = (
         purpose="Tells each token its position: attention alone knows no order.",
         formula="rows 0, 1, ..., S - 1 of a table",
         shapes="int64 token ids [B, S] -> [1, S, D]; holds a table [n_positions, D]",
+        also=("GPT2PositionEmbeddings",),
         result="transformer.wpe",
         takes=TOKENS,
         holds=("transformer.wpe.",),
@@ -134,6 +143,7 @@ STEPS: tuple[Step, ...] = (
         purpose="Lets each position take from those before it what it asks for.",
         formula="q, k, v = c_attn(x); c_proj(softmax(q k^T / sqrt(head_dim) + mask) v), by head",
         shapes="[B, S, D] -> heads [B, H, S, head_dim] -> [B, S, D]",
+        also=("GPT2MultiHeadAttention",),
         result=f"{H0}.attn",
         takes=f"{H0}.attn{INPUT}",
         holds=(f"{H0}.attn.",),
@@ -159,6 +169,7 @@ STEPS: tuple[Step, ...] = (
         purpose="Attention mixes positions, the MLP works on each; both add to the stream.",
         formula="x = x + attn(ln_1(x)); x + mlp(ln_2(x))",
         shapes="[B, S, D] -> [B, S, D]",
+        also=("TransformerBlock",),
         result=H0,
         takes=f"{H0}{INPUT}",
         holds=(f"{H0}.",),
@@ -171,6 +182,7 @@ STEPS: tuple[Step, ...] = (
         purpose="Embeddings, all blocks in turn, and a last LayerNorm.",
         formula="ln_f(block_n(... block_1(wte[ids] + wpe[positions])))",
         shapes="int64 [B, S] -> [B, S, D]",
+        also=("MaxGPT2Model",),
         result="transformer",
         takes=TOKENS,
         holds=("transformer.",),
@@ -183,6 +195,7 @@ STEPS: tuple[Step, ...] = (
         purpose="Scores every token of the vocabulary as the next one.",
         formula="hidden wte^T: the head shares the token embedding's table",
         shapes="int64 [B, S] -> logits [B, S, V]",
+        also=("MaxGPT2LMHeadModel",),
         result=LOGITS,
         takes=TOKENS,
         holds=("transformer.",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError
 from verify.steps.component import StepError, check_numbers, check_shapes
 from verify.steps.course import PHASES
+from verify.steps.importable import importable, where_it_lies
 from verify.steps.plain import PLAIN
+from verify.steps.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +32,7 @@ class Phase:
         problem: why not, in a sentence.
         hint: where to look; never the solution.
         notes: frames of the file's own traceback.
+        said: what a learner should know of a phase that passed; "" for nothing.
     """
 
     title: str
@@ -36,6 +40,7 @@ class Phase:
     problem: str = ""
     hint: str = ""
     notes: tuple[str, ...] = ()
+    said: str = ""
 
 
 def check_step(step: Step, file: Path, *, quick: bool = False) -> Iterator[Phase]:
@@ -47,16 +52,16 @@ def check_step(step: Step, file: Path, *, quick: bool = False) -> Iterator[Phase
         quick: compile nothing.
     """
     found: dict[str, Any] = {}
-    works: tuple[Callable[[], None], ...] = (
-        lambda: found.update(factory=_imported(step, file)),
-        lambda: _check_structure(step, file),
-        lambda: _check_implemented(step, file),
-        lambda: found.update(component=_shapes(step, found["factory"])),
-        lambda: _numbers(step, found["factory"], found["component"], quick=quick),
+    works: tuple[Callable[[], str | None], ...] = (
+        lambda: _imported(step, file),
+        lambda: _structure(step, file, found),
+        lambda: _check_implemented(step, file, found["taken"].name),
+        lambda: found.update(component=_shapes(step, found["taken"].factory)),
+        lambda: _numbers(step, found["taken"].factory, found["component"], quick=quick),
     )
     for title, work in zip(PHASES, works, strict=True):
         try:
-            work()
+            said = work()
         except StepError as failure:
             yield Phase(title, False, str(failure), failure.hint, failure.notes)
             return
@@ -64,7 +69,7 @@ def check_step(step: Step, file: Path, *, quick: bool = False) -> Iterator[Phase
             notes = tuple(getattr(error, "__notes__", ()))
             yield Phase(title, False, str(error), _hint_of(title), notes)
             return
-        yield Phase(title, True)
+        yield Phase(title, True, said=said or "")
 
 
 def _hint_of(title: str) -> str:
@@ -75,55 +80,46 @@ def _hint_of(title: str) -> str:
     return hints.get(title, "--explain tells what is expected")
 
 
-def _imported(step: Step, file: Path) -> Any:
+def _imported(step: Step, file: Path) -> None:
+    """Import the file; whether it has the step's class, the next phase says."""
     try:
-        return load_factory(f"{file}:{step.name}")
+        with importable(file):
+            load_factory(f"{file}:{step.name}")
     except CandidateError as error:
         if f"has no {step.name}" in str(error):
-            return None  # the next phase says so
+            return
+        missing = re.search(r"No module named '([\w.]+)'", str(error))
+        if missing and (there := where_it_lies(missing[1], file)):
+            hint = f"there is a {there} beside its folder: files of one folder import each other"
+            raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
         raise
 
 
-def _check_structure(step: Step, file: Path) -> None:
-    """The file defines the name, or imports it; a class has the methods that it needs."""
+def _structure(step: Step, file: Path, found: dict[str, Any]) -> str:
+    """The file has what the step asks for, under its own name or another; a class has a base."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    names = {name for node in tree.body for name in _defined(node)}
-    if step.name not in names:
-        near = sorted(n for n in names if n.lower() == step.name.lower())
-        raise StepError(
-            f"{file.name} defines no {step.name}",
-            f"is it called {near[0]}?" if near else f"it is called as {step.signature}",
-        )
     node = _definition(tree, step.name)
     if isinstance(node, ast.ClassDef) and step.number != 1 and not node.bases:
         raise StepError(
             f"{step.name} is a class without a base",
             "modules of MAX are classes derived from max.experimental.nn.Module",
         )
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.ClassDef | ast.FunctionDef):
-        return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [alias.asname or alias.name for alias in node.names]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
+    found["taken"] = taken(step, file)
+    return str(found["taken"].said)
 
 
 def _definition(tree: ast.Module, name: str) -> ast.stmt | None:
     return next((node for node in tree.body if getattr(node, "name", None) == name), None)
 
 
-def _check_implemented(step: Step, file: Path) -> None:
+def _check_implemented(step: Step, file: Path, own: str) -> None:
     """No placeholder is left in the definition: TODO, NotImplementedError, an empty body."""
     text = file.read_text(encoding="utf-8")
-    node = _definition(ast.parse(text), step.name)
+    node = _definition(ast.parse(text), own)
     if node is None:
         return  # imported from elsewhere
     for part in ast.walk(node):
-        name = getattr(part, "name", step.name)
+        name = getattr(part, "name", own)
         if isinstance(part, ast.FunctionDef | ast.ClassDef) and _is_empty(part):
             raise StepError(
                 f"{name} in line {part.lineno} has no body yet",

@@ -22,6 +22,7 @@ from verify.candidate.guard import a, compiling, guarded
 from verify.candidate.staging import Candidate
 from verify.graph.errors import GraphError
 from verify.pairing.translated import examine
+from verify.steps.arguments import by_name, of_mask
 from verify.steps.component import SMALL, StepError
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def check_mask(factory: Any, *, quick: bool = False) -> None:
 
     class Masked(Module[[Tensor], Tensor]):
         def forward(self, x: Tensor) -> Tensor:
-            result: Tensor = factory(x.shape[0], x.dtype, x.device)
+            given = (x.shape[0], x.dtype, x.device)
+            named = by_name(factory, of_mask(*given))
+            result: Tensor = factory(*given) if named is None else factory(**named)
             return result
 
     device = open_device("cpu")

@@ -31,6 +31,7 @@ from reports.commands import (
 from reports.saved.files import write_json
 from verify.options import add_json, add_limits
 from verify.steps.course import PHASES, STEPS
+from verify.steps.definitions import defined_in
 
 if TYPE_CHECKING:
     import argparse
@@ -89,12 +90,27 @@ def _steps(options: argparse.Namespace, console: Console) -> int:
 
 
 def find(step: Step, folder: Path) -> Path | None:
-    """The step's file: its name has the step's number, `step_07.py` or `7_attention.py`."""
-    for file in sorted(folder.glob("*.py")):
-        digits = "".join(c if c.isdigit() else " " for c in file.stem).split()
-        if digits and int(digits[0]) == step.number:
-            return file
-    return None
+    """The step's file: its name has the step's number, `step_07.py` or `7_attention.py`.
+
+    Other books count otherwise. Where the file of that number defines another step's class and not
+    this one's, the file of another number that defines this one's is the step's.
+    """
+    numbered = {file: number for file in sorted(folder.glob("*.py")) if (number := _number(file))}
+    own = next((file for file, number in numbered.items() if number == step.number), None)
+    if own is None or _defines(own, step) or not any(_defines(own, other) for other in STEPS):
+        return own
+    return next((file for file in numbered if _defines(file, step)), own)
+
+
+def _number(file: Path) -> int | None:
+    """The first number in a file's name."""
+    digits = "".join(c if c.isdigit() else " " for c in file.stem).split()
+    return int(digits[0]) if digits else None
+
+
+def _defines(file: Path, step: Step) -> bool:
+    """Whether a file defines a step's class, under a name that is known for it."""
+    return not set(defined_in(file)).isdisjoint(step.names)
 
 
 def _missing(step: Step) -> dict[str, Any]:

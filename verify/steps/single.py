@@ -110,6 +110,8 @@ def _report(step: Step, verdict: str, phases: list[Phase]) -> dict[str, Any]:
 def _show(phase: Phase, console: Console) -> None:
     mark = Text("ok  ", "green") if phase.passed else Text("no  ", "bold red")
     console.print(Text.assemble("  ", mark, phase.title))
+    if phase.said:
+        console.print(Padding(Text(phase.said, "dim"), (0, 0, 0, 6), expand=False))
     if not phase.passed:
         lines = [Text(phase.problem), *(Text(note, "dim") for note in phase.notes)]
         for line in (*lines, Text(f"Hint: {phase.hint}", "cyan")):

@@ -203,3 +203,23 @@ def test_a_second_run_in_one_folder_is_refused_while_the_first_goes_on(tmp_path)
             pass
         first.write({"record": "sample"})
     assert len(read_run(tmp_path / "run").of("sample")) == 1
+
+
+def test_what_is_told_after_the_end_leaves_the_run_whole(tmp_path):
+    with writer(tmp_path) as run:
+        run.write({"record": "row", "n": 1})
+        run.finish({"verdict": "PASS"})
+    problem = {"record": "problem", "part": "page and tables", "error": "ValueError: x"}
+    run.append(problem)
+    back = read_run(run.folder)
+    assert back.end["verdict"] == "PASS"
+    assert back.of("problem") == [problem]
+    assert back.of("row") == [{"record": "row", "n": 1}]
+
+
+def test_a_problem_alone_is_not_the_end_of_a_run(tmp_path):
+    with writer(tmp_path) as run:
+        run.write({"record": "problem", "part": "page", "error": "ValueError: x"})
+    back = read_run(run.folder)
+    assert back.end is None
+    assert len(back.of("problem")) == 1

@@ -19,6 +19,26 @@ def test_a_share_is_a_percentage_until_it_is_a_multiple(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
+    [(9.87, "9.9x"), (1234.5, "1,234x"), ("inf", "infinite"), ("nan", "NaN"), (None, "-")],
+)
+def test_a_multiple_that_is_not_a_number_is_a_word(value, text):
+    assert numbers.multiple(value) == text
+
+
+@pytest.mark.parametrize(
+    ("used", "text"),
+    [
+        (3e8, "3e+08x the allowed error"),
+        (float("inf"), "infinitely many times the allowed error"),
+        (float("nan"), "NaN or infinite"),
+    ],
+)
+def test_an_error_over_what_is_allowed_is_said_in_words(used, text):
+    assert numbers.times_allowed(used) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
     [
         (0.4012, "0.401"), (0.97, "0.970"), (1.0234, "1.023"), (1.35, "1.350"), (2.5, "2.5"),
         (12.34, "12.3"), (1234.5, "1,234"), (None, "-"), ("inf", "inf"),

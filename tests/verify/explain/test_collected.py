@@ -3,8 +3,8 @@ import numpy as np
 from tests.verify.explain.helpers import failures
 from verify.explain import collected
 from verify.explain.collected import Collected
-from verify.explain.error_shape import is_finite
 from verify.faults.catalogue import catalogue
+from verify.judge.finite import is_finite
 
 ERF = next(fault for fault in catalogue("float32") if fault.id == "gelu_erf")
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from verify.explain.error_shape import describe
+from verify.judge.rounding import to_bf16, to_fp16
 
 ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"
 
@@ -10,6 +11,9 @@ ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"
     ("spoil", "sentence"),
     [
         (np.zeros_like, "all zeros"),
+        (to_bf16, "it is rounded to bfloat16: every value is one that bfloat16 holds"),
+        (to_fp16, "it is rounded to float16: every value is one that float16 holds"),
+        (lambda x: to_bf16(x + np.sin(x)), "bfloat16 holds, and differs by more than that"),
         (lambda x: np.full_like(x, 2.5), "every element is 2.5"),
         (lambda x: x * 1.25, "the right result times 1.25"),
         (lambda x: x[:, ::-1], "rows are the right ones in another order"),
@@ -18,8 +22,11 @@ ACT, CORE = "transformer.h.1.mlp.act", "transformer.h.1.attn.c_proj:input"
         (lambda x: x + 1e-3 * np.arange(x.shape[1])[:, None], "grows along the sequence"),
         (lambda x: x + 9 * np.sign(np.sin(1e4 * x)), "times its size"),
     ],
-    ids=["zeros", "constant", "factor", "order", "rows", "shape", "position", "large"],
-)
+    ids=[
+        "zeros", "bfloat16", "float16", "more", "constant", "factor", "order", "rows", "shape",
+        "position", "large",
+    ],
+)  # fmt: skip
 def test_what_no_fault_explains_is_described(cases, spoil, sentence):
     _, expected = cases[0]
     found = np.ascontiguousarray(spoil(expected.isolated[ACT])).astype(np.float32)
@@ -33,7 +40,8 @@ def test_what_is_not_finite_is_counted_and_the_first_is_named(cases):
     found[1, 4, 0] = np.inf
     said = describe(ACT, found, expected, n_head=4)
     assert said == (
-        f"1 NaN and 1 infinite of {found.size:,} elements, the first at row 1, token 2, feature 3"
+        f"1 NaN and 1 infinite of {found.size:,} elements, the first at row 1, token 2, "
+        f"feature 3 of {expected.case.name}"
     )
 
 

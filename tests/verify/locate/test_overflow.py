@@ -49,7 +49,7 @@ MASK = np.array([[-math.inf, 0.0], [-math.inf, -math.inf]], np.float32)
         ),
         (
             lambda x: ops.softmax(x + ops.constant(MASK, DType.float32, CPU)), floats(1, 2),
-            "softmax of a row without keys (query 1) is NaN: is the diagonal masked?",
+            "a row of the mask has no key (query 1: is the diagonal masked?), and its softmax is",
         ),
     ],
     ids=["exp", "by-zero", "zeros", "product", "root", "log", "mask", "quotient", "row"],
@@ -65,6 +65,29 @@ def test_a_quotient_of_infinities_is_named_after_what_made_them():
 
 def test_what_is_finite_in_float64_overflows_in_float32_alone():
     assert made(ops.exp, floats(1, 95.5), "float64") is None
+
+
+def hidden_from(query):
+    """A mask of three queries, one of which sees no key: `[3, 3]`."""
+    mask = np.zeros((3, 3), np.float32)
+    mask[query] = -math.inf
+    return ops.constant(mask, DType.float32, CPU)
+
+
+def by_hand(scores):
+    """exp(s - max) / sum of it."""
+    largest = ops.max(scores, axis=-1)
+    raised = ops.exp(scores - largest)
+    return raised / ops.sum(raised, axis=-1)
+
+
+@pytest.mark.parametrize("softmax", [ops.softmax, by_hand])
+@pytest.mark.parametrize(("query", "asked"), [(0, True), (1, False), (2, True)])
+def test_the_diagonal_is_asked_about_where_it_leaves_a_query_without_keys(softmax, query, asked):
+    scores = np.ones((3, 3), np.float32)
+    text = made(lambda x: softmax(x + hidden_from(query)), scores).text
+    assert f"a row of the mask has no key (query {query}" in text
+    assert ("is the diagonal masked?" in text) == asked
 
 
 def test_a_mask_of_infinities_is_meant():

@@ -54,12 +54,15 @@ class Attention(Module):
         wide = F.broadcast_to(x.unsqueeze(2), [batch, groups, each, length, size])
         return wide.reshape([batch, self.heads, length, size])
 
+    def weights(self, scores):
+        return F.softmax(scores)
+
     def forward(self, x):
         cos, sin = self.angles(x.shape[1], x.device)
         q = rotated(self.split(self.q_proj(x), self.heads), cos, sin)
         k = self.shared(rotated(self.split(self.k_proj(x), self.groups), cos, sin))
         v = self.shared(self.split(self.v_proj(x), self.groups))
-        weights = F.softmax(causal(q @ k.transpose(-2, -1) * self.head_dim**-0.5))
+        weights = self.weights(causal(q @ k.transpose(-2, -1) * self.head_dim**-0.5))
         mixed = (weights @ v).transpose(1, 2)
         return self.o_proj(mixed.reshape([x.shape[0], x.shape[1], self.heads * self.head_dim]))
 
@@ -120,4 +123,32 @@ def backwards(config):
     """A Llama with that fault in its second block."""
     model = Llama(config)
     model.model.layers[1].self_attn = BackwardAttention(config)
+    return model
+
+
+class RoundedAttention(Attention):
+    """The softmax's result goes through bfloat16."""
+
+    def weights(self, scores):
+        return F.cast(F.cast(super().weights(scores), DType.bfloat16), DType.float32)
+
+
+def rounded(config):
+    """A Llama with that fault in its second block."""
+    model = Llama(config)
+    model.model.layers[1].self_attn = RoundedAttention(config)
+    return model
+
+
+class RoundedMLP(MLP):
+    """Its result goes through float16."""
+
+    def forward(self, x):
+        return F.cast(F.cast(super().forward(x), DType.float16), DType.float32)
+
+
+def rounded_mlp(config):
+    """A Llama with that fault in its first block."""
+    model = Llama(config)
+    model.model.layers[0].mlp = RoundedMLP(config)
     return model

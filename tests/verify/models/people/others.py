@@ -6,6 +6,7 @@ from max.dtype import DType
 from max.experimental import functional as F
 from max.experimental.nn import LayerNorm, Module
 from max.experimental.tensor import Tensor, default_dtype
+from max.graph.ops import random
 from parts import Attention, Block, Body, FeedForward, Parts, right
 
 
@@ -49,6 +50,13 @@ class Ended(Body):
         return F.elementwise_min(found, F.constant(19, dtype=found.dtype, device=found.device))
 
 
+class BegunAnew(Body):
+    """After sixteen tokens positions begin anew."""
+
+    def positions(self, ids):
+        return super().positions(ids) % 16
+
+
 class ScaledEmbedding(Body):
     def __init__(self, config, parts):
         super().__init__(config, parts)
@@ -84,6 +92,12 @@ class Dropping(Attention):
         return F.where(F.uniform_like(found, range=(0.0, 1.0)) < 0.1, found * 0.0, found / 0.9)
 
 
+class DroppingByASeed(Dropping):
+    def weights(self, scores):
+        random.set_seed(self.layer)
+        return super().weights(scores)
+
+
 def in_bfloat16(config):
     with default_dtype(DType.bfloat16):
         return right(config)
@@ -95,8 +109,10 @@ other_constant = Parts(mlp=OtherConstant)
 post_norm = Parts(block=PostNorm)
 damped = Parts(block=Damped)
 ended = Parts(body=Ended)
+begun_anew = Parts(body=BegunAnew)
 scaled_embedding = Parts(body=ScaledEmbedding)
 own_norm = Parts(norm=OwnNorm)
 other_epsilon = Parts(norm=lambda width, eps: LayerNorm(width, eps=1e-6))
 rounded_softmax = Parts(attention=RoundedSoftmax)
 dropping = Parts(attention=Dropping)
+dropping_by_a_seed = Parts(attention=DroppingByASeed)
