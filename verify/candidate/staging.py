@@ -1,8 +1,7 @@
 """The model under test: a MAX module tree, seen inside without a change to it.
 
-`max.experimental.nn.Module.__call__` is one method of one base class. While `forward` is being
-traced into a graph it is replaced by a version that looks at what each module takes and returns.
-Four graphs are traced from the same model into one program:
+While a model is being traced into a graph, every call of one of its modules is looked at
+(`verify.candidate.calls`). Four graphs are traced from the same model into one program:
 
 - `plain`: token ids to logits, the graph that ships
 - `tapped`: the same, with every module's input and output as further outputs
@@ -15,9 +14,6 @@ Extra outputs can change how the compiler fuses, so the plain graph is always ch
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +26,6 @@ from max.dtype import DType
 from max.engine import InferenceSession
 from max.experimental import functional as F
 from max.experimental.compilation import StagedGraph
-from max.experimental.nn import Module
 from max.experimental.nn._weight_utils import _ExternalWeight
 from max.experimental.sharding.types import as_layout
 from max.experimental.tensor import Tensor
@@ -41,8 +36,9 @@ from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from reference.dtypes import DTYPES
-from reference.taps import INPUT, is_input
+from reference.taps import is_input
 from reference.trace import TraceError
+from verify.candidate.calls import paths_of, watching
 from verify.candidate.narrowing import widest, with_rounding
 from verify.candidate.neighbours import with_neighbours
 from verify.graph.adapter import noting, read
@@ -51,57 +47,19 @@ from verify.graph.form import same
 from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from max.driver import Device
+    from max.experimental.nn import Module
 
     from reference.trace import Array, Trace
+    from verify.candidate.calls import Paths
     from verify.graph.form import Graph as GraphForm
     from verify.graph.scope import Precision
 
-Watch = Callable[[str, Any], Any]
-"""Called with a tap and the tensor there; returns the tensor to go on with."""
-
-
 MODEL = "the model, plain and with every place shown"
 """What a candidate's program is called while it is compiled."""
-
-
-@contextmanager
-def watching(paths: Mapping[int, str], watch: Watch) -> Iterator[None]:
-    """While this context lasts, every call of a MAX module passes by `watch`.
-
-    Args:
-        paths: path of each module, by its `id`.
-        watch: sees the first tensor that a module takes, and the first that it returns. A module's
-            second call has the tap `path#2`.
-    """
-    original = Module.__call__
-    calls: Counter[str] = Counter()
-
-    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
-        path = paths.get(id(module))
-        if path is None:
-            return original(module, *args, **kwargs)
-        calls[path] += 1
-        path = path if calls[path] == 1 else f"{path}#{calls[path]}"
-        if args and isinstance(args[0], Tensor):
-            watch(path + INPUT, args[0])
-        return _watch_output(path, original(module, *args, **kwargs), watch)
-
-    Module.__call__ = call
-    try:
-        yield
-    finally:
-        Module.__call__ = original
-
-
-def _watch_output(path: str, output: Any, watch: Watch) -> Any:
-    if isinstance(output, Tensor):
-        return watch(path, output)
-    if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
-        return (watch(path, output[0]), *output[1:])
-    return output
 
 
 def stage(
@@ -124,7 +82,7 @@ def stage_tapped(
     name: str,
     function: Callable[..., Any],
     types: list[TensorType],
-    paths: Mapping[int, str],
+    paths: Paths,
     program: Program,
     result: str | None = None,
 ) -> dict[str, TensorType]:
@@ -134,7 +92,7 @@ def stage_tapped(
         name: as in `stage`.
         function: takes tensors, returns one.
         types: as in `stage`.
-        paths: path of each module to be watched, by its `id`.
+        paths: the modules to be watched.
         program: as in `stage`.
         result: a tap for what the function itself returns, besides; None for none.
 
@@ -159,7 +117,7 @@ def stage_forced(
     name: str,
     function: Callable[..., Any],
     types: list[TensorType],
-    paths: Mapping[int, str],
+    paths: Paths,
     given: Mapping[str, TensorType],
     program: Program,
     result: str | None = None,
@@ -208,32 +166,6 @@ def _without_expressions(kind: TensorType, index: int) -> TensorType:
         for axis, dim in enumerate(kind.shape)
     ]
     return TensorType(kind.dtype, sizes, device=kind.device)
-
-
-def modules_of(model: Any) -> Iterator[tuple[str, Module[..., Any]]]:
-    """Every module below `model` with its path, those in plain lists and dicts too."""
-    for key, child in _children(model):
-        if isinstance(child, Module):
-            yield key, child
-        for path, module in modules_of(child):
-            yield f"{key}.{path}", module
-
-
-def paths_of(model: Any) -> dict[int, str]:
-    """The first path of every module below `model`, by the module's `id`."""
-    paths: dict[int, str] = {}
-    for path, module in modules_of(model):
-        paths.setdefault(id(module), path)
-    return paths
-
-
-def _children(owner: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(owner, list | tuple):
-        yield from ((str(index), child) for index, child in enumerate(owner))
-    elif isinstance(owner, dict):
-        yield from ((str(key), child) for key, child in owner.items())
-    if isinstance(owner, Module):
-        yield from vars(owner).items()
 
 
 class Candidate:

@@ -33,14 +33,13 @@ from impl.runtime import input_type
 from impl.weights import from_hugging_face
 from reference.dtypes import held_in
 from reference.taps import INPUT, is_input, module_of
+from verify.candidate.calls import modules_of, paths_of
 from verify.candidate.guard import CandidateError, a
 from verify.candidate.staging import (
     BoundCandidate,
     Candidate,
     Computing,
     EvaluatedCandidate,
-    modules_of,
-    paths_of,
     stage_tapped,
     weightless,
 )

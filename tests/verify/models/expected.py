@@ -10,6 +10,8 @@ RIGHT = {
     "stacked.py:Stacked": "logits",
     "flat_tokens.py:Model": "logits",
     "no_blocks.py:Flat": "logits",
+    "called.py:Called": "logits",
+    "called.py:Forwarded": "logits",
 }
 """Candidate: what it returns."""
 
@@ -23,6 +25,7 @@ WRONG = {
     "faults.py:other_epsilon": ("transformer.h.0.ln_1", "ln_eps_1e-6"),
     "faults.py:positions_from_one": ("transformer.wpe:input", "pos_off_by_one"),
     "faults.py:no_residual": ("transformer.h.0.ln_2:input", "residual_missing"),
+    "called.py:erf": ("transformer.h.0.mlp.c_proj:input", "gelu_erf"),
     "no_blocks.py:linear_mlps": ("transformer.h.0.mlp.c_proj:input", "output_aliased"),
     "faults.py:ErfFunctional": ("lm_head", "gelu_erf"),
     "faults.py:NoLastNorm": ("lm_head", "ln_f_missing"),
