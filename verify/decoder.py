@@ -38,7 +38,7 @@ from verify.mutants.repair import in_a_sentence, repairs
 from verify.outcome import Outcome
 from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import built, examined
+from verify.pairing.prepare import built, check_dtypes, examined
 from verify.pairing.translated import PairedCandidate
 from verify.truth import envelope
 from verify.truth.any_decoder import DecoderMathematics, decoder_cases, with_probes
@@ -193,6 +193,7 @@ def verify_decoder(
     outcome = Outcome(
         order=list(paired.reference.places),
         pairing=paired.pairing,
+        notes=paired.notes,
         mutants=Mutants(every=plan.every_mutant, seed=plan.seed),
     )
     shown = set(paired.forced_taps)
@@ -320,6 +321,7 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
     outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
+    check_dtypes(outline, "float32")
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
         return PairedCandidate(tree, device, outline, pairing, reference)

@@ -39,11 +39,11 @@ from reference.dtypes import DTYPES
 from reference.taps import is_input
 from reference.trace import TraceError
 from verify.candidate.calls import paths_of, watching
-from verify.candidate.narrowing import widest, with_rounding
+from verify.candidate.narrowing import narrowest, with_rounding
 from verify.candidate.neighbours import with_neighbours
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
-from verify.graph.form import same
+from verify.graph.form import numpy_dtype, same
 from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ class Candidate:
             None for every module.
         result: a tap for what the model itself returns, for a model without a module that
             returns it; None for a model that has one.
+        taking: finds the tensor in what the model returns; None where it returns a tensor.
         name: begins the names of its forced graph and its parameters in a program that it shares.
         program: what its forced graph shall be compiled with, by the caller; None for one of its
             own, with all of its graphs.
@@ -193,6 +194,7 @@ class Candidate:
         types: list[TensorType] | None = None,
         cut: Callable[[str], bool] | None = None,
         result: str | None = None,
+        taking: Callable[[Any], Any] | None = None,
         name: str = "",
         program: Program | None = None,
     ) -> None:
@@ -206,21 +208,27 @@ class Candidate:
         forced = self._program if program is None else program
         self._types = ids = types or [input_type(device)]
         self._paths, self._result = paths, result
+        self._taking = taking
         with noting(places=False) as self._notes:
-            self._staged.append(stage(f"{name}plain", self.model, ids, self._program).graph)
-            seen = stage_tapped(f"{name}tapped", self.model, ids, paths, self._program, result)
+            self._staged.append(stage(f"{name}plain", self.forward, ids, self._program).graph)
+            seen = stage_tapped(f"{name}tapped", self.forward, ids, paths, self._program, result)
             self.taps = list(seen)
             cut = cut or (lambda _: True)
-            self._given_types = {
+            self.given_types = {
                 tap: kind
                 for tap, kind in seen.items()
                 if not is_input(tap) and tap != result and cut(tap)
             }
             self.forced_taps = stage_forced(
-                f"{name}forced", self.model, ids, paths, self._given_types, forced, result
+                f"{name}forced", self.forward, ids, paths, self.given_types, forced, result
             )
             parameters = [tensor for _, tensor in self.model.parameters]
             stage(f"{name}weights", lambda: parameters, [], self._program)
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """What the model returns for token ids: the tensor that is judged."""
+        returned = self.model(*tensors)
+        return self._taking(returned) if self._taking else returned
 
     @cached_property
     def compiled(self) -> CompiledProgram:
@@ -250,7 +258,7 @@ class Candidate:
         program = Program()
         with noting() as notes:
             stage_forced(
-                f"{self.name}forced", self.model, self._types, self._paths, self._given_types,
+                f"{self.name}forced", self.forward, self._types, self._paths, self.given_types,
                 program, self._result,
             )  # fmt: skip
             (graph,) = read(program, notes)
@@ -260,7 +268,7 @@ class Candidate:
         """Whether another trace gives the same graph, which no random number or counter does."""
         program, name = Program(), f"{self.name}plain"
         with noting(places=False) as notes:
-            stage(name, self.model, self._types, program)
+            stage(name, self.forward, self._types, program)
         (again,) = read(program, notes)
         return same(self.graphs[name], again)
 
@@ -291,7 +299,7 @@ class Candidate:
     @property
     def given_taps(self) -> list[str]:
         """The taps whose activations the forced graph takes."""
-        return list(self._given_types)
+        return list(self.given_types)
 
 
 def weightless(model: Module[..., Any], name: str = "") -> Any:
@@ -388,9 +396,13 @@ class BoundCandidate:
 
     def forced_trace(self, ids: Array, given: Mapping[str, Array]) -> Trace:
         """What each stage computes on the given activations."""
-        activations = [given[tap] for tap in self.program.given_taps]
+        activations = [self._as_taken(tap, given[tap]) for tap in self.program.given_taps]
         values = self._run("forced", ids, *activations)
         return dict(zip(self.program.forced_taps, values, strict=True))
+
+    def _as_taken(self, tap: str, array: Array) -> Array:
+        """A given activation in the dtype that the module there returns."""
+        return array.astype(numpy_dtype(self.program.given_types[tap].dtype.name), copy=False)
 
     def parameters(self) -> dict[str, Array]:
         """Every parameter by name, read back from the compiled program."""
@@ -445,7 +457,7 @@ class EvaluatedCandidate(BoundCandidate):
         self._precision = precision
         self._rounding = rounding
         self._seed: int | None = None
-        self.declared = widest(weights.values())
+        self.declared = narrowest(weights.values())
         self.widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
 
     def graph(self, name: str) -> GraphForm:
@@ -490,6 +502,9 @@ class EvaluatedCandidate(BoundCandidate):
             results=results,
             weights=self.widened,
         )
+
+    def _as_taken(self, tap: str, array: Array) -> Array:
+        return array if self._precision == "float64" else super()._as_taken(tap, array)
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
         return list(evaluate(self.graph(graph), arrays, self.widened, self._precision).outputs)

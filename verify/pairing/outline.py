@@ -14,6 +14,7 @@ import numpy as np
 from impl.config import parameter_shapes
 from reference.oracle import Oracle
 from reference.taps import LOGITS, is_input
+from verify.candidate.result import Taking
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
@@ -76,12 +77,14 @@ class CandidateOutline:
     Attributes:
         tied: names that share another parameter's tensor, with that parameter's name.
         gives: shape of what the model itself returns.
+        taking: finds the tensor in what the model returns.
     """
 
     parameters: tuple[Parameter, ...]
     calls: tuple[Call, ...]
     gives: Shape
     tied: Mapping[str, str] = field(default_factory=dict)
+    taking: Taking = field(default_factory=Taking)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,21 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
 
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
+from reference.dtypes import DECLARED
 from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.candidate.result import Taking
+from verify.candidate.signature import check_signature
 from verify.graph.errors import GraphError
-from verify.graph.form import is_floating
+from verify.graph.form import is_floating, numpy_dtype
 from verify.judge.metrics import rms
 from verify.pairing.file import Corrections, from_toml
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
@@ -79,11 +83,12 @@ class WithHead(Module[[Tensor], Tensor]):
 
     def __init__(self, model: Any, vocab_size: int, n_embd: int, dtype: DType) -> None:
         self.model = model
+        self.taking = Taking("hidden", n_embd)
         self.lm_head = GPT2LMHead(Tensor.zeros([vocab_size, n_embd], dtype=dtype))
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Token ids to logits."""
-        return self.lm_head(self.model(input_ids))
+        return self.lm_head(self.taking(self.model(input_ids)))
 
 
 def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) -> Any:
@@ -121,22 +126,47 @@ def examined(
     Raises:
         CandidateError: where its forward raises, or returns something else than logits.
     """
+    own = model.model if isinstance(model, WithHead) else model
+    check_signature(subject.name, own)
+    # Behind the harness's own head, what the model itself returns is taken there.
+    taking = model.taking if own is not model else Taking("logits", expected.shape[-1])
     with guarded(f"{subject.name}.forward(input_ids)"):
-        outline = examine(model, device)
+        outline = examine(model, device, taking=taking)
     if outline.gives != expected.shape:
         raise CandidateError(_wrong_shape(subject, outline, expected))
     return outline
 
 
-def _check_dtypes(outline: CandidateOutline, dtype: DType) -> None:
-    """Refuse a candidate none of whose parameters has the dtype that it is verified in."""
-    kinds = {p.dtype for p in outline.parameters if is_floating(p.dtype)}
-    if kinds and dtype.name not in kinds:
-        found = " and ".join(sorted(kinds))
+def check_dtypes(outline: CandidateOutline, dtype: str) -> None:
+    """Refuse a candidate that declares another precision than it is verified in.
+
+    Parameters of more bits are welcome: LayerNorms in float32 in a model of bfloat16, say. Where
+    all have more, the model declares another precision.
+
+    Raises:
+        CandidateError: with what its parameters are.
+    """
+    kinds = {p.name: p.dtype for p in outline.parameters if is_floating(p.dtype)}
+    narrow = {name: kind for name, kind in kinds.items() if not _holds(kind, dtype)}
+    if dtype in kinds.values() and not narrow:
+        return
+    if narrow and len(narrow) < len(kinds):
+        name, kind = next(iter(narrow.items()))
+        several = len(narrow) > 1
+        are = f"s {name} and {len(narrow) - 1} more are" if several else f" {name} is"
         raise CandidateError(
-            f"its parameters are {found}: verify with --dtype {sorted(kinds)[0]}, or declare "
-            f"{dtype.name}"
+            f"its parameter{are} {kind}: verify with --dtype {kind}, or declare {dtype}"
         )
+    if kinds:
+        found = sorted(set(kinds.values()))
+        advice = f"verify with --dtype {found[0]}, or " if found[0] in DECLARED else ""
+        raise CandidateError(f"its parameters are {' and '.join(found)}: {advice}declare {dtype}")
+
+
+def _holds(kind: str, dtype: str) -> bool:
+    """Whether every number of a dtype can be held in another."""
+    wide, narrow = (ml_dtypes.finfo(numpy_dtype(each)) for each in (kind, dtype))  # type: ignore[no-untyped-call]
+    return bool(wide.nmant >= narrow.nmant and wide.maxexp >= narrow.maxexp)
 
 
 def _wrong_shape(subject: NamedCandidate, outline: CandidateOutline, expected: Array) -> str:
@@ -178,7 +208,7 @@ def prepare(
     model = built(subject, checkpoint.config, opened, dtype)
     logits = np.empty(reference.places[reference.head[0]])
     outline = examined(subject, model, opened, logits)
-    _check_dtypes(outline, dtype)
+    check_dtypes(outline, dtype.name)
     pairing = propose(outline, reference, subject.corrections)
     own = _own_values(model, outline, pairing.weights, subject)
     name = "" if program is None else f"{subject.name}/"

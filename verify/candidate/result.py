@@ -1,0 +1,83 @@
+"""What a model returns: one tensor, or several things of which one is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from max.experimental.tensor import Tensor
+
+from verify.candidate.guard import CandidateError, a
+
+ATTRIBUTES = {"logits": ("logits",), "hidden": ("last_hidden_state", "hidden_states", "hidden")}
+"""By what a model returns: how it may be called where an object or a dict is returned."""
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+class Taking:
+    """Takes the logits, or the hidden states, out of what a model returns.
+
+    Args:
+        output: `logits` or `hidden`; "" where only a tensor will do.
+        size: of the last axis of what is looked for.
+
+    Attributes:
+        said: what was taken, in words; "" where a tensor is returned.
+    """
+
+    def __init__(self, output: str = "", size: int = 0) -> None:
+        self.output = output
+        self.size = size
+        self.said = ""
+
+    def __call__(self, returned: Any) -> Any:
+        """The tensor.
+
+        Raises:
+            CandidateError: where there is none.
+        """
+        if isinstance(returned, Tensor):
+            return returned
+        if self.output:
+            for name in ATTRIBUTES[self.output]:
+                value = _named(returned, name)
+                if isinstance(value, Tensor):
+                    self.said = f"it returns {a(returned)}: its {name} is taken"
+                    return value
+            if isinstance(returned, tuple | list):
+                return self._of_several(returned)
+        raise CandidateError(f"forward returns {a(returned)}, not one tensor")
+
+    def _of_several(self, returned: Any) -> Tensor:
+        what = "hidden states" if self.output == "hidden" else "logits"
+        kind = f"{a(returned)} of {len(returned)}"
+        for index, value in enumerate(returned):
+            if isinstance(value, Tensor) and value.rank == 3 and _last(value) == self.size:
+                place = ORDINALS[index] if index < len(ORDINALS) else f"number {index + 1}"
+                self.said = f"it returns {kind}: its {place}, with the shape of {what}, is taken"
+                return value
+        held = ", ".join(_shape(value) for value in returned) or "nothing"
+        hint = " (for a model that returns hidden states: --output hidden)"
+        raise CandidateError(
+            f"forward returns {kind} ({held}), none of which has the shape of {what}, "
+            f"[batch, sequence, {self.size}]{hint if self.output == 'logits' else ''}"
+        )
+
+
+def _named(returned: Any, name: str) -> Any:
+    """An entry of a dict, or an attribute of an object; None if there is none."""
+    if isinstance(returned, Mapping):
+        return returned.get(name)
+    return getattr(returned, name, None)
+
+
+def _last(tensor: Tensor) -> int | None:
+    last = tensor.shape[-1]
+    return int(last) if str(last).isdecimal() else None
+
+
+def _shape(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return a(value)
+    return f"[{', '.join(str(dim) for dim in value.shape)}]"
