@@ -19,6 +19,7 @@ from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
 
 from reference.taps import INPUT
+from verify.candidate.graph_api import GraphModel, as_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,8 +44,11 @@ class Paths:
     classes: frozenset[type] = frozenset([Module])
 
 
-def modules_of(model: Any) -> Iterator[tuple[str, Module[..., Any]]]:
+def modules_of(model: Any) -> Iterator[tuple[str, Any]]:
     """Every module below `model` with its path, those in plain lists and dicts too."""
+    if isinstance(model, GraphModel):
+        yield from model.modules
+        return
     for key, child in _children(model):
         if isinstance(child, Module):
             yield key, child
@@ -96,8 +100,8 @@ def watching(paths: Paths, watch: Watch) -> Iterator[None]:
                 return original(module, *args, **kwargs)
             calls[path] += 1
             path = path if calls[path] == 1 else f"{path}#{calls[path]}"
-            taken = next(iter((*args, *kwargs.values())), None)
-            if isinstance(taken, Tensor):
+            taken = as_tensor(next(iter((*args, *kwargs.values())), None))
+            if taken is not None:
                 watch(path + INPUT, taken)
             inside.add(id(module))
             try:
@@ -130,9 +134,11 @@ def _methods(classes: Iterable[type]) -> Iterator[tuple[type, str, Any]]:
 
 
 def _watch_output(path: str, output: Any, watch: Watch) -> Any:
-    if isinstance(output, Tensor):
-        return watch(path, output)
-    if not isinstance(output, tuple | list) or not output or not isinstance(output[0], Tensor):
+    tensor = as_tensor(output)
+    if tensor is not None:
+        seen = watch(path, tensor)
+        return seen if isinstance(output, Tensor) else seen.__tensorvalue__()
+    if not isinstance(output, tuple | list) or not output or as_tensor(output[0]) is None:
         return output
-    made = [watch(path, output[0]), *output[1:]]
+    made = [_watch_output(path, output[0], watch), *output[1:]]
     return getattr(type(output), "_make", type(output))(made)  # a NamedTuple has `_make`

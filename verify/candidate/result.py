@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from max.experimental.tensor import Tensor
-
+from verify.candidate.graph_api import as_tensor
 from verify.candidate.guard import CandidateError, a
+
+if TYPE_CHECKING:
+    from max.experimental.tensor import Tensor
 
 ATTRIBUTES = {"logits": ("logits",), "hidden": ("last_hidden_state", "hidden_states", "hidden")}
 """By what a model returns: how it may be called where an object or a dict is returned."""
@@ -37,12 +39,13 @@ class Taking:
         Raises:
             CandidateError: where there is none.
         """
-        if isinstance(returned, Tensor):
-            return returned
+        tensor = as_tensor(returned)
+        if tensor is not None:
+            return tensor
         if self.output:
             for name in ATTRIBUTES[self.output]:
-                value = _named(returned, name)
-                if isinstance(value, Tensor):
+                value = as_tensor(_named(returned, name))
+                if value is not None:
                     self.said = f"it returns {a(returned)}: its {name} is taken"
                     return value
             if isinstance(returned, tuple | list):
@@ -52,8 +55,8 @@ class Taking:
     def _of_several(self, returned: Any) -> Tensor:
         what = "hidden states" if self.output == "hidden" else "logits"
         kind = f"{a(returned)} of {len(returned)}"
-        for index, value in enumerate(returned):
-            if isinstance(value, Tensor) and value.rank == 3 and _last(value) == self.size:
+        for index, value in enumerate(map(as_tensor, returned)):
+            if value is not None and value.rank == 3 and _last(value) == self.size:
                 place = ORDINALS[index] if index < len(ORDINALS) else f"number {index + 1}"
                 self.said = f"it returns {kind}: its {place}, with the shape of {what}, is taken"
                 return value
@@ -78,6 +81,5 @@ def _last(tensor: Tensor) -> int | None:
 
 
 def _shape(value: Any) -> str:
-    if not isinstance(value, Tensor):
-        return a(value)
-    return f"[{', '.join(str(dim) for dim in value.shape)}]"
+    tensor = as_tensor(value)
+    return a(value) if tensor is None else f"[{', '.join(str(dim) for dim in tensor.shape)}]"

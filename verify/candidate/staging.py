@@ -39,6 +39,7 @@ from reference.dtypes import DTYPES
 from reference.taps import is_input
 from reference.trace import TraceError
 from verify.candidate.calls import paths_of, watching
+from verify.candidate.graph_api import GraphModel
 from verify.candidate.narrowing import narrowest, with_rounding
 from verify.candidate.neighbours import with_neighbours
 from verify.graph.adapter import noting, read
@@ -172,8 +173,8 @@ class Candidate:
     """A MAX model traced for verification; `bind` compiles it and gives it weights.
 
     Args:
-        model: the module tree; `forward(input_ids)` takes int64 `[batch, sequence]` and returns
-            logits. Its parameters need no values.
+        model: the module tree, or a model of the graph API; called with int64 `[batch, sequence]`
+            it returns logits. Its parameters need no values.
         device: where it runs.
         types: of what it takes; token ids unless given.
         cut: tells for a tap whether the forced graph replaces what the module there returns;
@@ -188,7 +189,7 @@ class Candidate:
 
     def __init__(
         self,
-        model: Module[..., Any],
+        model: Module[..., Any] | GraphModel,
         device: Device,
         *,
         types: list[TensorType] | None = None,
@@ -222,8 +223,7 @@ class Candidate:
             self.forced_taps = stage_forced(
                 f"{name}forced", self.forward, ids, paths, self.given_types, forced, result
             )
-            parameters = [tensor for _, tensor in self.model.parameters]
-            stage(f"{name}weights", lambda: parameters, [], self._program)
+            stage(f"{name}weights", lambda: _weights_in_graph(self.model), [], self._program)
 
     def forward(self, *tensors: Tensor) -> Any:
         """What the model returns for token ids: the tensor that is judged."""
@@ -302,13 +302,24 @@ class Candidate:
         return list(self.given_types)
 
 
-def weightless(model: Module[..., Any], name: str = "") -> Any:
+def _weights_in_graph(model: Any) -> list[Tensor]:
+    """Every parameter in the graph that is being traced."""
+    if isinstance(model, GraphModel):
+        return model.weights()
+    return [tensor for _, tensor in model.parameters]
+
+
+def weightless(model: Module[..., Any] | GraphModel, name: str = "") -> Any:
     """A copy of a module tree whose parameters are declarations, named by their paths.
+
+    A model of the graph API declares its parameters itself: they are named, and nothing is copied.
 
     Args:
         model: the module tree; it stays as it is.
         name: begins the name of every parameter.
     """
+    if isinstance(model, GraphModel):
+        return model.named(name)
     copy = tree.map(_ExternalWeight.like, model, leaf=Tensor, shared=True)
     for path, parameter in copy.parameters:
         if parameter.name is None:

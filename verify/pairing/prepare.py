@@ -10,12 +10,14 @@ import ml_dtypes
 import numpy as np
 from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
+from max.graph import DeviceRef, Weight
 
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
 from reference.dtypes import DECLARED
 from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
+from verify.candidate.graph_api import GraphModel
 from verify.candidate.guard import CandidateError, a, compiling, guarded
 from verify.candidate.result import Taking
 from verify.candidate.signature import check_signature
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from max.driver import Device
     from max.dtype import DType
     from max.graph import Module as Program
+    from max.graph import TensorValue
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
@@ -52,7 +55,8 @@ class NamedCandidate:
 
     Attributes:
         name: what it is called in messages.
-        factory: called with the configuration, returns a MAX module tree.
+        factory: called with the configuration, returns a tree of MAX modules, or a callable over
+            `max.graph.ops`.
         output: `logits`, or `hidden` for a model that returns what its last LayerNorm returns.
         corrections: what a pairing file says.
     """
@@ -91,20 +95,66 @@ class WithHead(Module[[Tensor], Tensor]):
         return self.lm_head(self.taking(self.model(input_ids)))
 
 
+class GraphWithHead:
+    """The same for a model of the graph API."""
+
+    def __init__(
+        self, model: Any, vocab_size: int, n_embd: int, dtype: DType, device: Device
+    ) -> None:
+        self.model = model
+        self._taking = Taking("hidden", n_embd)
+        self.lm_head = _GraphHead(vocab_size, n_embd, dtype, DeviceRef.from_device(device))
+
+    def __call__(self, input_ids: TensorValue) -> TensorValue:
+        """Token ids to logits."""
+        return self.lm_head(self._taking(self.model(input_ids)).__tensorvalue__())
+
+    @property
+    def taking(self) -> Taking:
+        """What is taken of what the model returns."""
+        return self._taking
+
+
+class _GraphHead:
+    def __init__(self, vocab_size: int, n_embd: int, dtype: DType, device: DeviceRef) -> None:
+        self.weight = Weight("weight", dtype, [vocab_size, n_embd], device)
+
+    def __call__(self, hidden: TensorValue) -> TensorValue:
+        return hidden @ self.weight.T
+
+
+def _of_graph_api(
+    subject: NamedCandidate, model: Any, config: Any, device: Device, dtype: DType
+) -> GraphModel:
+    """A model that is no module of `max.experimental.nn`: of `max.nn`, or a plain callable."""
+    if not callable(model) or isinstance(model, type):
+        raise CandidateError(
+            f"{subject.name}(config) returns {a(model)}: no module of max.experimental.nn or of "
+            "max.nn, and no callable over max.graph.ops"
+        )
+    if not GraphModel(model).parameters:
+        raise CandidateError(
+            f"{subject.name}(config) returns {a(model)} that holds no weight: make each a "
+            "max.graph.Weight, in an attribute, list or dict, for verify to give it values"
+        )
+    if subject.output == "hidden":
+        model = GraphWithHead(model, config.vocab_size, config.n_embd, dtype, device)
+    return GraphModel(model)
+
+
 def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) -> Any:
-    """The candidate's module tree.
+    """The candidate's module tree, or what stands for a model of the graph API.
 
     Raises:
-        CandidateError: where its code raises, or makes something else than a module.
+        CandidateError: where its code raises, makes something else than a model, or a model of the
+            graph API without weights.
     """
 
     def make(config: Any) -> Any:
         with guarded(f"{subject.name}(config)"):
             model = subject.factory(config)
         if not isinstance(model, Module):
-            raise CandidateError(
-                f"{subject.name}(config) returns {a(model)}, not a max.experimental.nn.Module"
-            )
+            return _of_graph_api(subject, model, config, device, dtype)
         if subject.output == "hidden":
             return WithHead(model, config.vocab_size, config.n_embd, dtype)
         return model
@@ -126,15 +176,22 @@ def examined(
     Raises:
         CandidateError: where its forward raises, or returns something else than logits.
     """
-    own = model.model if isinstance(model, WithHead) else model
+    own = model.model if isinstance(model, GraphModel) else model
+    taking = Taking("logits", expected.shape[-1])
+    if isinstance(own, WithHead | GraphWithHead):  # what the model itself returns is taken there
+        own, taking = own.model, own.taking
     check_signature(subject.name, own)
-    # Behind the harness's own head, what the model itself returns is taken there.
-    taking = model.taking if own is not model else Taking("logits", expected.shape[-1])
-    with guarded(f"{subject.name}.forward(input_ids)"):
+    with guarded(_calling(subject, model)):
         outline = examine(model, device, taking=taking)
     if outline.gives != expected.shape:
         raise CandidateError(_wrong_shape(subject, outline, expected))
     return outline
+
+
+def _calling(subject: NamedCandidate, model: Any) -> str:
+    """What is done when a model is traced, as a message has it."""
+    own = "(config)" if isinstance(model, GraphModel) else ".forward"
+    return f"{subject.name}{own}(input_ids)"
 
 
 def check_dtypes(outline: CandidateOutline, dtype: str) -> None:
@@ -217,7 +274,7 @@ def prepare(
             model, opened, outline, pairing, reference, own=own, name=name, program=program
         )
     if program is None:
-        with guarded(f"{subject.name}.forward(input_ids)"):
+        with guarded(_calling(subject, model)):
             alike = paired.candidate.traces_alike()
         if not alike:
             raise CandidateError(
@@ -241,9 +298,22 @@ def _own_values(
     missing = [p.name for p in outline.parameters if p.name not in weights]
     if not missing:
         return {}
+    if isinstance(model, GraphModel):
+        return {name: _given_value(model, name) for name in missing}
     tensors = dict(model.parameters)
     with guarded(f"the value of {subject.name}'s {missing[0]}"):
         return {name: np.array(tensors[name].to_numpy(), copy=True) for name in missing}
+
+
+def _given_value(model: GraphModel, name: str) -> Array:
+    """What a model of the graph API holds in a weight that the reference lacks."""
+    value = model.value_of(name)
+    if value is None:
+        raise CandidateError(
+            f"its weight {name} has no counterpart in the reference and no value: make it a "
+            "constant of the graph, or pair it with --pairing"
+        )
+    return value
 
 
 def settle(

@@ -24,6 +24,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from max import nn
 from max.experimental.nn import Linear
 from max.graph import Module as Program
 from max.graph import TensorType
@@ -112,7 +113,7 @@ def _parameters(model: Any) -> tuple[list[Parameter], dict[str, str]]:
             Parameter(
                 name=name,
                 shape=numbers(tensor.shape),
-                linear=isinstance(owner, Linear) and last == "weight",
+                linear=isinstance(owner, Linear | nn.Linear) and last == "weight",
                 owner=type(owner).__name__,
                 dtype=tensor.dtype.name,
             )

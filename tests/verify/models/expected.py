@@ -12,6 +12,13 @@ RIGHT = {
     "no_blocks.py:Flat": "logits",
     "called.py:Called": "logits",
     "called.py:Forwarded": "logits",
+    "graph_api.py:NNModel": "logits",
+    "graph_api.py:NNTied": "logits",
+    "graph_api.py:NNHidden": "hidden",
+    "graph_api.py:Plain": "logits",
+    "graph_api.py:closure": "logits",
+    "graph_api.py:bound_arguments": "logits",
+    "graph_api.py:method": "logits",
 }
 """Candidate: what it returns."""
 
@@ -26,6 +33,7 @@ WRONG = {
     "faults.py:positions_from_one": ("transformer.wpe:input", "pos_off_by_one"),
     "faults.py:no_residual": ("transformer.h.0.ln_2:input", "residual_missing"),
     "called.py:erf": ("transformer.h.0.mlp.c_proj:input", "gelu_erf"),
+    "graph_api.py:NNErf": ("transformer.h.0.mlp.c_proj:input", "gelu_erf"),
     "no_blocks.py:linear_mlps": ("transformer.h.0.mlp.c_proj:input", "output_aliased"),
     "faults.py:ErfFunctional": ("lm_head", "gelu_erf"),
     "faults.py:NoLastNorm": ("lm_head", "ln_f_missing"),
