@@ -17,6 +17,7 @@ from verify.candidate.calls import Paths, paths_of, watching
 from verify.candidate.staging import stage_tapped, weightless
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "forms"))
 
 import called
 import own_names

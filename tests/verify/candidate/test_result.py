@@ -29,7 +29,7 @@ IDS = np.random.default_rng(0).integers(0, CONFIG.vocab_size, (2, 7))
 
 
 def prepared(name, output="logits"):
-    factory = load_factory(f"{FOLDER}/returns.py:{name}")
+    factory = load_factory(f"{FOLDER}/forms/returns.py:{name}")
     subject = NamedCandidate(name=name, factory=factory, output=output)
     return prepare(subject, CHECKPOINT, "cpu", DType.float32)
 
@@ -62,7 +62,7 @@ def test_a_tuple_without_logits_is_refused_with_what_it_holds():
 
 
 def test_a_run_says_it_once(tmp_path):
-    factory = load_factory(f"{FOLDER}/returns.py:Several")
+    factory = load_factory(f"{FOLDER}/forms/returns.py:Several")
     subject = NamedCandidate(name="Several", factory=factory)
     regimes = ("given", "stress")
     plan = Plan(checkpoint=CHECKPOINT, regimes=regimes, subject=subject, quick=True, power=False)

@@ -30,7 +30,7 @@ CHECKPOINT = with_regime(START, "perturbed", seed=1)
 
 
 def subject(name):
-    return NamedCandidate(name=name, factory=load_factory(f"{FOLDER}/precisions.py:{name}"))
+    return NamedCandidate(name=name, factory=load_factory(f"{FOLDER}/forms/precisions.py:{name}"))
 
 
 @pytest.mark.parametrize(
