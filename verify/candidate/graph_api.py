@@ -125,7 +125,7 @@ def _children(owner: Any) -> list[tuple[str, Any]] | None:
     if isinstance(owner, nn.Module):
         # Before what else it holds, under the names of its state dict.
         others = [pair for pair in _public(owner) if not isinstance(pair[1], Weight)]
-        return [*owner.layer_weights.items(), *owner.sublayers.items(), *others]
+        return [*owner.layer_weights.items(), *_registered(owner), *others]
     if isinstance(owner, functools.partial):
         return [*_children(owner.args), *owner.keywords.items(), ("func", owner.func)]  # type: ignore[misc]
     if isinstance(owner, FunctionType):
@@ -134,6 +134,17 @@ def _children(owner: Any) -> list[tuple[str, Any]] | None:
     if library or isinstance(owner, type | ModuleType) or not hasattr(owner, "__dict__"):
         return None
     return _public(owner)
+
+
+def _registered(owner: nn.Module) -> list[tuple[str, Any]]:
+    """Modules that a module of `max.nn` counts as its own.
+
+    A `LayerList` that has grown refuses to tell: its list is looked into instead.
+    """
+    try:
+        return list(owner.sublayers.items())
+    except ValueError:
+        return []
 
 
 def _public(owner: Any) -> list[tuple[str, Any]]:

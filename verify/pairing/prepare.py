@@ -137,9 +137,21 @@ def _of_graph_api(
             f"{subject.name}(config) returns {a(model)} that holds no weight: make each a "
             "max.graph.Weight, in an attribute, list or dict, for verify to give it values"
         )
+    _check_device(model, device)
     if subject.output == "hidden":
         model = GraphWithHead(model, config.vocab_size, config.n_embd, dtype, device)
     return GraphModel(model)
+
+
+def _check_device(model: Any, device: Device) -> None:
+    """Refuse a model none of whose weights is on the device that it is verified on."""
+    devices = {str(weight.device) for _, weight in GraphModel(model).parameters}
+    wanted = DeviceRef.from_device(device)
+    if str(wanted) not in devices:
+        raise CandidateError(
+            f"its weights are on {' and '.join(sorted(devices))}, and it is verified on {wanted}: "
+            "choose another --device, or make them there"
+        )
 
 
 def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) -> Any:

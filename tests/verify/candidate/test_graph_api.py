@@ -114,6 +114,11 @@ def test_what_it_raises_is_a_sentence_with_its_own_lines():
     assert caught.value.__notes__[-1].startswith("  graph_api.py:")
 
 
+def test_weights_on_another_device_are_refused_in_a_sentence():
+    message = refused(graph_api.Elsewhere)
+    assert message.startswith("its weights are on gpu:0, and it is verified on cpu:0: choose")
+
+
 def test_a_weight_that_gpt2_lacks_needs_a_value():
     assert "its weight scale has no counterpart" in refused(graph_api.OwnBuffer)
 

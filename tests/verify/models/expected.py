@@ -14,6 +14,7 @@ RIGHT = {
     "forms/called.py:Forwarded": "logits",
     "forms/graph_api.py:NNModel": "logits",
     "forms/graph_api.py:NNTied": "logits",
+    "forms/graph_api.py:NNGrown": "logits",
     "forms/graph_api.py:NNHidden": "hidden",
     "forms/graph_api.py:Plain": "logits",
     "forms/graph_api.py:closure": "logits",

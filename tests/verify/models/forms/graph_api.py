@@ -118,6 +118,16 @@ class NNTied(NNModel):
         return self.lm_head(self.hidden(ids))
 
 
+class NNGrown(NNModel):
+    """Its last block is appended to the list of blocks."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.h = nn.LayerList([self.block(config)])
+        for _ in range(1, config.n_layer):
+            self.h.append(self.block(config))
+
+
 class NNHidden(NNModel):
     def __call__(self, ids):
         return self.hidden(ids), None
@@ -263,6 +273,16 @@ class Ragged(nn.Module):
 
     def __call__(self, tokens, kv_collections, return_n_logits, input_row_offsets):
         return self.lm_head(tokens)
+
+
+class Elsewhere:
+    """Its weight is on an accelerator."""
+
+    def __init__(self, config):
+        self.table = Weight("table", FLOAT, [config.vocab_size, config.n_embd], DeviceRef.GPU())
+
+    def __call__(self, ids):
+        return ops.gather(self.table, ids, axis=0)
 
 
 class Unset:
