@@ -7,8 +7,8 @@ from typing import Any
 
 from verify.candidate.guard import CandidateError
 
-SERVING = ("return_n_logits", "row_offsets", "cache", "kv", "signal_buffers", "lora")
-"""What the further arguments of an architecture package's model have in their names."""
+SERVING = ("return_n_logits", "input_row_offsets", "signal_buffers", "cache_lengths")
+"""Arguments that models of architecture packages take besides tokens; others begin with `kv`."""
 
 WANTED = "forward(input_ids [batch, sequence]) -> logits [batch, sequence, vocab_size]"
 
@@ -37,7 +37,7 @@ def check_signature(name: str, model: Any) -> None:
         return
     own = f"{name}.{method.__name__}({', '.join(str(p) for p in signature.parameters)})"
     further = [p.name for p in parameters if p.default is p.empty and p.kind not in _GATHERING]
-    if any(word in each for each in further for word in SERVING):
+    if any(each in SERVING or each.startswith("kv") for each in further):
         raise CandidateError(
             f"{own} is the forward of an architecture package for serving, which takes ragged "
             f"tokens, row offsets or a KV cache: give a module over the same layers with {WANTED}"

@@ -20,6 +20,11 @@ class Masked(Module):
         raise AssertionError("it is not run")
 
 
+class Cached(Module):
+    def forward(self, ids, use_cache):
+        raise AssertionError("it is not run")
+
+
 class Nothing(Module):
     def forward(self):
         raise AssertionError("it is not run")
@@ -45,6 +50,8 @@ def test_the_forward_of_an_architecture_package_is_recognised(kind):
 def test_further_arguments_without_a_default_are_named():
     with pytest.raises(CandidateError, match="needs mask and scale besides token ids: give a defa"):
         check_signature("Mine", Masked())
+    with pytest.raises(CandidateError, match="needs use_cache besides token ids"):
+        check_signature("Mine", Cached())
 
 
 def test_a_forward_without_arguments_is_refused():
