@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from max import nn
+from max.driver import Buffer
 from max.experimental.tensor import Tensor
 from max.graph import TensorValue, Weight
 
@@ -84,8 +85,10 @@ class GraphModel:
 
     def value_of(self, path: str) -> Array | None:
         """The value that a module of `max.nn` has been given for a weight; None for none."""
-        values = getattr(self.model, "_weight_values", {})
-        return np.array(values[path], copy=True) if path in values else None
+        value = getattr(self.model, "_weight_values", {}).get(path)
+        if value is None:
+            return None
+        return np.array(value.to_numpy() if isinstance(value, Buffer) else value, copy=True)
 
     def __call__(self, *tensors: Tensor) -> Any:
         """What it returns in the graph that is being traced."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from max.driver import Buffer
 from max.dtype import DType
 
 from impl.config import GPT2Config
@@ -123,10 +124,11 @@ def test_a_weight_that_gpt2_lacks_needs_a_value():
     assert "its weight scale has no counterpart" in refused(graph_api.OwnBuffer)
 
 
-def test_a_value_that_a_max_nn_module_was_given_is_used():
+@pytest.mark.parametrize("kind", [np.array, Buffer.from_numpy])
+def test_a_value_that_a_max_nn_module_was_given_is_used(kind):
     def with_value(config):
         model = graph_api.OwnBuffer(config)
-        model.load_state_dict({"scale": np.full(7, 2, np.float32)}, strict=False)
+        model.load_state_dict({"scale": kind(np.full(7, 2, np.float32))}, strict=False)
         return model
 
     candidate = prepared(with_value)

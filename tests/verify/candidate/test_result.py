@@ -1,5 +1,6 @@
 """What is taken of what a model returns; models are traced, and nothing is compiled."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from impl.config import GPT2Config
 from reference.checkpoint import Checkpoint
 from reference.oracle import Oracle
 from reference.regimes import initial_weights, with_regime
+from reports.saved.records import read_run
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError
+from verify.cli import main
 from verify.pairing.prepare import NamedCandidate, prepare
 from verify.pairing.translated import held_weights
-from verify.run import Plan, verify
 
 FOLDER = Path(__file__).parents[1] / "models"
 sys.path.insert(0, str(FOLDER))
@@ -61,14 +63,14 @@ def test_a_tuple_without_logits_is_refused_with_what_it_holds():
     assert "[batch, sequence, 67] (for a model that returns hidden states" in str(caught.value)
 
 
-def test_a_run_says_it_once(tmp_path):
-    factory = load_factory(f"{FOLDER}/forms/returns.py:Several")
-    subject = NamedCandidate(name="Several", factory=factory)
-    regimes = ("given", "stress")
-    plan = Plan(checkpoint=CHECKPOINT, regimes=regimes, subject=subject, quick=True, power=False)
-    outcome = verify(plan, emit=lambda _: None)
-    assert outcome.verdict == "PASS"
-    assert len(outcome.notes) == 1
+def test_a_run_says_it_once(tmp_path, capsys):
+    options = ["--regimes", "given,stress", "--lengths", "5", "--batch", "1"]
+    written = ["--out", f"{tmp_path}/run", "--json", f"{tmp_path}/out.json"]
+    candidate = f"{FOLDER}/forms/returns.py:Several"
+    assert main(["--quick", "--candidate", candidate, *options, *written]) == 0
+    assert capsys.readouterr().out.count("Note: it returns a tuple of 2: its first") == 1
+    (note,) = json.loads((tmp_path / "out.json").read_text())["notes"]
+    assert read_run(tmp_path / "run").end["notes"] == [note]
 
 
 def test_a_model_that_returns_a_tensor_needs_no_note():
