@@ -43,7 +43,7 @@ from verify.candidate.staging import (
     stage_tapped,
     weightless,
 )
-from verify.graph.form import numpy_dtype
+from verify.graph.form import is_floating, numpy_dtype
 from verify.pairing.counterpart import PARTS, Pairing, third
 from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers
@@ -233,12 +233,15 @@ class PairedCandidate:
 
         MAX does not look: an array of another dtype would be read as if it were of that one.
         """
-        declared = {p.name: p.dtype for p in self.outline.parameters}
+        declared = {p.name: p.dtype for p in self.outline.parameters if is_floating(p.dtype)}
         made: dict[tuple[int, str], Array] = {}
         for name, array in weights.items():
-            key = id(array), declared[name]
-            made.setdefault(key, array.astype(numpy_dtype(declared[name]), copy=False))
-        return {name: made[id(array), declared[name]] for name, array in weights.items()}
+            dtype = declared.get(name, array.dtype.name)
+            made.setdefault((id(array), dtype), array.astype(numpy_dtype(dtype), copy=False))
+        return {
+            name: made[id(array), declared.get(name, array.dtype.name)]
+            for name, array in weights.items()
+        }
 
     def bind(self, weights: Mapping[str, Array]) -> PairedBound:
         """The compiled program with weights by the candidate's names, as `weights_of` has them."""
