@@ -321,7 +321,7 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
     outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
-    check_dtypes(outline, "float32")
+    check_dtypes(outline, "float32", fixed=True)
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):
         return PairedCandidate(tree, device, outline, pairing, reference)

@@ -206,30 +206,32 @@ def _calling(subject: NamedCandidate, model: Any) -> str:
     return f"{subject.name}{own}(input_ids)"
 
 
-def check_dtypes(outline: CandidateOutline, dtype: str) -> None:
+def check_dtypes(outline: CandidateOutline, dtype: str, *, fixed: bool = False) -> None:
     """Refuse a candidate that declares another precision than it is verified in.
 
     Parameters of more bits are welcome: LayerNorms in float32 in a model of bfloat16, say. Where
     all have more, the model declares another precision.
+
+    Args:
+        outline: of the candidate.
+        dtype: that it is verified in.
+        fixed: whether a user cannot choose another.
 
     Raises:
         CandidateError: with what its parameters are.
     """
     kinds = {p.name: p.dtype for p in outline.parameters if is_floating(p.dtype)}
     narrow = {name: kind for name, kind in kinds.items() if not _holds(kind, dtype)}
-    if dtype in kinds.values() and not narrow:
+    if not kinds or (dtype in kinds.values() and not narrow):
         return
-    if narrow and len(narrow) < len(kinds):
-        name, kind = next(iter(narrow.items()))
-        several = len(narrow) > 1
-        are = f"s {name} and {len(narrow) - 1} more are" if several else f" {name} is"
-        raise CandidateError(
-            f"its parameter{are} {kind}: verify with --dtype {kind}, or declare {dtype}"
-        )
-    if kinds:
-        found = sorted(set(kinds.values()))
-        advice = f"verify with --dtype {found[0]}, or " if found[0] in DECLARED else ""
-        raise CandidateError(f"its parameters are {' and '.join(found)}: {advice}declare {dtype}")
+    wrong = narrow or kinds
+    found = sorted(set(wrong.values()))
+    what = "s are"
+    if len(wrong) < len(kinds):
+        first, several = next(iter(wrong)), len(wrong) - 1
+        what = f"s {first} and {several} more are" if several else f" {first} is"
+    advice = "" if fixed or found[0] not in DECLARED else f"verify with --dtype {found[0]}, or "
+    raise CandidateError(f"its parameter{what} {' and '.join(found)}: {advice}declare {dtype}")
 
 
 def _holds(kind: str, dtype: str) -> bool:

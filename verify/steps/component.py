@@ -95,7 +95,7 @@ def check_shapes(step: Step, factory: Any) -> Component:
     types = _types(step)
     with guarded(f"{step.name}.forward"):
         outline = examine(model, open_device("cpu"), types)
-    check_dtypes(outline, "float32")
+    check_dtypes(outline, "float32", fixed=True)
     expected = reference.places[step.result]
     if not fits(outline.gives, expected):
         raise StepError(

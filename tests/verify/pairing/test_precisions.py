@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from max.dtype import DType
+from max.experimental.tensor import default_dtype
 
 from impl.config import GPT2Config
+from impl.model import GPT2MLP
 from reference.checkpoint import Checkpoint
 from reference.dtypes import DTYPES, rounded
 from reference.regimes import initial_weights, with_regime
@@ -16,6 +18,8 @@ from verify.candidate.guard import CandidateError
 from verify.pairing.prepare import NamedCandidate, prepare
 from verify.pairing.translated import held_weights
 from verify.run import Plan, verify
+from verify.steps.component import check_shapes
+from verify.steps.course import STEPS
 from verify.truth.cases import random_cases
 from verify.truth.references import References
 
@@ -49,6 +53,17 @@ def subject(name):
 def test_a_model_of_another_precision_is_refused_in_a_sentence(name, dtype, message):
     with pytest.raises(CandidateError, match=message):
         prepare(subject(name), CHECKPOINT, "cpu", DType[dtype])
+
+
+def test_a_component_is_told_to_declare_float32():
+    """A step's precision is not chosen, and so another is not offered."""
+
+    def mlp(config):
+        with default_dtype(DType.bfloat16):
+            return GPT2MLP(config)
+
+    with pytest.raises(CandidateError, match="its parameters are bfloat16: declare float32"):
+        check_shapes(STEPS[3], mlp)
 
 
 def test_parameters_of_more_bits_are_filled_in_their_own_dtype_and_judged():
