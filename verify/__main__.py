@@ -19,7 +19,16 @@ from reports.commands import (
     how_stopped,
     terminable,
 )
-from verify.candidate.sandbox import enter, leave, needs_child, supervise, watched_file
+from verify.candidate.sandbox import (
+    enter,
+    in_words,
+    leave,
+    needs_child,
+    print_error,
+    runs_candidate,
+    supervise,
+    watched_file,
+)
 from verify.options import chosen
 
 if TYPE_CHECKING:
@@ -28,6 +37,10 @@ if TYPE_CHECKING:
 MADE_FOR = "26.7"
 """The oldest version that has what `verify.candidate.staging` traces with: 26.6 has neither
 `max.tree`, nor a `StagedGraph` that is made from a function, nor weights that are declarations."""
+
+
+TRACEBACK = "VERIFY_TRACEBACK"
+"""Environment variable that lets an error of verify's own end in its traceback."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,6 +72,14 @@ def _in_its_process(argv: Sequence[str]) -> int:
         return leave(_run(module, rest))
     except SystemExit as end:  # argparse's: bad usage, or --help
         return leave(int(end.code or 0))
+    except Exception as error:  # whatever a candidate leads to ends in a sentence
+        if not runs_candidate(argv) or TRACEBACK in os.environ:
+            raise
+        print_error(
+            f"no verdict: verify itself fails with {in_words(error)} ({TRACEBACK}=1 shows where)",
+            argv,
+        )
+        return leave(CANNOT_RUN)
 
 
 def _watch(argv: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ from verify.mutants.repair import in_a_sentence, repairs
 from verify.outcome import Outcome
 from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import built, examined, without_padding
+from verify.pairing.prepare import built, check_dtypes, examined, without_padding
 from verify.pairing.translated import PairedCandidate
 from verify.truth import envelope
 from verify.truth.any_decoder import DecoderMathematics, decoder_cases, with_probes
@@ -195,6 +195,7 @@ def verify_decoder(
     outcome = Outcome(
         order=list(paired.reference.places),
         pairing=paired.pairing,
+        notes=paired.notes,
         mutants=Mutants(every=plan.every_mutant, seed=plan.seed),
     )
     shown = set(paired.forced_taps)
@@ -329,6 +330,7 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
     outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
+    check_dtypes(outline, "float32", fixed=True)
     outline = without_padding(subject, outline, reference)
     pairing = propose(outline, reference, subject.corrections)
     with compiling(subject.name):

@@ -184,6 +184,8 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
     console.print(LEGEND, style="dim")
     console.print(summary_table(checks))
     console.print(coverage_line(outcome.coverage()))
+    for note in outcome.notes:
+        console.print(Text(f"Note: {note}"))
     divergence = outcome.first_divergence
     if divergence:
         console.print(Text(f"First divergence: {divergence.message}", "bold red"))

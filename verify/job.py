@@ -129,6 +129,7 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
         "dtypes": [job.dtype],
         "first_divergence": divergence_record(outcome),
         "coverage": outcome.coverage(),
+        "notes": outcome.notes,
         "observer_effect": outcome.observer_effect,
         "power": outcome.power.report(),
         "mutants": outcome.mutants.report(),

@@ -75,6 +75,7 @@ class Outcome:
         failures: stages that fail alone, kept until they are explained.
         findings: what those compute instead, the first first.
         listing: the graph of the first of them, where it is known.
+        notes: what a user should know of how the candidate was read.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -92,6 +93,7 @@ class Outcome:
     failures: Collected = field(default_factory=Collected)
     findings: list[Finding] = field(default_factory=list)
     listing: Listing | None = None
+    notes: list[str] = field(default_factory=list)
 
     def explain(self) -> None:
         """Say what the stages that failed so far have in common, unless that is said already."""
@@ -117,6 +119,7 @@ class Outcome:
         self.expected = references.expected_taps(ids)
         if isinstance(candidate, PairedCandidate):
             self.pairing = candidate.pairing
+            self.notes = candidate.notes
             self.expected |= candidate.excused(self.expected)
         self.unknown = [tap for tap in candidate.forced_taps if tap not in self.expected]
 
@@ -218,6 +221,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
         "compiled": outcome.compiled,
         "first_divergence": divergence_record(outcome),
         "coverage": outcome.coverage(),
+        "notes": outcome.notes,
         "observer_effect": {"max_abs": outcome.observer_effect},
         "power": outcome.power.report(),
         "mutants": outcome.mutants.report(),

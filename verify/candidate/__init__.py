@@ -5,6 +5,10 @@ guard        runs a user's code, and turns what goes wrong into one sentence
 factory      finds what a user names
 randomness   refuses a graph that draws random numbers
 renamed      MAX's modules by the names that they had
+calls        the modules of a model, and what passes when one is called
+signature    whether it can be called with token ids alone
+result       what is taken of what it returns
+graph_api    models of max.nn, and plain callables over max.graph.ops
 staging      a MAX model seen from inside: plain, tapped and forced graphs
 narrowing    values of fewer bits than declared, rounded where all else is float64
 neighbours   constants that float32 rounded, moved by a unit in their last place

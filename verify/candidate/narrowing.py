@@ -33,10 +33,13 @@ def rounded(scope: Scope, x: Array) -> Array:
     return x.astype(numpy_dtype(scope["to"])).astype(x.dtype)
 
 
-def widest(arrays: Iterable[Array]) -> str:
-    """The floating-point dtype of the most bits among some arrays; float32 where there is none."""
+def narrowest(arrays: Iterable[Array]) -> str:
+    """The floating-point dtype of the fewest bits among some arrays; float32 where there is none.
+
+    A model of bfloat16 may hold some parameters, its LayerNorms' say, in float32.
+    """
     names = {array.dtype.name for array in arrays if is_floating(array.dtype.name)}
-    return max(names, key=fraction_bits, default="float32")
+    return min(names, key=fraction_bits, default="float32")
 
 
 def fraction_bits(dtype: str) -> int:

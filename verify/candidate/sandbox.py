@@ -100,10 +100,15 @@ class Watched:
 
 def needs_child(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code, and this is not the child already."""
+    return runs_candidate(argv) and STATUS not in os.environ
+
+
+def runs_candidate(argv: Sequence[str]) -> bool:
+    """Whether a command runs a candidate's code."""
     named = any(word == "--candidate" or word.startswith("--candidate=") for word in argv)
     step = argv[:1] == ["step"] and not {"--explain", "--scaffold"} & set(argv)
     reduced = argv[:1] == ["reduce"]
-    return (named or step or reduced) and STATUS not in os.environ
+    return named or step or reduced
 
 
 def watched_file(argv: Sequence[str]) -> Path | None:
@@ -326,6 +331,17 @@ def _last_lines(printed: Any) -> list[str]:
     printed.seek(max(0, size - 4000))
     lines = printed.read().decode(errors="replace").splitlines()
     return [line for line in lines if line.strip()][-PRINTED_LINES:]
+
+
+def print_error(reason: str, argv: Sequence[str]) -> None:
+    """Say why a command has no verdict, where it says so: on the terminal, and in its JSON."""
+    _tell(reason, (), _options(argv).json)
+
+
+def in_words(error: BaseException) -> str:
+    """The kind of an error, with the first line of what it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}{': ' if lines else ''}{''.join(lines[:1])[:300]}"
 
 
 def _tell(reason: str, printed: Sequence[str], path: Path | None) -> None:

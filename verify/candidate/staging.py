@@ -1,8 +1,7 @@
 """The model under test: a MAX module tree, seen inside without a change to it.
 
-`max.experimental.nn.Module.__call__` is one method of one base class. While `forward` is being
-traced into a graph it is replaced by a version that looks at what each module takes and returns.
-Four graphs are traced from the same model into one program:
+While a model is being traced into a graph, every call of one of its modules is looked at
+(`verify.candidate.calls`). Four graphs are traced from the same model into one program:
 
 - `plain`: token ids to logits, the graph that ships
 - `tapped`: the same, with every module's input and output as further outputs
@@ -15,9 +14,6 @@ Extra outputs can change how the compiler fuses, so the plain graph is always ch
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +26,6 @@ from max.dtype import DType
 from max.engine import InferenceSession
 from max.experimental import functional as F
 from max.experimental.compilation import StagedGraph
-from max.experimental.nn import Module
 from max.experimental.nn._weight_utils import _ExternalWeight
 from max.experimental.sharding.types import as_layout
 from max.experimental.tensor import Tensor
@@ -41,67 +36,31 @@ from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
 from impl.runtime import input_type
 from reference.dtypes import DTYPES
-from reference.taps import INPUT, is_input
+from reference.taps import is_input
 from reference.trace import TraceError
-from verify.candidate.narrowing import widest, with_rounding
+from verify.candidate.calls import paths_of, watching
+from verify.candidate.graph_api import GraphModel
+from verify.candidate.narrowing import narrowest, with_rounding
 from verify.candidate.neighbours import with_neighbours
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
-from verify.graph.form import same
+from verify.graph.form import numpy_dtype, same
 from verify.graph.weights import Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from max.driver import Device
+    from max.experimental.nn import Module
 
     from reference.trace import Array, Trace
+    from verify.candidate.calls import Paths
     from verify.graph.form import Graph as GraphForm
     from verify.graph.scope import Precision
 
-Watch = Callable[[str, Any], Any]
-"""Called with a tap and the tensor there; returns the tensor to go on with."""
-
-
 MODEL = "the model, plain and with every place shown"
 """What a candidate's program is called while it is compiled."""
-
-
-@contextmanager
-def watching(paths: Mapping[int, str], watch: Watch) -> Iterator[None]:
-    """While this context lasts, every call of a MAX module passes by `watch`.
-
-    Args:
-        paths: path of each module, by its `id`.
-        watch: sees the first tensor that a module takes, and the first that it returns. A module's
-            second call has the tap `path#2`.
-    """
-    original = Module.__call__
-    calls: Counter[str] = Counter()
-
-    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
-        path = paths.get(id(module))
-        if path is None:
-            return original(module, *args, **kwargs)
-        calls[path] += 1
-        path = path if calls[path] == 1 else f"{path}#{calls[path]}"
-        if args and isinstance(args[0], Tensor):
-            watch(path + INPUT, args[0])
-        return _watch_output(path, original(module, *args, **kwargs), watch)
-
-    Module.__call__ = call
-    try:
-        yield
-    finally:
-        Module.__call__ = original
-
-
-def _watch_output(path: str, output: Any, watch: Watch) -> Any:
-    if isinstance(output, Tensor):
-        return watch(path, output)
-    if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
-        return (watch(path, output[0]), *output[1:])
-    return output
 
 
 def stage(
@@ -124,7 +83,7 @@ def stage_tapped(
     name: str,
     function: Callable[..., Any],
     types: list[TensorType],
-    paths: Mapping[int, str],
+    paths: Paths,
     program: Program,
     result: str | None = None,
 ) -> dict[str, TensorType]:
@@ -134,7 +93,7 @@ def stage_tapped(
         name: as in `stage`.
         function: takes tensors, returns one.
         types: as in `stage`.
-        paths: path of each module to be watched, by its `id`.
+        paths: the modules to be watched.
         program: as in `stage`.
         result: a tap for what the function itself returns, besides; None for none.
 
@@ -159,7 +118,7 @@ def stage_forced(
     name: str,
     function: Callable[..., Any],
     types: list[TensorType],
-    paths: Mapping[int, str],
+    paths: Paths,
     given: Mapping[str, TensorType],
     program: Program,
     result: str | None = None,
@@ -210,44 +169,19 @@ def _without_expressions(kind: TensorType, index: int) -> TensorType:
     return TensorType(kind.dtype, sizes, device=kind.device)
 
 
-def modules_of(model: Any) -> Iterator[tuple[str, Module[..., Any]]]:
-    """Every module below `model` with its path, those in plain lists and dicts too."""
-    for key, child in _children(model):
-        if isinstance(child, Module):
-            yield key, child
-        for path, module in modules_of(child):
-            yield f"{key}.{path}", module
-
-
-def paths_of(model: Any) -> dict[int, str]:
-    """The first path of every module below `model`, by the module's `id`."""
-    paths: dict[int, str] = {}
-    for path, module in modules_of(model):
-        paths.setdefault(id(module), path)
-    return paths
-
-
-def _children(owner: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(owner, list | tuple):
-        yield from ((str(index), child) for index, child in enumerate(owner))
-    elif isinstance(owner, dict):
-        yield from ((str(key), child) for key, child in owner.items())
-    if isinstance(owner, Module):
-        yield from vars(owner).items()
-
-
 class Candidate:
     """A MAX model traced for verification; `bind` compiles it and gives it weights.
 
     Args:
-        model: the module tree; `forward(input_ids)` takes int64 `[batch, sequence]` and returns
-            logits. Its parameters need no values.
+        model: the module tree, or a model of the graph API; called with int64 `[batch, sequence]`
+            it returns logits. Its parameters need no values.
         device: where it runs.
         types: of what it takes; token ids unless given.
         cut: tells for a tap whether the forced graph replaces what the module there returns;
             None for every module.
         result: a tap for what the model itself returns, for a model without a module that
             returns it; None for a model that has one.
+        taking: finds the tensor in what the model returns; None where it returns a tensor.
         name: begins the names of its forced graph and its parameters in a program that it shares.
         program: what its forced graph shall be compiled with, by the caller; None for one of its
             own, with all of its graphs.
@@ -255,12 +189,13 @@ class Candidate:
 
     def __init__(
         self,
-        model: Module[..., Any],
+        model: Module[..., Any] | GraphModel,
         device: Device,
         *,
         types: list[TensorType] | None = None,
         cut: Callable[[str], bool] | None = None,
         result: str | None = None,
+        taking: Callable[[Any], Any] | None = None,
         name: str = "",
         program: Program | None = None,
     ) -> None:
@@ -274,21 +209,26 @@ class Candidate:
         forced = self._program if program is None else program
         self._types = ids = types or [input_type(device)]
         self._paths, self._result = paths, result
+        self._taking = taking
         with noting(places=False) as self._notes:
-            self._staged.append(stage(f"{name}plain", self.model, ids, self._program).graph)
-            seen = stage_tapped(f"{name}tapped", self.model, ids, paths, self._program, result)
+            self._staged.append(stage(f"{name}plain", self.forward, ids, self._program).graph)
+            seen = stage_tapped(f"{name}tapped", self.forward, ids, paths, self._program, result)
             self.taps = list(seen)
             cut = cut or (lambda _: True)
-            self._given_types = {
+            self.given_types = {
                 tap: kind
                 for tap, kind in seen.items()
                 if not is_input(tap) and tap != result and cut(tap)
             }
             self.forced_taps = stage_forced(
-                f"{name}forced", self.model, ids, paths, self._given_types, forced, result
+                f"{name}forced", self.forward, ids, paths, self.given_types, forced, result
             )
-            parameters = [tensor for _, tensor in self.model.parameters]
-            stage(f"{name}weights", lambda: parameters, [], self._program)
+            stage(f"{name}weights", lambda: _weights_in_graph(self.model), [], self._program)
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """What the model returns for token ids: the tensor that is judged."""
+        returned = self.model(*tensors)
+        return self._taking(returned) if self._taking else returned
 
     @cached_property
     def compiled(self) -> CompiledProgram:
@@ -318,7 +258,7 @@ class Candidate:
         program = Program()
         with noting() as notes:
             stage_forced(
-                f"{self.name}forced", self.model, self._types, self._paths, self._given_types,
+                f"{self.name}forced", self.forward, self._types, self._paths, self.given_types,
                 program, self._result,
             )  # fmt: skip
             (graph,) = read(program, notes)
@@ -336,7 +276,7 @@ class Candidate:
         """
         program = Program()
         with noting(places=places) as notes:
-            stage(f"{self.name}plain", self.model, self._types, program)
+            stage(f"{self.name}plain", self.forward, self._types, program)
         (again,) = read(program, notes)
         return again
 
@@ -367,16 +307,27 @@ class Candidate:
     @property
     def given_taps(self) -> list[str]:
         """The taps whose activations the forced graph takes."""
-        return list(self._given_types)
+        return list(self.given_types)
 
 
-def weightless(model: Module[..., Any], name: str = "") -> Any:
+def _weights_in_graph(model: Any) -> list[Tensor]:
+    """Every parameter in the graph that is being traced."""
+    if isinstance(model, GraphModel):
+        return model.weights()
+    return [tensor for _, tensor in model.parameters]
+
+
+def weightless(model: Module[..., Any] | GraphModel, name: str = "") -> Any:
     """A copy of a module tree whose parameters are declarations, named by their paths.
+
+    A model of the graph API declares its parameters itself: they are named, and nothing is copied.
 
     Args:
         model: the module tree; it stays as it is.
         name: begins the name of every parameter.
     """
+    if isinstance(model, GraphModel):
+        return model.named(name)
     copy = tree.map(_ExternalWeight.like, model, leaf=Tensor, shared=True)
     for path, parameter in copy.parameters:
         if parameter.name is None:
@@ -464,9 +415,13 @@ class BoundCandidate:
 
     def forced_trace(self, ids: Array, given: Mapping[str, Array]) -> Trace:
         """What each stage computes on the given activations."""
-        activations = [given[tap] for tap in self.program.given_taps]
+        activations = [self._as_taken(tap, given[tap]) for tap in self.program.given_taps]
         values = self._run("forced", ids, *activations)
         return dict(zip(self.program.forced_taps, values, strict=True))
+
+    def _as_taken(self, tap: str, array: Array) -> Array:
+        """A given activation in the dtype that the module there returns."""
+        return array.astype(numpy_dtype(self.program.given_types[tap].dtype.name), copy=False)
 
     def parameters(self) -> dict[str, Array]:
         """Every parameter by name, read back from the compiled program."""
@@ -521,7 +476,7 @@ class EvaluatedCandidate(BoundCandidate):
         self._precision = precision
         self._rounding = rounding
         self._seed: int | None = None
-        self.declared = widest(weights.values())
+        self.declared = narrowest(weights.values())
         self.widened = Weights({f"{program.name}{name}": array for name, array in weights.items()})
 
     def graph(self, name: str) -> GraphForm:
@@ -566,6 +521,9 @@ class EvaluatedCandidate(BoundCandidate):
             results=results,
             weights=self.widened,
         )
+
+    def _as_taken(self, tap: str, array: Array) -> Array:
+        return array if self._precision == "float64" else super()._as_taken(tap, array)
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
         return list(evaluate(self.graph(graph), arrays, self.widened, self._precision).outputs)

@@ -23,9 +23,9 @@ from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from reference.dtypes import DTYPES, held_in
 from reference.taps import INPUT, is_input
+from verify.candidate.calls import paths_of
 from verify.candidate.staging import (
     CompiledProgram,
-    modules_of,
     stage_forced,
     stage_tapped,
     to_array,
@@ -294,8 +294,7 @@ class FaultProgram:
     ) -> tuple[list[str], list[str]]:
         """Trace one block's forced graph; returns the taps it takes and the taps it gives."""
         model = weightless(block)
-        paths = {id(part): f"{self.path}.{path}" for path, part in modules_of(model)}
-        paths[id(model)] = self.path
+        paths = paths_of(model, self.path)
         shape = ["batch", "sequence", self.config.n_embd]
         types = [TensorType(DType[self.dtype], shape, device=self.device)]
         seen = stage_tapped("shapes", model, types, paths, Program())

@@ -78,6 +78,7 @@ def _verdict(outcome: Outcome) -> dict[str, Any]:
         "wrong": [tap for tap in outcome.order if tap in wrong],
         "places": len({check.tap for check in alone}),
         "files": own_files(),
+        "notes": outcome.notes,
     }
 
 

@@ -50,6 +50,7 @@ class Verdict:
         places: how many were compared.
         files: the candidate's own files.
         seconds: that it took.
+        notes: on how the candidate was read.
     """
 
     verdict: str
@@ -59,6 +60,7 @@ class Verdict:
     places: int
     files: tuple[str, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
@@ -138,6 +140,7 @@ def _look(standby: Standby, result: Path, file: Path) -> Verdict | None:
         wrong=tuple(values.get("wrong", ())),
         places=values.get("places", 0),
         files=tuple(values.get("files", ())) or (str(file),),
+        notes=tuple(values.get("notes", ())),
         seconds=seconds,
     )
 
@@ -195,6 +198,8 @@ def _lines(found: Verdict, last: Verdict | None) -> Iterable[Text]:
         yield Text(found.message)
     if found.diagnosis:
         yield Text(found.diagnosis, "cyan")
+    if last is None or last.notes != found.notes:
+        yield from (Text(note, "dim") for note in found.notes)
     if last is None:
         return
     new = [tap for tap in found.wrong if tap not in last.wrong]

@@ -15,6 +15,7 @@ from impl.config import parameter_shapes
 from reference.oracle import Oracle
 from reference.taps import LOGITS, is_input
 from reports.tables.numbers import counted
+from verify.candidate.result import Taking
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class CandidateOutline:
         tied: names that share another parameter's tensor, with that parameter's name.
         gives: shape of what the model itself returns.
         padding: what it has beyond the vocabulary, where that was taken off; else None.
+        taking: finds the tensor in what the model returns.
     """
 
     parameters: tuple[Parameter, ...]
@@ -121,6 +123,7 @@ class CandidateOutline:
     gives: Shape
     tied: Mapping[str, str] = field(default_factory=dict)
     padding: Padding | None = None
+    taking: Taking = field(default_factory=Taking)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,13 @@ from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
 
 from reports.tables.numbers import counted
+from verify.candidate.result import Taking
 from verify.pairing.outline import PADDED_VOCAB, Padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from max.graph import TensorValue
 
     from reference.trace import Array
     from verify.pairing.outline import CandidateOutline, ReferenceOutline, Shape
@@ -42,13 +45,40 @@ class WithoutPadding(Module[[Tensor], Tensor]):
     def __init__(self, model: Any, vocab_size: int) -> None:
         self.model = model
         self.vocab_size = vocab_size
+        self.taking = taking_padded(vocab_size)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Token ids to logits without padded columns; what is no larger stays as it is."""
-        logits = self.model(input_ids)
-        if isinstance(logits, Tensor) and is_padded(logits.shape[-1], self.vocab_size):
+        logits: Tensor = self.taking(self.model(input_ids))
+        if is_padded(logits.shape[-1], self.vocab_size):
             return logits[..., : self.vocab_size]
-        return logits  # whatever it is: the harness says what is wrong with it
+        return logits
+
+
+class GraphWithoutPadding:
+    """The same for a model of the graph API."""
+
+    def __init__(self, model: Any, vocab_size: int) -> None:
+        self.model = model
+        self._vocab_size = vocab_size
+        self._taking = taking_padded(vocab_size)
+
+    def __call__(self, input_ids: TensorValue) -> TensorValue:
+        """Token ids to logits without padded columns."""
+        logits: TensorValue = self._taking(self.model(input_ids)).__tensorvalue__()
+        if is_padded(logits.shape[-1], self._vocab_size):
+            return logits[..., : self._vocab_size]
+        return logits
+
+    @property
+    def taking(self) -> Taking:
+        """What is taken of what the model returns."""
+        return self._taking
+
+
+def taking_padded(vocab_size: int) -> Taking:
+    """Takes logits with padded columns or without out of what a model returns."""
+    return Taking("logits", vocab_size, lambda size: is_padded(size, vocab_size))
 
 
 def is_padded(size: Any, vocab_size: int) -> bool:

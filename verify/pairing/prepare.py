@@ -6,22 +6,34 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 from max.experimental.nn import Module
 from max.experimental.tensor import Tensor
+from max.graph import DeviceRef, Weight
 
 from impl.model import GPT2LMHead
 from impl.runtime import build, open_device
+from reference.dtypes import DECLARED
 from reference.oracle import Oracle
 from verify.candidate.factory import load_factory
+from verify.candidate.graph_api import GraphModel
 from verify.candidate.guard import CandidateError, a, compiling, guarded
 from verify.candidate.randomness import refuse_random
+from verify.candidate.result import Taking
+from verify.candidate.signature import check_signature
 from verify.graph.errors import GraphError
-from verify.graph.form import is_floating
+from verify.graph.form import is_floating, numpy_dtype
 from verify.judge.metrics import rms
 from verify.pairing.file import Corrections, from_toml
 from verify.pairing.outline import BATCH, LENGTH, PADDED_VOCAB, gpt2_outline
-from verify.pairing.padding import WithoutPadding, asked, padding_of, trimmed
+from verify.pairing.padding import (
+    GraphWithoutPadding,
+    WithoutPadding,
+    asked,
+    padding_of,
+    trimmed,
+)
 from verify.pairing.parameters import propose
 from verify.pairing.translated import PairedCandidate, examine
 
@@ -32,6 +44,7 @@ if TYPE_CHECKING:
     from max.driver import Device
     from max.dtype import DType
     from max.graph import Module as Program
+    from max.graph import TensorValue
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
@@ -50,7 +63,8 @@ class NamedCandidate:
 
     Attributes:
         name: what it is called in messages.
-        factory: called with the configuration, returns a MAX module tree.
+        factory: called with the configuration, returns a tree of MAX modules, or a callable over
+            `max.graph.ops`.
         output: `logits`, or `hidden` for a model that returns what its last LayerNorm returns.
         corrections: what a pairing file says.
         padded_vocab: whether it has rows and columns beyond the vocabulary.
@@ -91,27 +105,92 @@ class WithHead(Module[[Tensor], Tensor]):
 
     def __init__(self, model: Any, vocab_size: int, n_embd: int, dtype: DType) -> None:
         self.model = model
+        self.taking = Taking("hidden", n_embd)
         self.lm_head = GPT2LMHead(Tensor.zeros([vocab_size, n_embd], dtype=dtype))
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Token ids to logits."""
-        return self.lm_head(self.model(input_ids))
+        return self.lm_head(self.taking(self.model(input_ids)))
+
+
+class GraphWithHead:
+    """The same for a model of the graph API."""
+
+    def __init__(
+        self, model: Any, vocab_size: int, n_embd: int, dtype: DType, device: Device
+    ) -> None:
+        self.model = model
+        self._taking = Taking("hidden", n_embd)
+        self.lm_head = _GraphHead(vocab_size, n_embd, dtype, DeviceRef.from_device(device))
+
+    def __call__(self, input_ids: TensorValue) -> TensorValue:
+        """Token ids to logits."""
+        return self.lm_head(self._taking(self.model(input_ids)).__tensorvalue__())
+
+    @property
+    def taking(self) -> Taking:
+        """What is taken of what the model returns."""
+        return self._taking
+
+
+class _GraphHead:
+    def __init__(self, vocab_size: int, n_embd: int, dtype: DType, device: DeviceRef) -> None:
+        self.weight = Weight("weight", dtype, [vocab_size, n_embd], device)
+
+    def __call__(self, hidden: TensorValue) -> TensorValue:
+        return hidden @ self.weight.T
+
+
+WRAPPERS = (WithHead, GraphWithHead, WithoutPadding, GraphWithoutPadding)
+"""The harness's own modules around a candidate."""
+
+
+def _of_graph_api(
+    subject: NamedCandidate, model: Any, config: Any, device: Device, dtype: DType
+) -> GraphModel:
+    """A model that is no module of `max.experimental.nn`: of `max.nn`, or a plain callable."""
+    if not callable(model) or isinstance(model, type):
+        raise CandidateError(
+            f"{subject.name}(config) returns {a(model)}: no module of max.experimental.nn or of "
+            "max.nn, and no callable over max.graph.ops"
+        )
+    if not GraphModel(model).parameters:
+        raise CandidateError(
+            f"{subject.name}(config) returns {a(model)} that holds no weight: make each a "
+            "max.graph.Weight, in an attribute, list or dict, for verify to give it values"
+        )
+    _check_device(model, device)
+    if subject.output == "hidden":
+        model = GraphWithHead(model, config.vocab_size, config.n_embd, dtype, device)
+    elif subject.padded_vocab:
+        model = GraphWithoutPadding(model, config.vocab_size)
+    return GraphModel(model)
+
+
+def _check_device(model: Any, device: Device) -> None:
+    """Refuse a model none of whose weights is on the device that it is verified on."""
+    devices = {str(weight.device) for _, weight in GraphModel(model).parameters}
+    wanted = DeviceRef.from_device(device)
+    if str(wanted) not in devices:
+        raise CandidateError(
+            f"its weights are on {' and '.join(sorted(devices))}, and it is verified on {wanted}: "
+            "choose another --device, or make them there"
+        )
 
 
 def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) -> Any:
-    """The candidate's module tree.
+    """The candidate's module tree, or what stands for a model of the graph API.
 
     Raises:
-        CandidateError: where its code raises, or makes something else than a module.
+        CandidateError: where its code raises, makes something else than a model, or a model of the
+            graph API without weights.
     """
 
     def make(config: Any) -> Any:
         with guarded(f"{subject.name}(config)"):
             model = subject.factory(config)
         if not isinstance(model, Module):
-            raise CandidateError(
-                f"{subject.name}(config) returns {a(model)}, not a max.experimental.nn.Module"
-            )
+            return _of_graph_api(subject, model, config, device, dtype)
         if subject.output == "hidden":
             return WithHead(model, config.vocab_size, config.n_embd, dtype)
         return WithoutPadding(model, config.vocab_size) if subject.padded_vocab else model
@@ -133,22 +212,56 @@ def examined(
     Raises:
         CandidateError: where its forward raises, or returns something else than logits.
     """
-    with guarded(f"{subject.name}.forward(input_ids)"):
-        outline = examine(model, device)
+    own = model.model if isinstance(model, GraphModel) else model
+    taking = Taking("logits", expected.shape[-1])
+    if isinstance(own, WRAPPERS):  # what the model itself returns is taken there
+        own, taking = own.model, own.taking
+    check_signature(subject.name, own)
+    with guarded(_calling(subject, model)):
+        outline = examine(model, device, taking=taking)
     if outline.gives != expected.shape:
         raise CandidateError(_wrong_shape(subject, outline, expected))
     return outline
 
 
-def _check_dtypes(outline: CandidateOutline, dtype: DType) -> None:
-    """Refuse a candidate none of whose parameters has the dtype that it is verified in."""
-    kinds = {p.dtype for p in outline.parameters if is_floating(p.dtype)}
-    if kinds and dtype.name not in kinds:
-        found = " and ".join(sorted(kinds))
-        raise CandidateError(
-            f"its parameters are {found}: verify with --dtype {sorted(kinds)[0]}, or declare "
-            f"{dtype.name}"
-        )
+def _calling(subject: NamedCandidate, model: Any) -> str:
+    """What is done when a model is traced, as a message has it."""
+    own = "(config)" if isinstance(model, GraphModel) else ".forward"
+    return f"{subject.name}{own}(input_ids)"
+
+
+def check_dtypes(outline: CandidateOutline, dtype: str, *, fixed: bool = False) -> None:
+    """Refuse a candidate that declares another precision than it is verified in.
+
+    Parameters of more bits are welcome: LayerNorms in float32 in a model of bfloat16, say. Where
+    all have more, the model declares another precision.
+
+    Args:
+        outline: of the candidate.
+        dtype: that it is verified in.
+        fixed: whether a user cannot choose another.
+
+    Raises:
+        CandidateError: with what its parameters are.
+    """
+    kinds = {p.name: p.dtype for p in outline.parameters if is_floating(p.dtype)}
+    narrow = {name: kind for name, kind in kinds.items() if not _holds(kind, dtype)}
+    if not kinds or (dtype in kinds.values() and not narrow):
+        return
+    wrong = narrow or kinds
+    found = sorted(set(wrong.values()))
+    what = "s are"
+    if len(wrong) < len(kinds):
+        first, several = next(iter(wrong)), len(wrong) - 1
+        what = f"s {first} and {several} more are" if several else f" {first} is"
+    advice = "" if fixed or found[0] not in DECLARED else f"verify with --dtype {found[0]}, or "
+    raise CandidateError(f"its parameter{what} {' and '.join(found)}: {advice}declare {dtype}")
+
+
+def _holds(kind: str, dtype: str) -> bool:
+    """Whether every number of a dtype can be held in another."""
+    wide, narrow = (ml_dtypes.finfo(numpy_dtype(each)) for each in (kind, dtype))  # type: ignore[no-untyped-call]
+    return bool(wide.nmant >= narrow.nmant and wide.maxexp >= narrow.maxexp)
 
 
 def _wrong_shape(subject: NamedCandidate, outline: CandidateOutline, expected: Array) -> str:
@@ -226,7 +339,7 @@ def prepare(
     model = built(subject, checkpoint.config, opened, dtype)
     logits = np.empty(reference.places[reference.head[0]])
     outline = examined(subject, model, opened, logits)
-    _check_dtypes(outline, dtype)
+    check_dtypes(outline, dtype.name)
     outline = without_padding(subject, outline, reference)
     pairing = propose(outline, reference, subject.corrections)
     own = _own_values(model, outline, pairing.weights, subject)
@@ -237,7 +350,7 @@ def prepare(
         )
     if program is None:
         refuse_random(paired.candidate)
-        with guarded(f"{subject.name}.forward(input_ids)"):
+        with guarded(_calling(subject, model)):
             alike = paired.candidate.traces_alike()
         if not alike:
             raise CandidateError(
@@ -261,9 +374,22 @@ def _own_values(
     missing = [p.name for p in outline.parameters if p.name not in weights]
     if not missing:
         return {}
+    if isinstance(model, GraphModel):
+        return {name: _given_value(model, name) for name in missing}
     tensors = dict(model.parameters)
     with guarded(f"the value of {subject.name}'s {missing[0]}"):
         return {name: np.array(tensors[name].to_numpy(), copy=True) for name in missing}
+
+
+def _given_value(model: GraphModel, name: str) -> Array:
+    """What a model of the graph API holds in a weight that the reference lacks."""
+    value = model.value_of(name)
+    if value is None:
+        raise CandidateError(
+            f"its weight {name} has no counterpart in the reference and no value: make it a "
+            "constant of the graph, or pair it with --pairing"
+        )
+    return value
 
 
 def settle(

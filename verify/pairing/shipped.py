@@ -77,13 +77,13 @@ class Shipped:
 
 def _compiled(paired: PairedCandidate, *, last: bool) -> CompiledProgram:
     program = Program()
-    model, device = paired.candidate.model, paired.candidate.device
+    forward, device = paired.candidate.forward, paired.candidate.device
 
     def last_position(ids: Tensor) -> Tensor:
-        logits: Tensor = model(ids)[:, -1, :]  # [B, S, vocab_size] -> [B, vocab_size]
+        logits: Tensor = forward(ids)[:, -1, :]  # [B, S, vocab_size] -> [B, vocab_size]
         return logits
 
-    stage("plain", model, [input_type(device)], program)
+    stage("plain", forward, [input_type(device)], program)
     if last:
         stage("last", last_position, [input_type(device)], program)
     return CompiledProgram(program, device, "the model")

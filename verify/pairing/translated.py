@@ -24,8 +24,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from max import nn
 from max.experimental.nn import Linear
-from max.experimental.tensor import Tensor
 from max.graph import Module as Program
 from max.graph import TensorType
 
@@ -33,17 +33,17 @@ from impl.runtime import input_type
 from impl.weights import from_hugging_face
 from reference.dtypes import held_in
 from reference.taps import INPUT, is_input, module_of
-from verify.candidate.guard import CandidateError, a
+from verify.candidate.calls import modules_of, paths_of
+from verify.candidate.result import Taking
 from verify.candidate.staging import (
     BoundCandidate,
     Candidate,
     Computing,
     EvaluatedCandidate,
-    modules_of,
-    paths_of,
     stage_tapped,
     weightless,
 )
+from verify.graph.form import is_floating, numpy_dtype
 from verify.pairing.counterpart import PARTS, Pairing, third
 from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from max.driver import Device
+    from max.experimental.tensor import Tensor
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
@@ -63,24 +64,28 @@ RESULT = "(result)"
 """Names what the model itself returns."""
 
 
-def examine(model: Any, device: Device, types: list[TensorType] | None = None) -> CandidateOutline:
+def examine(
+    model: Any,
+    device: Device,
+    types: list[TensorType] | None = None,
+    taking: Taking | None = None,
+) -> CandidateOutline:
     """What a module tree consists of.
 
     Args:
         model: its parameters need no values.
         device: where it would run.
         types: of what it takes; token ids unless given.
+        taking: finds the tensor in what it returns; None where it must return a tensor.
 
     Raises:
         CandidateError: where it returns no tensor.
     """
     copy = weightless(model)
+    taking = taking or Taking()
 
-    def forward(*tensors: Tensor) -> Tensor:
-        result = copy(*tensors)
-        if not isinstance(result, Tensor):
-            raise CandidateError(f"forward returns {a(result)}, not one tensor")
-        return result
+    def forward(*tensors: Tensor) -> Any:
+        return taking(copy(*tensors))
 
     seen = stage_tapped(
         "outline", forward, types or [input_type(device)], paths_of(copy), Program(), RESULT
@@ -91,6 +96,7 @@ def examine(model: Any, device: Device, types: list[TensorType] | None = None) -
         calls=tuple(_calls({tap: numbers(kind.shape) for tap, kind in seen.items()})),
         gives=numbers(seen[RESULT].shape),
         tied=tied,
+        taking=taking,
     )
 
 
@@ -108,7 +114,7 @@ def _parameters(model: Any) -> tuple[list[Parameter], dict[str, str]]:
             Parameter(
                 name=name,
                 shape=numbers(tensor.shape),
-                linear=isinstance(owner, Linear) and last == "weight",
+                linear=isinstance(owner, Linear | nn.Linear) and last == "weight",
                 owner=type(owner).__name__,
                 dtype=tensor.dtype.name,
             )
@@ -171,8 +177,9 @@ class PairedCandidate:
         head, last = reference.head[0], reference.places[reference.head[0]][-1]
         result = None if head in self._places or outline.gives[-1] != last else RESULT
         self.candidate = Candidate(
-            model, device, types=types, cut=self._is_cut, result=result, name=name, program=program
-        )
+            model, device, types=types, cut=self._is_cut, result=result, taking=outline.taking,
+            name=name, program=program,
+        )  # fmt: skip
         self.given_taps = [place for place in reference.modules if place in self._places]
         self.readers = self._make_readers(result)
         self.forced_taps = [tap for tap in reference.places if tap in self.readers]
@@ -190,6 +197,12 @@ class PairedCandidate:
             if expected is not None and all(t is not None and fits(t, expected) for t in takes):
                 readers[place + INPUT] = [call + INPUT for call in calls.values()]
         return readers
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of how the candidate was read, in sentences."""
+        said = self.outline.taking.said
+        return [said] if said else []
 
     def excused(self, expected: Mapping[str, str]) -> dict[str, str]:
         """Places of the reference that the candidate does not show, with the reason."""
@@ -214,7 +227,22 @@ class PairedCandidate:
             if key not in made:
                 made[key] = counterpart.take(weights, self.reference.n_layer)
         paired = {name: made[str(c)] for name, c in self.pairing.weights.items()}
-        return with_zeros(paired, self.outline.padding) | self._own
+        return self._as_declared(with_zeros(paired, self.outline.padding)) | self._own
+
+    def _as_declared(self, weights: Mapping[str, Array]) -> dict[str, Array]:
+        """Each in the dtype that its parameter declares; those that share memory go on sharing.
+
+        MAX does not look: an array of another dtype would be read as if it were of that one.
+        """
+        declared = {p.name: p.dtype for p in self.outline.parameters if is_floating(p.dtype)}
+        made: dict[tuple[int, str], Array] = {}
+        for name, array in weights.items():
+            dtype = declared.get(name, array.dtype.name)
+            made.setdefault((id(array), dtype), array.astype(numpy_dtype(dtype), copy=False))
+        return {
+            name: made[id(array), declared.get(name, array.dtype.name)]
+            for name, array in weights.items()
+        }
 
     def bind(self, weights: Mapping[str, Array]) -> PairedBound:
         """The compiled program with weights by the candidate's names, as `weights_of` has them."""
@@ -268,11 +296,11 @@ def held_weights(
 
     Args:
         candidate: the model under test.
-        checkpoint: weights under Hugging Face's names.
-        dtype: that the candidate declares.
+        checkpoint: weights under Hugging Face's names, rounded to `dtype`.
+        dtype: that the candidate declares. A parameter of more bits holds the same numbers.
     """
     if isinstance(candidate, PairedCandidate):
-        return held_in(dtype, candidate.weights_of(checkpoint.weights))
+        return candidate.weights_of(checkpoint.weights)
     return held_in(dtype, from_hugging_face(checkpoint.config, checkpoint.weights))
 
 

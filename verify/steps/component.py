@@ -33,6 +33,7 @@ from verify.judge.metrics import rms
 from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
 from verify.pairing.parameters import propose
+from verify.pairing.prepare import check_dtypes
 from verify.pairing.translated import PairedCandidate, examine
 from verify.steps.arguments import by_name, sizes
 from verify.steps.course import STEPS, TOKENS
@@ -92,13 +93,14 @@ def check_shapes(step: Step, factory: Any) -> Component:
 
     Raises:
         StepError: where it is not a module, holds other parameters, or returns another shape.
-        CandidateError: where its code raises.
+        CandidateError: where its code raises, or declares another dtype than float32.
     """
     reference = _part_of(gpt2_outline(small_checkpoint()), step)
     model = _built(step, factory)
     types = _types(step)
     with guarded(f"{step.name}.forward"):
         outline = examine(model, open_device("cpu"), types)
+    check_dtypes(outline, "float32", fixed=True)
     expected = reference.places[step.result]
     if not fits(outline.gives, expected):
         raise StepError(

@@ -4,7 +4,7 @@ from max.dtype import DType
 from max.graph import ops
 
 from tests.verify.graph.helpers import floats, kind, staged
-from verify.candidate.narrowing import fraction_bits, rounded, widest, with_rounding
+from verify.candidate.narrowing import fraction_bits, narrowest, rounded, with_rounding
 from verify.graph.evaluate import evaluate
 
 
@@ -53,11 +53,11 @@ def test_branches_are_looked_into():
     assert np.array_equal(evaluate(graph, [-x]).outputs[0], -x)
 
 
-def test_the_widest_dtype_of_weights_is_what_a_model_declares():
-    assert widest([]) == "float32"
-    arrays = [np.zeros(1, np.float16), np.zeros(1, np.float32), np.zeros(1, np.int64)]
-    assert widest(arrays) == "float32"
-    assert widest(arrays[:1]) == "float16"
+def test_the_narrowest_dtype_of_weights_is_what_a_model_declares():
+    assert narrowest([]) == "float32"
+    arrays = [np.zeros(1, np.float32), np.zeros(1, np.float16), np.zeros(1, np.int64)]
+    assert narrowest(arrays) == "float16"
+    assert narrowest(arrays[:1]) == "float32"
 
 
 def test_rounding_is_to_the_nearest_number():

@@ -9,7 +9,8 @@ from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.oracle import Oracle
 from reference.regimes import with_regime
-from verify.candidate.staging import modules_of, stage_tapped, watching, weightless
+from verify.candidate.calls import paths_of
+from verify.candidate.staging import stage_tapped, weightless
 
 pytestmark = pytest.mark.compiles
 
@@ -79,14 +80,6 @@ def test_a_second_call_of_a_module_is_a_place_of_its_own(checkpoint):
 
     device = open_device("cpu")
     model = weightless(build(checkpoint.config, device, factory=Twice))
-    paths = {id(module): path for path, module in modules_of(model)}
     types = [TensorType(DType.float32, ["rows", checkpoint.config.n_embd], device=device)]
-    seen = stage_tapped("twice", model, types, paths, Program(), "result")
+    seen = stage_tapped("twice", model, types, paths_of(model), Program(), "result")
     assert list(seen) == ["layer:input", "layer", "layer#2:input", "layer#2", "result"]
-
-
-def test_watching_ends_with_its_context():
-    original = Module.__call__
-    with watching({}, lambda _, value: value):
-        assert Module.__call__ is not original
-    assert Module.__call__ is original
