@@ -76,7 +76,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_padded_vocab(parser: argparse.ArgumentParser) -> None:
+def add_padded_vocab(parser: argparse._ActionsContainer) -> None:
     """Add `--padded-vocab`."""
     parser.add_argument(
         "--padded-vocab",

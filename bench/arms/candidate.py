@@ -32,10 +32,13 @@ class OwnModel(MaxReadable):
         candidate: str,
         pairing: str = "",
         output: str = "logits",
+        padded_vocab: bool = False,
     ) -> None:
         super().__init__(checkpoint, device, threads)
         file = Path(pairing) if pairing else None
-        self._subject = subject_of(candidate, file, output, checkpoint.config.n_layer)
+        self._subject = subject_of(
+            candidate, file, output, checkpoint.config.n_layer, padded_vocab=padded_vocab
+        )
 
     def compile(self, workloads: Sequence[Workload]) -> None:
         """Compile the program of all logits, with that of the last position's where it is used."""

@@ -73,9 +73,11 @@ def find_candidate(options: argparse.Namespace) -> CandidateSpec | None:
         UsageError: where it is not there, or misses.
     """
     if options.candidate is None:
-        if CANDIDATE in options.arms or options.pairing or options.output != "logits":
+        own = options.pairing or options.output != "logits" or options.padded_vocab
+        if CANDIDATE in options.arms or own:
             raise UsageError(
-                "the arm candidate, --pairing and --output need --candidate FILE.py:NAME"
+                "the arm candidate, --pairing, --output and --padded-vocab need "
+                "--candidate FILE.py:NAME"
             )
         return None
     if options.pairing and not Path(options.pairing).is_file():
@@ -89,6 +91,7 @@ def find_candidate(options: argparse.Namespace) -> CandidateSpec | None:
         sha256=sha256,
         pairing=options.pairing or "",
         output=options.output,
+        padded_vocab=options.padded_vocab,
     )
 
 

@@ -12,6 +12,7 @@ from bench.plan.plan import PROCESSES
 from bench.workload.work import ELEMENT_BYTES
 from reports.commands import Parser, duration
 from reports.saved.environment import default_threads, usable_cpus
+from verify.options import add_padded_vocab
 
 DEVICES = r"cpu|all|gpu(:\d+)?"
 NUMBERS = "N,N"
@@ -79,6 +80,7 @@ def _add_arms(group: argparse._ArgumentGroup) -> None:
     add("--pairing", metavar="FILE.toml", help="its pairing file, which python -m verify writes")
     add("--output", choices=["logits", "hidden"], default="logits",
         help="what it returns (logits)")  # fmt: skip
+    add_padded_vocab(group)
     add(
         "--dtype",
         type=_dtypes,

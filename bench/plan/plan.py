@@ -26,19 +26,22 @@ class CandidateSpec:
         sha256: of that file.
         pairing: the pairing file; empty for none.
         output: `logits` or `hidden`.
+        padded_vocab: whether its vocabulary has rows of padding.
     """
 
     candidate: str
     sha256: str
     pairing: str = ""
     output: str = "logits"
+    padded_vocab: bool = False
 
     @property
     def arguments(self) -> list[str]:
         """The options of `python -m verify` and of a worker that say the same."""
         pairing = ["--pairing", self.pairing] if self.pairing else []
         output = ["--output", self.output] if self.output != "logits" else []
-        return ["--candidate", self.candidate, *pairing, *output]
+        padded = ["--padded-vocab"] if self.padded_vocab else []
+        return ["--candidate", self.candidate, *pairing, *output, *padded]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,8 @@ def _arm_role(options: argparse.Namespace) -> tuple[Reply, Answer]:
     adapter = getattr(importlib.import_module(module), name)
     phases.end("import")
     checkpoint = load_checkpoint(options)
-    names = ("candidate", "pairing", "output") if spec.engine == CANDIDATE else ()
+    own = ("candidate", "pairing", "output", "padded_vocab")
+    names = own if spec.engine == CANDIDATE else ()
     named = {name: getattr(options, name) for name in names}
     arm: Arm = adapter(checkpoint, options.device, options.threads, **named)
     phases.end("load")
@@ -147,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--candidate", default="")
     parser.add_argument("--pairing", default="")
     parser.add_argument("--output", default="logits")
+    parser.add_argument("--padded-vocab", action="store_true")
     return parser
 
 
