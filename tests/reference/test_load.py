@@ -393,6 +393,17 @@ def test_only_what_is_needed_is_downloaded(hub, folder, load_from_hub):
     assert not [path for path in hub.requests if path.endswith(".bin")]
 
 
+def test_a_repository_with_pytorchs_own_file_alone_loads_and_again_without_a_network(
+    hub, folder, load_from_hub, small, closed_endpoint
+):
+    state = {name: torch.from_numpy(array) for name, array in small.weights.items()}
+    torch.save(state, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    asked = ("someone/small", None)
+    assert load_from_hub(hub.endpoint, asked) == [small.sha256]
+    assert load_from_hub(closed_endpoint, asked, HF_HUB_OFFLINE="1") == [small.sha256]
+
+
 def test_what_was_downloaded_loads_without_a_network(hub, load_from_hub, small, closed_endpoint):
     asked = [("someone/small", None), ("someone/small", hub.commit)]
     load_from_hub(hub.endpoint, *asked)
