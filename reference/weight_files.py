@@ -118,10 +118,14 @@ def read_object(name: str, file: Path) -> dict[str, Any]:
         CheckpointError: for what is not one.
     """
     check_is_there(file)
+    text = ""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name}: {file.name} cannot be read: {error}") from error
+        start = text.strip()[:40]
+        quoted = f"; it begins with {start!r}" if start and not start.startswith("{") else ""
+        raise CheckpointError(f"{name}: {file.name} cannot be read: {error}{quoted}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{name}: {file.name} is not a JSON object")
     return values

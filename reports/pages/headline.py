@@ -223,7 +223,7 @@ def run_warnings(run: Run) -> list[str]:
     if run.environment.get("dirty"):
         warnings.append("The code had uncommitted changes.")
     notes = (run.header.get("environment") or {}).get("checkpoint_notes") or []
-    warnings += [f"The checkpoint was {note}." for note in notes]
+    warnings += [f"Checkpoint: {note}." for note in notes]
     return warnings
 
 

@@ -128,15 +128,19 @@ def test_a_text_in_place_of_weights_is_quoted(folder):
     assert "is a text, not weights; it begins with 'Entry not found'" in refusal(folder)
 
 
-@pytest.mark.parametrize(("more", "multiple"), [(3, 64), (67, 128)])
-def test_a_padded_embedding_is_called_padded_with_what_to_set(folder, small, more, multiple):
-    del more
+def test_a_text_in_place_of_the_configuration_is_quoted(folder):
+    (folder / "config.json").write_text("Entry not found")
+    assert "config.json cannot be read" in refusal(folder)
+    assert "it begins with 'Entry not found'" in refusal(folder)
+
+
+@pytest.mark.parametrize("multiple", [8, 64, 128])
+def test_a_padded_embedding_is_called_padded_with_what_to_set(folder, small, multiple):
     rows = -(-small.config.vocab_size // multiple) * multiple
+    assert rows != small.config.vocab_size
     padded = np.zeros((rows, small.config.n_embd), np.float32)
     save_file({**small.weights, WTE: padded}, folder / "model.safetensors")
     told = refusal(folder)
-    if rows == small.config.vocab_size:
-        return
     assert f"{WTE} has {rows} rows" in told
     assert "it is padded to a multiple of" in told
     assert f"set vocab_size to {rows} in config.json" in told

@@ -1,11 +1,17 @@
 """Is it the same mathematics? Judged on the traced graph, in float64, without a compile."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from impl.config import GPT2Config
 from impl.runtime import build, open_device
+from reference.checkpoint import Checkpoint
 from reference.load import load
+from reference.regimes import initial_weights, with_regime
 from reports.saved.records import read_run
 from verify.candidate.staging import Candidate
 from verify.cli import main
@@ -101,6 +107,55 @@ def test_quick_says_that_nothing_was_compiled_and_passes(tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["--quick", "--regimes", "given", "--lengths", "9", "--out", str(out)]) == 0
     assert "Verdict: PASS, not compiled" in capsys.readouterr().out
+
+
+OTHERS = {
+    "gelu": ({"activation_function": "gelu"}, "gelu_new", "0.5 x (1 + erf(x / sqrt(2)))"),
+    "by layer": ({"scale_attn_by_inverse_layer_idx": True}, "layer_scale_missing",
+                 "scores divided by sqrt(head_dim) (layer + 1)"),
+    "unscaled": ({"scale_attn_weights": False}, "scale_applied", "divided by nothing"),
+}  # fmt: skip
+"""What a checkpoint computes otherwise, what OpenAI's GPT-2 is then called, and what is right."""
+
+
+@pytest.fixture(params=OTHERS)
+def other(request, tmp_path):
+    """A checkpoint's folder in PyTorch's own file, and what OpenAI's GPT-2 is told of it."""
+    options, fault, right = OTHERS[request.param]
+    config = {**SMALL, **options}
+    start = Checkpoint(name="s", config=GPT2Config(**SMALL), weights={})
+    weights = with_regime(
+        replace(start, weights=initial_weights(start.config, 0)), "perturbed", seed=0
+    ).weights
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    state = {name: torch.from_numpy(array) for name, array in weights.items()}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    return tmp_path, fault, right
+
+
+SMALL = {"vocab_size": 40, "n_positions": 40, "n_embd": 32, "n_layer": 2, "n_head": 4}
+
+
+def test_impls_model_follows_a_checkpoint_of_other_functions(other, tmp_path, capsys):
+    out = tmp_path / "run"
+    asked = ["--quick", "--model", str(other[0]), "--regimes", "given", "--out", str(out)]
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    note = "Checkpoint: read from pytorch_model.bin: tensors alone, nothing in it is run"
+    assert said.count(note) == 1
+    assert note in (out / "report.html").read_text()
+    assert "planted faults" in said
+
+
+def test_openais_model_is_wrong_for_a_checkpoint_of_other_functions(other, tmp_path, capsys):
+    folder, fault, right = other
+    file = f"{MODELS / 'openais.py'}:GPT2"
+    asked = ["--quick", "--model", str(folder), "--candidate", file, "--regimes", "given"]
+    assert main([*asked, "--out", str(tmp_path / "run")]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"[{fault}]" in said
+    assert "this GPT-2 has" in said
+    assert right in said
 
 
 WANDERING = """
