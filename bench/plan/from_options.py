@@ -59,7 +59,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
             seed=options.seed,
             cold=options.cold,
             named=named,
-            notes=checkpoint.notes,
+            notes=list(checkpoint.notes),
         )
         for checkpoint in checkpoints
     ]

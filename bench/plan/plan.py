@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Plan:
     margin: float = 0.01
     cold: bool = False
     named: CandidateSpec | None = None
-    notes: Sequence[str] = ()
+    notes: Sequence[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON holds them; `bench.results.rebuilt.plan_of` reads them."""

@@ -39,7 +39,7 @@ class Counters:
             threads but not those of the class for idle work, which are meant to wait (MAX's log
             thread is one: for the machine as a whole, `psi_us`, somebody then always waits); None
             where the kernel does not count it. MAX on one CPU waits for its own other thread, a
-            quarter of the time.
+            quarter of the time. A thread that ends takes what it waited out of the total.
         taken_us: CPU time that other programs took on the CPUs of this process, in microseconds,
             right to a clock tick, so that only sums of many turns tell; None where the kernel does
             not count it.

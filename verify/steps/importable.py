@@ -39,7 +39,10 @@ def importable(file: Path) -> Iterator[None]:
 def _forget_others(folders: list[str]) -> None:
     """Modules of the same names from other folders give way."""
     for name, module in list(sys.modules.items()):
-        where = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
+        known = getattr(
+            module, "__dict__", {}
+        )  # asked for by name, a lazy module would import more
+        where = known.get("__file__") or next(iter(known.get("__path__") or ()), "")
         if OF_STEPS.match(name) and where and not where.startswith(tuple(folders)):
             del sys.modules[name]
 

@@ -48,34 +48,43 @@ def test_waiting_is_what_threads_were_ready_for_and_idle_ones_are_meant_to(tmp_p
     not Path("/proc/self/schedstat").exists() or not hasattr(os, "SCHED_IDLE"),
     reason="this kernel does not count waiting",
 )
-def test_a_thread_beside_a_busy_one_waits_unless_it_is_of_the_idle_class():
+def test_what_a_thread_of_the_idle_class_waits_does_not_count():
     program = """
-import os, threading, time
+import hashlib, os, threading, time
+from pathlib import Path
 from bench.worker.counters import limit_cpus, read_counters
 limit_cpus(1)
+def waited_us(thread):
+    return int(Path(f"/proc/self/task/{thread}/schedstat").read_text().split()[1]) / 1000
 def work(policy, said):
     if policy is not None:
         os.sched_setscheduler(threading.get_native_id(), policy, os.sched_param(0))
     said.set()
     while not over:
-        pass
+        hashlib.sha256(bytes(1 << 22)).hexdigest()  # does not hold the interpreter's lock
 for policy in (None, os.SCHED_IDLE):
     over, said = [], threading.Event()
     other = threading.Thread(target=work, args=(policy, said), daemon=True)
     other.start(); said.wait()
-    before, end = read_counters(), time.monotonic() + 0.5
-    busy = __import__("hashlib")
+    main, theirs = os.getpid(), other.native_id
+    start, before, end = waited_us(main), waited_us(theirs), time.monotonic() + 0.5
+    counted = read_counters()
     while time.monotonic() < end:
-        busy.sha256(bytes(1 << 22)).hexdigest()  # does not hold the interpreter's lock
-    print(read_counters().since(before).waited_us)
+        hashlib.sha256(bytes(1 << 22)).hexdigest()
+    print(read_counters().since(counted).waited_us, waited_us(main) - start,
+          waited_us(theirs) - before)
     over.append(1); other.join()
+    while Path(f"/proc/self/task/{theirs}").exists():
+        pass
 """
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
     )
-    beside, beside_idle = map(int, done.stdout.split())
-    assert beside > 50_000
-    assert beside_idle < beside / 2
+    beside, idle = ([float(n) for n in line.split()] for line in done.stdout.splitlines())
+    assert beside[0] == pytest.approx(beside[1] + beside[2], rel=0.1)
+    assert beside[2] > 50_000
+    assert idle[0] == pytest.approx(idle[1], rel=0.1, abs=5_000)
+    assert idle[2] > 50_000
 
 
 def test_what_others_took_is_all_use_of_the_cpus_without_ones_own(tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def few(monkeypatch, checkpoint):
     """Three faults, one small case and a probe, so that everything runs in seconds."""
     faults = [f for f in CATALOGUE if f.id in ("gelu_erf", "qk_swapped", "mask_-1e4")]
     for module in (contest, comparison):
-        monkeypatch.setattr(module, "catalogue", lambda _: faults)
+        monkeypatch.setattr(module, "catalogue", lambda *_: faults)
 
     def cases(references, regime):
         sized = random_cases(checkpoint.config, regime, [(2, 33)], seed=0, device="cpu")
