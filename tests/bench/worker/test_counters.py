@@ -83,8 +83,8 @@ for policy in (None, os.SCHED_IDLE):
     beside, idle = ([float(n) for n in line.split()] for line in done.stdout.splitlines())
     assert beside[0] == pytest.approx(beside[1] + beside[2], rel=0.1)
     assert beside[2] > 50_000
-    assert idle[0] == pytest.approx(idle[1], rel=0.1, abs=5_000)
-    assert idle[2] > 50_000
+    assert idle[0] == pytest.approx(idle[1], rel=0.1, abs=2_000)
+    assert idle[2] > 0
 
 
 def test_what_others_took_is_all_use_of_the_cpus_without_ones_own(tmp_path, monkeypatch):
