@@ -72,7 +72,7 @@ def test_json_has_the_documented_keys(correct):
     _, outcome, _ = correct
     assert set(outcome) == {
         "schema_version", "verdict", "compiled", "first_divergence", "coverage",
-        "observer_effect", "power", "mutants", "findings", "checks", "environment",
+        "observer_effect", "power", "mutants", "notes", "findings", "checks", "environment",
     }  # fmt: skip
     coverage = outcome["coverage"]
     assert coverage["compared"] + len(coverage["excused"]) == coverage["expected"]
