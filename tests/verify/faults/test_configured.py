@@ -27,20 +27,26 @@ FOLLOW = ("gelu_erf", "gelu_new", "gelu_sigmoid", "relu", "scale_missing", "scal
           "scale_twice", "scale_n_embd", "scale_by_layer", "layer_scale_missing")  # fmt: skip
 
 
+IDS = np.random.default_rng(0).integers(0, 17, (2, 6))
+
+
+def oracle_of(options):
+    config = replace(SIZES, **options)
+    start = Checkpoint(name="c", config=config, weights=initial_weights(config, 0))
+    return Oracle(with_regime(start, "perturbed", seed=0))
+
+
 def ids_of(config):
     return {fault.id for fault in catalogue("float32", config)}
 
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_each_fault_of_activation_or_scale_computes_something_else(options):
-    config = replace(SIZES, **options)
-    start = Checkpoint(name="c", config=config, weights=initial_weights(config, 0))
-    oracle = Oracle(with_regime(start, "perturbed", seed=0))
-    ids = np.random.default_rng(0).integers(0, 17, (2, 6))
-    right = oracle.trace(ids)["lm_head"]
-    for fault in catalogue("float32", config):
+    oracle = oracle_of(options)
+    right = oracle.trace(IDS)["lm_head"]
+    for fault in catalogue("float32", oracle.config):
         if fault.id in FOLLOW:
-            wrong = Planted(oracle, fault, fault.layer(config.n_layer)).trace(ids)["lm_head"]
+            wrong = Planted(oracle, fault, fault.layer(SIZES.n_layer)).trace(IDS)["lm_head"]
             assert np.abs(wrong - right).max() > 1e-9, fault.id
 
 
@@ -80,13 +86,10 @@ def test_what_is_right_is_said_in_the_words_of_the_configuration():
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_oracles_cache_changes_no_logit(options):
-    config = replace(SIZES, **options)
-    start = Checkpoint(name="c", config=config, weights=initial_weights(config, 0))
-    oracle = Oracle(with_regime(start, "perturbed", seed=0))
-    ids = np.random.default_rng(0).integers(0, 17, (2, 6))
+    oracle = oracle_of(options)
     cached = CachedOracle(oracle)
-    parts = [cached.read(ids[:, :4]), cached.read(ids[:, 4:])]
-    whole = oracle.trace(ids)["lm_head"]
+    parts = [cached.read(IDS[:, :4]), cached.read(IDS[:, 4:])]
+    whole = oracle.trace(IDS)["lm_head"]
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=0, atol=1e-13)
 
 
