@@ -75,8 +75,9 @@ class Counters:
 def read_counters() -> Counters:
     """The totals now."""
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    stat = _read(STAT)
     return Counters(
-        switches, _psi_us(PRESSURE), _steal_us(STAT), _waited_us(TASKS), _taken_us(STAT)
+        switches, _psi_us(PRESSURE), _steal_us(stat), _waited_us(TASKS), _taken_us(stat)
     )
 
 
@@ -124,13 +125,13 @@ def _psi_us(path: Path) -> int | None:
     return None
 
 
-def _steal_us(path: Path) -> int | None:
+def _steal_us(stat: str) -> int | None:
     """The eighth figure of the line `cpu  user nice system idle iowait irq softirq steal ...`."""
-    first = _read(path).partition("\n")[0].split()
+    first = stat.partition("\n")[0].split()
     return int(first[8]) * TICK_US if len(first) > 8 and first[0] == "cpu" else None
 
 
-def _taken_us(path: Path) -> int | None:
+def _taken_us(stat: str) -> int | None:
     """What all programs used of this process's CPUs, less what it used itself.
 
     Of the lines `cpu0 user nice system idle iowait irq softirq steal ...` all but idle and iowait.
@@ -138,7 +139,7 @@ def _taken_us(path: Path) -> int | None:
     if not hasattr(os, "sched_getaffinity"):
         return None
     own = {f"cpu{cpu}" for cpu in os.sched_getaffinity(0)}
-    lines = [line.split() for line in _read(path).splitlines()]
+    lines = [line.split() for line in stat.splitlines()]
     used = [sum(map(int, line[1:4] + line[6:9])) for line in lines if line[:1] and line[0] in own]
     return sum(used) * TICK_US - time.process_time_ns() // 1000 if len(used) == len(own) else None
 

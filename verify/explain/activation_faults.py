@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from impl.config import GELU_CUBE, GELU_SLOPES
 from verify.explain.closed_forms import Form, number, short
 from verify.explain.families import Family
 from verify.faults.base import Fault
@@ -31,8 +32,7 @@ SLOPES = (
 )
 CUBES = tuple(map(number, ("0.044715", "0.44715", "0.0044715", "0.047715", "0.04475", "0")))
 
-SLOPE = math.sqrt(2 / math.pi)
-CUBE = 0.044715
+SLOPE, CUBE = GELU_SLOPES["gelu_tanh"], GELU_CUBE
 """GELU's constants in its tanh form (Hendrycks and Gimpel 2016)."""
 
 AT: dict[str, Any] = {
