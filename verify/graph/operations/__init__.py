@@ -7,6 +7,7 @@ products     products of matrices
 shapes       computes shapes, or gives an array another one
 indexing     picks, places and arranges elements
 windows      slides over space: convolution, pooling
+paged        attention over a paged cache, for ragged batches
 flow         branches, loops and calls
 buffers      arrays that a graph writes to
 constants    numbers that stand in the graph, and weights
@@ -19,6 +20,7 @@ from verify.graph.operations import (
     elementwise,
     flow,
     indexing,
+    paged,
     products,
     reductions,
     shapes,
@@ -36,6 +38,7 @@ __all__ = [
     "flow",
     "indexing",
     "meaning",
+    "paged",
     "products",
     "reductions",
     "shapes",

@@ -1,0 +1,117 @@
+"""A package on a checkpoint: the one file that touches `max.pipelines`.
+
+What a package consists of moves between versions of MAX: `tests/verify/package/test_opened.py`
+names every class, function and parameter that is used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from max.driver import DeviceSpec, load_devices
+from max.engine import InferenceSession
+from max.graph.weights import load_weights, weights_format
+from max.nn.transformer import ReturnLogits
+from max.pipelines import PIPELINE_REGISTRY
+from max.pipelines.context import TextContext
+from max.pipelines.context.tokens import TokenBuffer
+from max.pipelines.kv_cache import load_kv_manager
+from max.pipelines.lib import PipelineArgs, PipelineConfig
+from max.pipelines.lib.memory_estimation import MemoryEstimator
+from max.pipelines.modeling.types import PipelineTask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+V3 = "_ModuleV3"
+"""Ends the name of an architecture of `max.experimental.nn`."""
+
+PAGE = 128
+"""Tokens of a page of the cache."""
+
+MOST_REQUESTS = 4
+"""In a batch."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """A package's model on a checkpoint.
+
+    Attributes:
+        architecture: MAX's `SupportedArchitecture`.
+        config: MAX's `PipelineConfig`.
+        plan: MAX's memory plan.
+        model: the pipeline model.
+        cache: the manager of the paged cache; None for a model without one.
+    """
+
+    architecture: Any
+    config: Any
+    plan: Any
+    model: Any
+    cache: Any
+
+
+def open_package(
+    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
+    max_length: int = 512,
+) -> Opened:  # fmt: skip
+    """Make a package's model, with its weights, on a CPU.
+
+    Args:
+        folder: a checkpoint of Hugging Face.
+        v3: whether the architecture of `max.experimental.nn` is preferred.
+        custom: folders of packages, as `max serve --custom-architectures` takes them.
+        encoding: of the weights.
+        max_length: tokens of a request at most.
+    """
+    args = PipelineArgs(
+        model_path=str(folder),
+        quantization_encoding=encoding,
+        device_specs=[DeviceSpec.cpu()],
+        enable_echo=True,
+        max_length=max_length,
+        use_subgraphs=False,
+        runtime={
+            "prefer_module_v3": v3,
+            "max_batch_size": MOST_REQUESTS,
+            "custom_architectures": list(custom),
+        },
+        kv_cache={"enable_prefix_caching": False, "kv_cache_page_size": PAGE},
+    )
+    config = PipelineConfig.from_args(args)
+    architecture = PIPELINE_REGISTRY.architecture_for_config(
+        config, task=PipelineTask.TEXT_GENERATION
+    )
+    plan = MemoryEstimator.plan(config, architecture)
+    devices = load_devices(list(plan.require_device_specs()))
+    session = InferenceSession(devices=devices)
+    config.configure_session(session)
+    paths = config.model.resolved_weight_paths()
+    model = architecture.pipeline_model(
+        pipeline_config=config,
+        session=session,
+        devices=devices,
+        kv_cache_config=config.model.kv_cache,
+        weights=load_weights(paths),
+        adapter=architecture.weight_adapters.get(weights_format(paths)),
+        return_logits=ReturnLogits.ALL,
+        max_batch_size=MOST_REQUESTS,
+        memory_plan=plan,
+    )
+    cache = load_kv_manager(
+        params=model.kv_params, max_batch_size=MOST_REQUESTS, max_seq_len=model.max_seq_len,
+        session=session, available_cache_memory=plan.available_cache_memory, is_di_enabled=False,
+        model_name="verify", max_num_input_tokens=max_length,
+    )  # fmt: skip
+    return Opened(architecture, config, plan, model, cache)
+
+
+def request(ids: Sequence[int], max_length: int) -> Any:
+    """A request that has been given these tokens."""
+    return TextContext(
+        max_length=max_length, tokens=TokenBuffer(np.asarray(ids, dtype=np.int64))
+    )
