@@ -309,6 +309,13 @@ class Candidate:
         """The taps whose activations the forced graph takes."""
         return list(self.given_types)
 
+    input_names: Sequence[str] = ("token ids",)
+    """What each graph takes, before any activations."""
+
+    def inputs(self, ids: Array) -> list[Array]:
+        """What each graph takes for token ids `[batch, sequence]`, before any activations."""
+        return [ids]
+
 
 def _weights_in_graph(model: Any) -> list[Tensor]:
     """Every parameter in the graph that is being traced."""
@@ -511,8 +518,8 @@ class EvaluatedCandidate(BoundCandidate):
             given: activations by tap, as `forced_trace` takes them.
         """
         graph, given_taps = self.program.placed, self.program.given_taps
-        arrays = [ids, *(given[tap] for tap in given_taps)]
-        names = ["token ids", *given_taps]
+        arrays = [*self.program.inputs(ids), *(given[tap] for tap in given_taps)]
+        names = [*self.program.input_names, *given_taps]
         results = [graph.outputs[self.program.forced_taps.index(tap)] for tap in taps]
         return Computing(
             graph=self._as_evaluated(graph),
@@ -526,4 +533,5 @@ class EvaluatedCandidate(BoundCandidate):
         return array if self._precision == "float64" else super()._as_taken(tap, array)
 
     def _run(self, graph: str, *arrays: Array) -> list[Array]:
-        return list(evaluate(self.graph(graph), arrays, self.widened, self._precision).outputs)
+        inputs = [*self.program.inputs(arrays[0]), *arrays[1:]] if arrays else []
+        return list(evaluate(self.graph(graph), inputs, self.widened, self._precision).outputs)

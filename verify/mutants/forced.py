@@ -68,7 +68,7 @@ def forced(candidate: Candidate | PairedCandidate, bound: BoundCandidate) -> For
     def inputs(ids: Array, activations: Mapping[str, Array]) -> list[Array]:
         if isinstance(candidate, PairedCandidate):
             activations = candidate.substitutes(ids, activations)
-        return [ids, *(activations[tap] for tap in own.given_taps)]
+        return [*own.inputs(ids), *(activations[tap] for tap in own.given_taps)]
 
     def read(tap: str, arrays: Sequence[Array], ids: Array) -> Array:
         if isinstance(candidate, PairedCandidate):

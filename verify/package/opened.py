@@ -80,7 +80,7 @@ def open_package(
             "max_batch_size": MOST_REQUESTS,
             "custom_architectures": list(custom),
         },
-        kv_cache={"enable_prefix_caching": False, "kv_cache_page_size": PAGE},
+        kv_cache={"enable_prefix_caching": True, "kv_cache_page_size": PAGE},
     )
     config = PipelineConfig.from_args(args)
     architecture = PIPELINE_REGISTRY.architecture_for_config(
@@ -112,6 +112,4 @@ def open_package(
 
 def request(ids: Sequence[int], max_length: int) -> Any:
     """A request that has been given these tokens."""
-    return TextContext(
-        max_length=max_length, tokens=TokenBuffer(np.asarray(ids, dtype=np.int64))
-    )
+    return TextContext(max_length=max_length, tokens=TokenBuffer(np.asarray(ids, dtype=np.int64)))

@@ -82,11 +82,11 @@ def watching_stages() -> Iterator[Mapping[str, Stages]]:
 
     def watched(module: Any, *args: Any, **kwargs: Any) -> Any:
         returned = call(module, *args, **kwargs)
-        seen.append(_Call(module, _first((*args, *kwargs.values())), _first(returned)))
+        seen.append(_Call(module, _taken((*args, *kwargs.values())), _first(returned)))
         return returned
 
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any) -> None:
-        seen.append(_Call(module, _first((*args, *kwargs.values())), _first(returned)))
+        seen.append(_Call(module, _taken((*args, *kwargs.values())), _first(returned)))
 
     def with_stages(graph: Graph, *outputs: Any) -> None:
         stages = found[graph.name] = Stages(len(outputs), root=seen[-1].module if seen else None)
@@ -135,6 +135,13 @@ def paths_of(root: Any) -> dict[int, str]:
     for path, module in modules_of(model):
         names.setdefault(id(module), path)
     return names
+
+
+def _taken(arguments: tuple[Any, ...]) -> TensorValue | None:
+    """What a module works on: its first tensor of floats, for a block may be given its number."""
+    tensors = [found for found in map(_first, arguments) if found is not None]
+    floats = [tensor for tensor in tensors if tensor.dtype.is_float()]
+    return next(iter(floats or tensors), None)
 
 
 def _first(value: Any) -> TensorValue | None:

@@ -176,13 +176,20 @@ class PairedCandidate:
         self._places = _complete(pairing, reference)
         head, last = reference.head[0], reference.places[reference.head[0]][-1]
         result = None if head in self._places or outline.gives[-1] != last else RESULT
-        self.candidate = Candidate(
-            model, device, types=types, cut=self._is_cut, result=result, taking=outline.taking,
-            name=name, program=program,
-        )  # fmt: skip
+        self.candidate = self._traced(model, device, types, result, name, program)
         self.given_taps = [place for place in reference.modules if place in self._places]
         self.readers = self._make_readers(result)
         self.forced_taps = [tap for tap in reference.places if tap in self.readers]
+
+    def _traced(
+        self, model: Any, device: Device, types: list[TensorType] | None, result: str | None,
+        name: str, program: Program | None,
+    ) -> Candidate:  # fmt: skip
+        """The model's graphs, cut where a module has a counterpart."""
+        return Candidate(
+            model, device, types=types, cut=self._is_cut, result=result,
+            taking=self.outline.taking, name=name, program=program,
+        )  # fmt: skip
 
     def _is_cut(self, call: str) -> bool:
         return any(call in calls.values() for calls in self._places.values())
