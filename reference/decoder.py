@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import transformers
 from torch.overrides import TorchFunctionMode
@@ -19,6 +21,7 @@ from transformers.initialization import no_init_weights
 
 from reference.checkpoint import CheckpointError
 from reference.huggingface import HuggingFaceReference
+from reference.taps import LOGITS, OUTPUT
 from reference.trace import Recorder
 
 if TYPE_CHECKING:
@@ -61,15 +64,31 @@ class Decoder(HuggingFaceReference):
 
     def language_model(self, ids: Array) -> None:
         """Run with `self.tap` at every module, as the envelope of a free run asks for."""
-        with self.watched(self.tap):
-            self.logits(ids)
+        self._watched_logits(ids, self.tap)
 
     def trace(self, ids: Array, given: Mapping[str, Array] | None = None) -> Trace:
-        """As `HuggingFaceReference.trace`; given activations that no module computes are errors."""
+        """As `HuggingFaceReference.trace`; given activations that no module computes are errors.
+
+        What the model makes of its head's result, where it makes anything of it, is at `OUTPUT`.
+        """
         recorder = Recorder(given)
-        with self.watched(recorder):
-            self.logits(ids)
+        self._watched_logits(ids, recorder)
         return recorder.finish()
+
+    @cached_property
+    def changes_logits(self) -> bool:
+        """Whether the model returns something else than its head."""
+        recorder = Recorder()
+        with self.watched(recorder):
+            logits = self.logits(np.zeros((1, 2), np.int64))
+        return LOGITS in recorder.trace and not np.array_equal(logits, recorder.trace[LOGITS])
+
+    def _watched_logits(self, ids: Array, tap: Callable[[str, Array], Array]) -> None:
+        changes = self.changes_logits
+        with self.watched(tap):
+            logits = self.logits(ids)
+        if changes:
+            tap(OUTPUT, logits)
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:

@@ -19,6 +19,10 @@ INPUT = ":input"
 LOGITS = "lm_head"
 """The tap of the logits."""
 
+OUTPUT = "(logits)"
+"""The tap of what a model returns where that is not what its head returns: logits that are scaled
+or capped afterwards."""
+
 ROOT = "transformer."
 """What people need not read: nearly every path of a GPT-2 begins with it."""
 

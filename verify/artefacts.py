@@ -228,7 +228,7 @@ class Artefacts:
 
     def _keep_logits(self, logits: Array, expected: Expectation) -> None:
         """For each position: divergence from the oracle, its lead, and the error of the logits."""
-        truth, torch_logits = expected.free[LOGITS], expected.torch_free[LOGITS]
+        truth, torch_logits = expected.free[expected.head], expected.torch_free[expected.head]
         if logits.shape != truth.shape or not np.isfinite(logits).all():
             return
         second, first = np.partition(truth, -2, axis=-1)[..., -2:].reshape(-1, 2).T

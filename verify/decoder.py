@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64
-from reference.taps import LOGITS
+from reference.taps import LOGITS, OUTPUT
 from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
@@ -128,7 +128,8 @@ class DecoderReferences:
 def decoder_outline(model: Any) -> ReferenceOutline:
     """What a decoder of transformers consists of."""
     ids = np.zeros((BATCH, LENGTH), np.int64)
-    trace = Decoder(model).trace(ids)
+    decoder = Decoder(model)
+    trace = decoder.trace(ids)
     count = model.config.num_hidden_layers
     block = next(
         f"{name}.{{layer}}"
@@ -145,7 +146,7 @@ def decoder_outline(model: Any) -> ReferenceOutline:
         n_layer=count,
         fused=(),
         out_in=True,
-        head=(LOGITS, tied),
+        head=(OUTPUT if decoder.changes_logits else LOGITS, tied),
         inner=block.split(".")[0],
     )
 
@@ -329,7 +330,7 @@ def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     device = open_device("cpu")
     reference = decoder_outline(model)
     tree = built(subject, model.config, device, DType.float32)
-    outline = examined(subject, tree, device, np.empty(reference.places[LOGITS]))
+    outline = examined(subject, tree, device, np.empty(reference.places[reference.head[0]]))
     check_dtypes(outline, "float32", fixed=True)
     outline = without_padding(subject, outline, reference)
     pairing = propose(outline, reference, subject.corrections)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference.oracle import cross_entropy
-from reference.taps import LOGITS
 from verify.judge.acceptance import MAX_FACTOR, Envelope
 from verify.judge.metrics import kl_divergence
 from verify.judge.verdict import Check
@@ -25,20 +24,20 @@ def logits_check(logits: Array, expected: Expectation) -> Check:
     A changed first choice passes only where the oracle's own lead over its second is no more than
     twice the largest error: an error in each of the two can then turn them round.
     """
-    truth = expected.free[LOGITS]
+    truth = expected.free[expected.head]
     if logits.shape != truth.shape or not np.isfinite(logits).all():
         return Check(
-            case=expected.case.name, mode="logits", tap=LOGITS, verdict="FAIL", shape=logits.shape,
+            case=expected.case.name, mode="logits", tap=expected.head, verdict="FAIL", shape=logits.shape,
             dtype=expected.dtype, message="logits of another shape, or not finite",
         )  # fmt: skip
     logits = logits.astype(np.float64)
     divergence = kl_divergence(truth, logits)
-    flips, excused = _top1_flips(truth, logits, expected.free_envelope[LOGITS])
+    flips, excused = _top1_flips(truth, logits, expected.free_envelope[expected.head])
     details = {
         "kl_mean": float(divergence.mean()),
         "kl_p95": float(np.quantile(divergence, 0.95)),
         "kl_max": float(divergence.max()),
-        "torch_kl_mean": float(kl_divergence(truth, expected.torch_free[LOGITS]).mean()),
+        "torch_kl_mean": float(kl_divergence(truth, expected.torch_free[expected.head]).mean()),
         "top1_flips": flips,
         "top1_flips_excused": excused,
         "top5_agreement": _top_agreement(truth, logits),
@@ -47,7 +46,7 @@ def logits_check(logits: Array, expected: Expectation) -> Check:
     return Check(
         case=expected.case.name,
         mode="logits",
-        tap=LOGITS,
+        tap=expected.head,
         verdict="PASS" if flips == excused else "FAIL",
         shape=logits.shape,
         dtype=expected.dtype,
@@ -91,9 +90,9 @@ def perplexity_check(logits: Array, expected: Expectation) -> Check:
     targets = expected.case.ids[:, 1:]
     loss, truth, torch_loss = (
         float(cross_entropy(array[:, :-1], targets).mean())
-        for array in (logits, expected.free[LOGITS], expected.torch_free[LOGITS])
+        for array in (logits, expected.free[expected.head], expected.torch_free[expected.head])
     )
-    allowed = 2 * MAX_FACTOR * expected.free_envelope[LOGITS].max
+    allowed = 2 * MAX_FACTOR * expected.free_envelope[expected.head].max
     difference = abs(loss - truth)
     passed = difference <= allowed
     details: dict[str, Any] = {
@@ -105,7 +104,7 @@ def perplexity_check(logits: Array, expected: Expectation) -> Check:
     return Check(
         case=expected.case.name,
         mode="perplexity",
-        tap=LOGITS,
+        tap=expected.head,
         verdict="PASS" if passed else "FAIL",
         dtype=expected.dtype,
         max_abs=difference,

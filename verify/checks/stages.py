@@ -38,7 +38,7 @@ def check_case(observed: Observation, expected: Expectation) -> Iterator[Check]:
     for tap in expected.free_taps:
         if tap in observed.free:
             yield _check(expected, "free", tap, observed.free[tap])
-    yield _check(expected, "plain", LOGITS, observed.logits)
+    yield _check(expected, "plain", expected.head, observed.logits)
     if expected.torch_free:  # in float64 neither fusing nor distributions are in question
         yield _observer_check(observed, expected)
         yield logits_check(observed.logits, expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reference.taps import is_input
+from reference.taps import LOGITS, OUTPUT, is_input
 from verify.truth.alarms import Alarms
 
 if TYPE_CHECKING:
@@ -86,6 +86,11 @@ class Expectation:
         else:
             truth, torch, bounds = self.free, self.torch_free, self.free_envelope
         return Standard(truth[tap], torch.get(tap), bounds[tap])
+
+    @property
+    def head(self) -> str:
+        """The tap of what the model returns."""
+        return OUTPUT if OUTPUT in self.free else LOGITS
 
     @property
     def correct(self) -> Trace:
