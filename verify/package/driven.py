@@ -56,13 +56,11 @@ class Passed:
     Attributes:
         logits: of each request `[new tokens, vocab_size]`.
         spans: of each request, the first and the end of its new tokens' positions.
-        inputs: of the graph.
-        outputs: of the graph, its stages' included.
+        outputs: of the graph, its stages' included; none of a compiled one.
     """
 
     logits: tuple[Array, ...]
     spans: tuple[tuple[int, int], ...]
-    inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
 
 
@@ -131,8 +129,8 @@ class Requests:
                 f"the package returns {len(logits)} rows of logits for {sum(counts)} tokens"
             )
         parts = np.split(logits, np.cumsum(counts)[:-1])
-        model = self.model
-        return Passed(tuple(parts), spans, model.last, model.outputs)
+        outputs = self.model.outputs if self.engine.models else ()
+        return Passed(tuple(parts), spans, outputs)
 
     def prepared(self, ids: Array) -> tuple[Array, ...]:
         """What the graph is given for the prefill of `[batch, sequence]` token ids, empty caches.

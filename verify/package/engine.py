@@ -109,7 +109,6 @@ class EvaluatedModel:
         self.stages = stages
         self.weights = {name: as_array(weight) for name, weight in weights.items()}
         self.widened = Weights(self.weights)
-        self.last: tuple[Array, ...] = ()
         self.outputs: tuple[Array, ...] = ()
 
     def execute(self, *buffers: Buffer) -> list[Buffer]:
@@ -120,7 +119,6 @@ class EvaluatedModel:
             engine.held[held[at]][1] if at in held else as_array(buffer)
             for at, buffer in enumerate(buffers)
         ]
-        self.last = tuple(inputs)
         found = evaluate(self.graph, inputs, self.widened, engine.precision)
         for at, array in found.buffers.items():
             engine.held[held[at]] = (engine.held[held[at]][0], array)

@@ -25,15 +25,14 @@ from verify.truth.float64 import DTYPE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from reference.decoder import Decoder
     from reference.trace import Array, Trace
     from verify.package.driven import Passed, Request, Requests
-    from verify.package.paired import PairedPackage
-    from verify.truth.any_decoder import DecoderMathematics
 
 MODE = "math-served"
 
 ORDERS = ("reversed", DRAWN)
-"""Orders of evaluation that measure what logits may stray by."""
+"""Orders of evaluation in float64 that measure what logits may stray by."""
 
 DIFFERS = 1e-9
 """Relative error of a module's result in float64 from which it is wrong: right ones are at 1e-13."""
@@ -113,21 +112,42 @@ SCENARIOS = (
 """What every package is asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standards:
+    """What a package's logits are compared with.
+
+    Attributes:
+        oracle: transformers in float64.
+        others: legitimate evaluations in the package's precision, which tell how far it may stray.
+        head: the tap of what the model returns.
+        dtype: the package's precision.
+        mode: what the checks are called.
+    """
+
+    oracle: Decoder
+    others: Sequence[Decoder]
+    head: str
+    dtype: str = DTYPE
+    mode: str = MODE
+
+
 class Served:
     """The scenarios of one package.
 
     Args:
         requests: of the opened package; none may be live.
-        paired: the same package under the names of transformers.
-        truth: transformers in float64, and other orders of its sums.
+        standards: what it is compared with.
         seed: draws token ids.
+        readers: by the reference's tap, the package's own that are read for it.
     """
 
     def __init__(
-        self, requests: Requests, paired: PairedPackage, truth: DecoderMathematics, seed: int
-    ) -> None:
-        self._requests, self._paired, self._truth, self._seed = requests, paired, truth, seed
-        self._positions = _positions(requests)
+        self, requests: Requests, standards: Standards, seed: int,
+        readers: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:  # fmt: skip
+        self._requests, self._standards, self._seed = requests, standards, seed
+        self._readers = readers or {}
+        self._positions = _positions(requests) if readers else {}
 
     def checks(self, longest: int) -> Iterator[Check]:
         """One check for each scenario.
@@ -136,7 +156,7 @@ class Served:
             longest: tokens that the model has positions for; longer scenarios are skipped.
         """
         for number, scenario in enumerate(SCENARIOS):
-            check = Check(case=scenario.name, mode=MODE, tap=self._paired.reference.head[0],
+            check = Check(case=scenario.name, mode=self._standards.mode, tap=self._standards.head,
                           verdict="PASS", regime="given", device="cpu")  # fmt: skip
             if scenario.longest > longest:
                 reason = f"the model has {longest} positions, and this takes {scenario.longest}"
@@ -146,7 +166,7 @@ class Served:
 
     def _scenario(self, scenario: Scenario, number: int, check: Check) -> Check:
         ids = self._ids(scenario, number)
-        trace = self._truth.oracle.trace(ids)
+        trace = self._standards.oracle.trace(ids)
         bounds = self._bounds(ids, trace)
         live: dict[int, Request] = {}
         worst = check
@@ -180,7 +200,7 @@ class Served:
     def _ids(self, scenario: Scenario, number: int) -> Array:
         """Token ids of all rows, `[rows, longest]`."""
         rng = np.random.default_rng([self._seed, number])
-        vocabulary = self._truth.oracle.model.config.vocab_size
+        vocabulary = self._standards.oracle.model.config.vocab_size
         ids = rng.integers(0, vocabulary, (len(scenario.rows), scenario.longest), dtype=np.int64)
         for at, row in enumerate(scenario.rows):
             if row.like is not None:
@@ -189,11 +209,8 @@ class Served:
 
     def _bounds(self, ids: Array, trace: Trace) -> Array:
         """What logits stray by at each position, `[rows, longest, 2]`: rms and largest."""
-        head = self._paired.reference.head[0]
-        errors = [
-            order.trace(ids)[head] - trace[head]
-            for order in self._truth.orders if order.order in ORDERS
-        ]  # fmt: skip
+        head = self._standards.head
+        errors = [other.trace(ids)[head] - trace[head] for other in self._standards.others]
         sizes = [(np.sqrt((e**2).mean(axis=-1)), np.abs(e).max(axis=-1)) for e in errors]
         return np.stack([np.max(each, axis=0) for each in zip(*sizes, strict=True)], axis=-1)
 
@@ -201,12 +218,12 @@ class Served:
         self, check: Check, rows: Sequence[int], passed: Passed, trace: Trace, bounds: Array
     ) -> Check:
         """The worst row of a pass."""
-        head = self._paired.reference.head[0]
+        head, dtype = self._standards.head, self._standards.dtype
         worst = check
         for row, logits, (first, end) in zip(rows, passed.logits, passed.spans, strict=True):
             allowed = bounds[row, :end].max(axis=0)
             envelope = Envelope(float(allowed[0]), float(allowed[1]))
-            verdict = judge(logits, trace[head][row, first:end], envelope, DTYPE)
+            verdict = judge(logits, trace[head][row, first:end], envelope, dtype)
             own = replace(check, used=verdict.used, batch=len(rows), length=end - first,
                           verdict=verdict.verdict)  # fmt: skip
             if verdict.verdict != "PASS":
@@ -219,7 +236,7 @@ class Served:
 
     def _first_wrong(self, rows: Sequence[int], passed: Passed, trace: Trace) -> str:
         """The first place of the reference where this pass differs; "" where none does."""
-        for tap, readers in self._paired.readers.items():
+        for tap, readers in self._readers.items():
             if tap not in trace or any(own not in self._positions for own in readers):
                 continue
             expected = np.concatenate(
