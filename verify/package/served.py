@@ -149,11 +149,12 @@ class Served:
         self._readers = readers or {}
         self._positions = _positions(requests) if readers else {}
 
-    def checks(self, longest: int) -> Iterator[Check]:
+    def checks(self, longest: int, *, stop: bool = False) -> Iterator[Check]:
         """One check for each scenario.
 
         Args:
             longest: tokens that the model has positions for; longer scenarios are skipped.
+            stop: whether to end at the first scenario that fails.
         """
         for number, scenario in enumerate(SCENARIOS):
             check = Check(case=scenario.name, mode=self._standards.mode, tap=self._standards.head,
@@ -161,8 +162,11 @@ class Served:
             if scenario.longest > longest:
                 reason = f"the model has {longest} positions, and this takes {scenario.longest}"
                 yield replace(check, verdict="SKIP", message=reason)
-            else:
-                yield self._scenario(scenario, number, check)
+                continue
+            found = self._scenario(scenario, number, check)
+            yield found
+            if stop and found.verdict == "FAIL":
+                return
 
     def _scenario(self, scenario: Scenario, number: int, check: Check) -> Check:
         ids = self._ids(scenario, number)
