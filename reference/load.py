@@ -43,9 +43,21 @@ def load(name: str, *, revision: str | None = None, seed: int = 0) -> Checkpoint
     """
     if name.startswith("random:"):
         return _random_checkpoint(name, seed)
+    return _load_folder(name, folder_of(name, revision))
+
+
+def folder_of(name: str, revision: str | None = None) -> Path:
+    """The folder with a checkpoint's config.json, fetched from the hub where it is not here.
+
+    Args:
+        name: `tiny`, a local folder or a hub id.
+        revision: a branch, tag or commit on the hub.
+
+    Raises:
+        CheckpointError: in one sentence, where there is none.
+    """
     folder = TINY_FOLDER if name == "tiny" else _local_folder(name)
-    folder = opened(name, folder, revision) if folder else _download(name, revision)
-    return _load_folder(name, folder)
+    return opened(name, folder, revision) if folder else _download(name, revision)
 
 
 def _random_checkpoint(name: str, seed: int) -> Checkpoint:

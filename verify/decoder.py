@@ -227,28 +227,51 @@ def _mathematics(
     plan: DecoderPlan, paired: PairedCandidate, outcome: Outcome, status: Callable[[str], None]
 ) -> Iterator[Check]:
     """Whether the traced graph is the same mathematics; nothing is compiled for that."""
-    with _threads_for(plan.model):
+    with one_thread_if_small(plan.model):
         truth = DecoderMathematics(plan.model)
-        weights = paired.weights_of(weights_of(plan.model))
-        bound, declared = paired.evaluated(weights), paired.evaluated(weights, "declared")
         try:
-            graph = forced(paired, bound)
-            for case in with_probes(plan.model.config, plan.sizes, plan.seed):
-                status(f"{case.name}, mathematics")
-                expected = truth.expectation(case, paired.given_taps)
-                observed = Observation(bound, expected)
-                expected = with_rounded_constants(expected, bound, observed)
-                checks = list(_checked(observed, expected))
-                checks.append(range_check(expected, observed, declared, "float32"))
-                yield from map(of_graph, checks)
-                computing = partial(_computing, bound, expected)
-                _kept(checks, observed, expected, paired, outcome, computing)
-                outcome.mutants.look(expected, graph)
-            _explain(outcome, graph)
+            yield from mathematics_checks(
+                paired, plan.model, plan.sizes, plan.seed, truth, outcome, status
+            )
             yield from outcome.mutants.checks()
         except GraphError as error:
             message = f"judged compiled only: {error}"
             yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)
+
+
+def mathematics_checks(
+    paired: PairedCandidate, model: Any, sizes: Sequence[tuple[int, int]], seed: int,
+    truth: DecoderMathematics, outcome: Outcome, status: Callable[[str], None],
+) -> Iterator[Check]:  # fmt: skip
+    """Whether a traced graph is the same mathematics, stage by stage; its mutants are looked at.
+
+    Args:
+        paired: the model under test.
+        model: of transformers, in float32.
+        sizes: (batch, length) of the cases.
+        seed: draws token ids.
+        truth: transformers in float64, and other orders of its sums.
+        outcome: of the run: keeps what fails until it is explained, and the mutants.
+        status: called with a few words whenever a new part begins.
+
+    Raises:
+        GraphError: where the graph cannot be evaluated.
+    """
+    weights = paired.weights_of(weights_of(model))
+    bound, declared = paired.evaluated(weights), paired.evaluated(weights, "declared")
+    graph = forced(paired, bound)
+    for case in with_probes(model.config, sizes, seed):
+        status(f"{case.name}, mathematics")
+        expected = truth.expectation(case, paired.given_taps)
+        observed = Observation(bound, expected)
+        expected = with_rounded_constants(expected, bound, observed)
+        checks = list(_checked(observed, expected))
+        checks.append(range_check(expected, observed, declared, "float32"))
+        yield from map(of_graph, checks)
+        computing = partial(_computing, bound, expected)
+        _kept(checks, observed, expected, paired, outcome, computing)
+        outcome.mutants.look(expected, graph)
+    _explain(outcome, graph)
 
 
 def _explain(outcome: Outcome, graph: Forced) -> None:
@@ -279,7 +302,7 @@ def _computing(bound: PairedBound, expected: Expectation, tap: str) -> Computing
 
 
 @contextmanager
-def _threads_for(model: Any) -> Iterator[None]:
+def one_thread_if_small(model: Any) -> Iterator[None]:
     """One thread for a small model: its products wait for each other longer than they compute."""
     small = sum(p.numel() for p in model.parameters()) <= LARGE_PARAMETERS
     before = torch.get_num_threads()

@@ -31,6 +31,9 @@ class Command:
 
 COMMANDS = {
     "step": Command("verify.steps.single", "one of the twelve steps of building a GPT-2, alone"),
+    "package": Command(
+        "verify.package.command", "an architecture package of MAX Serve, built in or your own"
+    ),
     "steps": Command("verify.steps.progress", "which of the twelve steps in a folder are done"),
     "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODES = {
+    "preflight": "preflight",
+    "checkpoint": "weights both ways",
+    "configuration": "configuration",
     "device": "device",
     "parameters": "weights as loaded",
     "oracle": "float64 x 2",
     "coverage": "coverage",
     "math": "mathematics",
     "math-free": "mathematics, whole",
+    "math-served": "… as it is served",
     "math-range": "… declared range",
     "math-control": "… spoilt results",
     "math-power": "… planted faults",
@@ -43,6 +47,7 @@ MODES = {
     "power": "planted faults",
     "max-power": "faults in MAX",
     "metamorphic": "invariances",
+    "served": "as it is served",
     "engine": "KV-cached engine",
     "engine-quality": "rounded weights",
     "engine-power": "faults of a cache",

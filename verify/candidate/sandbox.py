@@ -107,8 +107,7 @@ def runs_candidate(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code."""
     named = any(word == "--candidate" or word.startswith("--candidate=") for word in argv)
     step = argv[:1] == ["step"] and not {"--explain", "--scaffold"} & set(argv)
-    reduced = argv[:1] == ["reduce"]
-    return named or step or reduced
+    return named or step or argv[:1] in (["reduce"], ["package"])
 
 
 def watched_file(argv: Sequence[str]) -> Path | None:

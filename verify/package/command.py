@@ -1,0 +1,131 @@
+"""`python -m verify package`: is an architecture package of MAX Serve the model that it says?"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from reference.checkpoint import CheckpointError
+from reference.load import folder_of
+from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
+from reports.saved.environment import collect
+from verify.candidate.guard import CandidateError
+from verify.candidate.sandbox import write_error
+from verify.job import Job, run
+from verify.options import add_json, add_limits
+from verify.pairing.counterpart import PairingError
+from verify.pairing.file import from_toml
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+RANDOM = "random"
+"""A checkpoint that is drawn: tiny, and every number of its configuration an unusual one."""
+
+DESCRIPTION = """\
+Compare an architecture package, as `max serve --custom-architectures` takes it or built into MAX,
+with transformers: does it fit the installed MAX, does it read every tensor and every field of the
+configuration, is its graph the same mathematics as it is served, does MAX compute that graph?"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
+    options = _parser().parse_args(argv)
+    try:
+        with ExitStack() as stack:
+            return run(_job(options, stack), options, ["python", "-m", "verify", "package", *argv])
+    except CandidateError as error:
+        print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        print("Verdict: ERROR")
+        if options.json:
+            write_error(options.json, str(error))
+        return CANNOT_RUN
+    except (UsageError, CheckpointError, PairingError) as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return CANNOT_RUN
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m verify package", description=DESCRIPTION)
+    add = parser.add_argument
+    add("package", metavar="PATH_OR_NAME",
+        help="a folder with ARCHITECTURES, or a built-in such as LlamaForCausalLM or "
+        "Olmo2ForCausalLM_ModuleV3")  # fmt: skip
+    add("--model", default=RANDOM,
+        help=f"{RANDOM} (default): a tiny one is drawn; or a folder, or a hub id")  # fmt: skip
+    add("--revision", help="branch, tag or commit on the hub")
+    add("--quick", action="store_true", help="everything that needs no compile")
+    add("--compile-anyway", action="store_true", help="compile a package that is wrong, too")
+    add("--seed", type=int, default=0, help="draws the tiny model, token ids and mutants (0)")
+    add("--power", action="store_true", help="judge all mutants of the graph, and show them")
+    add("--pairing", type=Path, metavar="FILE.toml",
+        help="which module stands for which of transformers': corrected by this file, or "
+        "written to it")  # fmt: skip
+    add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
+    add("--summary", type=Path, metavar="FILE", help="append a summary in Markdown")
+    add_json(parser)
+    add_limits(parser)
+    return parser
+
+
+def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
+    """What is verified; imports MAX and transformers, which takes seconds."""
+    from verify.package.answers import PackagePlan, verify_package
+    from verify.package.found import find, for_checkpoint, widen
+
+    if options.seed < 0:
+        raise UsageError(f"--seed must not be negative, but is {options.seed}")
+    check_written(options.json, "--json")
+    check_appended(options.summary, "--summary")
+    found = find(options.package)
+    folder = _folder(options, found, stack)
+    layers = _layers(folder)
+    corrections = (
+        from_toml(options.pairing, layers) if options.pairing and options.pairing.exists() else None
+    )
+    plan = PackagePlan(
+        found=widen(for_checkpoint(found, folder)),
+        folder=folder,
+        seed=options.seed,
+        quick=options.quick,
+        compile_anyway=options.compile_anyway,
+        every_mutant=options.power,
+        corrections=corrections,
+    )
+    name = f"{options.package} on {options.model}"
+    return Job(
+        work=lambda emit, status: verify_package(plan, emit, status),
+        cases=3,
+        programs=0 if options.quick else 1,
+        environment=collect(
+            extra={"model": name, "candidate": options.package, "checkpoint": str(options.model)}
+        ),
+        ran={"model": name, "seed": options.seed},
+    )
+
+
+def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
+    """The checkpoint's folder; one that is drawn is gone when the stack is closed."""
+    if options.model != RANDOM:
+        return folder_of(options.model, options.revision)
+    from verify.package.drawn import draw
+    from verify.package.opened import V3
+
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="verify-")))
+    draw(found.architecture.name.removesuffix(V3), folder, seed=options.seed)
+    return folder
+
+
+def _layers(folder: Path) -> int:
+    """How many blocks a checkpoint has; 0 where its configuration does not say."""
+    import json
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    return int(config.get("num_hidden_layers") or 0)
