@@ -134,6 +134,7 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
         "power": outcome.power.report(),
         "mutants": outcome.mutants.report(),
         "order": outcome.order,
+        **outcome.more(),
     }
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "package": Command(
         "verify.package.command", "an architecture package of MAX Serve, built in or your own"
     ),
+    "zoo": Command("verify.package.zoo", "every text architecture that is built into MAX"),
     "steps": Command("verify.steps.progress", "which of the twelve steps in a folder are done"),
     "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),

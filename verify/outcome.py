@@ -189,6 +189,10 @@ class Outcome:
         """Largest difference that tapping made to a logit."""
         return max((c.max_abs or 0.0 for c in self.checks if c.mode == "observer"), default=None)
 
+    def more(self) -> dict[str, Any]:
+        """What a kind of run tells at its end besides."""
+        return {}
+
     def coverage(self) -> dict[str, Any]:
         """How many of the reference's taps were compared, and why the others were not."""
         compared = {
@@ -226,6 +230,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
         "power": outcome.power.report(),
         "mutants": outcome.mutants.report(),
         "findings": [finding.record() for finding in outcome.findings],
+        **outcome.more(),
         "checks": [check.record() for check in outcome.checks],
         "environment": environment,
     }

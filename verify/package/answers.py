@@ -38,6 +38,7 @@ from verify.package.configuration import configuration_checks
 from verify.package.driven import Requests
 from verify.package.engine import evaluating
 from verify.package.faults import power_checks
+from verify.package.names import ANSWERS
 from verify.package.opened import open_package
 from verify.package.paired import PairedPackage
 from verify.package.preflight import preflight_checks
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 
     from verify.package.found import Found
     from verify.pairing.file import Corrections
-
-ANSWERS = ("preflight", "weights", "configuration", "mathematics", "power", "compiled")
 
 LONGEST = 512
 """Tokens of a request at most."""
@@ -99,6 +98,14 @@ class Answered(Outcome):
 
     seconds: dict[str, float] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
+
+    def more(self) -> dict[str, Any]:
+        """Each answer with its verdict and its seconds."""
+        given = {
+            name: {"verdict": self.answers[name], "seconds": self.seconds[name]}
+            for name in ANSWERS if name in self.answers
+        }  # fmt: skip
+        return {"answers": given}
 
 
 def verify_package(

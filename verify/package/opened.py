@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-V3 = "_ModuleV3"
-"""Ends the name of an architecture of `max.experimental.nn`."""
-
 PAGE = 128
 """Tokens of a page of the cache."""
 

@@ -1,0 +1,95 @@
+"""The atlas: a page with a row for each architecture that is built into MAX."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from verify.package.names import ANSWERS, V3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+RECORDS = "architectures.jsonl"
+
+MARKS = {"PASS": "✅", "FAIL": "❌", "ERROR": "⚠️", "UNDERPOWERED": "◐", "SKIP": "–"}
+
+TITLE = """\
+# The architectures of MAX, beside transformers
+
+Each text architecture that is built into MAX was asked six questions about a tiny model, drawn so
+that every number of its configuration is an unusual one. Nothing of the first five is compiled:
+MAX's graph is evaluated in float64, as it is served, and compared with transformers in float64.
+"""
+
+LEGEND = """\
+✅ right, ❌ wrong, ⚠️ could not be judged, ◐ a planted mistake would not have been noticed, – not
+asked. The figure is seconds. *largest error*: relative, of any stage that is right.
+"""
+
+
+def read_rows(records: Path) -> list[dict[str, Any]]:
+    """The rows that have been written so far; the last of each architecture."""
+    if not records.exists():
+        return []
+    lines = records.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.strip()]
+    return list({row["name"]: row for row in rows}.values())
+
+
+def atlas(rows: Sequence[dict[str, Any]]) -> str:
+    """The page, in Markdown."""
+    asked = [row for row in rows if row.get("answers")]
+    others = [row for row in rows if not row.get("answers")]
+    parts = [TITLE, _summary(asked, others), "", *_table(asked), "", LEGEND]
+    if others:
+        parts += ["## Not asked", "", *_reasons(others), ""]
+    return "\n".join(parts)
+
+
+def _summary(asked: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> str:
+    counts = [f"{sum(row['verdict'] == kind for row in asked)} {word}" for kind, word in (
+        ("PASS", "right"), ("FAIL", "wrong"), ("UNDERPOWERED", "without proof of power"),
+        ("ERROR", "without a verdict"),
+    )]  # fmt: skip
+    return f"{len(asked)} were asked: {', '.join(counts)}. {len(others)} could not be asked."
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "| architecture | API | " + " | ".join(ANSWERS) + " | largest error | what fails |"
+    yield "|---" * (len(ANSWERS) + 4) + "|"
+    for row in sorted(rows, key=lambda row: row["name"]):
+        cells = [_cell(row["answers"].get(name)) for name in ANSWERS]
+        api = "V3" if row["name"].endswith(V3) else "V2"
+        error = row.get("relative")
+        yield "| " + " | ".join([
+            row["name"].removesuffix(V3), api, *cells, f"{error:.0e}" if error else "",
+            _escaped(row.get("reason") or ""),
+        ]) + " |"  # fmt: skip
+
+
+def _cell(answer: dict[str, Any] | None) -> str:
+    if answer is None:
+        return ""
+    return f"{MARKS.get(answer['verdict'], answer['verdict'])} {answer['seconds']:.0f}"
+
+
+def _reasons(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "| architecture | why |"
+    yield "|---|---|"
+    for row in sorted(rows, key=lambda row: row["name"]):
+        yield f"| {row['name']} | {_escaped(row.get('reason') or '')} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """One row for the terminal."""
+    answers = " ".join(
+        f"{name} {answer['verdict']}" for name, answer in (row.get("answers") or {}).items()
+    )
+    why = f": {row['reason']}" if row.get("reason") else ""
+    return f"{row['verdict']:<12} {row['name']} ({row['seconds']:.0f} s) {answers}{why}"

@@ -1,0 +1,177 @@
+"""`python -m verify zoo`: every architecture that is built into MAX, asked the six answers.
+
+Each is verified on a tiny model that is drawn, in a process of its own whose time is limited. What
+is done is written down at once, and not done again where the same folder is given. The atlas is a
+page with a row for each architecture: what was answered, in how many seconds, what failed, and why
+one could not be asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.commands import CANNOT_RUN, Parser, UsageError, open_console
+from verify.options import positive
+from verify.package.atlas import RECORDS, atlas, line_of, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LIMIT_S = 600.0
+"""For one architecture, without compiling."""
+
+DEFAULT = Path("reports/runs/zoo")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; 0 where no architecture that could be asked is wrong, else 1."""
+    options = _parser().parse_args(argv)
+    try:
+        names = _asked(options.names)
+    except UsageError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    console = open_console()
+    options.out.mkdir(parents=True, exist_ok=True)
+    records = options.out / RECORDS
+    done = {row["name"] for row in read_rows(records)}
+    for name in names:
+        if name in done:
+            continue
+        row = ask(name, seed=options.seed, limit_s=options.limit, compiled=options.compiled)
+        with records.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        console.print(line_of(row), highlight=False, markup=False, soft_wrap=True)
+    rows = [row for row in read_rows(records) if row["name"] in names]
+    page = options.out / "README.md"
+    page.write_text(atlas(rows), encoding="utf-8")
+    console.print(f"Atlas: {page}", highlight=False)
+    return 1 if any(row["verdict"] == "FAIL" for row in rows) else 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m verify zoo",
+        description="Verify every text architecture that is built into MAX, on tiny models.",
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="architectures; all where none is named")
+    add("-o", "--out", type=Path, default=DEFAULT, metavar="DIR",
+        help=f"where rows are written, and those that are there are kept ({DEFAULT})")  # fmt: skip
+    add("--limit", type=positive, default=LIMIT_S, metavar="S",
+        help=f"seconds for one architecture ({LIMIT_S:g})")  # fmt: skip
+    add("--compiled", action="store_true", help="compile those that are right, too (minutes each)")
+    add("--seed", type=int, default=0, help="draws the tiny models (0)")
+    return parser
+
+
+def _asked(names: Sequence[str]) -> list[str]:
+    """The architectures that are named, or all."""
+    known = built_ins()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"MAX has no architecture {unknown[0]} built in")
+    return list(names) or known
+
+
+def built_ins() -> list[str]:
+    """The names of MAX's architectures; none is imported."""
+    from max.pipelines.lib.arch_lookup import ARCH_LOOKUP
+
+    return sorted({*ARCH_LOOKUP._lazy_architectures, *ARCH_LOOKUP.architectures})
+
+
+def ask(name: str, *, seed: int, limit_s: float, compiled: bool) -> dict[str, Any]:
+    """One architecture's row.
+
+    Args:
+        name: of a built-in architecture.
+        seed: draws its tiny model.
+        limit_s: after which it is ended.
+        compiled: whether MAX compiles it, too.
+    """
+    start_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="verify-zoo-") as scratch:
+        file = Path(scratch) / "outcome.json"
+        command = [
+            sys.executable, "-m", "verify", "package", name, "--seed", str(seed),
+            "--json", str(file), "--out", str(Path(scratch) / "run"),
+            *(() if compiled else ("--quick",)),
+        ]  # fmt: skip
+        code, said = _run(command, limit_s)
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    row: dict[str, Any] = {"record": "architecture", "name": name, "seed": seed}
+    row["seconds"] = round(time.monotonic() - start_s, 1)
+    if code is None:
+        return {**row, "verdict": "ERROR", "reason": f"not done after {limit_s:g} s"}
+    if not found.get("checks"):
+        return {**row, "verdict": "SKIP", "reason": _reason(said, found)}
+    return {**row, **_figures(found)}
+
+
+def _run(command: Sequence[str], limit_s: float) -> tuple[int | None, str]:
+    """The exit code of a command, None where it was ended, and what it said on stderr."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ,
+        process_group=0,
+    )  # fmt: skip
+    try:
+        _, said = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+        return None, ""
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    return process.returncode, said
+
+
+def _reason(said: str, found: dict[str, Any]) -> str:
+    """Why nothing was judged, in a sentence."""
+    if found.get("error"):
+        return str(found["error"])
+    lines = [line for line in said.splitlines() if line.startswith("verify: ")]
+    return lines[-1].removeprefix("verify: ") if lines else "it ended without a word"
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Any]:
+    """What the atlas tells of an outcome."""
+    failed = [check for check in found["checks"] if check["verdict"] in ("FAIL", "ERROR")]
+    findings = [str(one.get("text")) for one in found.get("findings") or [] if one.get("text")]
+    return {
+        "verdict": found["verdict"],
+        "answers": found.get("answers") or {},
+        "mutants": found.get("mutants"),
+        "reason": "; ".join(_reasons(failed, findings)),
+        "relative": max(_relative(found["checks"]), default=None),
+    }
+
+
+def _reasons(failed: Sequence[dict[str, Any]], findings: Sequence[str]) -> Iterator[str]:
+    """What failed, a sentence for each answer."""
+    seen: set[str] = set()
+    for check in failed:
+        answer = check["mode"] if check["mode"] in ("preflight", "checkpoint", "configuration") else "math"
+        if answer == "math" and findings:
+            sentence = findings[0]
+        else:
+            sentence = f"{check['tap'] or check['case']}: {check['message']}"
+        if answer not in seen:
+            seen.add(answer)
+            yield sentence
+
+
+def _relative(checks: Sequence[dict[str, Any]]) -> Iterator[float]:
+    for check in checks:
+        if check["mode"] in ("math", "math-free") and check["verdict"] == "PASS":
+            yield float(check["relative"] or 0.0)
