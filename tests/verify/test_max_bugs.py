@@ -19,7 +19,7 @@ from reference.load import load
 from verify.candidate.factory import load_factory
 from verify.candidate.staging import Candidate
 from verify.checks.invariances import metamorphic_checks
-from verify.max_bugs import sums_in_16_bits, where_mask
+from verify.max_bugs import olmo2_eps, sums_in_16_bits, where_mask
 from verify.pairing.prepare import NamedCandidate
 from verify.run import Plan, verify
 
@@ -180,3 +180,26 @@ def test_a_batched_product_in_16_bits_is_rounded_once(product_errors, dtype):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_product_of_two_matrices_in_16_bits_is_rounded_once(product_errors, dtype):
     assert product_errors[f"single {dtype}"] <= sums_in_16_bits.UNIT[dtype]
+
+
+@pytest.fixture(scope="module")
+def olmo2_errors():
+    return olmo2_eps.measure()
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="MAX 26.7: OLMo 2 (max.nn) makes q_norm and k_norm without rms_norm_eps",
+)
+def test_olmo2_normalises_queries_with_the_epsilon_of_its_configuration(olmo2_errors):
+    asked, _ = olmo2_errors
+    assert asked <= olmo2_eps.TOLERANCE
+
+
+def test_what_it_computes_instead_is_the_default_epsilon(olmo2_errors):
+    """Goes with the bug."""
+    asked, default = olmo2_errors
+    if asked <= olmo2_eps.TOLERANCE:
+        pytest.skip("the bug is gone")
+    assert default <= olmo2_eps.TOLERANCE

@@ -68,7 +68,7 @@ class PackagePlan:
         quick: stop before anything is compiled.
         compile_anyway: compile also a package that is wrong.
         every_mutant: judge all mutants of the graph, not a sample.
-        configuration: whether its fields are changed, which takes most of the time.
+        answers: which are given besides the preflight; the configuration's takes most of the time.
         corrections: what a pairing file says of modules.
     """
 
@@ -78,7 +78,7 @@ class PackagePlan:
     quick: bool = False
     compile_anyway: bool = False
     every_mutant: bool = False
-    configuration: bool = True
+    answers: Sequence[str] = ANSWERS
     corrections: Corrections | None = None
 
     @property
@@ -153,18 +153,20 @@ class _Run:
     def all_others(self) -> None:
         """Every answer but the first."""
         plan = self.plan
-        self.answer("weights", checkpoint_checks(plan.package, plan.folder))
-        if plan.configuration:
+        if "weights" in plan.answers:
+            self.answer("weights", checkpoint_checks(plan.package, plan.folder))
+        if "configuration" in plan.answers:
             source = _config(plan.folder)
-            self.answer(
-                "configuration", configuration_checks(source, plan.package, seed=plan.seed)
-            )
+            self.answer("configuration", configuration_checks(source, plan.package, seed=plan.seed))
+        if not {"mathematics", "power", "compiled"} & set(plan.answers):
+            return
         model = load_decoder(str(plan.folder))
         with one_thread_if_small(model):
             truth = DecoderMathematics(model)
             self._evaluated(model, truth)
             wrong = self.outcome.verdict == "FAIL"
-            if not plan.quick and (not wrong or plan.compile_anyway):
+            asked = "compiled" in plan.answers and not plan.quick
+            if asked and (not wrong or plan.compile_anyway):
                 self.outcome.compiled = True
                 self.answer("compiled", self._compiled(model, truth))
 
@@ -184,6 +186,8 @@ class _Run:
             self.answer("mathematics", self._mathematics(model, truth, paired))
             served = _served(requests, paired, truth, plan.seed)
             self.answer("mathematics", served.checks(longest))
+            if "power" not in plan.answers:
+                return
             if outcome.answers["mathematics"] != "FAIL":
                 self.answer("power", power_checks(requests, served, longest))
             self.answer("power", outcome.mutants.checks())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from verify.package.names import ANSWERS, V3
@@ -30,19 +31,22 @@ asked. The figure is seconds. *largest error*: relative, of any stage that is ri
 
 
 def read_rows(records: Path) -> list[dict[str, Any]]:
-    """The rows that have been written so far; the last of each architecture."""
+    """The rows that have been written so far; the last of each architecture and seed."""
     if not records.exists():
         return []
     lines = records.read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines if line.strip()]
-    return list({row["name"]: row for row in rows}.values())
+    return list({(row["name"], row["seed"]): row for row in rows}.values())
 
 
 def atlas(rows: Sequence[dict[str, Any]]) -> str:
     """The page, in Markdown."""
-    asked = [row for row in rows if row.get("answers")]
-    others = [row for row in rows if not row.get("answers")]
+    first = list({row["name"]: row for row in reversed(rows)}.values())[::-1]
+    asked = [row for row in first if row.get("answers")]
+    others = [row for row in first if not row.get("answers")]
     parts = [TITLE, _summary(asked, others), "", *_table(asked), "", LEGEND]
+    if len(rows) > len(first):
+        parts += [_seeds(rows), ""]
     if others:
         parts += ["## Not asked", "", *_reasons(others), ""]
     return "\n".join(parts)
@@ -54,6 +58,22 @@ def _summary(asked: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) 
         ("ERROR", "without a verdict"),
     )]  # fmt: skip
     return f"{len(asked)} were asked: {', '.join(counts)}. {len(others)} could not be asked."
+
+
+def _seeds(rows: Sequence[dict[str, Any]]) -> str:
+    """How often several tiny models of an architecture were judged alike."""
+    verdicts: dict[str, Counter[str]] = {}
+    for row in rows:
+        verdicts.setdefault(row["name"], Counter())[row["verdict"]] += 1
+    said = [
+        f"{name}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        for name, counts in sorted(verdicts.items()) if counts.total() > 1
+    ]  # fmt: skip
+    return (
+        "Several tiny models of one architecture, each with weights and token ids of its own: "
+        + "; ".join(said)
+        + "."
+    )
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,11 +17,11 @@ from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
 from verify.job import Job, run
 from verify.options import add_json, add_limits
+from verify.package.names import ANSWERS, V3
 from verify.pairing.counterpart import PairingError
 from verify.pairing.file import from_toml
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
 RANDOM = "random"
@@ -60,6 +61,13 @@ def _parser() -> Parser:
     add("--revision", help="branch, tag or commit on the hub")
     add("--quick", action="store_true", help="everything that needs no compile")
     add("--compile-anyway", action="store_true", help="compile a package that is wrong, too")
+    add(
+        "--answers",
+        type=_answers,
+        default=ANSWERS,
+        metavar="A,A",
+        help=f"which of {', '.join(ANSWERS)}; preflight is always given (default: all)",
+    )
     add("--seed", type=int, default=0, help="draws the tiny model, token ids and mutants (0)")
     add("--power", action="store_true", help="judge all mutants of the graph, and show them")
     add("--pairing", type=Path, metavar="FILE.toml",
@@ -70,6 +78,16 @@ def _parser() -> Parser:
     add_json(parser)
     add_limits(parser)
     return parser
+
+
+def _answers(text: str) -> tuple[str, ...]:
+    """Some of the answers, for argparse."""
+    asked = tuple(text.split(","))
+    if unknown := [name for name in asked if name not in ANSWERS]:
+        raise argparse.ArgumentTypeError(
+            f"there is no answer {unknown[0]!r}; choose from {', '.join(ANSWERS)}"
+        )
+    return asked
 
 
 def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
@@ -94,6 +112,7 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
         quick=options.quick,
         compile_anyway=options.compile_anyway,
         every_mutant=options.power,
+        answers=options.answers,
         corrections=corrections,
     )
     name = f"{options.package} on {options.model}"
@@ -113,7 +132,6 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
     if options.model != RANDOM:
         return folder_of(options.model, options.revision)
     from verify.package.drawn import draw
-    from verify.package.opened import V3
 
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="verify-")))
     draw(found.architecture.name.removesuffix(V3), folder, seed=options.seed)

@@ -8,6 +8,7 @@ one could not be asked.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -19,14 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.commands import CANNOT_RUN, Parser, UsageError, open_console
-from verify.options import positive
+from verify.options import natural, positive
 from verify.package.atlas import RECORDS, atlas, line_of, read_rows
+from verify.package.names import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LIMIT_S = 600.0
 """For one architecture, without compiling."""
+
+WITHOUT_CONFIGURATION = tuple(name for name in ANSWERS if name != "configuration")
 
 DEFAULT = Path("reports/runs/zoo")
 
@@ -42,11 +46,13 @@ def main(argv: Sequence[str]) -> int:
     console = open_console()
     options.out.mkdir(parents=True, exist_ok=True)
     records = options.out / RECORDS
-    done = {row["name"] for row in read_rows(records)}
-    for name in names:
-        if name in done:
+    done = {(row["name"], row["seed"]) for row in read_rows(records)}
+    seeds = range(options.seed, options.seed + options.seeds)
+    for name, seed in itertools.product(names, seeds):
+        if (name, seed) in done:
             continue
-        row = ask(name, seed=options.seed, limit_s=options.limit, compiled=options.compiled)
+        answers = ANSWERS if seed == options.seed else WITHOUT_CONFIGURATION
+        row = ask(name, answers, seed=seed, limit_s=options.limit, compiled=options.compiled)
         with records.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         console.print(line_of(row), highlight=False, markup=False, soft_wrap=True)
@@ -70,6 +76,8 @@ def _parser() -> Parser:
         help=f"seconds for one architecture ({LIMIT_S:g})")  # fmt: skip
     add("--compiled", action="store_true", help="compile those that are right, too (minutes each)")
     add("--seed", type=int, default=0, help="draws the tiny models (0)")
+    add("--seeds", type=natural, default=1, metavar="N",
+        help="tiny models of each, the configuration's answer for the first alone (1)")  # fmt: skip
     return parser
 
 
@@ -89,11 +97,14 @@ def built_ins() -> list[str]:
     return sorted({*ARCH_LOOKUP._lazy_architectures, *ARCH_LOOKUP.architectures})
 
 
-def ask(name: str, *, seed: int, limit_s: float, compiled: bool) -> dict[str, Any]:
+def ask(
+    name: str, answers: Sequence[str], *, seed: int, limit_s: float, compiled: bool
+) -> dict[str, Any]:
     """One architecture's row.
 
     Args:
         name: of a built-in architecture.
+        answers: which are asked for.
         seed: draws its tiny model.
         limit_s: after which it is ended.
         compiled: whether MAX compiles it, too.
@@ -103,7 +114,7 @@ def ask(name: str, *, seed: int, limit_s: float, compiled: bool) -> dict[str, An
         file = Path(scratch) / "outcome.json"
         command = [
             sys.executable, "-m", "verify", "package", name, "--seed", str(seed),
-            "--json", str(file), "--out", str(Path(scratch) / "run"),
+            "--answers", ",".join(answers), "--json", str(file), "--out", str(Path(scratch) / "run"),
             *(() if compiled else ("--quick",)),
         ]  # fmt: skip
         code, said = _run(command, limit_s)
@@ -161,7 +172,11 @@ def _reasons(failed: Sequence[dict[str, Any]], findings: Sequence[str]) -> Itera
     """What failed, a sentence for each answer."""
     seen: set[str] = set()
     for check in failed:
-        answer = check["mode"] if check["mode"] in ("preflight", "checkpoint", "configuration") else "math"
+        answer = (
+            check["mode"]
+            if check["mode"] in ("preflight", "checkpoint", "configuration")
+            else "math"
+        )
         if answer == "math" and findings:
             sentence = findings[0]
         else:
