@@ -1,8 +1,8 @@
-"""MAX's own OLMo 2 (`max.nn`) normalises queries and keys with an epsilon of 1e-6, whatever is asked.
+"""MAX's own OLMo 2 (`max.nn`) normalises queries and keys with an epsilon of 1e-6, always.
 
     q_norm(x) = x / sqrt(mean(x^2) + eps) * weight,    eps of config.json: `rms_norm_eps`
 
-`olmo2/olmo2.py` makes its attention without the epsilon, so that `Olmo2Attention` takes its default.
+`olmo2/olmo2.py` makes its attention without the epsilon, and `Olmo2Attention` takes its default.
 The other norms follow the configuration, and so do those of the same model in
 `max.experimental.nn` (`Olmo2ForCausalLM_ModuleV3`). Published checkpoints have 1e-6, where nothing
 shows; a model that was trained with another epsilon is served wrong.

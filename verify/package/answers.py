@@ -14,11 +14,9 @@ nothing follows a package that does not open, and a wrong one is compiled only i
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from reference.checkpoint import CheckpointError
 from reference.decoder import load_decoder
 from verify.decoder import (
     EXCUSED,
@@ -28,8 +26,6 @@ from verify.decoder import (
     one_thread_if_small,
     weights_of,
 )
-from verify.graph.errors import GraphError
-from verify.judge.verdict import Check
 from verify.mutants.mutation_score import Mutants
 from verify.outcome import Outcome
 from verify.package.checkpoint import checkpoint_checks
@@ -50,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from verify.judge.verdict import Check
     from verify.package.found import Found
     from verify.pairing.file import Corrections
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RECORDS = "architectures.jsonl"
 
-MARKS = {"PASS": "✅", "FAIL": "❌", "ERROR": "⚠️", "UNDERPOWERED": "◐", "SKIP": "–"}
+MARKS = {"PASS": "✅", "FAIL": "❌", "ERROR": "⚠️", "UNDERPOWERED": "◐", "SKIP": "-"}
 
 TITLE = """\
 # The architectures of MAX, beside transformers
@@ -25,7 +25,7 @@ MAX's graph is evaluated in float64, as it is served, and compared with transfor
 """
 
 LEGEND = """\
-✅ right, ❌ wrong, ⚠️ could not be judged, ◐ a planted mistake would not have been noticed, – not
+✅ right, ❌ wrong, ⚠️ could not be judged, ◐ a planted mistake would not have been noticed, - not
 asked. The figure is seconds. *largest error*: relative, of any stage that is right.
 """
 

@@ -37,6 +37,9 @@ class Compiled:
         """A copy on the host of what a buffer holds."""
         return to_array(buffer)
 
+    def forget(self) -> None:
+        """MAX's own manager hands out pages, whatever they held."""
+
 
 def compiled_checks(
     opened: Opened, model: Any, oracle: Decoder, *, longest: int, seed: int

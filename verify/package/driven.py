@@ -11,7 +11,7 @@ those that MAX's own manager of the cache allots.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,9 +22,25 @@ from verify.package.opened import request
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from max.driver import Buffer
+
     from reference.trace import Array
-    from verify.package.engine import Engine, EvaluatedModel
+    from verify.package.engine import EvaluatedModel
     from verify.package.opened import Opened
+
+
+class Results(Protocol):
+    """What runs a package's graphs: `verify.package.engine.Engine`, or MAX itself."""
+
+    @property
+    def models(self) -> Sequence[EvaluatedModel]:
+        """Those that are evaluated; none where MAX compiles."""
+
+    def result(self, buffer: Buffer) -> Array:
+        """What a buffer that a model returned holds."""
+
+    def forget(self) -> None:
+        """Start with empty caches."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,13 +86,13 @@ class Requests:
 
     Attributes:
         opened: the package.
-        engine: that evaluates it.
+        engine: that runs it.
         max_length: tokens of a request at most.
         live: requests that have begun and not ended.
     """
 
     opened: Opened
-    engine: Engine
+    engine: Results
     max_length: int = 512
     live: list[Request] = field(default_factory=list)
 

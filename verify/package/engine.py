@@ -1,10 +1,10 @@
 """MAX's engine, replaced by the meaning of the graphs that it is given.
 
-A package of MAX Serve compiles its graphs while its model is made, deep inside classes of MAX. While
-`evaluating` lasts, `InferenceSession` compiles nothing: it keeps each graph as it was traced, and
-the model that it returns evaluates that graph in NumPy (`verify.graph`) whenever it is executed. All
-else of the package runs as it does when it serves: its weight adapter, its batch processor, the
-memory plan, the paged cache.
+A package of MAX Serve compiles its graphs while its model is made, deep inside classes of MAX.
+While `evaluating` lasts, `InferenceSession` compiles nothing: it keeps each graph as it was traced,
+and the model that it returns evaluates that graph in NumPy (`verify.graph`) whenever it is
+executed. All else of the package runs as it does when it serves: its weight adapter, its batch
+processor, the memory plan, the paged cache.
 
 Results go back to MAX as float32. What they are in float64 is remembered with the buffer that holds
 them (`Engine.exact`), and so is what each buffer of the cache holds.
@@ -33,7 +33,7 @@ from verify.graph.weights import Weights
 from verify.package.stages import Stages, watching_stages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from reference.trace import Array
     from verify.graph.adapter import Notes
@@ -177,18 +177,17 @@ class _Replacement:
         self.stages = stages
 
     def install(self) -> None:
+        methods = {
+            "compile": self.compiled, "compile_reusing_mefs": self.compiled,
+            "init": self.init, "init_all": self.init_all,
+            "load": self.load, "load_all": self.load_all,
+        }  # fmt: skip
         for name in REPLACED:
-            setattr(InferenceSession, name, self._method(getattr(self, name)))
+            setattr(InferenceSession, name, _method(methods[name]))
 
-    @staticmethod
-    def _method(function: Any) -> Any:
-        return lambda session, *args, **kwargs: function(*args, **kwargs)
-
-    def compile(self, model: Any, **options: Any) -> Program:
+    def compiled(self, model: Any, **_: Any) -> Program:
         graphs = {graph.name: graph for graph in read(model, self.engine.notes)}
         return Program(graphs, {name: self.stages[name] for name in graphs})
-
-    compile_reusing_mefs = compile
 
     def init_all(
         self, compiled: Program, *, weights_registry: Mapping[str, Any] | None = None
@@ -207,14 +206,23 @@ class _Replacement:
         return model
 
     def load(
-        self, model: Any, *, weights_registry: Mapping[str, Any] | None = None, **options: Any
+        self, model: Any, *, weights_registry: Mapping[str, Any] | None = None, **_: Any
     ) -> EvaluatedModel:
-        return self.init(self.compile(model), weights_registry=weights_registry)
+        return self.init(self.compiled(model), weights_registry=weights_registry)
 
     def load_all(
-        self, model: Any, *, weights_registry: Mapping[str, Any] | None = None, **options: Any
+        self, model: Any, *, weights_registry: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, EvaluatedModel]:
-        return self.init_all(self.compile(model), weights_registry=weights_registry)
+        return self.init_all(self.compiled(model), weights_registry=weights_registry)
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as a method of a session that it does not look at."""
+
+    def method(_: InferenceSession, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return method
 
 
 def as_array(held: Any) -> Array:
@@ -235,8 +243,3 @@ def as_array(held: Any) -> Array:
     if buffer.dtype == DType.bfloat16:
         return buffer.view(DType.uint16).to_numpy().view(ml_dtypes.bfloat16)
     return buffer.to_numpy()
-
-
-def inputs_by_name(graph: Graph, arrays: Sequence[Array]) -> dict[str, Array]:
-    """Inputs by what the graph declares of each, for messages."""
-    return {str(value): array for value, array in zip(graph.inputs, arrays, strict=True)}

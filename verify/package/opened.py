@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from reference.trace import Array
+
 PAGE = 128
 """Tokens of a page of the cache."""
 
@@ -107,6 +109,6 @@ def open_package(
     return Opened(architecture, config, plan, model, cache)
 
 
-def request(ids: Sequence[int], max_length: int) -> Any:
+def request(ids: Sequence[int] | Array, max_length: int) -> Any:
     """A request that has been given these tokens."""
     return TextContext(max_length=max_length, tokens=TokenBuffer(np.asarray(ids, dtype=np.int64)))

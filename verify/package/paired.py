@@ -6,7 +6,8 @@ those are, their values tell, whatever an adapter renamed, stacked or transposed
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
 
     from reference.trace import Array
     from verify.package.driven import Requests
@@ -51,21 +51,19 @@ class PairedPackage(PairedCandidate):
             gives=(BATCH * LENGTH, reference.places[reference.head[0]][-1]),
         )
         pairing = _pairing(outline, _comparable(reference), origins(held, weights), corrections)
-        super().__init__(None, None, outline, pairing, reference)  # type: ignore[arg-type]
+        super().__init__(None, None, outline, pairing, reference)
         self._held = held
 
     def _traced(self, *_: Any) -> Any:
         return PackageProgram(self._requests, self._is_cut)
 
-    def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:
+    def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:  # noqa: ARG002
         """The package's weights, as its own adapter made them; `weights` are not looked at."""
         return dict(self._held)
 
 
 def _comparable(reference: ReferenceOutline) -> ReferenceOutline:
     """The reference with the places that have a row for each token."""
-    from dataclasses import replace
-
     places = {tap: shape for tap, shape in reference.places.items() if shape[:2] == (BATCH, LENGTH)}
     return replace(reference, places=places)
 

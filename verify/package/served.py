@@ -35,7 +35,7 @@ ORDERS = ("reversed", DRAWN)
 """Orders of evaluation in float64 that measure what logits may stray by."""
 
 DIFFERS = 1e-9
-"""Relative error of a module's result in float64 from which it is wrong: right ones are at 1e-13."""
+"""Relative error in float64 from which a module's result is wrong: right ones are at 1e-13."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from reference.taps import INPUT
 from verify.candidate.staging import EvaluatedCandidate
-from verify.graph.form import Block, Graph, Operation, Value, is_floating
+from verify.graph.form import Block, Graph, Operation, Value
 from verify.graph.schedule import cut
-from verify.package.driven import Requests
 from verify.pairing.outline import BATCH, LENGTH, Call
 from verify.pairing.translated import RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from reference.trace import Array, Trace
+    from verify.candidate.staging import Candidate
     from verify.graph.scope import Precision
+    from verify.package.driven import Requests
     from verify.package.engine import EvaluatedModel
     from verify.package.stages import Stage
 
@@ -159,7 +160,7 @@ class PackageProgram:
         rounding: bool = True,
     ) -> EvaluatedPackage:  # fmt: skip
         """The graphs with these weights, to be evaluated in NumPy."""
-        return EvaluatedPackage(self, weights, precision, rounding=rounding)
+        return EvaluatedPackage(cast("Candidate", self), weights, precision, rounding=rounding)
 
 
 class EvaluatedPackage(EvaluatedCandidate):
@@ -174,7 +175,7 @@ class EvaluatedPackage(EvaluatedCandidate):
         logits, trace = super().trace(ids)
         return logits.reshape(*ids.shape, -1), trace
 
-    def _as_taken(self, tap: str, array: Array) -> Array:
+    def _as_taken(self, tap: str, array: Array) -> Array:  # noqa: ARG002 - as its parent's
         return array if self._precision == "float64" else array.astype(np.float32, copy=False)
 
 
@@ -188,19 +189,10 @@ def logits_output(requests: Requests) -> int:
     one = requests.begin(np.zeros(3, np.int64))
     passed = requests.run([(one, 3)])
     requests.end(one)
-    found = [
-        index for index, array in enumerate(passed.outputs)
-        if isinstance(array, np.ndarray) and array.base is passed.logits[0].base is not None
-        or array is passed.logits[0]
-    ]  # fmt: skip
-    return found[0] if found else _same_output(passed.outputs, passed.logits[0])
-
-
-def _same_output(outputs: Sequence[Any], logits: Array) -> int:
-    """The output that holds these numbers."""
+    own = passed.outputs[: requests.model.stages.returned]
     return next(
-        index for index, array in enumerate(outputs)
-        if isinstance(array, np.ndarray) and np.array_equal(array, logits)
+        index for index, array in enumerate(own)
+        if isinstance(array, np.ndarray) and np.array_equal(array, passed.logits[0])
     )  # fmt: skip
 
 
@@ -261,8 +253,3 @@ def _renamed(operation: Operation, now: Mapping[int, int]) -> Operation:
     if operands == operation.operands and not blocks:
         return operation
     return replace(operation, operands=operands, blocks=blocks)
-
-
-def is_cache(value: Value) -> bool:
-    """Whether an input is a buffer of floating-point numbers."""
-    return value.sort == "buffer" and is_floating(value.dtype)

@@ -114,7 +114,8 @@ def ask(
         file = Path(scratch) / "outcome.json"
         command = [
             sys.executable, "-m", "verify", "package", name, "--seed", str(seed),
-            "--answers", ",".join(answers), "--json", str(file), "--out", str(Path(scratch) / "run"),
+            "--answers", ",".join(answers), "--json", str(file),
+            "--out", str(Path(scratch) / "run"),
             *(() if compiled else ("--quick",)),
         ]  # fmt: skip
         code, said = _run(command, limit_s)
