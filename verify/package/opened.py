@@ -6,6 +6,7 @@ names every class, function and parameter that is used here.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from max.pipelines.kv_cache import load_kv_manager
 from max.pipelines.lib import PipelineArgs, PipelineConfig
 from max.pipelines.lib.memory_estimation import MemoryEstimator
 from max.pipelines.modeling.types import PipelineTask
+
+from verify.package.one_cpu import on_one_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,9 +60,12 @@ class Opened:
 
 def open_package(
     folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
-    max_length: int = 512,
+    max_length: int = 512, echo: bool = True,
 ) -> Opened:  # fmt: skip
     """Make a package's model, with its weights, on a CPU.
+
+    A package that declares 16 bits alone is opened in the encoding that is asked for all the same:
+    what it computes does not depend on it.
 
     Args:
         folder: a checkpoint of Hugging Face.
@@ -67,12 +73,22 @@ def open_package(
         custom: folders of packages, as `max serve --custom-architectures` takes them.
         encoding: of the weights.
         max_length: tokens of a request at most.
+        echo: whether the logits of every token are wanted, not of the last of each request alone,
+            which is all that some packages have.
     """
+    with on_one_cpu():
+        return _opened(folder, v3, custom, encoding, max_length, echo)
+
+
+def _opened(
+    folder: Path, v3: bool, custom: Sequence[str], encoding: str, max_length: int, echo: bool
+) -> Opened:
+    _admit(folder, v3, encoding)
     args = PipelineArgs(
         model_path=str(folder),
         quantization_encoding=encoding,
         device_specs=[DeviceSpec.cpu()],
-        enable_echo=True,
+        enable_echo=echo,
         max_length=max_length,
         use_subgraphs=False,
         runtime={
@@ -98,7 +114,7 @@ def open_package(
         kv_cache_config=config.model.kv_cache,
         weights=load_weights(paths),
         adapter=architecture.weight_adapters.get(weights_format(paths)),
-        return_logits=ReturnLogits.ALL,
+        return_logits=ReturnLogits.ALL if echo else ReturnLogits.LAST_TOKEN,
         max_batch_size=MOST_REQUESTS,
         memory_plan=plan,
     )
@@ -110,8 +126,17 @@ def open_package(
     return Opened(architecture, config, plan, model, cache)
 
 
+def _admit(folder: Path, v3: bool, encoding: str) -> None:
+    """Let the built-in architecture of a checkpoint take an encoding that it does not declare."""
+    for name in json.loads((folder / "config.json").read_text()).get("architectures") or ():
+        architecture = PIPELINE_REGISTRY.retrieve_architecture(
+            name, prefer_module_v3=v3, task=PipelineTask.TEXT_GENERATION
+        )
+        if architecture is not None:
+            architecture.supported_encodings.add(encoding)
+            getattr(architecture.config, "SUPPORTED_ENCODINGS", set()).add(encoding)
+
+
 def request(ids: Sequence[int], max_length: int) -> Any:
     """A request that has been given these tokens."""
-    return TextContext(
-        max_length=max_length, tokens=TokenBuffer(np.asarray(ids, dtype=np.int64))
-    )
+    return TextContext(max_length=max_length, tokens=TokenBuffer(np.asarray(ids, dtype=np.int64)))
