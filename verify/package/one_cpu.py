@@ -1,9 +1,10 @@
 """Packages that are written for accelerators, on one CPU.
 
-Some of MAX's models speak to a list of accelerators even where it has one member: they ask the
-driver for it, and take a buffer of 300 MB by which accelerators signal to each other. Nothing of
-that is needed to trace a graph, nor to say what it means: on one device a sum over all devices is
-what the one device has (`verify.graph.operations.collectives`).
+MAX lets a package that declares 16 bits run on accelerators alone. And some of its models speak
+to a list of accelerators even where it has one member: they ask the driver for it, and take a
+buffer of 300 MB by which accelerators signal to each other. Nothing of that is needed to trace a
+graph, nor to say what it means: on one device a sum over all devices is what the one device has
+(`verify.graph.operations.collectives`).
 
 What is private here is the names in `REPLACED`, which tests/verify/package/test_one_cpu.py checks
 against each new version.
@@ -18,6 +19,7 @@ from unittest import mock
 from max.driver import CPU, Buffer
 from max.dtype import DType
 from max.nn.comm import Signals, allreduce
+from max.pipelines.lib.config import model_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +28,7 @@ SIGNAL_BYTES = 16
 """Of the buffer in place of the one that accelerators signal by. Nothing writes to it."""
 
 
-def _accelerator(id: int = 0) -> CPU:
+def _accelerator(**chosen: Any) -> CPU:  # noqa: ARG001
     return CPU()
 
 
@@ -43,6 +45,7 @@ REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (Signals, "__init__", _signals),
     (Signals, "allocate", staticmethod(_allocate)),
     (Signals, "NUM_BYTES", SIGNAL_BYTES),
+    (model_config, "supported_encoding_supported_on", lambda *_: True),
 )
 """Owner, name, and what stands there on a CPU."""
 

@@ -1,4 +1,4 @@
-"""A package on a checkpoint: the one file that touches `max.pipelines`.
+"""A package on a checkpoint: with `one_cpu` the one file that touches `max.pipelines`.
 
 What a package consists of moves between versions of MAX: `tests/verify/package/test_opened.py`
 names every class, function and parameter that is used here.
@@ -133,8 +133,17 @@ def _admit(folder: Path, v3: bool, encoding: str) -> None:
             name, prefer_module_v3=v3, task=PipelineTask.TEXT_GENERATION
         )
         if architecture is not None:
-            architecture.supported_encodings.add(encoding)
-            getattr(architecture.config, "SUPPORTED_ENCODINGS", set()).add(encoding)
+            for declared in (architecture, architecture.config):
+                _declared(declared).add(encoding)
+
+
+def _declared(owner: Any) -> set[str]:
+    """The encodings that an architecture or its configuration declares, to be added to."""
+    for name in ("supported_encodings", "SUPPORTED_ENCODINGS"):
+        found: set[str] | None = getattr(owner, name, None)
+        if found is not None:
+            return found
+    return set()
 
 
 def request(ids: Sequence[int], max_length: int) -> Any:

@@ -94,12 +94,12 @@ def watching_stages() -> Iterator[Mapping[str, Stages]]:
         seen.clear()
         output(graph, *outputs, *more)
 
-    Module.__call__, Graph.output = watched, with_stages  # type: ignore[method-assign]
+    Module.__call__, Graph.output = watched, with_stages
     max_nn.add_layer_hook(hook)
     try:
         yield found
     finally:
-        Module.__call__, Graph.output = call, output  # type: ignore[method-assign]
+        Module.__call__, Graph.output = call, output
         max_nn.layer._LAYER_HOOKS[:] = hooks
 
 
