@@ -48,7 +48,7 @@ from verify.graph.form import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reference.trace import Array
 
@@ -98,6 +98,7 @@ def noting(*, places: bool = True) -> Iterator[Notes]:
     notes = Notes()
     literals: Any = importlib.import_module("max.graph.ops.constant")
     norms: Any = importlib.import_module("max.graph.ops.rms_norm")
+    customs: Any = importlib.import_module("max.graph.ops.custom")
     element, attribute = literals.index, norms._float32_attr
     debug, before = max.graph.Graph.debug, max.graph.Graph.debug.source_tracebacks
 
@@ -107,12 +108,14 @@ def noting(*, places: bool = True) -> Iterator[Notes]:
     def noted_attribute(value: float) -> Any:
         return attribute(_note(notes, value))
 
-    literals.index, norms._float32_attr = noted_element, noted_attribute
+    literals.index = noted_element
+    norms._float32_attr = customs._float32_attr = noted_attribute
     debug.source_tracebacks = places
     try:
         yield notes
     finally:
-        literals.index, norms._float32_attr = element, attribute
+        literals.index = element
+        norms._float32_attr = customs._float32_attr = attribute
         debug.source_tracebacks = before
 
 
@@ -210,14 +213,23 @@ class _Reader:
             for name, attribute in dict(operation.attributes).items()
             if name not in OF_NO_MEANING
         }
-        exact = {
-            name: numbers
-            for name, value in made.items()
-            if isinstance(value, np.ndarray) and (numbers := self.exact(value)) is not None
-        }
+        exact = self.exact_of(made)
         layouts = tuple(self.layouts.get(number, "") for number in self.operands(operation))
         made |= {"layouts": layouts} if any(layouts) else {}
         return {**made, "exact": exact} if exact else made
+
+    def exact_of(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """What was rounded among attributes, as it was before; a custom operation's parameters too.
+
+        A dictionary of which a part was rounded is given as a whole.
+        """
+        found: dict[str, Any] = {}
+        for name, value in attributes.items():
+            if isinstance(value, np.ndarray) and (numbers := self.exact(value)) is not None:
+                found[name] = numbers
+            if isinstance(value, dict) and (inner := self.exact_of(value)):
+                found[name] = {**value, **inner}
+        return found
 
 
 class _Exact:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from verify.graph.form import Graph
     from verify.graph.scope import Precision
 
+Place = tuple[int, tuple[int, ...], int]
+"""Address, shape, and number among those of a call that share both."""
+
 REPLACED = ("compile", "compile_reusing_mefs", "init", "init_all", "load", "load_all")
 """Methods of `InferenceSession` by which a graph becomes a model."""
 
@@ -66,14 +69,16 @@ class Engine:
         precision: in which graphs are evaluated.
         models: that were made, in their order.
         exact: by the `id` of a buffer that was returned, itself and its result in float64.
-        held: by the address of a buffer that a graph writes to, itself and what it holds.
+        held: what buffers that graphs write to hold. By address and shape of each, and its number
+            among those of a call that share both: caches of several kinds of layer, whose pages
+            are never the same, lie in one piece of memory.
     """
 
     notes: Notes
     precision: Precision = "float64"
     models: list[EvaluatedModel] = field(default_factory=list)
     exact: dict[int, tuple[Buffer, Array]] = field(default_factory=dict)
-    held: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    held: dict[Place, tuple[Array, Array]] = field(default_factory=dict)
 
     def result(self, buffer: Buffer) -> Array:
         """What a buffer that a model returned holds, in the precision it was evaluated in.
@@ -84,6 +89,10 @@ class Engine:
         if id(buffer) not in self.exact:
             raise GraphError("the package returns other buffers than its graph does")
         return self.exact[id(buffer)][1]
+
+    def exactly(self, buffer: Buffer) -> Array:
+        """What an input holds; of a result that is given back, such as a state, what it was."""
+        return self.exact[id(buffer)][1] if id(buffer) in self.exact else as_array(buffer)
 
     def forget(self) -> None:
         """Start with empty caches."""
@@ -114,9 +123,9 @@ class EvaluatedModel:
     def execute(self, *buffers: Buffer) -> list[Buffer]:
         """The graph's results for these inputs, as MAX's model returns them."""
         engine = self.engine
-        held = {at: self._held(buffers[at]) for at in self.buffers}
+        held = self._held(buffers)
         inputs = [
-            engine.held[held[at]][1] if at in held else as_array(buffer)
+            engine.held[held[at]][1] if at in held else engine.exactly(buffer)
             for at, buffer in enumerate(buffers)
         ]
         found = evaluate(self.graph, inputs, self.widened, engine.precision)
@@ -132,14 +141,18 @@ class EvaluatedModel:
         """Positions of the inputs that the graph writes to."""
         return [at for at, value in enumerate(self.graph.inputs) if value.sort == "buffer"]
 
-    def _held(self, buffer: Buffer) -> int:
-        """The address of a buffer whose contents are remembered from now on."""
-        array = as_array(buffer)
-        address = int(array.ctypes.data)
-        if address not in self.engine.held:
-            wide = is_floating(array.dtype.name) and self.engine.precision == "float64"
-            self.engine.held[address] = (array, array.astype(np.float64) if wide else array)
-        return address
+    def _held(self, buffers: Sequence[Buffer]) -> dict[int, Place]:
+        """Where the contents are remembered of each buffer that is written to, by its position."""
+        found: dict[int, Place] = {}
+        for at in self.buffers:
+            array = as_array(buffers[at])
+            alike = (int(array.ctypes.data), array.shape)
+            place = found[at] = (*alike, sum(one[:2] == alike for one in found.values()))
+            if place not in self.engine.held:
+                wide = is_floating(array.dtype.name) and self.engine.precision == "float64"
+                held = array.astype(np.float64) if wide else array
+                self.engine.held[place] = (array, held)
+        return found
 
     def _returned(self, array: Array) -> Buffer:
         narrow = array.astype(np.float32) if is_floating(array.dtype.name) else array

@@ -1,4 +1,4 @@
-"""A package on a checkpoint: the one file that touches `max.pipelines`.
+"""A package on a checkpoint: with `one_cpu` the one file that touches `max.pipelines`.
 
 What a package consists of moves between versions of MAX: `tests/verify/package/test_opened.py`
 names every class, function and parameter that is used here.
@@ -6,6 +6,7 @@ names every class, function and parameter that is used here.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from max.pipelines.kv_cache import load_kv_manager
 from max.pipelines.lib import PipelineArgs, PipelineConfig
 from max.pipelines.lib.memory_estimation import MemoryEstimator
 from max.pipelines.modeling.types import PipelineTask
+
+from verify.package.one_cpu import on_one_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,9 +59,12 @@ class Opened:
 
 def open_package(
     folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
-    max_length: int = 512,
+    max_length: int = 512, echo: bool = True,
 ) -> Opened:  # fmt: skip
     """Make a package's model, with its weights, on a CPU.
+
+    A package that declares 16 bits alone is opened in the encoding that is asked for all the same:
+    what it computes does not depend on it.
 
     Args:
         folder: a checkpoint of Hugging Face.
@@ -66,12 +72,22 @@ def open_package(
         custom: folders of packages, as `max serve --custom-architectures` takes them.
         encoding: of the weights.
         max_length: tokens of a request at most.
+        echo: whether the logits of every token are wanted, not of the last of each request alone,
+            which is all that some packages have.
     """
+    with on_one_cpu():
+        return _opened(folder, v3, custom, encoding, max_length, echo)
+
+
+def _opened(
+    folder: Path, v3: bool, custom: Sequence[str], encoding: str, max_length: int, echo: bool
+) -> Opened:
+    _admit(folder, v3, encoding)
     args = PipelineArgs(
         model_path=str(folder),
         quantization_encoding=encoding,
         device_specs=[DeviceSpec.cpu()],
-        enable_echo=True,
+        enable_echo=echo,
         max_length=max_length,
         use_subgraphs=False,
         runtime={
@@ -97,7 +113,7 @@ def open_package(
         kv_cache_config=config.model.kv_cache,
         weights=load_weights(paths),
         adapter=architecture.weight_adapters.get(weights_format(paths)),
-        return_logits=ReturnLogits.ALL,
+        return_logits=ReturnLogits.ALL if echo else ReturnLogits.LAST_TOKEN,
         max_batch_size=MOST_REQUESTS,
         memory_plan=plan,
     )
@@ -107,6 +123,26 @@ def open_package(
         model_name="verify", max_num_input_tokens=max_length,
     )  # fmt: skip
     return Opened(architecture, config, plan, model, cache)
+
+
+def _admit(folder: Path, v3: bool, encoding: str) -> None:
+    """Let the built-in architecture of a checkpoint take an encoding that it does not declare."""
+    for name in json.loads((folder / "config.json").read_text()).get("architectures") or ():
+        architecture = PIPELINE_REGISTRY.retrieve_architecture(
+            name, prefer_module_v3=v3, task=PipelineTask.TEXT_GENERATION
+        )
+        if architecture is not None:
+            for declared in (architecture, architecture.config):
+                _declared(declared).add(encoding)
+
+
+def _declared(owner: Any) -> set[str]:
+    """The encodings that an architecture or its configuration declares, to be added to."""
+    for name in ("supported_encodings", "SUPPORTED_ENCODINGS"):
+        found: set[str] | None = getattr(owner, name, None)
+        if found is not None:
+            return found
+    return set()
 
 
 def request(ids: Sequence[int] | Array, max_length: int) -> Any:

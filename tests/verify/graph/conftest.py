@@ -33,21 +33,19 @@ class Staged:
     names: dict
 
 
-@pytest.fixture(scope="session")
-def staged():
-    """Every family's graph, by the family's name, with the names of its results."""
+def stage_all(families):
+    """Families' graphs, by their names, with the names of their results."""
     compiled, others = Module(), Module()
     with noting(places=False) as notes:
         names = {
             family.name: family.stage(compiled if family.compiled else others)
-            for family in FAMILIES
+            for family in families
         }
     found = [*read(compiled, notes), *read(others, notes)]
     return Staged(compiled, {graph.name: graph for graph in found}, names)
 
 
-@pytest.fixture(scope="session")
-def run_compiled(staged):
+def compile_all(staged):
     """Runs a family's graph as MAX compiled it."""
     session = InferenceSession(devices=[CPU()])
     models = session.init_all(session.compile(staged.program), weights_registry={})
@@ -56,3 +54,15 @@ def run_compiled(staged):
         return [to_array(out) for out in models[name].execute(*map(to_buffer, arrays))]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def staged():
+    """Every family's graph."""
+    return stage_all(FAMILIES)
+
+
+@pytest.fixture(scope="session")
+def run_compiled(staged):
+    """Runs a family's graph as MAX compiled it."""
+    return compile_all(staged)

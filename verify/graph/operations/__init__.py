@@ -7,7 +7,13 @@ products     products of matrices
 shapes       computes shapes, or gives an array another one
 indexing     picks, places and arranges elements
 windows      slides over space: convolution, pooling
-paged        attention over a paged cache, for ragged batches
+ragged       ragged batches over a paged cache, which the next four share
+paged        attention over a paged cache
+rotary       rotary position embeddings
+norms        RMSNorm of keys and values where they are kept
+projected    projections whose keys and values go into the cache
+experts      mixtures of experts
+collectives  several devices, of which there is one
 flow         branches, loops and calls
 buffers      arrays that a graph writes to
 constants    numbers that stand in the graph, and weights
@@ -16,13 +22,18 @@ refused      what has no meaning here, with the reason
 
 from verify.graph.operations import (
     buffers,
+    collectives,
     constants,
     elementwise,
+    experts,
     flow,
     indexing,
+    norms,
     paged,
     products,
+    projected,
     reductions,
+    rotary,
     shapes,
     windows,
 )
@@ -32,15 +43,20 @@ __all__ = [
     "CUSTOM",
     "MEANINGS",
     "buffers",
+    "collectives",
     "constants",
     "custom",
     "elementwise",
+    "experts",
     "flow",
     "indexing",
     "meaning",
+    "norms",
     "paged",
     "products",
+    "projected",
     "reductions",
+    "rotary",
     "shapes",
     "windows",
 ]

@@ -1,148 +1,57 @@
 """Attention over a paged cache, for ragged batches: custom operations of MAX's text decoders.
 
-A batch is ragged: the tokens of all requests stand one after the other, those of request b at
-`offsets[b]` to `offsets[b + 1]`. Before this pass it has `cached[b]` tokens, so that its i-th token
-has the position `cached[b] + i`. Keys and values are kept in pages,
+How a batch and its cache are laid out stands in `ragged`. The formulas were read in MAX's Python
+(`max/nn/kernels.py`) and in Modular's kernels (`nn/mha_mask.mojo`); each is tested against PyTorch
+in float64 and against MAX's compiled operation.
 
-    blocks[page, key or value, layer, token in page, head, feature]
-
-and the token at position p of request b lies in page `table[b, p // size]`, at `p % size`.
-
-The formulas were read in MAX's Python (`max/nn/kernels.py`), and each is tested against PyTorch in
-float64 and against MAX's compiled operation.
+MAX's kernels mask a score by -10,000 where the meaning here has none at all. In float64 and in
+float32 the weight of such a key is exactly 0 either way, unless scores reach thousands.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from verify.graph.errors import UnknownOperationError
+from verify.graph.operations.ragged import KEY, VALUE, Ragged
 from verify.graph.operations.registry import custom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from reference.trace import Array
     from verify.graph.operations.buffers import Cell
     from verify.graph.scope import Scope
 
-KEY, VALUE = 0, 1
+MASKED = ("mask_str", "local_window_size")
+"""Parameters of attention."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ragged:
-    """Which tokens of a batch belong to whom, and where their keys and values lie.
-
-    Attributes:
-        offsets: uint32 `[batch + 1]`.
-        cached: uint32 `[batch]`, tokens before this pass.
-        table: uint32 `[batch, pages]`.
-        page: tokens of a page.
-    """
-
-    offsets: Array
-    cached: Array
-    table: Array
-    page: int
-
-    def requests(self) -> Iterator[tuple[slice, Array, Array]]:
-        """Of each request its tokens, their positions, and its pages."""
-        for row, (first, last) in enumerate(zip(self.offsets[:-1], self.offsets[1:], strict=True)):
-            new = int(last) - int(first)
-            positions = int(self.cached[row]) + np.arange(new)
-            yield slice(int(first), int(last)), positions, self.table[row]
-
-    def store(self, blocks: Array, layer: int, part: int, array: Array) -> None:
-        """Write keys or values of this pass, `[tokens, head, feature]`."""
-        for tokens, positions, pages in self.requests():
-            at = pages[positions // self.page].astype(np.int64), positions % self.page
-            blocks[at[0], part, layer, at[1]] = array[tokens]
-
-    def load(self, blocks: Array, layer: int, part: int, pages: Array, count: int) -> Array:
-        """The first `count` keys or values of a request, `[tokens, head, feature]`."""
-        positions = np.arange(count)
-        at = pages[positions // self.page].astype(np.int64), positions % self.page
-        loaded: Array = blocks[at[0], part, layer, at[1]]
-        return loaded
-
-
-def rotated(array: Array, table: Array, *, interleaved: bool) -> Array:
-    """Rotary position embedding of the first features of each head; the others stay.
-
-    Features (x, y) of a pair become (x cos - y sin, y cos + x sin). Pairs are neighbours where they
-    are interleaved, else the same feature of the first and of the second half (Su et al. 2021,
-    "RoFormer", equation 34).
+@custom("mo.kv_cache.store.paged.ragged", parameters=("key_or_value",))
+def store(
+    scope: Scope, array: Array, cell: Cell, stride: Array, cached: Array, pages: Array,
+    offsets: Array, longest: Array, cache_longest: Array, layer: Array, chain: Any,
+) -> None:  # fmt: skip
+    """Keep the keys or the values of this pass.
 
     Args:
-        array: `[tokens, head, feature]`.
-        table: `[tokens, rotated features]`: cosine and sine of each pair, one after the other.
-        interleaved: how features are paired.
-    """
-    width = table.shape[-1]
-    cosine, sine = table[:, None, 0::2], table[:, None, 1::2]
-    whole = array.copy()
-    turned = whole[..., :width]
-    if interleaved:
-        x, y = array[..., 0:width:2], array[..., 1:width:2]
-        turned[..., 0::2], turned[..., 1::2] = x * cosine - y * sine, y * cosine + x * sine
-    else:
-        half = width // 2
-        x, y = array[..., :half], array[..., half:width]
-        turned[..., :half], turned[..., half:] = x * cosine - y * sine, y * cosine + x * sine
-    return whole
-
-
-def positions_of(ragged: Ragged, tokens: int) -> Array:
-    """The position of every token of the batch."""
-    found = np.zeros(tokens, np.int64)
-    for own, positions, _ in ragged.requests():
-        found[own] = positions
-    return found
-
-
-@custom("mo.rope_split_store.ragged.paged")
-def rope_split_store(
-    scope: Scope, qkv: Array, offsets: Array, table: Array, cell: Cell, stride: Array,
-    cached: Array, pages: Array, longest: Array, cache_longest: Array, layer: Array, chain: Any,
-) -> tuple[Array, None]:  # fmt: skip
-    """Split queries, keys and values; rotate queries and keys; store keys and values.
-
-    Args:
-        scope: its parameter `interleaved` tells how features are paired.
-        qkv: `[tokens, (heads + 2 kv heads) * features]`.
-        offsets: of the requests.
-        table: `[positions, features]`, as `rotated` takes its rows.
-        cell: the cache.
-        stride: not needed here.
-        cached: tokens before this pass.
-        pages: of each request.
-        longest: not needed here.
-        cache_longest: not needed here.
+        scope: its parameter `key_or_value` is 0 for keys, 1 for values.
+        array: `[tokens, kv heads, features]`.
+        cell: the cache with the five operands after it, see `ragged`, `offsets` among them.
+        stride: see `ragged`.
+        cached: see `ragged`.
+        pages: see `ragged`.
+        offsets: see `ragged`.
+        longest: see `ragged`.
+        cache_longest: see `ragged`.
         layer: whose cache it is.
         chain: orders writes.
-
-    Returns:
-        Queries `[tokens, heads * features]`.
     """
-    blocks = cell.writable()
-    ragged = Ragged(offsets, cached, pages, blocks.shape[3])
-    kv_heads, features = blocks.shape[4:]
-    held = kv_heads * features
-    tokens = len(qkv)
-    query, key, value = np.split(qkv, [qkv.shape[1] - 2 * held, qkv.shape[1] - held], axis=1)
-    interleaved = bool(scope["parameters"]["interleaved"])
-    rows = table[positions_of(ragged, tokens)]
-    turned = rotated(query.reshape(tokens, -1, features), rows, interleaved=interleaved)
-    keys = rotated(key.reshape(tokens, kv_heads, features), rows, interleaved=interleaved)
-    ragged.store(blocks, int(layer), KEY, keys)
-    ragged.store(blocks, int(layer), VALUE, value.reshape(tokens, kv_heads, features))
-    return turned.reshape(tokens, -1), None
+    ragged = Ragged(cell.writable(), offsets, cached, pages, int(layer))
+    ragged.store(int(scope["parameters"]["key_or_value"]), array)
 
 
-@custom("mo.mha.ragged.paged")
+@custom("mo.mha.ragged.paged", parameters=MASKED)
 def attention(
     scope: Scope, query: Array, offsets: Array, cell: Cell, stride: Array, cached: Array,
     pages: Array, longest: Array, cache_longest: Array, layer: Array, scale: Array,
@@ -150,58 +59,124 @@ def attention(
 ) -> tuple[Array, None]:  # fmt: skip
     """Attention of this pass's queries over all of a request's keys and values.
 
-    softmax(scale q k^T + mask) v. The mask lets a query see the keys up to its own position, and
-    with a window of w only the last w of them. Query head h uses key head h // (heads / kv heads).
+    softmax(scale q k^T) v over the keys that `visible` lets a query see. Query head h uses key head
+    h // (heads / kv heads).
 
     Args:
         scope: its parameters `mask_str` and `local_window_size` tell the mask.
         query: `[tokens, heads, features]`.
         offsets: of the requests.
-        cell: the cache.
-        stride: not needed here.
-        cached: tokens before this pass.
-        pages: of each request.
-        longest: not needed here.
-        cache_longest: not needed here.
+        cell: the cache with the five operands after it, see `ragged`.
+        stride: see `ragged`.
+        cached: see `ragged`.
+        pages: see `ragged`.
+        longest: see `ragged`.
+        cache_longest: see `ragged`.
         layer: whose cache it is.
         scale: of the scores.
-        dispatch: not needed here.
+        dispatch: how a kernel splits its work; it does not change what is computed.
         chain: orders reads.
 
     Returns:
         `[tokens, heads, features]`.
     """
-    parameters = scope["parameters"]
-    blocks = cell.load()
-    ragged = Ragged(offsets, cached, pages, blocks.shape[3])
+    ragged = Ragged(cell.load(), offsets, cached, pages, int(layer))
+    return _over_cache(query, ragged, scope["parameters"], float(scale)), None
+
+
+@custom("mo.mha.ragged.paged.sink_weights", parameters=MASKED)
+def attention_with_sinks(
+    scope: Scope, query: Array, offsets: Array, cell: Cell, stride: Array, cached: Array,
+    pages: Array, longest: Array, cache_longest: Array, layer: Array, scale: Array, sinks: Array,
+    dispatch: Array, chain: Any,
+) -> tuple[Array, None]:  # fmt: skip
+    """As `attention`, where each head has one score more in its softmax that no value belongs to.
+
+    exp(scale q k^T) v / (exp(sink) + sum of exp(scale q k^T)): weights may go nowhere. The sink is
+    not multiplied by the scale (Xiao et al. 2023, "Efficient Streaming Language Models with
+    Attention Sinks"; as a learned score in gpt-oss).
+
+    Args:
+        scope: as for `attention`.
+        query: `[tokens, heads, features]`.
+        offsets: of the requests.
+        cell: the cache with the five operands after it, see `ragged`.
+        stride: see `ragged`.
+        cached: see `ragged`.
+        pages: see `ragged`.
+        longest: see `ragged`.
+        cache_longest: see `ragged`.
+        layer: whose cache it is.
+        scale: of the scores.
+        sinks: `[heads]`.
+        dispatch: as for `attention`.
+        chain: orders reads.
+
+    Returns:
+        `[tokens, heads, features]`.
+    """
+    ragged = Ragged(cell.load(), offsets, cached, pages, int(layer))
+    return _over_cache(query, ragged, scope["parameters"], float(scale), sinks), None
+
+
+def _over_cache(
+    query: Array,
+    ragged: Ragged,
+    parameters: dict[str, Any],
+    scale: float,
+    sinks: Array | None = None,
+) -> Array:
+    """Attention of every request, `[tokens, heads, features]`."""
     result = np.zeros_like(query)
-    for own, positions, own_pages in ragged.requests():
+    for own, positions, pages in ragged.requests():
         if not len(positions):
             continue
-        count = int(positions[-1]) + 1
-        keys, values = (
-            ragged.load(blocks, int(layer), part, own_pages, count) for part in (KEY, VALUE)
-        )
-        seen = visible(positions, np.arange(count), parameters)
-        result[own] = attended(query[own], keys, values, seen, float(scale))
-    return result, None
+        past = np.arange(int(positions[-1]) + 1)
+        keys, values = (ragged.load(part, pages, past) for part in (KEY, VALUE))
+        seen = visible(positions, past, parameters)
+        result[own] = attended(query[own], keys, values, seen, scale, sinks)
+    return result
 
 
 def visible(queries: Array, keys: Array, parameters: dict[str, Any]) -> Array:
-    """Which keys a query sees: bool `[queries, keys]`, by their positions.
+    """Which keys a query sees, by their positions.
+
+    With w the `local_window_size`, a query at position q sees the keys at positions k
+
+        null                      all of them
+        causal                    k <= q; w is not read
+        sliding_window_causal     q - w < k <= q: w keys, itself among them
+        sliding_window_noncausal  q - w < k: as many before it, and all after it
+        chunked_causal            k <= q in the same chunk, k // w = q // w
+
+    Args:
+        queries: positions.
+        keys: positions.
+        parameters: `mask_str` and `local_window_size`.
+
+    Returns:
+        bool `[queries, keys]`.
 
     Raises:
-        UnknownOperationError: for a mask that is not known.
+        UnknownOperationError: for a mask that is not known, or a window without a size.
     """
     mask, window = parameters["mask_str"], int(parameters.get("local_window_size", -1))
     distance = queries[:, None] - keys[None]
     match mask:
-        case "causal":
-            return np.asarray(distance >= 0)
-        case "sliding_window_causal":
-            return np.asarray((distance >= 0) & (distance < window))
         case "null":
             return np.ones(distance.shape, bool)
+        case "causal":
+            return np.asarray(distance >= 0)
+    if window < 1:
+        raise UnknownOperationError(f"attention with the mask {mask} and a window of {window}")
+    match mask:
+        case "sliding_window_causal":
+            return np.asarray((distance >= 0) & (distance < window))
+        case "sliding_window_noncausal":
+            return np.asarray(distance < window)
+        case "chunked_causal":
+            same = queries[:, None] // window == keys[None] // window
+            return np.asarray((distance >= 0) & same)
     raise UnknownOperationError(f"attention with the mask {mask}, which is not known here")
 
 
@@ -216,7 +191,7 @@ def attended(
         values: likewise.
         seen: bool `[queries, keys]`.
         scale: of the scores.
-        sinks: a score for each head that no value belongs to; None for none.
+        sinks: a score for each head that no value belongs to, `[heads]`; None for none.
 
     Returns:
         `[queries, heads, features]`.

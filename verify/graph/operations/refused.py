@@ -18,9 +18,6 @@ WITHOUT_MEANING = {
         (
             "mo.bundled.allreduce.sum",
             "mo.bundled.expand",
-            "mo.distributed.allgather",
-            "mo.distributed.allreduce.sum",
-            "mo.distributed.broadcast",
             "mo.distributed.ep.combine",
             "mo.distributed.ep.dispatch",
             "mo.distributed.ep.dispatch.block.scaled.nv",

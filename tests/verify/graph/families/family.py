@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from max.driver import Buffer
 from max.dtype import DType
-from max.graph import DeviceRef, Graph, TensorType
+from max.graph import BufferType, DeviceRef, Graph, TensorType
 
 from verify.graph.form import is_floating, numpy_dtype
 
@@ -57,7 +57,7 @@ class Family:
     """
 
     name: str
-    types: Sequence[TensorType]
+    types: Sequence[TensorType | BufferType]
     build: Callable[..., dict[str, Any]]
     truth: Callable[..., Mapping[str, Any]]
     inputs: Sequence[Sequence[Any]]
@@ -74,7 +74,10 @@ class Family:
     def stage(self, program: Any) -> list[str]:
         """Add the graph to a program; returns the names of its results."""
         with Graph(self.name, input_types=list(self.types), module=program) as graph:
-            made = self.build(*(one.tensor for one in graph.inputs))
+            taken = zip(graph.inputs, self.types, strict=True)
+            made = self.build(
+                *(one.buffer if isinstance(kind, BufferType) else one.tensor for one, kind in taken)
+            )
             graph.output(*made.values())
         return list(made)
 
@@ -127,8 +130,8 @@ def difference(found: Any, expected: Any, rounding: float, unit: float | None = 
 
 
 def to_buffer(array: Any) -> Buffer:
-    """An array as MAX takes it, whatever its dtype."""
-    array = np.ascontiguousarray(array)
+    """An array as MAX takes it, whatever its dtype, in memory of its own: MAX may write there."""
+    array = np.array(array, order="C")
     if array.dtype.name in np.sctypeDict and array.dtype.name not in vars(ml_dtypes):
         return Buffer.from_numpy(array)
     integers = {1: np.uint8, 2: np.uint16}[array.dtype.itemsize]

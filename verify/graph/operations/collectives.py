@@ -1,0 +1,34 @@
+"""Collective operations, on one device: what each device has is what all have together.
+
+Some of MAX's decoders always speak to several devices, and to one as a list of one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verify.graph.errors import UnknownOperationError
+from verify.graph.operations.registry import meaning
+
+if TYPE_CHECKING:
+    from reference.trace import Array
+    from verify.graph.scope import Scope
+
+
+@meaning("mo.distributed.allgather", "mo.distributed.allreduce.sum", "mo.distributed.broadcast")
+def alone(scope: Scope, array: Array, *others: Any) -> tuple[Array, None]:
+    """The array of the one device.
+
+    Args:
+        scope: declares the results: the array, and a chain.
+        array: what the device has.
+        others: the buffer by which it would signal, and a chain.
+
+    Raises:
+        UnknownOperationError: for several devices.
+    """
+    results = len(scope.operation.results) - 1
+    if results != 1:
+        kind = scope.operation.kind
+        raise UnknownOperationError(f"{kind} among {results} devices; one is known here")
+    return array, None
