@@ -15,7 +15,7 @@ from verify.package.driven import Requests
 from verify.package.served import Served, Standards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from max.driver import Buffer
@@ -36,6 +36,10 @@ class Compiled:
     def result(buffer: Buffer) -> Array:
         """A copy on the host of what a buffer holds."""
         return to_array(buffer)
+
+    def inputs_of(self, execute: Callable[[], Any]) -> Sequence[Array]:
+        """Of a compiled graph nothing is asked but results."""
+        raise NotImplementedError
 
     def forget(self) -> None:
         """MAX's own manager hands out pages, whatever they held."""

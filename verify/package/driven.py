@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from verify.graph.errors import GraphError
-from verify.package.engine import as_array
 from verify.package.opened import request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from max.driver import Buffer
 
@@ -41,6 +40,9 @@ class Results(Protocol):
 
     def forget(self) -> None:
         """Start with empty caches."""
+
+    def inputs_of(self, execute: Callable[[], Any]) -> Sequence[Array]:
+        """What a graph is given where it is executed, without a result."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +72,8 @@ class Passed:
     """What one pass came to.
 
     Attributes:
-        logits: of each request `[new tokens, vocab_size]`.
+        logits: of each request `[new tokens, vocab_size]`; of the last token alone where the
+            package returns no more.
         spans: of each request, the first and the end of its new tokens' positions.
         outputs: of the graph, its stages' included; none of a compiled one.
     """
@@ -126,7 +129,7 @@ class Requests:
 
         Raises:
             GraphError: where the package's graph cannot be evaluated, or returns something else
-                than logits of every token.
+                than logits of every token, or of the last of each request.
         """
         for each, count in batch:
             if each.left > count:
@@ -140,11 +143,13 @@ class Requests:
         )
         logits = self.engine.result(self.opened.model.execute(inputs).logits)
         spans = tuple(self._went_on(each, n) for (each, _), n in zip(batch, counts, strict=True))
-        if len(logits) != sum(counts):
+        shown = counts if len(logits) == sum(counts) else [1] * len(counts)
+        if len(logits) != sum(shown):
             raise GraphError(
-                f"the package returns {len(logits)} rows of logits for {sum(counts)} tokens"
+                f"the package returns {len(logits)} rows of logits for {sum(counts)} tokens of "
+                f"{len(counts)} requests"
             )
-        parts = np.split(logits, np.cumsum(counts)[:-1])
+        parts = np.split(logits, np.cumsum(shown)[:-1])
         outputs = self.model.outputs if self.engine.models else ()
         return Passed(tuple(parts), spans, outputs)
 
@@ -160,13 +165,12 @@ class Requests:
         inputs = self.opened.model.prepare_initial_token_inputs(
             replica_batches=[contexts], kv_cache_inputs=self.opened.cache.runtime_inputs([contexts])
         )
-        graph = self.model.graph
-        arrays = tuple(
-            np.zeros_like(as_array(buffer)) if value.sort == "buffer" else as_array(buffer).copy()
-            for value, buffer in zip(graph.inputs, inputs.buffers, strict=True)
-        )
+        given = self.engine.inputs_of(lambda: self.opened.model.execute(inputs))
         self.end(*rows)
-        return arrays
+        return tuple(
+            np.zeros_like(array) if value.sort == "buffer" else array.copy()
+            for value, array in zip(self.model.graph.inputs, given, strict=True)
+        )
 
     def end(self, *requests: Request) -> None:
         """Give the pages of some requests back, of all where none is named."""

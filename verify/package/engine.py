@@ -33,7 +33,7 @@ from verify.graph.weights import Weights
 from verify.package.stages import Stages, watching_stages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reference.trace import Array
     from verify.graph.adapter import Notes
@@ -67,6 +67,7 @@ class Engine:
     Attributes:
         notes: of the graphs that are traced.
         precision: in which graphs are evaluated.
+        only_inputs: whether a model that is executed raises `GivenInputs`, and evaluates nothing.
         models: that were made, in their order.
         exact: by the `id` of a buffer that was returned, itself and its result in float64.
         held: what buffers that graphs write to hold. By address and shape of each, and its number
@@ -76,6 +77,7 @@ class Engine:
 
     notes: Notes
     precision: Precision = "float64"
+    only_inputs: bool = False
     models: list[EvaluatedModel] = field(default_factory=list)
     exact: dict[int, tuple[Buffer, Array]] = field(default_factory=dict)
     held: dict[Place, tuple[Array, Array]] = field(default_factory=dict)
@@ -94,10 +96,36 @@ class Engine:
         """What an input holds; of a result that is given back, such as a state, what it was."""
         return self.exact[id(buffer)][1] if id(buffer) in self.exact else as_array(buffer)
 
+    def inputs_of(self, execute: Callable[[], Any]) -> Sequence[Array]:
+        """What the first model that is executed is given.
+
+        Args:
+            execute: the package's own way to execute it.
+
+        Raises:
+            GraphError: where it executes none.
+        """
+        self.only_inputs = True
+        try:
+            execute()
+        except GivenInputs as given:
+            return given.arrays
+        finally:
+            self.only_inputs = False
+        raise GraphError("the package executes no graph")
+
     def forget(self) -> None:
         """Start with empty caches."""
         self.exact.clear()
         self.held.clear()
+
+
+class GivenInputs(Exception):  # noqa: N818 - no error: the way out of the package's own code
+    """What a model was executed with, where only that is asked for."""
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        super().__init__()
+        self.arrays = arrays
 
 
 class EvaluatedModel:
@@ -123,6 +151,8 @@ class EvaluatedModel:
     def execute(self, *buffers: Buffer) -> list[Buffer]:
         """The graph's results for these inputs, as MAX's model returns them."""
         engine = self.engine
+        if engine.only_inputs:
+            raise GivenInputs([as_array(buffer) for buffer in buffers])
         held = self._held(buffers)
         inputs = [
             engine.held[held[at]][1] if at in held else engine.exactly(buffer)

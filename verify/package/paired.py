@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify.package.traced import PackageProgram, outlined
+from verify.package.traced import PackageProgram, is_token_wise, logits_output, outlined
 from verify.pairing.counterpart import Counterpart, Pairing
 from verify.pairing.modules import corrected_places, pair_places
 from verify.pairing.outline import BATCH, LENGTH, CandidateOutline
@@ -45,10 +45,11 @@ class PairedPackage(PairedCandidate):
     ) -> None:  # fmt: skip
         self._requests = requests
         held = requests.model.weights
+        every_token = is_token_wise(requests.model, logits_output(requests))
         outline = CandidateOutline(
             parameters=(),
             calls=tuple(outlined(requests.model)),
-            gives=(BATCH * LENGTH, reference.places[reference.head[0]][-1]),
+            gives=(BATCH * LENGTH, reference.places[reference.head[0]][-1] if every_token else 0),
         )
         pairing = _pairing(outline, _comparable(reference), origins(held, weights), corrections)
         super().__init__(None, None, outline, pairing, reference)

@@ -227,7 +227,8 @@ class Served:
         for row, logits, (first, end) in zip(rows, passed.logits, passed.spans, strict=True):
             allowed = bounds[row, :end].max(axis=0)
             envelope = Envelope(float(allowed[0]), float(allowed[1]))
-            verdict = judge(logits, trace[head][row, first:end], envelope, dtype)
+            expected = trace[head][row, end - len(logits) : end]
+            verdict = judge(logits, expected, envelope, dtype)
             own = replace(check, used=verdict.used, batch=len(rows), length=end - first,
                           verdict=verdict.verdict)  # fmt: skip
             if verdict.verdict != "PASS":

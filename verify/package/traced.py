@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array, Trace
     from verify.candidate.staging import Candidate
+    from verify.graph.form import Size
     from verify.graph.scope import Precision
     from verify.package.driven import Requests
     from verify.package.engine import EvaluatedModel
@@ -67,6 +68,7 @@ class PackageProgram:
         self.requests = requests
         self.model: EvaluatedModel = requests.model
         self._logits = logits_output(requests)
+        self.every_token = is_token_wise(self.model, self._logits)
         self.calls = token_wise(self.model)
         self._taps = list(self._places())
         self._cut = [stage for stage in self.calls if cut(stage.path)]
@@ -78,7 +80,8 @@ class PackageProgram:
                 yield Tap(stage.path + INPUT, outputs[stage.takes])
             if stage.gives is not None:
                 yield Tap(stage.path, outputs[stage.gives])
-        yield Tap(RESULT, outputs[self._logits])
+        if self.every_token:
+            yield Tap(RESULT, outputs[self._logits])
 
     @property
     def taps(self) -> list[str]:
@@ -141,8 +144,9 @@ class PackageProgram:
             if stage not in self._cut and stage.gives is not None:
                 number = read.outputs[stage.gives]
                 shown[stage.path] = now.get(number, number)
-        logits = read.outputs[self._logits]
-        shown[RESULT] = now.get(logits, logits)
+        if self.every_token:
+            logits = read.outputs[self._logits]
+            shown[RESULT] = now.get(logits, logits)
         block = Block(
             inputs=(*read.block.inputs, *more),
             operations=tuple(_renamed(each, now) for each in read.operations),
@@ -166,14 +170,19 @@ class PackageProgram:
 class EvaluatedPackage(EvaluatedCandidate):
     """A package's graphs, evaluated on token ids `[batch, sequence]` that are prefilled at once."""
 
+    program: Any
+
     def logits(self, ids: Array) -> Array:
-        """Logits `[batch, sequence, vocab_size]`."""
-        return super().logits(ids).reshape(*ids.shape, -1)
+        """Logits `[batch, sequence, vocab_size]`; of each prefix where the last token alone has."""
+        if self.program.every_token:
+            return super().logits(ids).reshape(*ids.shape, -1)
+        prefixes = (ids[:, : end + 1] for end in range(ids.shape[1]))
+        return np.stack([super(EvaluatedPackage, self).logits(one) for one in prefixes], axis=1)
 
     def trace(self, ids: Array) -> tuple[Array, Trace]:
         """The tapped graph's logits, and its trace."""
         logits, trace = super().trace(ids)
-        return logits.reshape(*ids.shape, -1), trace
+        return logits.reshape(len(ids), -1, logits.shape[-1]), trace
 
     def _as_taken(self, tap: str, array: Array) -> Array:  # noqa: ARG002 - as its parent's
         return array if self._precision == "float64" else array.astype(np.float32, copy=False)
@@ -196,19 +205,25 @@ def logits_output(requests: Requests) -> int:
     )  # fmt: skip
 
 
-def token_wise(model: EvaluatedModel) -> list[Stage]:
-    """The calls of modules that return a row for each token of the batch."""
-    values = model.graph.values()
-    tokens = next(
+def is_token_wise(model: EvaluatedModel, position: int) -> bool:
+    """Whether one of the graph's outputs has a row for each token of the batch."""
+    shape = model.graph.values()[model.graph.outputs[position]].shape
+    return bool(shape) and shape[0] == _tokens(model)  # type: ignore[index]
+
+
+def _tokens(model: EvaluatedModel) -> Size:
+    """How many tokens the graph takes: the size of its token ids."""
+    return next(
         value.shape[0] for value in model.graph.inputs
         if value.sort == "tensor" and value.dtype == "int64" and value.shape
     )  # fmt: skip
 
+
+def token_wise(model: EvaluatedModel) -> list[Stage]:
+    """The calls of modules that return a row for each token of the batch."""
+
     def of_tokens(position: int | None) -> bool:
-        if position is None:
-            return False
-        shape = values[model.graph.outputs[position]].shape
-        return bool(shape) and shape[0] == tokens  # type: ignore[index]
+        return position is not None and is_token_wise(model, position)
 
     calls = [stage for stage in model.stages.calls if stage.path and of_tokens(stage.gives)]
     return [stage if of_tokens(stage.takes) else replace(stage, takes=None) for stage in calls]
