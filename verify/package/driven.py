@@ -158,6 +158,7 @@ class Requests:
 
         Nothing is evaluated, and the requests' pages are given back.
         """
+        self.opened.cache.reset_prefix_cache()
         rows = [self.begin(row) for row in ids]
         contexts = [row.context for row in rows]
         for context in contexts:
