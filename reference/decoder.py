@@ -106,8 +106,9 @@ def load_decoder(folder: str) -> Any:
     transformers.utils.logging.disable_progress_bar()  # it takes a moment, and stderr is for errors
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-        )
+            folder, dtype=torch.float32, local_files_only=True, attn_implementation="eager",
+            experts_implementation="eager",  # grouped products have no float64
+        )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise CheckpointError(f"transformers cannot read a decoder in {folder}: {first}") from error

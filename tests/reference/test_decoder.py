@@ -70,6 +70,49 @@ def test_float32_differs_from_it_by_float32s_rounding(name):
     assert 1e-8 < difference < 1e-5
 
 
+SCALED = {
+    "default": {}, "linear": {"factor": 3.0}, "dynamic": {"factor": 3.0},
+    "yarn": {"factor": 2.0, "original_max_position_embeddings": 32},
+    "llama3": {name: value for name, value in LLAMA3.items() if name != "rope_theta"},
+    "longrope": {
+        "short_factor": [1 + 0.1 * n for n in range(8)], "factor": 2.0,
+        "long_factor": [1 + 0.3 * n for n in range(8)], "original_max_position_embeddings": 32,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [9, 70])
+@pytest.mark.parametrize("kind", SCALED)
+def test_every_kind_of_rotary_table_is_computed_in_float64(kind, length):
+    """A table that was rounded equals its own rounding; two kinds change with the length."""
+    rope = {"rope_type": kind, "rope_theta": 700.0} | SCALED[kind]
+    config = transformers.LlamaConfig(**GROUPED, rope_parameters=rope)
+    narrow = transformers.LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
+    wide = in_float64(narrow)
+    ids = np.arange(length)[None] % 89
+    wide.logits(ids)
+    Decoder(narrow).logits(ids)
+    expected = narrow.model.rotary_emb.inv_freq.double()
+    table = wide.model.model.rotary_emb.inv_freq
+    assert table.dtype == torch.float64
+    assert torch.allclose(table, expected, rtol=1e-6, atol=0)
+    rounded = table.float().double() == table
+    assert rounded.sum() <= 2  # 1 and a power of two may be exact
+    assert wide.model.model.rotary_emb.attention_scaling == pytest.approx(
+        narrow.model.rotary_emb.attention_scaling
+    )
+
+
+def test_a_mixture_of_experts_is_computed_in_float64(tmp_path):
+    """Its products are grouped by default, which torch has for 32 and fewer bits."""
+    config = transformers.MixtralConfig(**GROUPED, num_local_experts=4)
+    transformers.MixtralForCausalLM(config).save_pretrained(tmp_path)
+    model = load_decoder(str(tmp_path))
+    truth = in_float64(model).logits(IDS)
+    assert truth.dtype == np.float64
+    assert 1e-9 < np.abs(Decoder(model).logits(IDS) - truth).max() < 1e-5
+
+
 def test_float64_is_float64_all_the_way(llama):
     """LlamaRMSNorm casts to float32; an oracle that did so would be off by 1e-8 and more."""
     truth = in_float64(llama).trace(IDS)
