@@ -1,0 +1,379 @@
+"""Whether a package's classes fit the base classes of the installed MAX; nothing of them is run.
+
+What is compared is signatures and names, so that everything that has moved since the MAX that a
+package was written for is told at once, and not one exception after another.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from max.pipelines.lib import PipelineConfig, PipelineModel
+from max.pipelines.lib.interfaces import BatchProcessor
+
+from verify.package.moved import release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from verify.package.found import Found
+
+PASSED = (
+    "pipeline_config", "session", "devices", "kv_cache_config", "weights", "adapter",
+    "return_logits", "max_batch_size", "memory_plan",
+)  # fmt: skip
+"""What MAX passes to a pipeline model, by keyword (`max.pipelines.lib.pipeline_variants`)."""
+
+CALLED: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "initialize": (1, ("model_config", "max_seq_len")),
+    "calculate_max_seq_len": (2, ()),
+    "construct_kv_params": (5, ()),
+    "get_kv_params": (0, ()),
+    "get_max_seq_len": (0, ()),
+}
+"""What MAX calls of a configuration class: how many arguments by position, and which by keyword."""
+
+INSTEAD = {
+    "huggingface_config": "read self.huggingface_config",
+    "encoding": "read self.dtype, or pipeline_config.model.quantization_encoding",
+    "memory_plan": "hand it on to super().__init__",
+    "max_batch_size": "hand it on to super().__init__",
+    "model_config": "where it is None, read pipeline_config.model",
+    "max_seq_len": "keep it, in place of what the class computes",
+}
+"""By a parameter that has come or gone: what to do."""
+
+UNCALLED = {
+    "prepare_next_token_inputs": "every step's inputs are made by prepare_initial_token_inputs",
+    "calculate_max_seq_len": "it is the configuration class's now",
+    "estimate_kv_cache_size": "memory_planner of the architecture does it",
+    "estimate_activation_memory": "memory_planner of the architecture does it",
+    "estimate_weights_size": "memory_planner of the architecture does it",
+    "infer_optimal_batch_size": "memory_planner of the architecture does it",
+    "load_kv_manager": "MAX makes the cache from the configuration's get_kv_params",
+    "get_num_layers": "it is the configuration class's now",
+}
+"""Methods of a pipeline model that older versions of MAX called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A place where a package does not fit.
+
+    Attributes:
+        place: the class and method, or the file and line.
+        sentence: what does not fit, and what to write.
+        breaks: whether the package cannot work so; else it is code that is never called.
+    """
+
+    place: str
+    sentence: str
+    breaks: bool = True
+
+
+def misfits(found: Found) -> Iterator[Misfit]:
+    """Everything in which a package's classes do not fit the installed MAX."""
+    architecture = found.architecture
+    model, config, batching = (
+        architecture.pipeline_model, architecture.config, architecture.batching,
+    )  # fmt: skip
+    if not issubclass(model, PipelineModel):
+        yield Misfit(model.__name__, f"{model.__name__} is no PipelineModel of MAX {release()}")
+    else:
+        yield from _constructor(model)
+    for cls in filter(None, (model, batching)):
+        yield from _abstract(cls)
+        yield from _overridden(cls)
+    yield from _uncalled(model)
+    if isinstance(config, type):
+        yield from _configuration(config, model)
+    if batching is not None and not issubclass(batching, BatchProcessor):
+        yield Misfit(batching.__name__, f"{batching.__name__} is no BatchProcessor")
+    if issubclass(model, PipelineModel) and getattr(model, "model_config_cls", None) is None:
+        name = config.__name__ if isinstance(config, type) else "the configuration class"
+        yield Misfit(
+            model.__name__, f"{model.__name__} names no configuration: write model_config_cls = {name}"
+        )
+    yield from _unknown_fields(found.folder)
+    yield from _unset_attributes(model, found.folder)
+
+
+def _constructor(model: type) -> Iterator[Misfit]:
+    """What `__init__` of a pipeline model takes, against what MAX passes."""
+    place = f"{model.__name__}.__init__"
+    parameters = dict(list(inspect.signature(model.__init__).parameters.items())[1:])  # type: ignore[misc]
+    if not _has(parameters, inspect.Parameter.VAR_KEYWORD):
+        for name in PASSED:
+            if name not in parameters:
+                yield Misfit(place, _said(place, "does not take", name, "passes"))
+    for name, each in parameters.items():
+        if _required(each) and name not in PASSED:
+            yield Misfit(place, _said(place, "needs", name, "no longer passes"))
+
+
+def _said(place: str, verb: str, name: str, does: str) -> str:
+    more = f": {INSTEAD[name]}" if name in INSTEAD else ""
+    return f"{place} {verb} `{name}`, which MAX {release()} {does}{more}"
+
+
+def _abstract(cls: type) -> Iterator[Misfit]:
+    """Methods that are left to be written."""
+    for name in sorted(getattr(cls, "__abstractmethods__", ())):
+        yield Misfit(cls.__name__, f"{cls.__name__} has no {name}, which MAX {release()} calls")
+    load = getattr(cls, "load_model", None)
+    called = _self_calls(load) if load is not None else set()
+    for name in sorted(called | ({"_make_inputs"} & set(dir(cls)))):
+        method = getattr(cls, name, None)
+        if callable(method) and _is_max(method) and _raises_not_implemented(method):
+            yield Misfit(cls.__name__, f"{cls.__name__} has no {name}, which MAX {release()} calls")
+
+
+def _self_calls(function: Any) -> set[str]:
+    return {
+        node.func.attr
+        for node in ast.walk(_tree(function))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "self"
+    }
+
+
+def _raises_not_implemented(function: Any) -> bool:
+    """Whether nothing but `raise NotImplementedError` is in it."""
+    tree = _tree(function)
+    body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.FunctionDef) else []
+    return bool(body) and isinstance(body[-1], ast.Raise) and "NotImplementedError" in ast.unparse(
+        body[-1]
+    )
+
+
+def _tree(function: Any) -> ast.Module:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError):
+        return ast.Module([], [])
+
+
+def _overridden(cls: type) -> Iterator[Misfit]:
+    """Methods with other parameters than the one of MAX that they stand for."""
+    for name in dir(cls):
+        if name.startswith("__"):
+            continue
+        owner = next((each for each in cls.__mro__ if name in vars(each)), None)
+        if owner is None or _is_max(owner):
+            continue
+        behind = cls.__mro__[cls.__mro__.index(owner) + 1 :]
+        base = next((each for each in behind if name in vars(each) and _is_max(each)), None)
+        if base is not None:
+            own, theirs = getattr(cls, name), getattr(base, name)
+            if inspect.isroutine(own) and inspect.isroutine(theirs):
+                yield from _other_parameters(f"{owner.__name__}.{name}", own, theirs)
+
+
+def _other_parameters(place: str, own: Any, theirs: Any) -> Iterator[Misfit]:
+    """Parameters that MAX may pass and that are not taken, and those it does not know of."""
+    mine, expected = _parameters(own), _parameters(theirs)
+    taken = _has(mine, inspect.Parameter.VAR_KEYWORD), _has(mine, inspect.Parameter.VAR_POSITIONAL)
+    if any(taken):
+        return
+    by_position = [each for each in expected.values() if each.kind is _BY_POSITION]
+    own_positions = [each for each in mine.values() if each.kind is _BY_POSITION]
+    gone = list(mine)[len(by_position) :] if len(own_positions) > len(by_position) else []
+    for name in (each for each in gone if _required(mine[each]) and each not in expected):
+        yield Misfit(place, f"{place} needs `{name}`, which MAX {release()} does not pass")
+    for position, (name, each) in enumerate(expected.items()):
+        if name in mine or each.kind in _VARIABLE:
+            continue
+        if each.kind is _BY_POSITION and position < len(own_positions) and _required(each):
+            continue  # under another name
+        if _required(each):
+            yield Misfit(place, f"{place} does not take `{name}`, which MAX {release()} passes")
+
+
+_BY_POSITION = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_VARIABLE = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    try:
+        parameters = dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return {}
+    parameters.pop("self", None)
+    return parameters
+
+
+def _uncalled(model: type) -> Iterator[Misfit]:
+    for cls in model.__mro__:
+        for name in vars(cls).keys() & UNCALLED.keys() if not _is_max(cls) else ():
+            place = f"{cls.__name__}.{name}"
+            yield Misfit(
+                place, f"{place} is never called by MAX {release()}: {UNCALLED[name]}", breaks=False
+            )
+
+
+def _configuration(config: type, model: type) -> Iterator[Misfit]:
+    """What MAX calls of a configuration class."""
+    for name, (count, keywords) in CALLED.items():
+        if name == "construct_kv_params" and not _is_max(getattr(model, "get_kv_params", model)):
+            continue  # the model makes them itself
+        method = inspect.getattr_static(config, name, None)
+        place = f"{config.__name__}.{name}"
+        if method is None:
+            yield Misfit(
+                config.__name__, f"{config.__name__} has no {name}, which MAX {release()} calls"
+            )
+            continue
+        instance = isinstance(method, type(_configuration))
+        positions = (None,) * (count + instance)
+        signature = inspect.signature(getattr(config, name))
+        yield from _bound(place, signature, positions, keywords)
+
+
+def _bound(
+    place: str, signature: inspect.Signature, positions: Sequence[None], keywords: Sequence[str]
+) -> Iterator[Misfit]:
+    """Whether a call fits a signature."""
+    parameters = signature.parameters
+    lacking = [name for name in keywords if name not in parameters]
+    if lacking and not _has(parameters, inspect.Parameter.VAR_KEYWORD):
+        for name in lacking:
+            yield Misfit(place, _said(place, "does not take", name, "passes"))
+        return
+    try:
+        signature.bind(*positions, **dict.fromkeys(keywords))
+    except TypeError as error:
+        yield Misfit(place, f"{place} cannot be called as MAX {release()} does: {error}")
+
+
+def _unknown_fields(folder: Path) -> Iterator[Misfit]:
+    """What a package reads of `pipeline_config` that MAX's PipelineConfig does not have."""
+    seen: set[str] = set()
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            name = _field_read(node)
+            if name is None or name in seen or _is_field(PipelineConfig, name):
+                continue
+            seen.add(name)
+            yield Misfit(
+                f"{file.relative_to(folder)}:{node.lineno}",  # type: ignore[attr-defined]
+                f"`pipeline_config.{name}` is read, which MAX {release()} does not have"
+                + _where_field(name),
+            )
+
+
+def _field_read(node: ast.AST) -> str | None:
+    """The attribute in `pipeline_config.NAME` or `self.pipeline_config.NAME`."""
+    if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+        return None
+    return node.attr if ast.unparse(node.value).endswith("pipeline_config") else None
+
+
+def _is_field(config: Any, name: str) -> bool:
+    return name in config.model_fields or hasattr(config, name)
+
+
+def _where_field(name: str) -> str:
+    """Which part of MAX's configuration has a field of this name today."""
+    parts = {
+        "model": inspect.signature(PipelineConfig.model.fget).return_annotation,
+        **{key: field.annotation for key, field in PipelineConfig.model_fields.items()},
+    }
+    if name == "model_config":
+        return ": write `pipeline_config.model`"
+    for part, annotation in parts.items():
+        kind = _config_class(annotation)
+        if kind is not None and name in kind.model_fields:
+            return f": write `pipeline_config.{part}.{name}`"
+    near = difflib.get_close_matches(name, PipelineConfig.model_fields, 1, 0.75)
+    return f": nearest is `{near[0]}`" if near else ""
+
+
+def _config_class(annotation: Any) -> Any:
+    """The class of an annotation that is one part of the configuration; None for another."""
+    if isinstance(annotation, str):
+        import max.pipelines.lib as library
+
+        annotation = getattr(library, annotation, None)
+    return annotation if hasattr(annotation, "model_fields") else None
+
+
+def _unset_attributes(model: type, folder: Path) -> Iterator[Misfit]:
+    """Attributes of a pipeline model that its own methods read and nothing sets."""
+    own = [cls for cls in model.__mro__ if _lies_in(cls, folder)]
+    known = set(dir(model))
+    for cls in model.__mro__:
+        known |= set(vars(cls).get("__annotations__", ()))
+        known |= _stored(cls)
+    for cls in own:
+        tree, first, file = _class_tree(cls)
+        asked = {each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)}
+        seen: set[str] = set()
+        for node in ast.walk(tree):
+            if not _reads_self(node) or node.attr in known | asked | seen:  # type: ignore[attr-defined]
+                continue
+            seen.add(node.attr)  # type: ignore[attr-defined]
+            name, line = node.attr, first + node.lineno - 1  # type: ignore[attr-defined]
+            more = f": {INSTEAD[name]}" if name in INSTEAD else ""
+            yield Misfit(
+                f"{file.name}:{line}",
+                f"`self.{name}` is read in {cls.__name__}, and neither it nor MAX {release()} "
+                f"sets it{more}",
+            )
+
+
+def _reads_self(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
+
+
+def _stored(cls: type) -> set[str]:
+    """Attributes that a class's methods set on `self`."""
+    tree, _, _ = _class_tree(cls)
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def _class_tree(cls: type) -> tuple[ast.Module, int, Path]:
+    """A class's source, its first line and its file; empty for one without source."""
+    try:
+        lines, first = inspect.getsourcelines(cls)
+        file = Path(inspect.getsourcefile(cls) or "")
+        return ast.parse(textwrap.dedent("".join(lines))), first, file
+    except (OSError, TypeError, SyntaxError):
+        return ast.Module([], []), 1, Path()
+
+
+def _lies_in(cls: type, folder: Path) -> bool:
+    return _class_tree(cls)[2].resolve().is_relative_to(folder.resolve())
+
+
+def _is_max(thing: Any) -> bool:
+    """Whether a class or function is of MAX's own library, and not of an architecture."""
+    module = getattr(thing, "__module__", "") or ""
+    return module.startswith("max.") and not module.startswith("max.pipelines.architectures.")
+
+
+def _required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIABLE
+
+
+def _has(parameters: Mapping[str, inspect.Parameter], kind: Any) -> bool:
+    return any(each.kind is kind for each in parameters.values())
