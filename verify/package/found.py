@@ -30,8 +30,8 @@ from max.pipelines.modeling.types import PipelineTask
 
 from reports.commands import UsageError
 from verify.candidate.guard import CandidateError, a, guarded
-from verify.package.moved import missing_attributes, missing_imports, release
-from verify.package.older import standing_in
+from verify.package.installed.moved import missing_attributes, missing_imports, release
+from verify.package.installed.older import standing_in
 from verify.package.opened import V3
 
 if TYPE_CHECKING:

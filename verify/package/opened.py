@@ -55,11 +55,11 @@ class Opened:
     cache: Any
 
 
-def open_package(
+def configured(
     folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
     max_length: int = 512,
-) -> Opened:  # fmt: skip
-    """Make a package's model, with its weights, on a CPU.
+) -> tuple[Any, Any]:  # fmt: skip
+    """MAX's `PipelineConfig` of a package on a checkpoint, and its `SupportedArchitecture`.
 
     Args:
         folder: a checkpoint of Hugging Face.
@@ -85,6 +85,25 @@ def open_package(
     config = PipelineConfig.from_args(args)
     architecture = PIPELINE_REGISTRY.architecture_for_config(
         config, task=PipelineTask.TEXT_GENERATION
+    )
+    return config, architecture
+
+
+def open_package(
+    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
+    max_length: int = 512,
+) -> Opened:  # fmt: skip
+    """Make a package's model, with its weights, on a CPU.
+
+    Args:
+        folder: a checkpoint of Hugging Face.
+        v3: whether the architecture of `max.experimental.nn` is preferred.
+        custom: folders of packages, as `max serve --custom-architectures` takes them.
+        encoding: of the weights.
+        max_length: tokens of a request at most.
+    """
+    config, architecture = configured(
+        folder, v3=v3, custom=custom, encoding=encoding, max_length=max_length
     )
     plan = MemoryEstimator.plan(config, architecture)
     devices = load_devices(list(plan.require_device_specs()))

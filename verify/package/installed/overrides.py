@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from max.pipelines.lib import PipelineConfig, PipelineModel
 from max.pipelines.lib.interfaces import BatchProcessor
 
-from verify.package.moved import release
+from verify.package.installed.moved import release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,7 +98,8 @@ def misfits(found: Found) -> Iterator[Misfit]:
     if issubclass(model, PipelineModel) and getattr(model, "model_config_cls", None) is None:
         name = config.__name__ if isinstance(config, type) else "the configuration class"
         yield Misfit(
-            model.__name__, f"{model.__name__} names no configuration: write model_config_cls = {name}"
+            model.__name__,
+            f"{model.__name__} names no configuration: write model_config_cls = {name}",
         )
     yield from _unknown_fields(found.folder)
     yield from _unset_attributes(model, found.folder)
@@ -126,12 +127,20 @@ def _abstract(cls: type) -> Iterator[Misfit]:
     """Methods that are left to be written."""
     for name in sorted(getattr(cls, "__abstractmethods__", ())):
         yield Misfit(cls.__name__, f"{cls.__name__} has no {name}, which MAX {release()} calls")
-    load = getattr(cls, "load_model", None)
-    called = _self_calls(load) if load is not None else set()
-    for name in sorted(called | ({"_make_inputs"} & set(dir(cls)))):
+    way = "load_model" if issubclass(cls, PipelineModel) else "prepare_initial_token_inputs"
+    method = getattr(cls, way, None)
+    called = _self_calls(method) if method is not None and _is_max(method) else set()
+    if "graph_specs" in _own_names(cls):  # MAX's newer way to load, in place of this method
+        called.discard("_build_graph_for_compile")
+    for name in sorted(called):
         method = getattr(cls, name, None)
         if callable(method) and _is_max(method) and _raises_not_implemented(method):
             yield Misfit(cls.__name__, f"{cls.__name__} has no {name}, which MAX {release()} calls")
+
+
+def _own_names(cls: type) -> set[str]:
+    """What a class and its bases define that is not MAX's own."""
+    return {name for each in cls.__mro__ if not _is_max(each) for name in vars(each)}
 
 
 def _self_calls(function: Any) -> set[str]:
@@ -149,8 +158,10 @@ def _raises_not_implemented(function: Any) -> bool:
     """Whether nothing but `raise NotImplementedError` is in it."""
     tree = _tree(function)
     body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.FunctionDef) else []
-    return bool(body) and isinstance(body[-1], ast.Raise) and "NotImplementedError" in ast.unparse(
-        body[-1]
+    return (
+        bool(body)
+        and isinstance(body[-1], ast.Raise)
+        and "NotImplementedError" in ast.unparse(body[-1])
     )
 
 
@@ -163,8 +174,9 @@ def _tree(function: Any) -> ast.Module:
 
 def _overridden(cls: type) -> Iterator[Misfit]:
     """Methods with other parameters than the one of MAX that they stand for."""
+    loads_itself = not _is_max(getattr(cls, "load_model", cls.__base__))
     for name in dir(cls):
-        if name.startswith("__"):
+        if name.startswith("__") or (loads_itself and name.startswith("_")):
             continue
         owner = next((each for each in cls.__mro__ if name in vars(each)), None)
         if owner is None or _is_max(owner):

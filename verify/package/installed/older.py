@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from max.pipelines.lib import SupportedArchitecture
 
-from verify.package.moved import exists, release
+from verify.package.installed.moved import exists, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from verify.package.moved import Missing
+    from verify.package.installed.moved import Missing
 
 
 class _StandInType(type):
