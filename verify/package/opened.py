@@ -57,7 +57,7 @@ class Opened:
 
 def configured(
     folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
-    max_length: int = 512,
+    max_length: int = 512, every: bool = True,
 ) -> tuple[Any, Any]:  # fmt: skip
     """MAX's `PipelineConfig` of a package on a checkpoint, and its `SupportedArchitecture`.
 
@@ -67,12 +67,13 @@ def configured(
         custom: folders of packages, as `max serve --custom-architectures` takes them.
         encoding: of the weights.
         max_length: tokens of a request at most.
+        every: whether the logits of every token are asked for, as for `echo`; else the last one's.
     """
     args = PipelineArgs(
         model_path=str(folder),
         quantization_encoding=encoding,
         device_specs=[DeviceSpec.cpu()],
-        enable_echo=True,
+        enable_echo=every,
         max_length=max_length,
         use_subgraphs=False,
         runtime={
@@ -91,7 +92,7 @@ def configured(
 
 def open_package(
     folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
-    max_length: int = 512,
+    max_length: int = 512, every: bool = True,
 ) -> Opened:  # fmt: skip
     """Make a package's model, with its weights, on a CPU.
 
@@ -101,9 +102,10 @@ def open_package(
         custom: folders of packages, as `max serve --custom-architectures` takes them.
         encoding: of the weights.
         max_length: tokens of a request at most.
+        every: whether the logits of every token are asked for, as for `echo`; else the last one's.
     """
     config, architecture = configured(
-        folder, v3=v3, custom=custom, encoding=encoding, max_length=max_length
+        folder, v3=v3, custom=custom, encoding=encoding, max_length=max_length, every=every
     )
     plan = MemoryEstimator.plan(config, architecture)
     devices = load_devices(list(plan.require_device_specs()))
@@ -117,7 +119,7 @@ def open_package(
         kv_cache_config=config.model.kv_cache,
         weights=load_weights(paths),
         adapter=architecture.weight_adapters.get(weights_format(paths)),
-        return_logits=ReturnLogits.ALL,
+        return_logits=ReturnLogits.ALL if every else ReturnLogits.LAST_TOKEN,
         max_batch_size=MOST_REQUESTS,
         memory_plan=plan,
     )

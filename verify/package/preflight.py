@@ -97,6 +97,7 @@ class _Package:
             "one pass": self.passes,
         }
         self.readable = {"imports", "registers", "signatures"}
+        self.tokens = TOKENS
         self.logits: Any = None
 
     @property
@@ -110,7 +111,8 @@ class _Package:
             yield _check(part, "PASS", f"{self.found.name} is imported")
 
     def registers(self, part: str) -> Iterator[Check]:
-        complaints = [*self.found.unfit, *_declarations(self.architecture)]
+        unfit = self.found.unfit
+        complaints = [*unfit, *_declarations(self.architecture, " ".join(unfit))]
         for sentence in complaints:
             yield _check(part, "FAIL", sentence, tap=self.architecture.name)
         if not complaints:
@@ -130,14 +132,17 @@ class _Package:
             yield _check(part, "PASS", message, tap=self.architecture.name)
 
     def configuration(self, part: str) -> Iterator[Check]:
+        """MAX's own configuration is made for a package that need not return every logit."""
         cls = self.architecture.config
         with self._told("reading config.json"):
             self.length = self._length()
             self.config, architecture = configured(
                 self.folder, v3=self.found.preferred, custom=self.found.customs,
-                max_length=self.length,
+                max_length=self.length, every=False,
             )  # fmt: skip
             made = cls.initialize(self.config, max_seq_len=self.config.model.max_length)
+            if made is None:
+                raise CandidateError(f"{cls.__name__}.initialize returns None")
             made.get_kv_params()
         if architecture is not self.architecture:
             raise CandidateError(
@@ -171,54 +176,70 @@ class _Package:
     def opens(self, part: str) -> Iterator[Check]:
         """The model is made, and has its pass, while MAX's engine is replaced."""
         with evaluating() as engine:
-            with self._told(f"{self.architecture.pipeline_model.__name__}(...)"):
-                opened = open_package(
-                    self.folder, v3=self.found.preferred, custom=self.found.customs,
-                    max_length=self.length,
-                )  # fmt: skip
+            opened, note = self._opened()
             model = type(opened.model).__name__
-            yield _check(part, "PASS", f"{model} makes its graphs: {len(engine.models)}", tap=model)
+            graphs = len(engine.models)
+            yield _check(part, "PASS", f"{model} makes its graphs: {graphs}{note}", tap=model)
             try:
                 with self._told("one pass"):
-                    self.logits = _logits(Requests(opened, engine, self.length))
+                    self.tokens = 1 if note else TOKENS
+                    self.logits = _logits(Requests(opened, engine, self.length), self.tokens)
             except CandidateError as error:
                 self.logits = error
+
+    def _opened(self) -> tuple[Any, str]:
+        """The package's model, with a note where it returns the last token's logits alone."""
+        doing = f"{self.architecture.pipeline_model.__name__}(...)"
+        refused = None
+        for every in (True, False):
+            try:
+                with self._told(doing):
+                    opened = open_package(
+                        self.folder, v3=self.found.preferred, custom=self.found.customs,
+                        max_length=self.length, every=every,
+                    )  # fmt: skip
+            except CandidateError as error:
+                refused = refused or error
+            else:
+                note = "" if every else f", for the last token's logits alone ({refused})"
+                return opened, note
+        assert refused is not None
+        raise refused
 
     def passes(self, part: str) -> Iterator[Check]:
         if isinstance(self.logits, CandidateError):
             raise self.logits
         shape = self.logits.shape
         vocabulary = self.config.model.huggingface_config.get_text_config().vocab_size
-        if shape != (TOKENS, vocabulary):
-            raise CandidateError(
-                f"{TOKENS} tokens give logits {list(shape)}, not {[TOKENS, vocabulary]}"
-            )
+        given = f"{self.tokens} token{'s give' if self.tokens > 1 else ' gives'}"
+        if shape != (self.tokens, vocabulary):
+            raise CandidateError(f"{given} logits {list(shape)}, not {[self.tokens, vocabulary]}")
         if not np.isfinite(self.logits).all():
-            raise CandidateError(f"{TOKENS} tokens give logits that are not finite")
-        message = f"{TOKENS} tokens give finite logits [{TOKENS}, {vocabulary}]"
+            raise CandidateError(f"{given} logits that are not finite")
+        message = f"{given} finite logits {list(shape)}"
         yield _check(part, "PASS", message, shape=shape)
 
     def _told(self, doing: str) -> AbstractContextManager[None]:
         return told(doing, self.found, self.folder)
 
 
-def _logits(requests: Requests) -> Any:
-    """Logits of three tokens, `[3, vocab_size]` float64."""
-    one = requests.begin(np.arange(1, TOKENS + 1))
-    passed = requests.run([(one, TOKENS)])
+def _logits(requests: Requests, tokens: int) -> Any:
+    """Logits of some tokens, `[tokens, vocab_size]` float64."""
+    one = requests.begin(np.arange(1, tokens + 1))
+    passed = requests.run([(one, tokens)])
     requests.end(one)
     return passed.logits[0]
 
 
-def _declarations(architecture: Any) -> Iterator[str]:
-    """What a `SupportedArchitecture` lacks for the generation of text."""
+def _declarations(architecture: Any, said: str) -> Iterator[str]:
+    """What a `SupportedArchitecture` lacks for the generation of text, and has not been said."""
     name, model = architecture.name, architecture.pipeline_model
     if not (architecture.batching or getattr(model, "batch_processor_cls", None)):
         yield f"{name} has no `batching`: MAX makes the inputs of a step with a BatchProcessor"
     if architecture.memory_planner is None:
         yield f"{name} has no `memory_planner`: write memory_planner=PagedMemoryPlanner"
     for field in ("task", "context_type", "config", "tokenizer", "default_weights_format"):
-        if getattr(architecture, field) is None:
+        if getattr(architecture, field) is None and f"`{field}`" not in said:
             yield f"{name} has no `{field}`"
     encodings = architecture.supported_encodings
     if not isinstance(encodings, set | frozenset):

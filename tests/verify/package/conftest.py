@@ -38,7 +38,7 @@ def checkpoints(tmp_path_factory):
     @cache
     def drawn(name):
         kind, more = CONFIGS[name]
-        config = getattr(transformers, kind)(**SIZES, **more)
+        config = getattr(transformers, kind)(**{**SIZES, **more})
         torch.manual_seed(0)
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         with torch.no_grad():

@@ -26,18 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 INSTEAD = {
-    "CacheParams": "`max.nn.kv_cache.KVCacheParams`",
-    "KVCacheInputsInterface": "`max.nn.kv_cache.KVCacheInputs`",
-    "KVCacheInputsSequence": "`max.nn.kv_cache.KVCacheInputs`",
-    "KVCacheManager": "`max.pipelines.kv_cache.PagedKVCacheManager`",
-    "KVCacheMixin": "`max.pipelines.lib.PipelineModelWithKVCache`",
-    "KVCacheStrategy": "nothing: every cache is paged",
-    "RaggedKVCacheInputs": "`max.nn.kv_cache.KVCacheInputsPerDevice`",
-    "estimate_kv_cache_size": "`memory_planner=PagedMemoryPlanner` of the architecture",
-    "max.driver.Tensor": "`max.driver.Buffer`",
+    "CacheParams": "write `max.nn.kv_cache.KVCacheParams`",
+    "KVCacheInputsInterface": "write `max.nn.kv_cache.KVCacheInputs`",
+    "KVCacheInputsSequence": "write `max.nn.kv_cache.KVCacheInputs`",
+    "KVCacheManager": "write `max.pipelines.kv_cache.PagedKVCacheManager`",
+    "KVCacheMixin": "write `max.pipelines.lib.PipelineModelWithKVCache`",
+    "KVCacheStrategy": "leave it out: every cache is paged",
+    "RaggedKVCacheInputs": "write `max.nn.kv_cache.KVCacheInputsPerDevice`",
+    "estimate_kv_cache_size": "give `memory_planner=PagedMemoryPlanner` of the architecture",
+    "max.driver.Tensor": "write `max.driver.Buffer`",
 }
-"""By a name of an older MAX, with its module where the name alone says too little: what is written
-in its place."""
+"""By a name of an older MAX, with its module where the name alone says too little: what to do."""
 
 MODULES = {
     **RENAMED,
@@ -208,11 +207,11 @@ def instead_of(module: str, name: str) -> str:
     if not name:
         return f"now `{known}`" if (known := _renamed(module)) else ""
     if known := INSTEAD.get(f"{module}.{name}", ""):
-        return f"write {known}"
+        return known
     if homes := homes_of(name):
         return f"now `from {homes[0]} import {name}`"
     if known := INSTEAD.get(name, ""):
-        return f"write {known}"
+        return known
     if known := _renamed(module):
         return f"the module is now `{known}`"
     near = _near(module, name)
@@ -225,6 +224,12 @@ def _renamed(module: str) -> str:
         if module == old or (module.startswith(f"{old}.") and exists(new + module[len(old) :])):
             return new + module[len(old) :]
     return ""
+
+
+def is_passed(method: str, parameter: str) -> bool:
+    """Whether MAX calls a method of this name with this keyword anywhere."""
+    call = re.compile(rf"\.{method}\([^()]*\b{parameter}=")
+    return any(f".{method}(" in text and call.search(text) for text in _sources().values())
 
 
 def _near(module: str, name: str) -> Sequence[str]:
@@ -254,9 +259,9 @@ def homes_of(name: str) -> tuple[str, ...]:
 
 
 def _public(module: str, name: str) -> str:
-    """The shortest package above a module that hands a name on, or else the module."""
+    """The nearest package above a module that hands a name on, or else the module."""
     parts = module.split(".")
-    packages = [".".join(parts[:count]) for count in range(2, len(parts))]
+    packages = [".".join(parts[:count]) for count in range(len(parts) - 1, 1, -1)]
     return next((each for each in packages if name in _handed_on(each)), module)
 
 

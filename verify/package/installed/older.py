@@ -1,8 +1,8 @@
 """A package that was written for an older MAX, imported all the same to be looked at.
 
-Where names are missing the import ends at the first. To tell the rest in the same run, each missing
-name is a `Stand-in` while the package is imported once more, and `SupportedArchitecture` takes what
-fits. What is made of it is read and never run.
+Where names are missing the import ends at the first. To tell the rest in the same run, the package
+is imported once more: each missing name is then what has that name elsewhere in MAX today, or else
+a stand-in, and `SupportedArchitecture` takes what fits. What is made of it is read and never run.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from abc import ABCMeta
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from max.pipelines.lib import SupportedArchitecture
 
-from verify.package.installed.moved import exists, release
+from verify.package.installed.moved import exists, homes_of, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from verify.package.installed.moved import Missing
 
 
-class _StandInType(type):
+class _StandInType(ABCMeta):
     """A class of which every attribute is another such class."""
 
     def __getattr__(cls, name: str) -> Any:
@@ -56,6 +57,16 @@ def stand_in(name: str) -> type:
     return _StandInType(name, (_StandIn,), {"__module__": __name__})
 
 
+def _present(name: str) -> Any:
+    """What has this name in MAX today, or else a stand-in."""
+    for home in homes_of(name)[:1]:
+        try:
+            return getattr(importlib.import_module(home), name)
+        except Exception:  # a module that cannot be imported here
+            break
+    return stand_in(name)
+
+
 class _StandInModule(ModuleType):
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -64,7 +75,7 @@ class _StandInModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return stand_in(name)
+        return _present(name)
 
 
 @contextmanager
@@ -112,7 +123,7 @@ def _put(missing: Missing, replaced: list[tuple[ModuleType, str, Any]]) -> None:
         module, name = held, missing.name.partition(".")[2]
         held = None
     replaced.append((module, name, held))
-    setattr(module, name, stand_in(name))
+    setattr(module, name, stand_in(name) if "." in missing.name else _present(name))
 
 
 def _restore(module: ModuleType, name: str, value: Any) -> None:

@@ -11,13 +11,20 @@ import difflib
 import inspect
 import textwrap
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from max.pipelines.lib import PipelineConfig, PipelineModel
 from max.pipelines.lib.interfaces import BatchProcessor
 
-from verify.package.installed.moved import release
+from verify.package.installed.moved import (
+    is_passed,
+    missing_attributes,
+    missing_imports,
+    parsed,
+    release,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,6 +110,9 @@ def misfits(found: Found) -> Iterator[Misfit]:
         )
     yield from _unknown_fields(found.folder)
     yield from _unset_attributes(model, found.folder)
+    if found.runs:
+        for each in (*missing_imports(found.folder), *missing_attributes(found.folder)):
+            yield Misfit(f"{each.file}:{each.line}", str(each))
 
 
 def _constructor(model: type) -> Iterator[Misfit]:
@@ -190,23 +200,26 @@ def _overridden(cls: type) -> Iterator[Misfit]:
 
 
 def _other_parameters(place: str, own: Any, theirs: Any) -> Iterator[Misfit]:
-    """Parameters that MAX may pass and that are not taken, and those it does not know of."""
+    """Parameters that MAX passes and that are not taken, and those that it does not pass."""
     mine, expected = _parameters(own), _parameters(theirs)
-    taken = _has(mine, inspect.Parameter.VAR_KEYWORD), _has(mine, inspect.Parameter.VAR_POSITIONAL)
-    if any(taken):
+    if any(_has(mine, kind) for kind in _VARIABLE):
         return
-    by_position = [each for each in expected.values() if each.kind is _BY_POSITION]
-    own_positions = [each for each in mine.values() if each.kind is _BY_POSITION]
-    gone = list(mine)[len(by_position) :] if len(own_positions) > len(by_position) else []
-    for name in (each for each in gone if _required(mine[each]) and each not in expected):
+    needed = [name for name in mine if _required(mine[name]) and name not in expected]
+    absent = [name for name in expected if _required(expected[name]) and name not in mine]
+    if _places(mine, needed) == _places(expected, absent):  # other names in the same places
+        method = place.rpartition(".")[2]
+        absent = [name for name in absent if is_passed(method, name)]
+        needed = []
+    for name in needed:
         yield Misfit(place, f"{place} needs `{name}`, which MAX {release()} does not pass")
-    for position, (name, each) in enumerate(expected.items()):
-        if name in mine or each.kind in _VARIABLE:
-            continue
-        if each.kind is _BY_POSITION and position < len(own_positions) and _required(each):
-            continue  # under another name
-        if _required(each):
-            yield Misfit(place, f"{place} does not take `{name}`, which MAX {release()} passes")
+    for name in absent:
+        yield Misfit(place, f"{place} does not take `{name}`, which MAX {release()} passes")
+
+
+def _places(parameters: Mapping[str, inspect.Parameter], names: Sequence[str]) -> list[int | str]:
+    """Where parameters stand; one that is taken by keyword alone is known by its name."""
+    order = list(parameters)
+    return [order.index(name) if parameters[name].kind is _BY_POSITION else name for name in names]
 
 
 _BY_POSITION = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -269,27 +282,29 @@ def _unknown_fields(folder: Path) -> Iterator[Misfit]:
     """What a package reads of `pipeline_config` that MAX's PipelineConfig does not have."""
     seen: set[str] = set()
     for file in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            name = _field_read(node)
-            if name is None or name in seen or _is_field(PipelineConfig, name):
+        for node in ast.walk(parsed(file)):
+            if not _reads_field(node) or node.attr in seen or _is_field(PipelineConfig, node.attr):
                 continue
-            seen.add(name)
+            seen.add(node.attr)
             yield Misfit(
-                f"{file.relative_to(folder)}:{node.lineno}",  # type: ignore[attr-defined]
-                f"`pipeline_config.{name}` is read, which MAX {release()} does not have"
-                + _where_field(name),
+                f"{file.relative_to(folder)}:{node.lineno}",
+                f"`pipeline_config.{node.attr}` is read, which MAX {release()} does not have"
+                + _where_field(node.attr),
             )
 
 
-def _field_read(node: ast.AST) -> str | None:
-    """The attribute in `pipeline_config.NAME` or `self.pipeline_config.NAME`."""
-    if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
-        return None
-    return node.attr if ast.unparse(node.value).endswith("pipeline_config") else None
+def _reads_field(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    """Whether it is `pipeline_config.NAME` or `self.pipeline_config.NAME`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and ast.unparse(node.value) in ("pipeline_config", "self.pipeline_config")
+    )
 
 
 def _is_field(config: Any, name: str) -> bool:
-    return name in config.model_fields or hasattr(config, name)
+    # pydantic's own `model_config` is not the model's configuration of older versions of MAX.
+    return name != "model_config" and (name in config.model_fields or hasattr(config, name))
 
 
 def _where_field(name: str) -> str:
@@ -319,29 +334,27 @@ def _config_class(annotation: Any) -> Any:
 
 def _unset_attributes(model: type, folder: Path) -> Iterator[Misfit]:
     """Attributes of a pipeline model that its own methods read and nothing sets."""
-    own = [cls for cls in model.__mro__ if _lies_in(cls, folder)]
+    files = {cls: _source_of(cls) for cls in model.__mro__}
+    own = {cls: file for cls, file in files.items() if file and file.is_relative_to(folder)}
     known = set(dir(model))
     for cls in model.__mro__:
         known |= set(vars(cls).get("__annotations__", ()))
         known |= _stored(cls)
-    for cls in own:
-        tree, first, file = _class_tree(cls)
-        asked = {each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)}
-        seen: set[str] = set()
+    for cls, file in own.items():
+        tree = _class_node(cls)
+        known |= {str(each.value) for each in ast.walk(tree) if isinstance(each, ast.Constant)}
         for node in ast.walk(tree):
-            if not _reads_self(node) or node.attr in known | asked | seen:  # type: ignore[attr-defined]
-                continue
-            seen.add(node.attr)  # type: ignore[attr-defined]
-            name, line = node.attr, first + node.lineno - 1  # type: ignore[attr-defined]
-            more = f": {INSTEAD[name]}" if name in INSTEAD else ""
-            yield Misfit(
-                f"{file.name}:{line}",
-                f"`self.{name}` is read in {cls.__name__}, and neither it nor MAX {release()} "
-                f"sets it{more}",
-            )
+            if _reads_self(node) and node.attr not in known:
+                known.add(node.attr)
+                more = f": {INSTEAD[node.attr]}" if node.attr in INSTEAD else ""
+                yield Misfit(
+                    f"{file.name}:{node.lineno}",
+                    f"`self.{node.attr}` is read in {cls.__name__}, and neither it nor MAX "
+                    f"{release()} sets it{more}",
+                )
 
 
-def _reads_self(node: ast.AST) -> bool:
+def _reads_self(node: ast.AST) -> TypeGuard[ast.Attribute]:
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Load)
@@ -352,10 +365,9 @@ def _reads_self(node: ast.AST) -> bool:
 
 def _stored(cls: type) -> set[str]:
     """Attributes that a class's methods set on `self`."""
-    tree, _, _ = _class_tree(cls)
     return {
         node.attr
-        for node in ast.walk(tree)
+        for node in ast.walk(_class_node(cls))
         if isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Store)
         and isinstance(node.value, ast.Name)
@@ -363,18 +375,27 @@ def _stored(cls: type) -> set[str]:
     }
 
 
-def _class_tree(cls: type) -> tuple[ast.Module, int, Path]:
-    """A class's source, its first line and its file; empty for one without source."""
-    try:
-        lines, first = inspect.getsourcelines(cls)
-        file = Path(inspect.getsourcefile(cls) or "")
-        return ast.parse(textwrap.dedent("".join(lines))), first, file
-    except (OSError, TypeError, SyntaxError):
-        return ast.Module([], []), 1, Path()
+def _class_node(cls: type) -> ast.AST:
+    """A class's source; empty for one without source."""
+    file = _source_of(cls)
+    nodes = ast.walk(_parsed(file)) if file is not None else ()
+    found = [each for each in nodes if isinstance(each, ast.ClassDef) and each.name == cls.__name__]
+    return found[0] if found else ast.Module([], [])
 
 
-def _lies_in(cls: type, folder: Path) -> bool:
-    return _class_tree(cls)[2].resolve().is_relative_to(folder.resolve())
+@lru_cache(maxsize=256)
+def _parsed(file: Path) -> ast.Module:
+    return parsed(file)
+
+
+def _source_of(cls: type) -> Path | None:
+    """The file that a class's methods are written in; its module may have been forgotten."""
+    for each in vars(cls).values():
+        function: Any = inspect.unwrap(each.fget if isinstance(each, property) else each)  # type: ignore[arg-type]
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        if code is not None and Path(code.co_filename).is_file():
+            return Path(code.co_filename).resolve()
+    return None
 
 
 def _is_max(thing: Any) -> bool:
