@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 import transformers
 
 from verify.candidate.guard import CandidateError, as_candidate_error, guarded
-from verify.graph.errors import GraphError
+from verify.graph.errors import GraphError, TooLargeError, UnknownOperationError
 from verify.package.found import read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verify.package.found import Found
+
+
+class BeyondError(CandidateError):
+    """A graph that this harness cannot evaluate, whatever MAX does with it."""
 
 
 @contextmanager
@@ -32,7 +36,8 @@ def told(doing: str, found: Found, folder: Path) -> Iterator[None]:
         folder: the checkpoint's.
 
     Raises:
-        CandidateError: whatever is raised, with the package's own last line in brackets.
+        BeyondError: for an operation that has no meaning here, or a graph that is too large.
+        CandidateError: whatever else is raised, with the package's own last line in brackets.
     """
     with guarded(doing):
         try:
@@ -46,6 +51,8 @@ def told(doing: str, found: Found, folder: Path) -> Iterator[None]:
 def _sentence(doing: str, error: BaseException, source: Path, folder: Path) -> CandidateError:
     plain = as_candidate_error(doing, error)
     place = _place(error, source)
+    if isinstance(error, UnknownOperationError | TooLargeError):
+        return BeyondError(f"{doing}: {error}")
     if isinstance(error, GraphError):
         text = f"{doing}: {error}"
     elif field := _missing_field(error, folder):

@@ -18,7 +18,7 @@ from verify.candidate.guard import CandidateError, a
 from verify.judge.verdict import Check
 from verify.package.driven import Requests
 from verify.package.engine import evaluating
-from verify.package.failing import told
+from verify.package.failing import BeyondError, told
 from verify.package.found import for_checkpoint, read_config, widen
 from verify.package.installed.moved import release
 from verify.package.installed.overrides import misfits
@@ -37,7 +37,7 @@ MODE = "preflight"
 TOKENS = 3
 """Of the one pass."""
 
-MAX_LENGTH = 64
+MAX_LENGTH = 512
 """Tokens of a request at most, where the checkpoint allows as many."""
 
 
@@ -56,15 +56,22 @@ def preflight_checks(found: Found, folder: Path) -> Iterator[Check]:
     ended = ""
     for part, run in package.parts.items():
         if ended and part not in package.readable:
-            yield _check(part, "SKIP", f"not reached: {ended} has failed")
+            yield _check(part, "SKIP", f"not reached: the preflight ended at: {ended}")
             continue
-        try:
-            checks = list(run(part))
-        except CandidateError as error:
-            checks = [_failed(part, error)]
+        checks = _run(part, run)
         yield from checks
-        if part != "signatures" and any(check.verdict == "FAIL" for check in checks):
+        if part != "signatures" and any(check.verdict != "PASS" for check in checks):
             ended = ended or part
+
+
+def _run(part: str, run: Callable[[str], Iterator[Check]]) -> list[Check]:
+    """The checks of one part; what the harness cannot evaluate is no fault of the package."""
+    try:
+        return list(run(part))
+    except BeyondError as error:
+        return [_check(part, "SKIP", str(error))]
+    except CandidateError as error:
+        return [_failed(part, error)]
 
 
 def _check(part: str, verdict: Verdict, message: str, tap: str = "", **more: Any) -> Check:
@@ -165,7 +172,8 @@ class _Package:
         paths = self.config.model.resolved_weight_paths()
         adapter = self.architecture.weight_adapters.get(weights_format(paths))
         weights = load_weights(paths)
-        with self._told("the weight adapter"):
+        # MAX compiles a graph to cast a weight: it is evaluated too.
+        with evaluating(places=False), self._told("the weight adapter"):
             adapted = parse_state_dict_from_weights(self.config, weights, adapter)
         if not isinstance(adapted, dict):
             raise CandidateError(f"the weight adapter returns {a(adapted)} and not a dict")

@@ -4,8 +4,8 @@ import pytest
 import transformers
 
 from verify.candidate.guard import CandidateError
-from verify.graph.errors import GraphError
-from verify.package.failing import told
+from verify.graph.errors import GraphError, UnknownOperationError
+from verify.package.failing import BeyondError, told
 from verify.package.found import find
 
 
@@ -43,6 +43,12 @@ def checkpoint(tmp_path):
 )
 def test_what_is_raised_is_said(checkpoint, error, expected):
     assert sentence(checkpoint, error) == expected
+
+
+def test_what_the_harness_cannot_evaluate_is_told_apart(checkpoint):
+    with pytest.raises(BeyondError, match=r"it: mo\.foo"):  # noqa: SIM117
+        with told("it", find("LlamaForCausalLM"), checkpoint):
+            raise UnknownOperationError("mo.foo")
 
 
 def test_ctrl_c_goes_through(checkpoint):

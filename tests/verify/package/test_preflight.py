@@ -4,6 +4,8 @@ import json
 import shutil
 
 import pytest
+import torch
+import transformers
 
 from reports.commands import UsageError
 from tests.verify.package.old_package import old_package
@@ -75,6 +77,13 @@ def test_a_package_that_returns_the_last_tokens_logits_alone_is_taken_so(checkpo
     assert {check.verdict for check in checks} == {"PASS"}
     assert "for the last token's logits alone (MistralModel(...) raises" in checks[-2].message
     assert checks[-1].message == "1 token gives finite logits [1, 256]"
+
+
+def test_weights_of_16_bits_are_cast_without_a_compile(tmp_path, checkpoints):
+    llama = transformers.AutoModelForCausalLM.from_pretrained(checkpoints("llama3"))
+    llama.to(torch.bfloat16).save_pretrained(tmp_path / "narrow")
+    checks = list(preflight_checks(find("LlamaForCausalLM"), tmp_path / "narrow"))
+    assert {check.verdict for check in checks} == {"PASS"}
 
 
 def test_a_package_in_a_folder_is_judged_and_not_the_built_in_of_its_name(tmp_path, checkpoints):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from max.pipelines.lib import SupportedArchitecture
 
-from verify.package.installed.moved import exists, homes_of, release
+from verify.package.installed.moved import INSTEAD, exists, homes_of, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,7 +123,8 @@ def _put(missing: Missing, replaced: list[tuple[ModuleType, str, Any]]) -> None:
         module, name = held, missing.name.partition(".")[2]
         held = None
     replaced.append((module, name, held))
-    setattr(module, name, stand_in(name) if "." in missing.name else _present(name))
+    other = "." in missing.name or f"{missing.module}.{name}" in INSTEAD  # than its namesake
+    setattr(module, name, stand_in(name) if other else _present(name))
 
 
 def _restore(module: ModuleType, name: str, value: Any) -> None:
