@@ -57,11 +57,11 @@ class Opened:
     cache: Any
 
 
-def open_package(
+def configured(
     folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
     max_length: int = 512, echo: bool = True,
-) -> Opened:  # fmt: skip
-    """Make a package's model, with its weights, on a CPU.
+) -> tuple[Any, Any]:  # fmt: skip
+    """MAX's `PipelineConfig` of a package on a checkpoint, and its `SupportedArchitecture`.
 
     A package that declares 16 bits alone is opened in the encoding that is asked for all the same:
     what it computes does not depend on it.
@@ -75,13 +75,6 @@ def open_package(
         echo: whether the logits of every token are wanted, not of the last of each request alone,
             which is all that some packages have.
     """
-    with on_one_cpu():
-        return _opened(folder, v3, custom, encoding, max_length, echo)
-
-
-def _opened(
-    folder: Path, v3: bool, custom: Sequence[str], encoding: str, max_length: int, echo: bool
-) -> Opened:
     _admit(folder, v3, encoding)
     args = PipelineArgs(
         model_path=str(folder),
@@ -101,6 +94,31 @@ def _opened(
     architecture = PIPELINE_REGISTRY.architecture_for_config(
         config, task=PipelineTask.TEXT_GENERATION
     )
+    return config, architecture
+
+
+def open_package(
+    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
+    max_length: int = 512, echo: bool = True,
+) -> Opened:  # fmt: skip
+    """Make a package's model, with its weights, on a CPU.
+
+    Args:
+        folder: as `configured` takes it.
+        v3: likewise.
+        custom: likewise.
+        encoding: likewise.
+        max_length: likewise.
+        echo: likewise.
+    """
+    with on_one_cpu():
+        config, architecture = configured(
+            folder, v3=v3, custom=custom, encoding=encoding, max_length=max_length, echo=echo
+        )
+        return _opened(config, architecture, max_length, echo=echo)
+
+
+def _opened(config: Any, architecture: Any, max_length: int, *, echo: bool) -> Opened:
     plan = MemoryEstimator.plan(config, architecture)
     devices = load_devices(list(plan.require_device_specs()))
     session = InferenceSession(devices=devices)
