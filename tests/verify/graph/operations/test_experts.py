@@ -6,6 +6,9 @@ import torch
 from max.dtype import DType
 from max.graph import ops
 from max.nn import kernels
+from max.nn.activation import GatedActivation
+from max.nn.comm.ep.ep_kernels import fused_silu
+from torch.nn.functional import silu
 
 from tests.verify.graph.helpers import kind, staged
 from verify.graph.errors import UnknownOperationError
@@ -73,3 +76,44 @@ def test_an_expert_that_is_not_there_is_refused():
     chosen[1, 0] = EXPERTS
     with pytest.raises(UnknownOperationError, match="an expert that is not there"):
         evaluate(graph(), [chosen, *others])
+
+
+def swiglu_of_gpt_oss(gate, up):
+    gate, up = gate.clamp(max=0.8), up.clamp(-0.8, 0.8)
+    return gate * torch.sigmoid(1.702 * gate) * (up + 1)
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "truth"),
+    [
+        (GatedActivation(), lambda gate, up: silu(gate) * up),
+        (
+            GatedActivation(limit=0.8),
+            lambda gate, up: silu(gate.clamp(max=0.8)) * up.clamp(-0.8, 0.8),
+        ),
+        (GatedActivation("swigluoai", alpha=1.702, limit=0.8), swiglu_of_gpt_oss),
+    ],
+    ids=["silu", "limited silu", "gpt-oss"],
+)
+def test_an_activation_is_gated_as_pytorch_computes_it(activation, truth, interleaved):
+    graph = staged(
+        lambda x, starts: fused_silu(x.tensor, starts.tensor, activation, interleaved),
+        kind("rows", 2 * FEATURES),
+        kind(3, dtype=DType.uint32),
+    )
+    x = np.random.default_rng(0).standard_normal((7, 2 * FEATURES))
+    whole = torch.tensor(x)
+    parts = (whole[:, 0::2], whole[:, 1::2]) if interleaved else whole.chunk(2, 1)
+    found = evaluate(graph, [x, np.array([0, 2, 5], np.uint32)]).outputs[0]
+    assert np.abs(found[:5] - truth(*parts).numpy()[:5]).max() <= 1e-15
+
+
+def test_a_gated_activation_that_is_not_known_is_refused():
+    graph = staged(
+        lambda x, starts: fused_silu(x.tensor, starts.tensor, GatedActivation("gelu_tanh")),
+        kind("rows", 2 * FEATURES),
+        kind(3, dtype=DType.uint32),
+    )
+    with pytest.raises(UnknownOperationError, match="gelu_tanh, which is not known here"):
+        evaluate(graph, [np.zeros((1, 2 * FEATURES)), np.zeros(3, np.uint32)])

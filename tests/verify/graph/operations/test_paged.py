@@ -68,12 +68,12 @@ def test_a_mask_that_is_not_known_is_refused(mask, window, said):
 
 def test_a_table_narrower_than_a_head_is_refused_where_max_reads_it_across_its_rows():
     def build(qkv, rotation, offsets, *cache):
-        found = kernels.rope_split_store_ragged(
-            PARAMS, qkv.tensor, offsets.tensor, rotation.tensor, collection(
-                [cache[0].buffer, *(one.tensor for one in cache[1:])]
-            ), layer(), HEADS, interleaved=False,
+        blocks, *others = cache
+        held = collection([blocks.buffer, *(one.tensor for one in others)])
+        return kernels.rope_split_store_ragged(
+            PARAMS, qkv.tensor, offsets.tensor, rotation.tensor, held, layer(), HEADS,
+            interleaved=False,
         )  # fmt: skip
-        return found
 
     graph = staged(build, tensor("f32", "tokens", QKV), tensor("f32", 64, 8), *TYPES)
     offsets, *cache = FAMILIES[0].inputs[0][1:]
