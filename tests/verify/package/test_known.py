@@ -45,7 +45,7 @@ def difference(folder, name, version):
     """The largest difference of the logits, of a prefill and of each decode step."""
     echo = name not in LAST_ONLY
     rng = np.random.default_rng(0)
-    ids = rng.integers(2, 256, (len(LENGTHS), max(LENGTHS) + STEPS))
+    ids = rng.integers(2, 256, (len(LENGTHS), max(LENGTHS) + STEPS + 1))
     truth = [
         logits_of(folder, row[None, : length + STEPS])
         for row, length in zip(ids, LENGTHS, strict=True)
