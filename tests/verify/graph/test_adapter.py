@@ -12,6 +12,8 @@ from max._core.dialects import m, mosh, rmo
 from max.dtype import DType
 from max.graph import Graph, Module, ops
 
+from tests.verify.graph.conftest import stage_all
+from tests.verify.graph.families import paged
 from tests.verify.graph.helpers import CPU, floats, kind, staged
 from verify.graph.adapter import noting, read
 from verify.graph.errors import GraphError
@@ -209,3 +211,13 @@ def test_what_max_itself_cannot_lower_is_one_sentence():
     """MAX 26.7 declares 3 numbers for 10, 7, 4, 1."""
     with pytest.raises(GraphError, match="MAX cannot lower the graph: statically known dimensions"):
         staged(lambda: ops.range(10, 0, -3, dtype=DType.int32, device=CPU))
+
+
+def test_a_parameter_of_a_custom_operation_is_remembered_as_it_was_written():
+    norm = next(one for one in paged.FAMILIES if one.name == "norm keys of heads 1.0")
+    (graph,) = stage_all([norm]).graphs.values()
+    (operation,) = (one for one in graph.operations if one.kind == "mo.custom")
+    rounded, exact = operation.attributes["parameters"], operation.attributes["exact"]["parameters"]
+    assert float(rounded["epsilon"]) == float(np.float32(paged.EPSILON)) != paged.EPSILON
+    assert float(exact["epsilon"]) == paged.EPSILON
+    assert exact["per_head_norm"] == rounded["per_head_norm"]

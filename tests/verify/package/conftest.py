@@ -8,6 +8,8 @@ import torch
 import transformers
 from max.pipelines.lib.arch_lookup import ARCH_LOOKUP
 
+from tests.verify.package.checkpoints import draw
+
 SIZES = {
     "vocab_size": 256, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
@@ -49,6 +51,19 @@ def checkpoints(tmp_path_factory):
         return folder
 
     return drawn
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """The folder of a tiny checkpoint by its name in `checkpoints.TINY`."""
+    drawn = {}
+
+    def folder(name):
+        if name not in drawn:
+            drawn[name] = draw(name, tmp_path_factory.mktemp("package") / "checkpoint")
+        return drawn[name]
+
+    return folder
 
 
 @pytest.fixture(autouse=True)

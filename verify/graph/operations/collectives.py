@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from verify.graph.errors import UnknownOperationError
-from verify.graph.operations.registry import meaning
+from verify.graph.operations.registry import custom, meaning
 
 if TYPE_CHECKING:
     from reference.trace import Array
@@ -32,3 +34,23 @@ def alone(scope: Scope, array: Array, *others: Any) -> tuple[Array, None]:
         kind = scope.operation.kind
         raise UnknownOperationError(f"{kind} among {results} devices; one is known here")
     return array, None
+
+
+@custom("mo.shard_and_stack")
+def shard_and_stack(scope: Scope, *arrays: Array) -> tuple[Array, ...]:
+    """Of each array the part of each device, stacked along a new first axis.
+
+    Args:
+        scope: its parameter `axis` is the one that arrays are split along; it declares a result for
+            each device.
+        arrays: of one shape.
+
+    Raises:
+        UnknownOperationError: for another parameter.
+    """
+    parameters = scope["parameters"]
+    if unknown := sorted(parameters.keys() - {"axis"}):
+        raise UnknownOperationError(f"mo.shard_and_stack with the parameter {unknown[0]}")
+    stacked = np.stack(arrays)
+    parts = len(scope.operation.results)
+    return tuple(np.split(stacked, parts, axis=int(parameters["axis"]) + 1))

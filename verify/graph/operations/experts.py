@@ -94,3 +94,40 @@ def finalize(scope: Scope, rows: Array, restore: Array, weights: Array) -> Array
     """
     own = rows[restore.astype(np.int64)].reshape(*weights.shape, rows.shape[1])
     return np.asarray(np.einsum("tkf,tk->tf", own, weights))
+
+
+@custom("ep.fused_silu", parameters=("interleaved", "activation", "swiglu_alpha", "swiglu_limit"))
+def gated(scope: Scope, rows: Array, starts: Array) -> Array:
+    """A gated activation: silu(gate) * up, with s(x) = 1 / (1 + exp(-x)) and silu(x) = x s(x).
+
+    With a limit l other than 0, gate is min(gate, l) and up is clamped to [-l, l] before. With the
+    activation `swigluoai` it is gate * s(alpha * gate) * (up + 1).
+
+    Args:
+        scope: its parameters: the name of the activation, alpha, the limit, and whether gate and up
+            are `interleaved`; else gate is the first half of the features.
+        rows: `[rows, 2 * features]`.
+        starts: uint32 `[experts + 1]`: rows after the last of them hold nothing, and are 0 here.
+
+    Returns:
+        `[rows, features]`.
+
+    Raises:
+        UnknownOperationError: for another activation.
+    """
+    parameters = scope["parameters"]
+    name, limit = parameters["activation"], float(parameters["swiglu_limit"])
+    half = rows.shape[1] // 2
+    interleaved = parameters["interleaved"]
+    gate, up = (rows[:, 0::2], rows[:, 1::2]) if interleaved else (rows[:, :half], rows[:, half:])
+    if limit:
+        gate, up = np.minimum(gate, limit), np.clip(up, -limit, limit)
+    match name:
+        case "silu":
+            made = gate / (1 + np.exp(-gate)) * up
+        case "swigluoai":
+            made = gate / (1 + np.exp(-float(parameters["swiglu_alpha"]) * gate)) * (up + 1)
+        case _:
+            raise UnknownOperationError(f"ep.fused_silu of {name}, which is not known here")
+    made[int(starts[-1]) :] = 0
+    return np.asarray(made)

@@ -7,9 +7,11 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
 from max._mlir.dialects import mo
 
-from verify.graph.operations import CUSTOM, MEANINGS, meaning
+from verify.graph.errors import UnknownOperationError
+from verify.graph.operations import CUSTOM, MEANINGS, custom, meaning
 from verify.graph.operations.refused import RANDOM, WITHOUT_MEANING, reason
 
 STRUCTURE = {"mo.custom", "mo.graph", "mo.output", "mo.yield", "mo.while.condition"}
@@ -65,3 +67,17 @@ def test_a_meaning_is_registered_by_its_kind():
 def test_every_meaning_says_what_it_is():
     lambdas = {f for f in MEANINGS.values() if f.__name__ == "of_arrays"}
     assert all(inspect.getdoc(one) for one in {*MEANINGS.values()} - lambdas)
+
+
+def test_a_custom_operation_is_refused_with_a_parameter_or_an_operand_that_is_not_understood():
+    @custom("of_this_test", parameters=("known",))
+    def nothing(scope, array):
+        return array
+
+    held = CUSTOM.pop("of_this_test")
+    right = {"symbol": "of_this_test", "parameters": {"known": 1}}
+    assert held(right, 2) == 2
+    with pytest.raises(UnknownOperationError, match="a parameter that is not known here: other"):
+        held({**right, "parameters": {"known": 1, "other": 2}}, 2)
+    with pytest.raises(UnknownOperationError, match="takes 2 operands, and only the form with 1"):
+        held(right, 2, 3)
