@@ -32,6 +32,10 @@ PARAMS = MHAKVCacheParams(
     n_kv_heads=KV_HEADS,
 )  # fmt: skip
 
+COMPILED = {"attention causal"}
+"""Families that were seen to compile on a CPU, to the same numbers. "attention window" was seen not
+to (MAX 26.7: "Failed to compile the model"); the others have not been tried: `ALL_OPERATIONS=1`."""
+
 BATCHES = [
     # tokens of this pass, tokens cached before
     ((4, 3, 5, 1), (0, 0, 0, 0)),
@@ -183,7 +187,7 @@ def family(name, own, build, truth, arrays, **more):
     for seed, (lengths, cached) in enumerate(BATCHES):
         rng = np.random.default_rng(100 + seed)
         sets.append((*arrays(sum(lengths), rng), *batch(lengths, cached, seed).values()))
-    return Family(name, [*own, *TYPES], whole, expected, sets, quick=True, **more)
+    return Family(name, [*own, *TYPES], whole, expected, sets, quick=name in COMPILED, **more)
 
 
 def normal(rng, *shape):
