@@ -80,7 +80,7 @@ def attributes(site: Site) -> Iterator[Change]:
 
 
 def whole_numbers(site: Site) -> Iterator[Change]:
-    """One more and one less where a whole number is part of a formula."""
+    """One more and one less, where its dtype holds it, if a whole number is part of a formula."""
     if site.kind not in WHOLE:
         return
     for k, value in enumerate(site.operands):
@@ -88,7 +88,10 @@ def whole_numbers(site: Site) -> Iterator[Change]:
         if constant is None or constant.size != 1 or constant.dtype.kind not in "iu":
             continue
         old = int(constant.item())
+        held = np.iinfo(constant.dtype)
         for new in (old + 1, old - 1):
+            if not held.min <= new <= held.max:
+                continue
             draft = site.draft()
             number = draft.constant(new, value.dtype)
             draft.with_operands({k: draft.make("mo.static.broadcast_to", (number,), value)})

@@ -101,7 +101,7 @@ PLANTED = (
     # ---- a step left out, or one too many
     Planted("no_q_norm", (OWN, "x_q = self.q_norm(x_q)", "pass"), "weights", "q_norm", OLMO2),
     Planted("k_norm_for_queries", (OWN, "x_q = self.q_norm(x_q)", "x_q = self.k_norm(x_q)"),
-            "weights", "q_norm", OLMO2),
+            "preflight", "RMSNorm", OLMO2),
     Planted("residual_of_the_norm", (BLOCK, "h = x + attn_out", "h = self.input_layernorm(x) + attn_out"),
             "mathematics", "post_attention_layernorm:input"),
     Planted("no_residual", (BLOCK, "return h + mlp_out", "return mlp_out"), "mathematics", "layers.0"),
