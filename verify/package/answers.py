@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reference.decoder import load_decoder
+from verify.candidate.guard import compiling
 from verify.decoder import (
     EXCUSED,
     decoder_outline,
@@ -26,6 +27,8 @@ from verify.decoder import (
     one_thread_if_small,
     weights_of,
 )
+from verify.graph.errors import GraphError
+from verify.judge.verdict import Check
 from verify.mutants.mutation_score import Mutants
 from verify.outcome import Outcome
 from verify.package.checkpoint import checkpoint_checks
@@ -35,6 +38,7 @@ from verify.package.driven import Requests
 from verify.package.engine import evaluating
 from verify.package.faults import power_checks
 from verify.package.names import ANSWERS
+from verify.package.once import checked_once
 from verify.package.opened import open_package
 from verify.package.paired import PairedPackage
 from verify.package.preflight import preflight_checks
@@ -46,9 +50,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from verify.judge.verdict import Check
+    from verify.judge.verdict import Verdict
     from verify.package.found import Found
+    from verify.package.opened import Opened
     from verify.pairing.file import Corrections
+
+MODES = {
+    "preflight": "preflight", "weights": "checkpoint", "configuration": "configuration",
+    "mathematics": "math", "power": "math-power", "compiled": "served",
+}  # fmt: skip
+"""What the checks of each answer are called in records."""
 
 LONGEST = 512
 """Tokens of a request at most."""
@@ -61,6 +72,8 @@ class PackagePlan:
     Attributes:
         found: the package.
         folder: the checkpoint's.
+        drawn: whether it is a tiny one that was drawn: then each field of its configuration counts,
+            whatever it says.
         seed: draws token ids, envelopes, mutants and tiny models.
         quick: stop before anything is compiled.
         compile_anyway: compile also a package that is wrong.
@@ -71,6 +84,7 @@ class PackagePlan:
 
     found: Found
     folder: Path
+    drawn: bool = False
     seed: int = 0
     quick: bool = False
     compile_anyway: bool = False
@@ -90,19 +104,32 @@ class Answered(Outcome):
 
     Attributes:
         seconds: by answer, those that were given.
-        answers: by answer, the verdict.
+        given: by answer, its checks.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    answers: dict[str, str] = field(default_factory=dict)
+    given: dict[str, list[Check]] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> dict[str, Verdict]:
+        """By answer, its verdict; SKIP where nothing could be asked."""
+        return {
+            name: Outcome(checks=checks).verdict if _judged(checks) else "SKIP"
+            for name, checks in self.given.items()
+        }
 
     def more(self) -> dict[str, Any]:
         """Each answer with its verdict and its seconds."""
-        given = {
-            name: {"verdict": self.answers[name], "seconds": self.seconds[name]}
-            for name in ANSWERS if name in self.answers
+        verdicts = self.answers
+        answers = {
+            name: {"verdict": verdicts[name], "seconds": self.seconds[name]}
+            for name in ANSWERS if name in verdicts
         }  # fmt: skip
-        return {"answers": given}
+        return {"answers": answers}
+
+
+def _judged(checks: Sequence[Check]) -> bool:
+    return any(check.verdict != "SKIP" for check in checks)
 
 
 def verify_package(
@@ -133,28 +160,34 @@ class _Run:
     outcome: Answered
     emit: Callable[[Check], None]
     status: Callable[[str], None]
+    package: Package = field(init=False)
 
     def answer(self, name: str, checks: Iterator[Check]) -> None:
         """Make the checks of one answer, and note its verdict and its time."""
-        self.status(f"{name}")
-        first, start_s = len(self.outcome.checks), time.monotonic()
-        for check in checks:
-            made = replace(check, regime=check.regime or "given", device="cpu")
-            self.outcome.checks.append(made)
-            self.emit(made)
-        own = Outcome(checks=self.outcome.checks[first:])
+        self.status(name)
+        own, start_s = self.outcome.given.setdefault(name, []), time.monotonic()
+        try:
+            for check in checks:
+                self._add(own, replace(check, regime=check.regime or "given", device="cpu"))
+        except GraphError as error:
+            mode = MODES[name]
+            self._add(own, Check(case=name, mode=mode, tap="", verdict="SKIP", message=str(error)))
         before = self.outcome.seconds.get(name, 0.0)
         self.outcome.seconds[name] = before + time.monotonic() - start_s
-        self.outcome.answers[name] = own.verdict if own.checks else "SKIP"
+
+    def _add(self, own: list[Check], check: Check) -> None:
+        own.append(check)
+        self.outcome.checks.append(check)
+        self.emit(check)
 
     def all_others(self) -> None:
         """Every answer but the first."""
         plan = self.plan
+        self.package = plan.package.that_opens(plan.folder)
         if "weights" in plan.answers:
-            self.answer("weights", checkpoint_checks(plan.package, plan.folder))
+            self.answer("weights", checkpoint_checks(self.package, plan.folder))
         if "configuration" in plan.answers:
-            source = _config(plan.folder)
-            self.answer("configuration", configuration_checks(source, plan.package, seed=plan.seed))
+            self.answer("configuration", self._configuration())
         if not {"mathematics", "power", "compiled"} & set(plan.answers):
             return
         model = load_decoder(str(plan.folder))
@@ -171,11 +204,8 @@ class _Run:
         """The answers for which the package's graph is evaluated."""
         plan, outcome = self.plan, self.outcome
         longest = _longest(model)
-        with evaluating() as engine:
-            opened = open_package(
-                plan.folder, v3=plan.package.v3, custom=plan.package.custom, max_length=longest
-            )
-            requests = Requests(opened, engine, longest)
+        with evaluating() as engine, checked_once():
+            requests = Requests(self._opened(longest), engine, longest)
             paired = PairedPackage(
                 requests, decoder_outline(model), weights_of(model), plan.corrections
             )
@@ -185,7 +215,7 @@ class _Run:
             self.answer("mathematics", served.checks(longest))
             if "power" not in plan.answers:
                 return
-            if outcome.answers["mathematics"] != "FAIL":
+            if outcome.answers["mathematics"] == "PASS":
                 self.answer("power", power_checks(requests, served, longest))
             self.answer("power", outcome.mutants.checks())
 
@@ -197,15 +227,33 @@ class _Run:
             paired, model, sizes, self.plan.seed, truth, self.outcome, self.status
         )
 
-    def _compiled(self, model: Any, truth: DecoderMathematics) -> Iterator[Check]:
+    def _configuration(self) -> Iterator[Check]:
+        """What is not followed fails a package, but not on a checkpoint that does not ask for it.
+
+        There, whether the checkpoint's own values are followed is the mathematics' answer.
+        """
         plan = self.plan
-        opened = open_package(
-            plan.folder, v3=plan.package.v3, custom=plan.package.custom,
-            max_length=_longest(model),
-        )  # fmt: skip
+        for check in configuration_checks(_config(plan.folder), self.package, seed=plan.seed):
+            if check.verdict == "FAIL" and not plan.drawn:
+                message = f"{check.message}; the checkpoint's own value is judged below"
+                yield replace(check, verdict="SKIP", message=message)
+            else:
+                yield check
+
+    def _compiled(self, model: Any, truth: DecoderMathematics) -> Iterator[Check]:
+        longest = _longest(model)
+        with compiling(self.plan.found.name):
+            opened = self._opened(longest)
         yield from compiled_checks(
-            opened, model, truth.oracle, longest=_longest(model), seed=plan.seed
+            opened, model, truth.oracle, longest=longest, seed=self.plan.seed
         )
+
+    def _opened(self, longest: int) -> Opened:
+        package = self.package
+        return open_package(
+            self.plan.folder, v3=package.v3, custom=package.custom, max_length=longest,
+            echo=package.echo,
+        )  # fmt: skip
 
 
 def _note_places(outcome: Outcome, paired: PairedPackage) -> None:

@@ -108,6 +108,7 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
     plan = PackagePlan(
         found=widen(for_checkpoint(found, folder)),
         folder=folder,
+        drawn=options.model == RANDOM,
         seed=options.seed,
         quick=options.quick,
         compile_anyway=options.compile_anyway,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from verify.graph.errors import GraphError
+import numpy as np
+
+from verify.package.driven import Requests
 from verify.package.engine import evaluating
 from verify.package.holders import holders
 from verify.package.once import checked_once
-from verify.package.opened import open_package, request
+from verify.package.opened import open_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +37,13 @@ class Package:
         v3: whether the architecture of `max.experimental.nn` is preferred.
         custom: folders of packages, as `max serve --custom-architectures` takes them.
         encoding: of the weights.
+        echo: whether the logits of every token are asked for.
     """
 
     v3: bool
     custom: Sequence[str] = ()
     encoding: str = "float32"
+    echo: bool = True
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[tuple[Engine, Opened]]:
@@ -47,38 +51,59 @@ class Package:
         with evaluating(places=False) as engine, checked_once():
             yield engine, open_package(
                 folder, v3=self.v3, custom=self.custom, encoding=self.encoding,
-                max_length=MAX_LENGTH,
+                max_length=MAX_LENGTH, echo=self.echo,
             )  # fmt: skip
+
+    def that_opens(self, folder: Path) -> Package:
+        """The same, which asks for the last token's logits alone where the package has no others.
+
+        Raises:
+            Exception: what the package raises that opens neither way.
+        """
+        try:
+            with self.opened(folder):
+                return self
+        except Exception:
+            other = replace(self, echo=False)
+            with other.opened(folder):
+                return other
 
     def logits(self, folder: Path, batch: Sequence[Sequence[int]]) -> Array:
         """The logits of all tokens of a ragged batch, `[tokens, vocab_size]` in float64.
+
+        Where the package returns those of the last token alone, tokens are decoded one by one.
 
         Args:
             folder: a checkpoint.
             batch: token ids of each request.
 
         Raises:
-            GraphError: for a package whose logits are not those of every token.
+            GraphError: for a package whose logits are neither.
         """
         with self.opened(folder) as (engine, opened):
-            requests = [request(ids, MAX_LENGTH) for ids in batch]
-            for one in requests:
-                opened.cache.claim(one)
-                opened.cache.alloc(one)
-            inputs = opened.model.prepare_initial_token_inputs(
-                replica_batches=[requests],
-                kv_cache_inputs=opened.cache.runtime_inputs([requests]),
-            )
-            found = engine.result(opened.model.execute(inputs).logits)
-        if found.shape[0] != sum(map(len, batch)):
-            raise GraphError(f"the package returns logits of {found.shape[0]} tokens")
-        return found
+            requests = Requests(opened, engine, MAX_LENGTH)
+            if self.echo:
+                rows = [(requests.begin(ids), len(ids)) for ids in batch]
+                return np.concatenate(requests.run(rows).logits)
+            return np.concatenate(_one_by_one(requests, batch))
 
     def holders(self, folder: Path, number: float) -> list[str]:
         """Weights of the operations that compute with a number; see `verify.package.holders`."""
         with self.opened(folder) as (engine, _):
             found = [name for model in engine.models for name in holders(model.graph, number)]
         return list(dict.fromkeys(found))
+
+
+def _one_by_one(requests: Requests, batch: Sequence[Sequence[int]]) -> list[Array]:
+    """The logits of each request, whose tokens are given one after the other."""
+    rows = [requests.begin(ids, prompt=1) for ids in batch]
+    found: list[list[Array]] = [[] for _ in rows]
+    for step in range(max(map(len, batch))):
+        going = [at for at, ids in enumerate(batch) if step < len(ids)]
+        passed = requests.run([(rows[at], 1) for at in going])
+        for at, logits in zip(going, passed.logits, strict=True):
+            found[at].append(logits)
+    return [np.concatenate(one) for one in found]
 
 
 def first_line(error: BaseException) -> str:
