@@ -19,11 +19,13 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     outcome     what a run found: checks, verdict, first divergence
     mathematics  whether the traced graph is the same mathematics
     run         one run: the mathematics, then what MAX compiles of it
+    decoder     the same with any decoder of transformers as the reference
+    job         one run written down: records, tables, page
+    package/    architecture packages of MAX Serve, in six answers
     live/       `--watch`: judged again whenever a file is saved
     reduce/     the smallest graph that MAX computes wrongly, and a file that shows it
     max_bugs/   the smallest reproductions of what MAX gets wrong
 
-At the top, besides: what a user calls (`cli` verifies, `decoder` does for other architectures,
-`diff`, `reducing`, `campaign` with its `tally`), `job`, which writes a run down, and `artefacts`,
-the arrays for its page.
+At the top, besides: what a user calls (`cli` verifies, `diff`, `reducing`, `campaign` with its
+`tally`), and `artefacts`, the arrays for the page.
 """

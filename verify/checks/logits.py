@@ -27,8 +27,9 @@ def logits_check(logits: Array, expected: Expectation) -> Check:
     truth = expected.free[expected.head]
     if logits.shape != truth.shape or not np.isfinite(logits).all():
         return Check(
-            case=expected.case.name, mode="logits", tap=expected.head, verdict="FAIL", shape=logits.shape,
-            dtype=expected.dtype, message="logits of another shape, or not finite",
+            case=expected.case.name, mode="logits", tap=expected.head, verdict="FAIL",
+            shape=logits.shape, dtype=expected.dtype,
+            message="logits of another shape, or not finite",
         )  # fmt: skip
     logits = logits.astype(np.float64)
     divergence = kl_divergence(truth, logits)

@@ -31,19 +31,19 @@ from verify.graph.errors import GraphError
 from verify.judge.verdict import Check
 from verify.mutants.mutation_score import Mutants
 from verify.outcome import Outcome
-from verify.package.checkpoint import checkpoint_checks
-from verify.package.compiled import compiled_checks
-from verify.package.configuration import configuration_checks
-from verify.package.driven import Requests
-from verify.package.engine import evaluating
-from verify.package.faults import power_checks
+from verify.package.computing.compiled import compiled_checks
+from verify.package.computing.paired import PairedPackage
+from verify.package.computing.served import ORDERS, Served, Standards
+from verify.package.computing.serving_faults import power_checks
+from verify.package.installed.preflight import preflight_checks
 from verify.package.names import ANSWERS
-from verify.package.once import checked_once
-from verify.package.opened import open_package
-from verify.package.paired import PairedPackage
-from verify.package.preflight import preflight_checks
-from verify.package.served import ORDERS, Served, Standards
-from verify.package.subject import Package
+from verify.package.opening.driven import Requests
+from verify.package.opening.evaluated_engine import evaluating
+from verify.package.opening.once import checked_once
+from verify.package.opening.opened import open_package
+from verify.package.opening.subject import Package
+from verify.package.reading.checkpoint import checkpoint_checks
+from verify.package.reading.configuration import configuration_checks
 from verify.truth.any_decoder import DecoderMathematics
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from verify.judge.verdict import Verdict
-    from verify.package.found import Found
-    from verify.package.opened import Opened
+    from verify.package.installed.found import Found
+    from verify.package.opening.opened import Opened
     from verify.pairing.file import Corrections
 
 MODES = {

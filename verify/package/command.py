@@ -93,7 +93,7 @@ def _answers(text: str) -> tuple[str, ...]:
 def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
     """What is verified; imports MAX and transformers, which takes seconds."""
     from verify.package.answers import PackagePlan, verify_package
-    from verify.package.found import find, for_checkpoint, widen
+    from verify.package.installed.found import find, for_checkpoint, widen
 
     if options.seed < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
@@ -132,7 +132,7 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
     """The checkpoint's folder; one that is drawn is gone when the stack is closed."""
     if options.model != RANDOM:
         return folder_of(options.model, options.revision)
-    from verify.package.drawn import draw
+    from verify.package.reading.drawn import draw
 
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="verify-")))
     draw(found.architecture.name.removesuffix(V3), folder, seed=options.seed)

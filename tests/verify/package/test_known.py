@@ -9,8 +9,8 @@ import pytest
 
 from reference.decoder import in_float64, load_decoder
 from tests.verify.package.checkpoints import TINY
-from verify.package.engine import evaluating
-from verify.package.opened import open_package, request
+from verify.package.opening.evaluated_engine import evaluating
+from verify.package.opening.opened import open_package, request
 
 LENGTHS = (36, 131, 1)
 """Tokens of requests: within a page of 128, over its end, and a single one."""

@@ -10,8 +10,8 @@ import pytest
 from tests.verify.package.packages import custom_package
 from tests.verify.package.planted import PLANTED
 from verify.package.answers import PackagePlan, verify_package
-from verify.package.drawn import draw
-from verify.package.found import find, for_checkpoint, widen
+from verify.package.installed.found import find, for_checkpoint, widen
+from verify.package.reading.drawn import draw
 
 ASKED = ("weights", "mathematics")
 MODES = {"preflight": ("preflight",), "weights": ("checkpoint",),

@@ -29,7 +29,7 @@ from verify.package.installed.moved import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from verify.package.found import Found
+    from verify.package.installed.found import Found
 
 PASSED = (
     "pipeline_config", "session", "devices", "kv_cache_config", "weights", "adapter",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from max.pipelines.lib import pipeline_variants
 
-from verify.package.found import find
+from verify.package.installed.found import find
 from verify.package.installed.moved import release
 from verify.package.installed.overrides import PASSED, misfits
 
