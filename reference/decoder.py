@@ -9,6 +9,7 @@ made anew in float64 rather than widened.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from transformers.initialization import no_init_weights
 
 from reference.checkpoint import CheckpointError
 from reference.huggingface import HuggingFaceReference
-from reference.taps import LOGITS, OUTPUT
+from reference.taps import LOGITS, OUTPUT, module_of
 from reference.trace import Recorder
 
 if TYPE_CHECKING:
@@ -74,6 +75,21 @@ class Decoder(HuggingFaceReference):
         recorder = Recorder(given)
         self._watched_logits(ids, recorder)
         return recorder.finish()
+
+    @contextmanager
+    def watched(self, recorder: Callable[[str, Array], Array]) -> Iterator[None]:
+        """As `HuggingFaceReference.watched`; a module's second call has the tap `path#2`."""
+        counts: Counter[str] = Counter()
+
+        def numbered(tap: str, value: Array) -> Array:
+            counts[tap] += 1
+            if counts[tap] == 1:
+                return recorder(tap, value)
+            module = module_of(tap)
+            return recorder(f"{module}#{counts[tap]}{tap.removeprefix(module)}", value)
+
+        with super().watched(numbered):
+            yield
 
     @cached_property
     def changes_logits(self) -> bool:

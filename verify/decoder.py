@@ -25,6 +25,7 @@ from reference.taps import LOGITS, OUTPUT
 from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
+from verify.candidate.narrowing import narrowest
 from verify.candidate.observation import Observation
 from verify.candidate.randomness import refuse_random
 from verify.checks.blame import Meaning
@@ -266,7 +267,7 @@ def mathematics_checks(
         observed = Observation(bound, expected)
         expected = with_rounded_constants(expected, bound, observed)
         checks = list(_checked(observed, expected))
-        checks.append(range_check(expected, observed, declared, "float32"))
+        checks.append(range_check(expected, observed, declared, narrowest(weights.values())))
         yield from map(of_graph, checks)
         computing = partial(_computing, bound, expected)
         _kept(checks, observed, expected, paired, outcome, computing)

@@ -40,7 +40,7 @@ from verify.package.names import ANSWERS
 from verify.package.opening.driven import Requests
 from verify.package.opening.evaluated_engine import evaluating
 from verify.package.opening.once import checked_once
-from verify.package.opening.opened import open_package
+from verify.package.opening.opened import encoding_of, open_package
 from verify.package.opening.subject import Package
 from verify.package.reading.checkpoint import checkpoint_checks
 from verify.package.reading.configuration import configuration_checks
@@ -95,7 +95,8 @@ class PackagePlan:
     @property
     def package(self) -> Package:
         """How the package is opened."""
-        return Package(v3=self.found.preferred, custom=self.found.customs)
+        narrow = encoding_of(self.folder) if self.drawn else None
+        return Package(v3=self.found.preferred, custom=self.found.customs, encoding=narrow)
 
 
 @dataclass(slots=True)
@@ -207,7 +208,7 @@ class _Run:
         with evaluating() as engine, checked_once():
             requests = Requests(self._opened(longest), engine, longest)
             paired = PairedPackage(
-                requests, decoder_outline(model), weights_of(model), plan.corrections
+                requests, decoder_outline(model), weights_of(model), truth.oracle, plan.corrections
             )
             _note_places(outcome, paired)
             self.answer("mathematics", self._mathematics(model, truth, paired))
@@ -234,7 +235,7 @@ class _Run:
         """
         plan = self.plan
         for check in configuration_checks(_config(plan.folder), self.package, seed=plan.seed):
-            if check.verdict == "FAIL" and not plan.drawn:
+            if check.verdict in ("FAIL", "ERROR") and not plan.drawn:
                 message = f"{check.message}; the checkpoint's own value is judged below"
                 yield replace(check, verdict="SKIP", message=message)
             else:
@@ -251,8 +252,8 @@ class _Run:
     def _opened(self, longest: int) -> Opened:
         package = self.package
         return open_package(
-            self.plan.folder, v3=package.v3, custom=package.custom, max_length=longest,
-            echo=package.echo,
+            self.plan.folder, v3=package.v3, custom=package.custom, encoding=package.encoding,
+            max_length=longest, echo=package.echo,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from reference.checkpoint import CheckpointError
 from reference.load import folder_of
 from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
 from reports.saved.environment import collect
+from reports.saved.records import RecordsError
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
 from verify.job import Job, run
@@ -36,6 +37,7 @@ configuration, is its graph the same mathematics as it is served, does MAX compu
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
     options = _parser().parse_args(argv)
+    options.candidate = options.package
     try:
         with ExitStack() as stack:
             return run(_job(options, stack), options, ["python", "-m", "verify", "package", *argv])
@@ -45,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         if options.json:
             write_error(options.json, str(error))
         return CANNOT_RUN
-    except (UsageError, CheckpointError, PairingError) as error:
+    except (UsageError, CheckpointError, PairingError, RecordsError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return CANNOT_RUN
 
@@ -94,6 +96,7 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
     """What is verified; imports MAX and transformers, which takes seconds."""
     from verify.package.answers import PackagePlan, verify_package
     from verify.package.installed.found import find, for_checkpoint, widen
+    from verify.package.opening.opened import encoding_of
 
     if options.seed < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
@@ -106,7 +109,7 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
         from_toml(options.pairing, layers) if options.pairing and options.pairing.exists() else None
     )
     plan = PackagePlan(
-        found=widen(for_checkpoint(found, folder)),
+        found=widen(for_checkpoint(found, folder), encoding_of(folder)),
         folder=folder,
         drawn=options.model == RANDOM,
         seed=options.seed,
@@ -132,10 +135,24 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
     """The checkpoint's folder; one that is drawn is gone when the stack is closed."""
     if options.model != RANDOM:
         return folder_of(options.model, options.revision)
+    from verify.package.opening.subject import first_line
     from verify.package.reading.drawn import draw
 
+    name = found.architecture.name.removesuffix(V3)
+    others = sorted(str(one.value) for one in found.architecture.input_modalities) or ["text"]
+    if others != ["text"]:
+        raise UsageError(
+            f"{name} takes {' and '.join(others)}: only a model of text can be drawn, so give "
+            "--model FOLDER"
+        )
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="verify-")))
-    draw(found.architecture.name.removesuffix(V3), folder, seed=options.seed)
+    try:
+        narrow = "float32" not in found.architecture.supported_encodings
+        draw(name, folder, seed=options.seed, dtype="bfloat16" if narrow else "float32")
+    except UsageError:
+        raise
+    except Exception as error:  # transformers' own, on a configuration of its own
+        raise UsageError(f"no tiny {name} can be drawn: {first_line(error)}") from error
     return folder
 
 

@@ -31,7 +31,7 @@ def drawn(tmp_path_factory):
 
 
 def outcome_of(package, folder):
-    found = widen(for_checkpoint(find(str(package)), folder))
+    found = widen(for_checkpoint(find(str(package)), folder), "float32")
     return verify_package(PackagePlan(found=found, folder=folder, quick=True, answers=ASKED))
 
 

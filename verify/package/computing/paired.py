@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reference.taps import is_input
+from verify.graph.schedule import reads
+from verify.judge.metrics import rms
 from verify.package.computing.traced import PackageProgram, is_token_wise, logits_output, outlined
 from verify.pairing.counterpart import Counterpart, Pairing
 from verify.pairing.modules import corrected_places, pair_places
@@ -20,13 +23,23 @@ from verify.pairing.translated import PairedCandidate
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from reference.decoder import Decoder
     from reference.trace import Array
+    from verify.graph.form import Graph
     from verify.package.opening.driven import Requests
     from verify.pairing.file import Corrections
     from verify.pairing.outline import ReferenceOutline
 
 SAMPLED = 3
 """Rows of a tensor that are looked for."""
+
+SIZE = (2, 9)
+"""Batch and length of the run that tells where modules are cut elsewhere."""
+
+DIFFERS = 1e-9
+"""Relative error in float64 from which a value is another one."""
+
+ELSEWHERE = "it shows something else than its counterpart, and what follows from it is right"
 
 
 class PairedPackage(PairedCandidate):
@@ -36,15 +49,16 @@ class PairedPackage(PairedCandidate):
         requests: of the package; none may be live.
         reference: what it is compared with.
         weights: of the reference, by name.
+        oracle: the reference in float64.
         corrections: what a pairing file says of places.
     """
 
     def __init__(
         self, requests: Requests, reference: ReferenceOutline, weights: Mapping[str, Array],
-        corrections: Corrections | None = None,
+        oracle: Decoder, corrections: Corrections | None = None,
     ) -> None:  # fmt: skip
         self._requests = requests
-        held = requests.model.weights
+        self._held = held = requests.model.weights
         every_token = is_token_wise(requests.model, logits_output(requests))
         outline = CandidateOutline(
             parameters=(),
@@ -53,7 +67,29 @@ class PairedPackage(PairedCandidate):
         )
         pairing = _pairing(outline, _comparable(reference), origins(held, weights), corrections)
         super().__init__(None, None, outline, pairing, reference)
-        self._held = held
+        if elsewhere := self._cut_elsewhere(oracle):
+            loose = {**pairing.loose, **dict.fromkeys(elsewhere, ELSEWHERE)}
+            places = {call: c for call, c in pairing.places.items() if call not in elsewhere}
+            pairing = replace(pairing, places=places, loose=loose)
+            super().__init__(None, None, outline, pairing, reference)
+
+    def _cut_elsewhere(self, oracle: Decoder) -> list[str]:
+        """Calls that show something else than their counterpart, and what follows is right.
+
+        MAX's Gemma scales embeddings after the module that holds them, transformers' within it.
+        """
+        ids = np.random.default_rng(0).integers(0, oracle.model.config.vocab_size, SIZE)
+        truth = oracle.trace(ids)
+        _, found = self.evaluated(self._held).trace(ids)
+        wrong = [tap for tap in found if _differs(found[tap], truth[tap])]
+        right = [tap for tap in found if tap not in wrong and truth[tap].dtype.kind == "f"]
+        numbers = dict(self.candidate.places)
+        reached = {number for tap in right for own in self.readers[tap] if own in numbers
+                   for number in behind(self._requests.model.graph, numbers[own])}  # fmt: skip
+        return [
+            own for tap in wrong if not is_input(tap)
+            for own in self.readers[tap] if numbers.get(own) in reached
+        ]  # fmt: skip
 
     def _traced(self, *_: Any) -> Any:
         return PackageProgram(self._requests, self._is_cut)
@@ -61,6 +97,28 @@ class PairedPackage(PairedCandidate):
     def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:  # noqa: ARG002
         """The package's weights, as its own adapter made them; `weights` are not looked at."""
         return dict(self._held)
+
+
+def _differs(found: Array, truth: Array) -> bool:
+    if found.shape != truth.shape or truth.dtype.kind != "f":
+        return False
+    return not rms(found - truth) <= DIFFERS * rms(truth)
+
+
+def behind(graph: Graph, number: int) -> set[int]:
+    """The numbers of the values that one is computed from, not its own."""
+    made = {
+        value.number: operation for operation in graph.operations for value in operation.results
+    }
+    seen: set[int] = set()
+    open_numbers = [number]
+    while open_numbers:
+        operation = made.get(open_numbers.pop())
+        for taken in reads(operation) if operation else ():
+            if taken not in seen:
+                seen.add(taken)
+                open_numbers.append(taken)
+    return seen
 
 
 def _comparable(reference: ReferenceOutline) -> ReferenceOutline:

@@ -21,7 +21,7 @@ import numpy as np
 
 from reference.taps import INPUT
 from verify.candidate.staging import EvaluatedCandidate
-from verify.graph.form import Block, Graph, Operation, Value
+from verify.graph.form import Block, Graph, Operation, Value, numpy_dtype
 from verify.graph.schedule import cut
 from verify.pairing.outline import BATCH, LENGTH, Call
 from verify.pairing.translated import RESULT
@@ -84,6 +84,11 @@ class PackageProgram:
             yield Tap(RESULT, outputs[self._logits])
 
     @property
+    def places(self) -> Mapping[str, int]:
+        """By its name, the number of the value at each place."""
+        return {tap.name: tap.number for tap in self._taps}
+
+    @property
     def taps(self) -> list[str]:
         """Every place that the tapped graph shows."""
         return [tap.name for tap in self._taps]
@@ -97,6 +102,12 @@ class PackageProgram:
     def given_taps(self) -> list[str]:
         """The calls whose results the forced graph takes."""
         return [stage.path for stage in self._cut]
+
+    def dtype_at(self, call: str) -> str:
+        """What a call's result is declared as."""
+        stage = next(one for one in self._cut if one.path == call)
+        assert stage.gives is not None
+        return self.model.graph.values()[self.model.graph.outputs[stage.gives]].dtype
 
     @property
     def input_names(self) -> list[str]:
@@ -184,8 +195,10 @@ class EvaluatedPackage(EvaluatedCandidate):
         logits, trace = super().trace(ids)
         return logits.reshape(len(ids), -1, logits.shape[-1]), trace
 
-    def _as_taken(self, tap: str, array: Array) -> Array:  # noqa: ARG002 - as its parent's
-        return array if self._precision == "float64" else array.astype(np.float32, copy=False)
+    def _as_taken(self, tap: str, array: Array) -> Array:
+        if self._precision == "float64":
+            return array
+        return array.astype(numpy_dtype(self.program.dtype_at(tap)), copy=False)
 
 
 @lru_cache(maxsize=16)

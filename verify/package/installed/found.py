@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-FLOAT32 = "float32"
-"""The encoding in which a package is opened: the widest that MAX's packages declare."""
-
 _PROJECT = Path(__file__).resolve().parents[2]
 _OWN = {_PROJECT / name for name in ("bench", "impl", "reference", "reports", "tests", "verify")}
 _ARCHITECTURES = "ARCHITECTURES"
@@ -172,22 +169,22 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def widen(found: Found) -> Found:
-    """The package with float32 among its encodings, so that its mathematics can be looked at.
+def widen(found: Found, encoding: str) -> Found:
+    """The package with a checkpoint's encoding among its own, so that it can be opened.
 
-    The graph of a package that declares 16 bits alone is traced in float32 and evaluated in
-    float64; whether it holds in the bits that it declares is another question.
+    What a package computes does not depend on it: its graph is evaluated in float64. Whether it
+    holds in the bits that it declares is another question.
     """
     architecture = found.architecture
     declared = set(architecture.supported_encodings)
-    if FLOAT32 in declared:
+    if encoding in declared:
         return found
-    architecture.supported_encodings = declared | {FLOAT32}
+    architecture.supported_encodings = declared | {encoding}
     if (of_config := getattr(architecture.config, "SUPPORTED_ENCODINGS", None)) is not None:
-        architecture.config.SUPPORTED_ENCODINGS = {*of_config, FLOAT32}
+        architecture.config.SUPPORTED_ENCODINGS = {*of_config, encoding}
     note = (
-        f"{architecture.name} declares {', '.join(sorted(map(str, declared)))}: float32 was added "
-        "so that its mathematics can be evaluated"
+        f"{architecture.name} declares {', '.join(sorted(map(str, declared)))}: {encoding}, which "
+        "the checkpoint has, was added so that its mathematics can be evaluated"
     )
     return replace(found, widened=True, note=note)
 

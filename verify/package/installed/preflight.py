@@ -22,7 +22,7 @@ from verify.package.installed.moved import release
 from verify.package.installed.overrides import misfits
 from verify.package.opening.driven import Requests
 from verify.package.opening.evaluated_engine import evaluating
-from verify.package.opening.opened import configured, open_package
+from verify.package.opening.opened import configured, encoding_of, open_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +123,7 @@ class _Package:
         for sentence in complaints:
             yield _check(part, "FAIL", sentence, tap=self.architecture.name)
         if not complaints:
-            self.found = widen(self.found)
+            self.found = widen(self.found, encoding_of(self.folder))
             message = f"MAX {release()} takes {self.architecture.name}"
             note = f"; {self.found.note}" if self.found.note else ""
             yield _check(part, "PASS", message + note, tap=self.architecture.name)

@@ -11,6 +11,7 @@ the further outputs are added.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ from verify.candidate.graph_api import GraphModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+SHARD = re.compile(r"(_shards|\.distributed_linear_layers)\.0(?=\.|$)")
+"""In a path: the one shard of a module that could have one on each accelerator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ def paths_of(root: Any) -> dict[int, str]:
     model = GraphModel(root) if isinstance(root, max_nn.Module) else root
     names = {id(root): ""}
     for path, module in modules_of(model):
-        names.setdefault(id(module), path)
+        names.setdefault(id(module), SHARD.sub("", path))
     return names
 
 

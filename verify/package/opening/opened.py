@@ -7,6 +7,7 @@ is imported at the top of this file, and used by each test of a package.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from max.pipelines.kv_cache import load_kv_manager
 from max.pipelines.lib import PipelineArgs, PipelineConfig
 from max.pipelines.lib.memory_estimation import MemoryEstimator
 from max.pipelines.modeling.types import PipelineTask
+from safetensors import safe_open
 
 from verify.package.opening.one_cpu import on_one_cpu
 
@@ -58,7 +60,7 @@ class Opened:
 
 
 def configured(
-    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
+    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str | None = None,
     max_length: int = 512, echo: bool = True,
 ) -> tuple[Any, Any]:  # fmt: skip
     """MAX's `PipelineConfig` of a package on a checkpoint, and its `SupportedArchitecture`.
@@ -70,11 +72,12 @@ def configured(
         folder: a checkpoint of Hugging Face.
         v3: whether the architecture of `max.experimental.nn` is preferred.
         custom: folders of packages, as `max serve --custom-architectures` takes them.
-        encoding: of the weights.
+        encoding: of the weights; None for the checkpoint's own.
         max_length: tokens of a request at most.
         echo: whether the logits of every token are wanted, not of the last of each request alone,
             which is all that some packages have.
     """
+    encoding = encoding or encoding_of(folder)
     _admit(folder, v3, encoding)
     args = PipelineArgs(
         model_path=str(folder),
@@ -90,15 +93,16 @@ def configured(
         },
         kv_cache={"enable_prefix_caching": True, "kv_cache_page_size": PAGE},
     )
-    config = PipelineConfig.from_args(args)
-    architecture = PIPELINE_REGISTRY.architecture_for_config(
-        config, task=PipelineTask.TEXT_GENERATION
-    )
+    with on_one_cpu():
+        config = PipelineConfig.from_args(args)
+        architecture = PIPELINE_REGISTRY.architecture_for_config(
+            config, task=PipelineTask.TEXT_GENERATION
+        )
     return config, architecture
 
 
 def open_package(
-    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str = "float32",
+    folder: Path, *, v3: bool, custom: Sequence[str] = (), encoding: str | None = None,
     max_length: int = 512, echo: bool = True,
 ) -> Opened:  # fmt: skip
     """Make a package's model, with its weights, on a CPU.
@@ -141,6 +145,15 @@ def _opened(config: Any, architecture: Any, max_length: int, *, echo: bool) -> O
         model_name="verify", max_num_input_tokens=max_length,
     )  # fmt: skip
     return Opened(architecture, config, plan, model, cache)
+
+
+def encoding_of(folder: Path) -> str:
+    """MAX's word for what most of a checkpoint's tensors are: `bfloat16`, or else `float32`."""
+    kinds: Counter[str] = Counter()
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(str(file), "np") as opened:
+            kinds.update(opened.get_slice(name).get_dtype() for name in opened.keys())  # noqa: SIM118
+    return "bfloat16" if kinds and kinds.most_common(1)[0][0] == "BF16" else "float32"
 
 
 def _admit(folder: Path, v3: bool, encoding: str) -> None:

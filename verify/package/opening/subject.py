@@ -36,13 +36,13 @@ class Package:
     Attributes:
         v3: whether the architecture of `max.experimental.nn` is preferred.
         custom: folders of packages, as `max serve --custom-architectures` takes them.
-        encoding: of the weights.
+        encoding: of the weights; None for each checkpoint's own.
         echo: whether the logits of every token are asked for.
     """
 
     v3: bool
     custom: Sequence[str] = ()
-    encoding: str = "float32"
+    encoding: str | None = None
     echo: bool = True
 
     @contextmanager

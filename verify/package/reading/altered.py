@@ -86,7 +86,7 @@ class Variants:
         folder = self.place / str(next(self.names))
         config = type(self.config).from_dict(dict(values))
         config.architectures = self.config.architectures
-        write(config, folder, seed=self.seed)
+        write(config, folder, seed=self.seed, dtype=self.package.encoding or "float32")
         return folder
 
     def truth(self, folder: Path) -> Array:

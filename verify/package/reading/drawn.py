@@ -114,14 +114,15 @@ VECTORS = 0.2
 to it), is this far from there."""
 
 
-def draw(source: Any, folder: Path, *, seed: int = 0) -> Any:
+def draw(source: Any, folder: Path, *, seed: int = 0, dtype: str = "float32") -> Any:
     """Write a tiny checkpoint of an architecture.
 
     Args:
         source: a configuration of transformers, whose switches, activation and kinds of layers are
             kept, or the name of an architecture, such as "LlamaForCausalLM".
-        folder: is made; gets config.json and float32 weights.
+        folder: is made; gets config.json and weights.
         seed: of the weights.
+        dtype: of the weights: `float32` or `bfloat16`.
 
     Returns:
         The configuration that was written.
@@ -130,7 +131,7 @@ def draw(source: Any, folder: Path, *, seed: int = 0) -> Any:
         CheckpointError: for what is no decoder of transformers.
     """
     config = tiny(source)
-    write(config, folder, seed=seed)
+    write(config, folder, seed=seed, dtype=dtype)
     return config
 
 
@@ -172,13 +173,14 @@ def rope_parameters(kind: str, head_dim: int = HEAD_DIM, partial: float = 1.0) -
     }
 
 
-def write(config: Any, folder: Path, *, seed: int = 0) -> None:
+def write(config: Any, folder: Path, *, seed: int = 0, dtype: str = "float32") -> None:
     """Write a checkpoint with drawn weights.
 
     Args:
         config: of transformers.
-        folder: is made; gets config.json and float32 weights.
+        folder: is made; gets config.json and weights.
         seed: of the weights.
+        dtype: of the weights: `float32` or `bfloat16`.
     """
     transformers.utils.logging.disable_progress_bar()
     model = _class_of(config)(config)
@@ -186,7 +188,7 @@ def write(config: Any, folder: Path, *, seed: int = 0) -> None:
         for name, parameter in model.named_parameters():
             parameter.copy_(_drawn(name, parameter, seed))
     named = config.architectures
-    model.save_pretrained(folder)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
     written = json.loads((folder / "config.json").read_text())
     written |= _as_before(config) | ({"architectures": named} if named else {})
     (folder / "config.json").write_text(json.dumps(written, indent=2))
@@ -243,7 +245,26 @@ def _rope(given: dict[str, Any], shift: float = 0.0) -> dict[str, Any]:
 
 
 def _as_before(config: Any) -> dict[str, Any]:
-    """Rotary settings under their names before `rope_parameters`, which MAX reads too."""
+    """Rotary settings and windows under names before transformers 5, which MAX reads too."""
+    return _rope_as_before(config) | _windows_as_before(config)
+
+
+def _windows_as_before(config: Any) -> dict[str, Any]:
+    """Every how many layers there is one without a window; two rotary bases, as Gemma 3 has them.
+
+    Layers of both kinds take turns in a tiny model.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = getattr(config, "layer_types", None) or ()
+    names = ("sliding_window_pattern", "_sliding_window_pattern")
+    made = dict.fromkeys(names, len(set(kinds))) if len(set(kinds)) > 1 else {}
+    if {"full_attention", "sliding_attention"} <= rope.keys():
+        full, local = (rope[f"{kind}_attention"]["rope_theta"] for kind in ("full", "sliding"))
+        made |= {"rope_theta": full, "rope_local_base_freq": local}
+    return made
+
+
+def _rope_as_before(config: Any) -> dict[str, Any]:
     rope = getattr(config, "rope_parameters", None)
     if not rope or "rope_theta" not in rope:
         return {}

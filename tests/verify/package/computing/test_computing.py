@@ -53,8 +53,9 @@ class Judged:
 def judged(folder, engine, v3):
     model = load_decoder(str(folder))
     requests = Requests(open_package(folder, v3=v3), engine)
-    paired = PairedPackage(requests, decoder_outline(model), weights_of(model))
-    return Judged(requests, paired, DecoderMathematics(model), model)
+    truth = DecoderMathematics(model)
+    paired = PairedPackage(requests, decoder_outline(model), weights_of(model), truth.oracle)
+    return Judged(requests, paired, truth, model)
 
 
 @pytest.fixture(

@@ -226,7 +226,7 @@ def test_a_package_of_16_bits_alone_is_widened_and_says_so(tmp_path, checkpoints
     code = COPY.format("llama3", "llama_arch", ", config=Narrow, supported_encodings={'bfloat16'}")
     narrow = "from max.pipelines.architectures.llama3.model_config import Llama3Config\n"
     narrow += "class Narrow(Llama3Config):\n    SUPPORTED_ENCODINGS = {'bfloat16'}\n"
-    found = widen(find(str(package(tmp_path, narrow + code))))
+    found = widen(find(str(package(tmp_path, narrow + code))), "float32")
     assert found.widened
     assert found.note == (
         "LlamaForCausalLM declares bfloat16: float32 was added so that its mathematics can be "
@@ -240,4 +240,4 @@ def test_a_package_of_16_bits_alone_is_widened_and_says_so(tmp_path, checkpoints
 
 def test_a_package_that_declares_float32_is_left_as_it_is():
     found = find("LlamaForCausalLM")
-    assert widen(found) is found
+    assert widen(found, "float32") is found
