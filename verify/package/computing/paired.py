@@ -7,7 +7,7 @@ those are, their values tell, whatever an adapter renamed, stacked or transposed
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -73,6 +73,11 @@ class PairedPackage(PairedCandidate):
             pairing = replace(pairing, places=places, loose=loose)
             super().__init__(None, None, outline, pairing, reference)
 
+    @property
+    def program(self) -> PackageProgram:
+        """The package's graphs."""
+        return cast("PackageProgram", self.candidate)
+
     def _cut_elsewhere(self, oracle: Decoder) -> list[str]:
         """Calls that show something else than their counterpart, and what follows is right.
 
@@ -83,7 +88,7 @@ class PairedPackage(PairedCandidate):
         _, found = self.evaluated(self._held).trace(ids)
         wrong = [tap for tap in found if _differs(found[tap], truth[tap])]
         right = [tap for tap in found if tap not in wrong and truth[tap].dtype.kind == "f"]
-        numbers = dict(self.candidate.places)
+        numbers = self.program.places
         reached = {number for tap in right for own in self.readers[tap] if own in numbers
                    for number in behind(self._requests.model.graph, numbers[own])}  # fmt: skip
         return [
