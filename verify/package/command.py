@@ -135,6 +135,8 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
     """The checkpoint's folder; one that is drawn is gone when the stack is closed."""
     if options.model != RANDOM:
         return folder_of(options.model, options.revision)
+    from transformers import AutoConfig
+
     from verify.package.opening.subject import first_line
     from verify.package.reading.drawn import draw
 
@@ -149,6 +151,7 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
     try:
         narrow = "float32" not in found.architecture.supported_encodings
         draw(name, folder, seed=options.seed, dtype="bfloat16" if narrow else "float32")
+        AutoConfig.from_pretrained(str(folder), local_files_only=True)
     except UsageError:
         raise
     except Exception as error:  # transformers' own, on a configuration of its own

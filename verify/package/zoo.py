@@ -16,16 +16,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.commands import CANNOT_RUN, Parser, UsageError, open_console
+from reports.commands import (
+    CANNOT_RUN,
+    Parser,
+    UsageError,
+    exit_code_of,
+    how_stopped,
+    open_console,
+)
 from verify.options import natural, positive
 from verify.package.atlas import RECORDS, atlas, line_of, read_rows
 from verify.package.names import ANSWERS
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
 
 LIMIT_S = 600.0
 """For one architecture, without compiling."""
@@ -48,19 +59,32 @@ def main(argv: Sequence[str]) -> int:
     records = options.out / RECORDS
     done = {(row["name"], row["seed"]) for row in read_rows(records)}
     seeds = range(options.seed, options.seed + options.seeds)
-    for name, seed in itertools.product(names, seeds):
-        if (name, seed) in done:
-            continue
-        answers = ANSWERS if seed == options.seed else WITHOUT_CONFIGURATION
-        row = ask(name, answers, seed=seed, limit_s=options.limit, compiled=options.compiled)
-        with records.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        console.print(line_of(row), highlight=False, markup=False, soft_wrap=True)
+    try:
+        _ask_all(names, seeds, done, options, console)
+    except KeyboardInterrupt as stop:
+        told = f"{how_stopped(stop)}; what was asked is in {records}, and is not asked again"
+        print(f"verify: {told}", file=sys.stderr)
+        return exit_code_of(stop)
     rows = [row for row in read_rows(records) if row["name"] in names]
     page = options.out / "README.md"
     page.write_text(atlas(rows), encoding="utf-8")
     console.print(f"Atlas: {page}", highlight=False)
     return 1 if any(row["verdict"] == "FAIL" for row in rows) else 0
+
+
+def _ask_all(
+    names: Sequence[str], seeds: range, done: set[tuple[str, int]], options: argparse.Namespace,
+    console: Console,
+) -> None:  # fmt: skip
+    """Ask what has not been asked, and write each row down at once."""
+    for name, seed in itertools.product(names, seeds):
+        if (name, seed) in done:
+            continue
+        answers = ANSWERS if seed == options.seed else WITHOUT_CONFIGURATION
+        row = ask(name, answers, seed=seed, limit_s=options.limit, compiled=options.compiled)
+        with (options.out / RECORDS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        console.print(line_of(row), highlight=False, markup=False, soft_wrap=True)
 
 
 def _parser() -> Parser:
@@ -138,14 +162,19 @@ def _run(command: Sequence[str], limit_s: float) -> tuple[int | None, str]:
     try:
         _, said = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate()
+        _end(process)
         return None, ""
     except KeyboardInterrupt:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        _end(process)
         raise
     return process.returncode, said
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a command and what it has started, if they are still there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    process.communicate()
 
 
 def _reason(said: str, found: dict[str, Any]) -> str:

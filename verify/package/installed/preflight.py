@@ -220,7 +220,7 @@ class _Package:
         shape = self.logits.shape
         vocabulary = self.config.model.huggingface_config.get_text_config().vocab_size
         given = f"{self.tokens} token{'s give' if self.tokens > 1 else ' gives'}"
-        if shape != (self.tokens, vocabulary):
+        if shape not in ((self.tokens, vocabulary), (1, vocabulary)):
             raise CandidateError(f"{given} logits {list(shape)}, not {[self.tokens, vocabulary]}")
         if not np.isfinite(self.logits).all():
             raise CandidateError(f"{given} logits that are not finite")

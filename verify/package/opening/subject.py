@@ -60,11 +60,11 @@ class Package:
         Raises:
             Exception: what the package raises that opens neither way.
         """
+        other = replace(self, echo=False)
         try:
-            with self.opened(folder):
-                return self
+            with self.opened(folder) as (engine, opened):
+                return self if _shows_every_token(Requests(opened, engine, MAX_LENGTH)) else other
         except Exception:
-            other = replace(self, echo=False)
             with other.opened(folder):
                 return other
 
@@ -92,6 +92,12 @@ class Package:
         with self.opened(folder) as (engine, _):
             found = [name for model in engine.models for name in holders(model.graph, number)]
         return list(dict.fromkeys(found))
+
+
+def _shows_every_token(requests: Requests) -> bool:
+    """Whether a pass of two tokens returns two rows of logits."""
+    (logits,) = requests.run([(requests.begin([0, 1]), 2)]).logits
+    return len(logits) == 2
 
 
 def _one_by_one(requests: Requests, batch: Sequence[Sequence[int]]) -> list[Array]:
