@@ -20,6 +20,7 @@ from reports.commands import (
     terminable,
 )
 from verify.candidate.sandbox import (
+    TRACEBACK,
     enter,
     in_words,
     leave,
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 MADE_FOR = "26.7"
 """The oldest version that has what `verify.candidate.staging` traces with: 26.6 has neither
 `max.tree`, nor a `StagedGraph` that is made from a function, nor weights that are declarations."""
-
-
-TRACEBACK = "VERIFY_TRACEBACK"
-"""Environment variable that lets an error of verify's own end in its traceback."""
 
 
 def main(argv: Sequence[str]) -> int:

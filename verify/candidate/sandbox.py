@@ -38,6 +38,9 @@ STANDBY = "VERIFY_STANDBY"
 """Environment variable of a child that makes everything ready, and then waits for a line on its
 standard input before it touches the candidate."""
 
+TRACEBACK = "VERIFY_TRACEBACK"
+"""Environment variable that lets an error of verify's own end in its traceback."""
+
 OWN_CODE_S = 120.0
 """Longest time that a candidate's own Python code may take at a stretch, in seconds."""
 

@@ -13,12 +13,15 @@ nothing follows a package that does not open, and a wrong one is compiled only i
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reference.decoder import load_decoder
-from verify.candidate.guard import compiling
+from reports.commands import UsageError
+from verify.candidate.guard import CandidateError, compiling
+from verify.candidate.sandbox import TRACEBACK
 from verify.decoder import (
     EXCUSED,
     decoder_outline,
@@ -41,7 +44,7 @@ from verify.package.opening.driven import Requests
 from verify.package.opening.evaluated_engine import evaluating
 from verify.package.opening.once import checked_once
 from verify.package.opening.opened import encoding_of, open_package
-from verify.package.opening.subject import Package
+from verify.package.opening.subject import Package, first_line
 from verify.package.reading.checkpoint import checkpoint_checks
 from verify.package.reading.configuration import configuration_checks
 from verify.truth.any_decoder import DecoderMathematics
@@ -173,6 +176,14 @@ class _Run:
         except GraphError as error:
             mode = MODES[name]
             self._add(own, Check(case=name, mode=mode, tap="", verdict="SKIP", message=str(error)))
+        except (CandidateError, UsageError):
+            raise
+        except Exception as error:  # whatever the package's own code raises
+            if TRACEBACK in os.environ:
+                raise
+            message = f"the package raises {first_line(error)}"
+            made = Check(case=name, mode=MODES[name], tap="", verdict="ERROR", message=message)
+            self._add(own, made)
         before = self.outcome.seconds.get(name, 0.0)
         self.outcome.seconds[name] = before + time.monotonic() - start_s
 

@@ -152,7 +152,7 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
         narrow = "float32" not in found.architecture.supported_encodings
         draw(name, folder, seed=options.seed, dtype="bfloat16" if narrow else "float32")
         AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    except UsageError:
+    except CheckpointError:
         raise
     except Exception as error:  # transformers' own, on a configuration of its own
         raise UsageError(f"no tiny {name} can be drawn: {first_line(error)}") from error

@@ -60,7 +60,8 @@ def preflight_checks(found: Found, folder: Path) -> Iterator[Check]:
             continue
         checks = _run(part, run)
         yield from checks
-        if part != "signatures" and any(check.verdict != "PASS" for check in checks):
+        verdicts = {check.verdict for check in checks}
+        if part != "signatures" and ("FAIL" in verdicts or "PASS" not in verdicts):
             ended = ended or part
 
 
@@ -122,6 +123,12 @@ class _Package:
         complaints = [*unfit, *_declarations(self.architecture, " ".join(unfit))]
         for sentence in complaints:
             yield _check(part, "FAIL", sentence, tap=self.architecture.name)
+        if self.architecture.memory_planner is None:
+            message = (
+                f"{self.architecture.name} has no `memory_planner`: MAX keeps no memory for "
+                "activations; write memory_planner=PagedMemoryPlanner"
+            )
+            yield _check(part, "SKIP", message, tap=self.architecture.name)
         if not complaints:
             self.found = widen(self.found, encoding_of(self.folder))
             message = f"MAX {release()} takes {self.architecture.name}"
@@ -244,8 +251,6 @@ def _declarations(architecture: Any, said: str) -> Iterator[str]:
     name, model = architecture.name, architecture.pipeline_model
     if not (architecture.batching or getattr(model, "batch_processor_cls", None)):
         yield f"{name} has no `batching`: MAX makes the inputs of a step with a BatchProcessor"
-    if architecture.memory_planner is None:
-        yield f"{name} has no `memory_planner`: write memory_planner=PagedMemoryPlanner"
     for field in ("task", "context_type", "config", "tokenizer", "default_weights_format"):
         if getattr(architecture, field) is None and f"`{field}`" not in said:
             yield f"{name} has no `{field}`"

@@ -177,6 +177,8 @@ class Requests:
         """Give the pages of some requests back, of all where none is named."""
         for each in requests or tuple(self.live):
             self.opened.cache.release(each.context)
+            if release := getattr(self.opened.model, "release", None):
+                release(each.context.request_id)  # a model with states of its own
             self.live.remove(each)
 
     def _went_on(self, each: Request, count: int) -> tuple[int, int]:

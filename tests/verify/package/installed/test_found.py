@@ -229,8 +229,8 @@ def test_a_package_of_16_bits_alone_is_widened_and_says_so(tmp_path, checkpoints
     found = widen(find(str(package(tmp_path, narrow + code))), "float32")
     assert found.widened
     assert found.note == (
-        "LlamaForCausalLM declares bfloat16: float32 was added so that its mathematics can be "
-        "evaluated"
+        "LlamaForCausalLM declares bfloat16: float32, which the checkpoint has, was added so that "
+        "its mathematics can be evaluated"
     )
     assert {"bfloat16", "float32"} == found.architecture.config.SUPPORTED_ENCODINGS
     with evaluating():
