@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LEGEND = """\
 error, PyTorch's: rms distance to float64 of each stage alone, in its worst case. used: share of
 the allowed error. free run: the same after all earlier stages. ← is what the module is given."""
+LISTED = ("preflight", "checkpoint", "configuration")
+"""Modes of checks that are sentences about a package, each of which is shown."""
+
 STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
 """Colours of verdicts; UNDERPOWERED is yellow too."""
 
@@ -173,6 +176,20 @@ def _graph_line(line: Line) -> str:
     return f"{mark} {line.kind[:18]:18} {line.shape:14} {what:{room}} {line.place}".rstrip()
 
 
+def show_sentences(console: Console, outcome: Outcome) -> None:
+    """Print the answers about a package, and what fails that is not a comparison of numbers."""
+    answers = outcome.more().get("answers") or {}
+    if answers:
+        said = [
+            f"{name} {one['verdict']} ({one['seconds']:.0f} s)" for name, one in answers.items()
+        ]
+        console.print(f"Answers: {', '.join(said)}", highlight=False)
+    for check in outcome.checks:
+        if check.mode in LISTED and check.verdict in ("FAIL", "ERROR"):
+            of = f"{check.tap}: " if check.mode == "checkpoint" and check.tap else ""
+            console.print(Text(f"- {of}{check.message}", "red"))
+
+
 def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
     """Print the layer table, the summary, the coverage and the verdict; on request the faults."""
     checks = checks_of(outcome)
@@ -180,14 +197,19 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         for table in (power_table(outcome), mutants_table(outcome)):
             if table.row_count:
                 console.print(table)
-    console.print(layer_table(checks, outcome.order))
-    console.print(LEGEND, style="dim")
+    layers = layer_table(checks, outcome.order)
+    if layers.row_count:
+        console.print(layers)
+        console.print(LEGEND, style="dim")
     console.print(summary_table(checks))
-    console.print(coverage_line(outcome.coverage()))
+    show_sentences(console, outcome)
+    if outcome.expected:
+        console.print(coverage_line(outcome.coverage()))
     for note in outcome.notes:
         console.print(Text(f"Note: {note}"))
     divergence = outcome.first_divergence
-    if divergence:
+    first = outcome.earliest(outcome.checks)
+    if divergence and first and first.mode not in LISTED:
         console.print(Text(f"First divergence: {divergence.message}", "bold red"))
         if divergence.diagnosis:
             console.print(Text(f"Diagnosis: {divergence.diagnosis}", "bold red"))
