@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from verify.judge.verdict import Verdict
     from verify.package.installed.found import Found
+    from verify.package.opening.evaluated_engine import Engine
     from verify.package.opening.opened import Opened
     from verify.pairing.file import Corrections
 
@@ -165,6 +166,7 @@ class _Run:
     emit: Callable[[Check], None]
     status: Callable[[str], None]
     package: Package = field(init=False)
+    served: Served | None = None
 
     def answer(self, name: str, checks: Iterator[Check]) -> None:
         """Make the checks of one answer, and note its verdict and its time."""
@@ -215,29 +217,29 @@ class _Run:
     def _evaluated(self, model: Any, truth: DecoderMathematics) -> None:
         """The answers for which the package's graph is evaluated."""
         plan, outcome = self.plan, self.outcome
-        longest = _longest(model)
         with evaluating() as engine, checked_once():
-            requests = Requests(self._opened(longest), engine, longest)
-            paired = PairedPackage(
-                requests, decoder_outline(model), weights_of(model), truth.oracle, plan.corrections
-            )
-            _note_places(outcome, paired)
-            self.answer("mathematics", self._mathematics(model, truth, paired))
-            served = _served(requests, paired, truth, plan.seed)
-            self.answer("mathematics", served.checks(longest))
-            if "power" not in plan.answers:
+            self.answer("mathematics", self._mathematics(model, truth, engine))
+            if "power" not in plan.answers or self.served is None:
                 return
             if outcome.answers["mathematics"] == "PASS":
-                self.answer("power", power_checks(requests, served, longest))
+                longest = _longest(model)
+                self.answer("power", power_checks(self.served.requests, self.served, longest))
             self.answer("power", outcome.mutants.checks())
 
     def _mathematics(
-        self, model: Any, truth: DecoderMathematics, paired: PairedPackage
+        self, model: Any, truth: DecoderMathematics, engine: Engine
     ) -> Iterator[Check]:
-        sizes = decoder_sizes(model.config, None, None)
-        yield from mathematics_checks(
-            paired, model, sizes, self.plan.seed, truth, self.outcome, self.status
+        """Each stage alone and the whole, and then as it is served."""
+        plan, outcome, longest = self.plan, self.outcome, _longest(model)
+        requests = Requests(self._opened(longest), engine, longest)
+        paired = PairedPackage(
+            requests, decoder_outline(model), weights_of(model), truth.oracle, plan.corrections
         )
+        _note_places(outcome, paired)
+        sizes = decoder_sizes(model.config, None, None)
+        yield from mathematics_checks(paired, model, sizes, plan.seed, truth, outcome, self.status)
+        self.served = _served(requests, paired, truth, plan.seed)
+        yield from self.served.checks(longest)
 
     def _configuration(self) -> Iterator[Check]:
         """What is not followed fails a package, but not on a checkpoint that does not ask for it.

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from max.engine import InferenceSession
 
 from tests.verify.package.packages import custom_package, own_registry
 from verify.judge.verdict import Check
 from verify.package.answers import Answered, PackagePlan, verify_package
 from verify.package.installed.found import find, for_checkpoint, widen
+from verify.package.names import ANSWERS
 from verify.package.reading.drawn import draw
 
 
@@ -64,3 +66,24 @@ def test_an_answer_that_asks_nothing_is_skipped():
 def test_the_outcome_can_be_written_as_json(folder):
     outcome, _ = asked("LlamaForCausalLM_ModuleV3", folder, "mathematics")
     assert json.loads(json.dumps(outcome.more()))["answers"]["mathematics"]["verdict"] == "PASS"
+
+
+def test_nothing_is_compiled_for_the_first_five(folder, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a program is compiled")
+
+    for name in ("compile", "compile_reusing_mefs", "load", "load_all"):
+        monkeypatch.setattr(InferenceSession, name, refuse)
+    outcome, _ = asked("LlamaForCausalLM", folder, *ANSWERS)
+    assert list(outcome.answers) == list(ANSWERS[:-1])
+    assert "ERROR" not in outcome.answers.values()
+
+
+def test_what_a_package_raises_in_the_middle_is_an_answer(folder, tmp_path):
+    edit = ("batch_processor.py", "return Llama3Inputs(",
+            "assert tokens.shape[0] < 9\n        return Llama3Inputs(")  # fmt: skip
+    with own_registry():
+        package = custom_package(tmp_path, "llama3", v3=True, edits=[edit])
+        outcome, _ = asked(package, folder, "mathematics")
+    assert outcome.answers["mathematics"] == "ERROR"
+    assert "the package raises AssertionError" in outcome.checks[-1].message

@@ -145,7 +145,7 @@ class Served:
         self, requests: Requests, standards: Standards, seed: int,
         readers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:  # fmt: skip
-        self._requests, self._standards, self._seed = requests, standards, seed
+        self.requests, self._standards, self._seed = requests, standards, seed
         self._readers = readers or {}
         self._positions = _positions(requests) if readers else {}
 
@@ -169,6 +169,7 @@ class Served:
                 return
 
     def _scenario(self, scenario: Scenario, number: int, check: Check) -> Check:
+        self.requests.reset()
         ids = self._ids(scenario, number)
         trace = self._standards.oracle.trace(ids)
         bounds = self._bounds(ids, trace)
@@ -180,14 +181,14 @@ class Served:
                 going = [(row, request) for row, request in zip(turn, batch, strict=True) if row[1]]
                 if not going:
                     continue
-                passed = self._requests.run([(request, row[1]) for row, request in going])
+                passed = self.requests.run([(request, row[1]) for row, request in going])
                 rows = [row for (row, _), _ in going]
                 found = self._judged(check, rows, passed, trace, bounds)
                 if found.verdict == "FAIL":
                     return found
                 worst = max(worst, found, key=lambda one: one.used or 0.0)
         finally:
-            self._requests.end()
+            self.requests.end()
         return worst
 
     def _go_on(
@@ -196,9 +197,9 @@ class Served:
         """The request of a row, begun where it is not yet, ended where it goes on by nothing."""
         if row not in live:
             own = scenario.rows[row]
-            live[row] = self._requests.begin(ids[row, : own.length], own.prompt)
+            live[row] = self.requests.begin(ids[row, : own.length], own.prompt)
         if not count:
-            self._requests.end(live[row])
+            self.requests.end(live[row])
         return live[row]
 
     def _ids(self, scenario: Scenario, number: int) -> Array:

@@ -107,6 +107,10 @@ class Requests:
             raise GraphError("the package made no graph of its modules")
         return max(graphs, key=lambda model: len(model.stages.calls))
 
+    def reset(self) -> None:
+        """Forget the prefixes that are in the cache: no request may be live."""
+        self.opened.cache.reset_prefix_cache()
+
     def begin(self, ids: Sequence[int] | Array, prompt: int | None = None) -> Request:
         """A new request.
 
@@ -158,7 +162,7 @@ class Requests:
 
         Nothing is evaluated, and the requests' pages are given back.
         """
-        self.opened.cache.reset_prefix_cache()
+        self.reset()
         rows = [self.begin(row) for row in ids]
         contexts = [row.context for row in rows]
         for context in contexts:
