@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,9 @@ LIMIT_S = 600.0
 """For one architecture, without compiling."""
 
 WITHOUT_CONFIGURATION = tuple(name for name in ANSWERS if name != "configuration")
+
+PACKAGES = re.compile(r"/[^\s'\"]*/site-packages/")
+"""Where Python's packages are."""
 
 DEFAULT = Path("reports/runs/zoo")
 
@@ -179,10 +183,14 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _reason(said: str, found: dict[str, Any]) -> str:
     """Why nothing was judged, in a sentence."""
-    if found.get("error"):
-        return str(found["error"])
     lines = [line for line in said.splitlines() if line.startswith("verify: ")]
-    return lines[-1].removeprefix("verify: ") if lines else "it ended without a word"
+    last = lines[-1].removeprefix("verify: ") if lines else "it ended without a word"
+    return without_paths(str(found.get("error") or last))
+
+
+def without_paths(text: str) -> str:
+    """A sentence without the folders of this machine's packages."""
+    return PACKAGES.sub("", text)
 
 
 def _figures(found: dict[str, Any]) -> dict[str, Any]:
@@ -193,27 +201,33 @@ def _figures(found: dict[str, Any]) -> dict[str, Any]:
         "verdict": found["verdict"],
         "answers": found.get("answers") or {},
         "mutants": found.get("mutants"),
-        "reason": "; ".join(_reasons(failed, findings)),
+        "reason": without_paths("; ".join(_reasons(failed, findings))),
         "relative": max(_relative(found["checks"]), default=None),
     }
 
 
 def _reasons(failed: Sequence[dict[str, Any]], findings: Sequence[str]) -> Iterator[str]:
     """What failed, a sentence for each answer."""
-    seen: set[str] = set()
-    for check in failed:
-        answer = (
-            check["mode"]
-            if check["mode"] in ("preflight", "checkpoint", "configuration")
-            else "math"
-        )
-        if answer == "math" and findings:
-            sentence = findings[0]
-        else:
-            sentence = f"{check['tap'] or check['case']}: {check['message']}"
-        if answer not in seen:
-            seen.add(answer)
-            yield sentence
+    sentences = [check for check in failed if check["mode"] in ("preflight", "checkpoint")]
+    for check in sentences[:1]:
+        tap = check["tap"] if check["mode"] == "checkpoint" else ""
+        more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+        yield ": ".join(filter(None, [tap, check["message"]])) + more
+    fields = [_field(check) for check in failed if check["mode"] == "configuration"]
+    if fields:
+        yield f"does not follow {', '.join(dict.fromkeys(fields))}"
+    numbers = [check for check in failed if check["mode"].startswith("math")]
+    if findings:
+        yield findings[0]
+    elif numbers:
+        yield f"{numbers[0]['tap']}: {numbers[0]['message']}"
+
+
+def _field(check: dict[str, Any]) -> str:
+    """A field that is not followed, with the value where the field is a choice."""
+    details = check["details"] or {}
+    name = str(check["tap"]).rpartition(".")[2] or "transformers, whatever the field"
+    return f"`{name}` {details['after']}" if isinstance(details.get("after"), str) else f"`{name}`"
 
 
 def _relative(checks: Sequence[dict[str, Any]]) -> Iterator[float]:

@@ -6,7 +6,7 @@ import pytest
 
 from verify.package.atlas import RECORDS, atlas, line_of, read_rows
 from verify.package.names import ANSWERS
-from verify.package.zoo import ask, built_ins, main
+from verify.package.zoo import ask, built_ins, main, without_paths
 
 
 def row(name, verdict, reason="", seed=0, **answers):
@@ -77,3 +77,8 @@ def test_one_that_is_not_for_text_is_skipped_with_the_reason(name):
     found = ask(name, ANSWERS, seed=0, limit_s=120, compiled=False)
     assert found["verdict"] == "SKIP"
     assert "embeddings" in found["reason"]
+
+
+def test_a_sentence_has_no_folder_of_this_machine():
+    said = "no kernels in '/home/me/.venv/lib/python3.11/site-packages/modular/lib/x.mojoc'"
+    assert without_paths(said) == "no kernels in 'modular/lib/x.mojoc'"
