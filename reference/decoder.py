@@ -22,6 +22,7 @@ from transformers.initialization import no_init_weights
 
 from reference.checkpoint import CheckpointError
 from reference.huggingface import HuggingFaceReference
+from reference.regimes import PERTURBATION, STRESS_FACTOR
 from reference.taps import LOGITS, OUTPUT, module_of
 from reference.trace import Recorder
 
@@ -38,6 +39,12 @@ DRAWN = "drawn"
 """An order in which every result is moved by a unit in its last place, to a side that is drawn. In
 float64 the oracle computes in the same precision, so that what functions round would else not show.
 """
+
+DECODER_REGIMES = ("given", "perturbed", "stress")
+"""States of a decoder's weights, as `reference.regimes` has them for a GPT-2."""
+
+QUERIES_AND_KEYS = (("q_norm", "k_norm"), ("q_proj", "k_proj"))
+"""What the `stress` regime scales: where queries and keys are normalised, the norms' weights."""
 
 SAME_TABLE = 1e-5
 """Two tables that differ relatively by less are one, computed in float32 and in float64. A table of
@@ -129,6 +136,54 @@ def load_decoder(folder: str) -> Any:
         first = (str(error).splitlines() or [""])[0]
         raise CheckpointError(f"transformers cannot read a decoder in {folder}: {first}") from error
     return model.eval()
+
+
+def in_regime(model: Any, regime: str, *, seed: int = 0) -> Any:
+    """A model with its weights changed as `regime` says; the model itself for `given`.
+
+    Args:
+        model: of transformers in float32; it stays as it is.
+        regime: `perturbed` moves every parameter, vectors by `reference.regimes.PERTURBATION` and
+            matrices by that share of their spread; `stress` scales queries and keys each by
+            `STRESS_FACTOR`, so that masks matter.
+        seed: draws what is random.
+
+    Raises:
+        CheckpointError: for another regime, or a model whose queries and keys are not found.
+    """
+    if regime == "given":
+        return model
+    if regime not in DECODER_REGIMES:
+        known = ", ".join(DECODER_REGIMES)
+        raise CheckpointError(f"unknown regime {regime!r} of a decoder; choose from {known}")
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        if regime == "perturbed":
+            _perturb(changed, seed)
+        else:
+            _stress(changed)
+    return changed
+
+
+def _perturb(model: Any, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        spread = 1.0 if parameter.ndim == 1 else float(parameter.std())
+        noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        parameter.add_(PERTURBATION * spread * noise)
+
+
+def _stress(model: Any) -> None:
+    for names in QUERIES_AND_KEYS:
+        found = [
+            parameter for path, module in model.named_modules()
+            if path.rpartition(".")[2] in names for parameter in module.parameters()
+        ]  # fmt: skip
+        for parameter in found:
+            parameter.mul_(STRESS_FACTOR)
+        if found:
+            return
+    raise CheckpointError("stress: the model has no modules q_proj and k_proj")
 
 
 def in_float64(model: Any) -> Decoder:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from impl.config import GPT2Config
 
-GPT2_OPTIONS = ("model", "revision", "dtype", "regimes", "engines", "output")
+GPT2_OPTIONS = ("model", "revision", "dtype", "engines", "output")
 """Options that mean nothing together with `--reference`."""
 
 KNOWN_ERRORS = (
@@ -293,6 +293,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
         model=model,
         subject=_subject(options, model.config.num_hidden_layers),
         sizes=sizes,
+        regimes=_decoder_regimes(options.regimes),
         seed=options.seed,
         quick=options.quick,
         compile_anyway=options.compile_anyway,
@@ -300,7 +301,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
     )
     return Job(
         work=lambda emit, status: verify_decoder(plan, emit, status),
-        cases=len(sizes),
+        cases=len(sizes) * len(plan.regimes),
         environment=collect(
             weights_sha256=weights_sha256(weights_of(model)),
             extra={"model": options.reference, **_candidate(options.candidate)},
@@ -308,6 +309,18 @@ def _decoder_job(options: argparse.Namespace) -> Job:
         ran={"model": options.reference, "seed": options.seed},
         programs=0 if options.quick else 1,
     )
+
+
+def _decoder_regimes(asked: Sequence[str] | None) -> Sequence[str]:
+    """The states of the weights of a decoder that are asked for."""
+    from reference.decoder import DECODER_REGIMES
+
+    for regime in asked or ():
+        if regime not in DECODER_REGIMES:
+            raise UsageError(
+                f"--regimes: {regime!r} is not one of a decoder's: {', '.join(DECODER_REGIMES)}"
+            )
+    return asked or DECODER_REGIMES[:1]
 
 
 def _check_decoder_options(options: argparse.Namespace) -> None:

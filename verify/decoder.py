@@ -20,7 +20,7 @@ from max.dtype import DType
 from threadpoolctl import threadpool_limits
 
 from impl.runtime import open_device
-from reference.decoder import ORDERS, Decoder, in_float64
+from reference.decoder import ORDERS, Decoder, in_float64, in_regime
 from reference.taps import LOGITS, OUTPUT
 from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
@@ -165,7 +165,8 @@ class DecoderPlan:
         model: of transformers in float32, as `load_decoder` returns it.
         subject: the candidate; its factory is called with transformers' configuration.
         sizes: (batch, length) of the cases.
-        seed: draws token ids, envelopes and mutants.
+        regimes: states of the weights (`reference.decoder.in_regime`).
+        seed: draws token ids, regimes, envelopes and mutants.
         quick: stop after the mathematics, before anything is compiled.
         compile_anyway: compile also a model whose mathematics is wrong.
         every_mutant: judge all mutants of the graph, not a sample.
@@ -174,6 +175,7 @@ class DecoderPlan:
     model: Any
     subject: NamedCandidate
     sizes: Sequence[tuple[int, int]] = SIZES
+    regimes: Sequence[str] = ("given",)
     seed: int = 0
     quick: bool = False
     compile_anyway: bool = False
@@ -203,15 +205,18 @@ def verify_decoder(
     shown = set(paired.forced_taps)
     outcome.expected = {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
 
-    def add(checks: Iterator[Check]) -> None:
+    def add(checks: Iterator[Check], regime: str = "given") -> None:
         for check in checks:
-            outcome.checks.append(replace(check, regime="given", device="cpu"))
+            outcome.checks.append(replace(check, regime=regime, device="cpu"))
             emit(outcome.checks[-1])
 
     add(_unheld(paired))
-    add(_mathematics(plan, paired, outcome, status))
+    for regime in plan.regimes:
+        add(_mathematics(plan, paired, regime, outcome, status), regime)
+    add(outcome.mutants.checks())
     if not plan.quick and (outcome.verdict != "FAIL" or plan.compile_anyway):
-        add(_compiled(plan, paired, outcome, status))
+        for regime in plan.regimes:
+            add(_compiled(plan, paired, regime, outcome, status), regime)
         outcome.explain()
     return outcome
 
@@ -225,16 +230,17 @@ def _unheld(paired: PairedCandidate) -> Iterator[Check]:
 
 
 def _mathematics(
-    plan: DecoderPlan, paired: PairedCandidate, outcome: Outcome, status: Callable[[str], None]
-) -> Iterator[Check]:
+    plan: DecoderPlan, paired: PairedCandidate, regime: str, outcome: Outcome,
+    status: Callable[[str], None],
+) -> Iterator[Check]:  # fmt: skip
     """Whether the traced graph is the same mathematics; nothing is compiled for that."""
-    with one_thread_if_small(plan.model):
-        truth = DecoderMathematics(plan.model)
+    model = in_regime(plan.model, regime, seed=plan.seed)
+    with one_thread_if_small(model):
+        truth = DecoderMathematics(model)
         try:
             yield from mathematics_checks(
-                paired, plan.model, plan.sizes, plan.seed, truth, outcome, status
+                paired, model, plan.sizes, plan.seed, truth, outcome, status, regime=regime
             )
-            yield from outcome.mutants.checks()
         except GraphError as error:
             message = f"judged compiled only: {error}"
             yield Check(case="graph", mode="math", tap="", verdict="SKIP", message=message)
@@ -242,7 +248,8 @@ def _mathematics(
 
 def mathematics_checks(
     paired: PairedCandidate, model: Any, sizes: Sequence[tuple[int, int]], seed: int,
-    truth: DecoderMathematics, outcome: Outcome, status: Callable[[str], None],
+    truth: DecoderMathematics, outcome: Outcome, status: Callable[[str], None], *,
+    regime: str = "given",
 ) -> Iterator[Check]:  # fmt: skip
     """Whether a traced graph is the same mathematics, stage by stage; its mutants are looked at.
 
@@ -254,6 +261,7 @@ def mathematics_checks(
         truth: transformers in float64, and other orders of its sums.
         outcome: of the run: keeps what fails until it is explained, and the mutants.
         status: called with a few words whenever a new part begins.
+        regime: the state of the weights that the model has.
 
     Raises:
         GraphError: where the graph cannot be evaluated.
@@ -261,7 +269,7 @@ def mathematics_checks(
     weights = paired.weights_of(weights_of(model))
     bound, declared = paired.evaluated(weights), paired.evaluated(weights, "declared")
     graph = forced(paired, bound)
-    for case in with_probes(model.config, sizes, seed):
+    for case in with_probes(model.config, sizes, seed, regime):
         status(f"{case.name}, mathematics")
         expected = truth.expectation(case, paired.given_taps)
         observed = Observation(bound, expected)
@@ -316,17 +324,19 @@ def one_thread_if_small(model: Any) -> Iterator[None]:
 
 
 def _compiled(
-    plan: DecoderPlan, paired: PairedCandidate, outcome: Outcome, status: Callable[[str], None]
-) -> Iterator[Check]:
-    """Whether the compiled program computes it."""
+    plan: DecoderPlan, paired: PairedCandidate, regime: str, outcome: Outcome,
+    status: Callable[[str], None],
+) -> Iterator[Check]:  # fmt: skip
+    """Whether the compiled program computes it; it is compiled once for all regimes."""
     status("cpu: compiling the model")
     outcome.compiled = True
-    weights = paired.weights_of(weights_of(plan.model))
+    model = in_regime(plan.model, regime, seed=plan.seed)
+    weights = paired.weights_of(weights_of(model))
     with compiling(plan.subject.name):
         bound = paired.bind(weights)
     meaning = Meaning(paired, weights)
-    references = DecoderReferences.of(plan.model)
-    for case in decoder_cases(plan.model.config, plan.sizes, plan.seed):
+    references = DecoderReferences.of(model)
+    for case in decoder_cases(model.config, plan.sizes, plan.seed, regime):
         status(case.name)
         expected = references.expectation(case, paired.given_taps)
         observed = Observation(bound, expected)

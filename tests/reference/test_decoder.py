@@ -6,7 +6,7 @@ import torch
 import transformers
 
 from reference.checkpoint import CheckpointError
-from reference.decoder import DRAWN, ORDERS, Decoder, in_float64, load_decoder
+from reference.decoder import DRAWN, ORDERS, Decoder, in_float64, in_regime, load_decoder
 
 IDS = np.random.default_rng(0).integers(0, 89, (2, 9))
 SIZES = {
@@ -176,3 +176,49 @@ def test_what_functions_round_shows_where_results_are_drawn(llama):
 def test_a_folder_without_a_decoder_is_told_in_a_sentence(tmp_path):
     with pytest.raises(CheckpointError, match="transformers cannot read a decoder"):
         load_decoder(str(tmp_path))
+
+
+def test_every_parameter_is_moved_in_the_perturbed_regime_and_the_model_stays():
+    model = tiny_llama()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    changed = dict(in_regime(model, "perturbed", seed=1).named_parameters())
+    again = dict(in_regime(model, "perturbed", seed=1).named_parameters())
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name])
+        assert not torch.equal(changed[name], parameter)
+        assert torch.equal(changed[name], again[name])
+
+
+def test_scores_are_a_hundred_times_as_large_under_stress():
+    model = tiny_llama()
+    changed = in_regime(model, "stress")
+    own, other = (m.model.layers[0].self_attn for m in (model, changed))
+    for name in ("q_proj", "k_proj"):
+        torch.testing.assert_close(getattr(other, name).weight, 10 * getattr(own, name).weight)
+    assert torch.equal(other.v_proj.weight, own.v_proj.weight)
+
+
+def test_where_queries_are_normalised_the_norms_are_scaled():
+    config = transformers.Qwen3Config(
+        vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+    )  # fmt: skip
+    model = transformers.Qwen3ForCausalLM(config)
+    changed = in_regime(model, "stress").model.layers[0].self_attn
+    own = model.model.layers[0].self_attn
+    torch.testing.assert_close(changed.q_norm.weight, 10 * own.q_norm.weight)
+    assert torch.equal(changed.q_proj.weight, own.q_proj.weight)
+
+
+def test_a_regime_that_a_decoder_does_not_have_is_one_sentence():
+    with pytest.raises(CheckpointError, match="unknown regime 'init' of a decoder"):
+        in_regime(tiny_llama(), "init")
+
+
+def tiny_llama():
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1,
+    )  # fmt: skip
+    return transformers.LlamaForCausalLM(config)

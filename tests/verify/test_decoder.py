@@ -155,3 +155,20 @@ def test_sizes_are_those_named_or_those_that_fit():
     assert decoder_sizes(config, None, None) == [(1, 1), (1, 9)]
     assert decoder_sizes(config, [3], [1, 2]) == [(1, 3), (2, 3)]
     assert decoder_sizes(config, None, [4]) == [(4, 1), (4, 9)]
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+def test_a_right_llama_passes_in_every_state_of_its_weights(folder, tmp_path):
+    options = ["--reference", f"hf:{folder}", "--candidate", f"{FILE}:Llama", "--quick"]
+    regimes = ["given", "perturbed", "stress"]
+    assert main([*options, "--regimes", ",".join(regimes), "--out", f"{tmp_path}/run"]) == 0
+    checks = read_run(tmp_path / "run").of("check")
+    of_stages = {c["regime"] for c in checks if c["mode"] == "math"}
+    assert of_stages == set(regimes)
+    assert {c["case"].partition("-")[0] for c in checks if c["mode"] == "math"} == set(regimes)
+
+
+def test_a_state_that_a_decoder_does_not_have_is_refused(folder, capsys):
+    options = ["--reference", f"hf:{folder}", "--candidate", f"{FILE}:Llama"]
+    assert main([*options, "--regimes", "init"]) == 2
+    assert "'init' is not one of a decoder's: given, perturbed, stress" in capsys.readouterr().err

@@ -93,16 +93,19 @@ def probing(array: Array, label: str) -> Array:
     return array * (QUIET_RMS / size) if label == "quiet" and size else array
 
 
-def decoder_cases(config: Any, sizes: Sequence[tuple[int, int]], seed: int) -> list[Case]:
+def decoder_cases(
+    config: Any, sizes: Sequence[tuple[int, int]], seed: int, regime: str = "given"
+) -> list[Case]:
     """Cases of random token ids.
 
     Args:
         config: of transformers.
         sizes: (batch, length) of each.
         seed: draws them.
+        regime: the state of the weights.
     """
     return [
-        Case(regime="given", ids=_ids(config.vocab_size, *size, seed), seed=seed) for size in sizes
+        Case(regime=regime, ids=_ids(config.vocab_size, *size, seed), seed=seed) for size in sizes
     ]
 
 
@@ -111,17 +114,21 @@ def _ids(vocabulary: int, batch: int, length: int, seed: int) -> Array:
     return rng.integers(0, vocabulary, (batch, length), dtype=np.int64)
 
 
-def with_probes(config: Any, sizes: Sequence[tuple[int, int]], seed: int) -> list[Case]:
+def with_probes(
+    config: Any, sizes: Sequence[tuple[int, int]], seed: int, regime: str = "given"
+) -> list[Case]:
     """The cases, and each probe, which has tokens enough to show what a mutant does.
 
     Args:
         config: of transformers.
         sizes: (batch, length) of the cases.
         seed: draws token ids.
+        regime: the state of the weights.
     """
     batch, length = PROBE_SIZE
-    (probe,) = decoder_cases(config, [(batch, min(length, config.max_position_embeddings))], seed)
+    size = (batch, min(length, config.max_position_embeddings))
+    (probe,) = decoder_cases(config, [size], seed, regime)
     return [
-        *decoder_cases(config, sizes, seed),
+        *decoder_cases(config, sizes, seed, regime),
         *(replace(probe, label=label) for label in PROBES),
     ]
