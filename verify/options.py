@@ -31,11 +31,11 @@ class Command:
 
 COMMANDS = {
     "step": Command("verify.steps.single", "one of the twelve steps of building a GPT-2, alone"),
+    "steps": Command("verify.steps.progress", "which of the twelve steps in a folder are done"),
     "package": Command(
         "verify.package.command", "an architecture package of MAX Serve, built in or your own"
     ),
     "zoo": Command("verify.package.zoo", "every text architecture that is built into MAX"),
-    "steps": Command("verify.steps.progress", "which of the twelve steps in a folder are done"),
     "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),
     "campaign": Command("verify.campaign", "many random cases: false alarms, and faults caught"),

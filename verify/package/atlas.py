@@ -16,12 +16,22 @@ RECORDS = "architectures.jsonl"
 
 MARKS = {"PASS": "✅", "FAIL": "❌", "ERROR": "⚠️", "UNDERPOWERED": "◐", "SKIP": "-"}
 
+WORDS = {
+    "PASS": "right", "FAIL": "wrong", "ERROR": "without a verdict",
+    "UNDERPOWERED": "without proof of power",
+}  # fmt: skip
+"""What verdicts are called."""
+
 TITLE = """\
 # The architectures of MAX, beside transformers
 
 Each text architecture that is built into MAX was asked six questions about a tiny model, drawn so
-that every number of its configuration is an unusual one. Nothing of the first five is compiled:
-MAX's graph is evaluated in float64, as it is served, and compared with transformers in float64.
+that every number of its configuration is an unusual one (`python -m verify zoo`). Nothing of the
+first five is compiled: MAX's graph is evaluated in float64, as it is served, and compared with
+transformers in float64. *Mathematics* is wrong where the package does not follow a number of that
+configuration; *configuration* is wrong where it does not follow some field that changes
+transformers' model, and does not refuse it either: such a checkpoint would be served wrong, without
+a word. On checkpoints with the usual values many of these are right.
 """
 
 LEGEND = """\
@@ -53,11 +63,17 @@ def atlas(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _summary(asked: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> str:
-    counts = [f"{sum(row['verdict'] == kind for row in asked)} {word}" for kind, word in (
-        ("PASS", "right"), ("FAIL", "wrong"), ("UNDERPOWERED", "without proof of power"),
-        ("ERROR", "without a verdict"),
-    )]  # fmt: skip
-    return f"{len(asked)} were asked: {', '.join(counts)}. {len(others)} could not be asked."
+    """How many there are, and what came of each answer."""
+    said = []
+    for name in ANSWERS:
+        verdicts = Counter(
+            row["answers"][name]["verdict"] for row in asked if name in row["answers"]
+        )
+        if verdicts.keys() - {"SKIP"}:
+            counts = [f"{verdicts[kind]} {word}" for kind, word in WORDS.items() if verdicts[kind]]
+            said.append(f"{name} {', '.join(counts)}")
+    counts = f"{len(asked)} architectures were asked, and {len(others)} could not be."
+    return f"{counts} Of those that were: {'; '.join(said)}."
 
 
 def _seeds(rows: Sequence[dict[str, Any]]) -> str:

@@ -213,9 +213,11 @@ def _reasons(failed: Sequence[dict[str, Any]], findings: Sequence[str]) -> Itera
         tap = check["tap"] if check["mode"] == "checkpoint" else ""
         more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
         yield ": ".join(filter(None, [tap, check["message"]])) + more
-    fields = [_field(check) for check in failed if check["mode"] == "configuration"]
+    configuration = [check for check in failed if check["mode"] == "configuration"]
+    fields = dict.fromkeys(_field(check) for check in configuration if check["tap"])
     if fields:
-        yield f"does not follow {', '.join(dict.fromkeys(fields))}"
+        yield f"does not follow {', '.join(fields)}"
+    yield from (c["message"] for c in configuration if not c["tap"] and c["verdict"] == "ERROR")
     numbers = [check for check in failed if check["mode"].startswith("math")]
     if findings:
         yield findings[0]
@@ -226,7 +228,7 @@ def _reasons(failed: Sequence[dict[str, Any]], findings: Sequence[str]) -> Itera
 def _field(check: dict[str, Any]) -> str:
     """A field that is not followed, with the value where the field is a choice."""
     details = check["details"] or {}
-    name = str(check["tap"]).rpartition(".")[2] or "transformers, whatever the field"
+    name = str(check["tap"]).rpartition(".")[2]
     return f"`{name}` {details['after']}" if isinstance(details.get("after"), str) else f"`{name}`"
 
 

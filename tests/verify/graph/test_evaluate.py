@@ -115,8 +115,8 @@ def test_an_unknown_operation_is_named_with_its_place_before_anything_is_compute
 
 
 def test_an_operation_without_a_meaning_says_why():
-    with pytest.raises(UnknownOperationError, match=r"mo.distributed.allgather .*several devices"):
-        evaluate(of(kind="mo.distributed.allgather"), [floats(2)])
+    with pytest.raises(UnknownOperationError, match=r"mo.distributed.scatter .*several devices"):
+        evaluate(of(kind="mo.distributed.scatter"), [floats(2)])
 
 
 def test_an_unknown_operation_inside_a_branch_is_named_too():
