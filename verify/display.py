@@ -17,7 +17,7 @@ from reports.tables.frames import (
     missing,
     verdict_alone,
 )
-from reports.tables.kinds import by_kind, coverage_line
+from reports.tables.kinds import LISTED, by_kind, coverage_line, sentences
 from reports.tables.numbers import multiple, percent, scientific, shape
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 LEGEND = """\
 error, PyTorch's: rms distance to float64 of each stage alone, in its worst case. used: share of
 the allowed error. free run: the same after all earlier stages. ← is what the module is given."""
-LISTED = ("preflight", "checkpoint", "configuration")
-"""Modes of checks that are sentences about a package, each of which is shown."""
-
 STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red", "SKIP": "yellow"}
 """Colours of verdicts; UNDERPOWERED is yellow too."""
 
@@ -176,7 +173,7 @@ def _graph_line(line: Line) -> str:
     return f"{mark} {line.kind[:18]:18} {line.shape:14} {what:{room}} {line.place}".rstrip()
 
 
-def show_sentences(console: Console, outcome: Outcome) -> None:
+def show_sentences(console: Console, outcome: Outcome, checks: pd.DataFrame) -> None:
     """Print the answers about a package, and what fails that is not a comparison of numbers."""
     answers = outcome.more().get("answers") or {}
     if answers:
@@ -184,10 +181,8 @@ def show_sentences(console: Console, outcome: Outcome) -> None:
             f"{name} {one['verdict']} ({one['seconds']:.0f} s)" for name, one in answers.items()
         ]
         console.print(f"Answers: {', '.join(said)}", highlight=False)
-    for check in outcome.checks:
-        if check.mode in LISTED and check.verdict in ("FAIL", "ERROR"):
-            of = f"{check.tap}: " if check.mode == "checkpoint" and check.tap else ""
-            console.print(Text(f"- {of}{check.message}", "red"))
+    for _, sentence in sentences(checks):
+        console.print(Text(f"- {sentence}", "red"))
 
 
 def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
@@ -202,7 +197,7 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         console.print(layers)
         console.print(LEGEND, style="dim")
     console.print(summary_table(checks))
-    show_sentences(console, outcome)
+    show_sentences(console, outcome, checks)
     if outcome.expected:
         console.print(coverage_line(outcome.coverage()))
     for note in outcome.notes:

@@ -15,7 +15,7 @@ from reports.saved.artefacts import FILE, Artefacts, read_artefacts
 from reports.saved.records import PROBLEM
 from reports.tables import numbers
 from reports.tables.frames import computing_taps, gravest_first
-from reports.tables.kinds import by_kind, coverage_line
+from reports.tables.kinds import by_kind, coverage_line, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,4 +117,5 @@ def _checks(checks: pd.DataFrame) -> dict[str, Any]:
         "check_verdicts": list(dict.fromkeys(map(str, listed["verdict"]))),
         "checks_note": note,
         "kinds": by_kind(checks),
+        "sentences": sentences(checks),
     }

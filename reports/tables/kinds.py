@@ -55,6 +55,16 @@ MODES = {
 """What each kind of check is called in tables."""
 
 
+LISTED = ("preflight", "checkpoint", "configuration")
+"""Kinds of check that are sentences about a package, each of which is shown."""
+
+RIGHT = {
+    "preflight": "it fits the MAX that is installed, opens, and has a pass",
+    "checkpoint": "every tensor is read, and every parameter filled, bit for bit",
+    "configuration": "every field that changes transformers' model is followed, or refused",
+}
+"""What is said of those where all is right."""
+
 SEEN = ("case", "tap", "verdict", "message", "details", "ratio", "max_abs", "relative")
 """The keys of a check that `seen` looks at."""
 
@@ -99,6 +109,20 @@ def by_kind(checks: pd.DataFrame) -> list[Kind]:
     return [_kind(str(mode), group) for mode, group in checks.groupby("mode", sort=False)]
 
 
+def sentences(checks: pd.DataFrame) -> list[tuple[str, str]]:
+    """What fails of a package that is not a comparison of numbers: the kind, and a sentence."""
+    failed = checks[checks["mode"].isin(LISTED) & checks["verdict"].isin(("FAIL", "ERROR"))]
+    return [
+        (MODES[row["mode"]], f"{row['tap']}: {row['message']}" if _by_tap(row) else row["message"])
+        for row in failed[["mode", "tap", "message"]].to_dict("records")
+    ]
+
+
+def _by_tap(row: Mapping[Any, Any]) -> bool:
+    """Whether a sentence is about a tensor or a parameter, which is its tap."""
+    return bool(row["mode"] == "checkpoint" and row["tap"])
+
+
 def _kind(mode: str, group: pd.DataFrame) -> Kind:
     gravest = worst(group)
     return Kind(
@@ -119,6 +143,8 @@ def seen(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[Any, A
         checks: all records of this kind.
         gravest: the one with the gravest verdict, then the largest share of the allowed error.
     """
+    if mode in LISTED and gravest.get("verdict") == "PASS":
+        return RIGHT[mode]
     if gravest.get("message"):
         where = " ".join(filter(None, (short_name(gravest.get("tap")), str(gravest["case"]))))
         return f"{where}: {gravest['message']}"
@@ -160,6 +186,10 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
                 return f"{nearest['share']:.1%} of the way to {nearest['fault']} at most"
             case "math" | "math-free":
                 return _mathematics_seen(checks)
+            case "math-served" | "served":
+                return (
+                    "uneven rows, chunks, decoding, ends of pages and reused prefixes: each logit"
+                )
             case "math-range":
                 return "finite too in the dtypes that the graph declares"
             case "math-control":

@@ -72,8 +72,8 @@ def _summary(asked: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) 
         if verdicts.keys() - {"SKIP"}:
             counts = [f"{verdicts[kind]} {word}" for kind, word in WORDS.items() if verdicts[kind]]
             said.append(f"{name} {', '.join(counts)}")
-    counts = f"{len(asked)} architectures were asked, and {len(others)} could not be."
-    return f"{counts} Of those that were: {'; '.join(said)}."
+    sentence = f"{len(asked)} architectures were asked, and {len(others)} could not be."
+    return f"{sentence} Of those that were: {'; '.join(said)}."
 
 
 def _seeds(rows: Sequence[dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from reference.checkpoint import CheckpointError
+from reference.checkpoint import CheckpointError, weights_sha256
 from reference.load import folder_of
 from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
 from reports.saved.environment import collect
@@ -94,6 +94,8 @@ def _answers(text: str) -> tuple[str, ...]:
 
 def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
     """What is verified; imports MAX and transformers, which takes seconds."""
+    from reference.decoder import load_decoder
+    from verify.decoder import weights_of
     from verify.package.answers import PackagePlan, verify_package
     from verify.package.installed.found import find, for_checkpoint, widen
     from verify.package.opening.opened import encoding_of
@@ -125,7 +127,8 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
         cases=3,
         programs=0 if options.quick else 1,
         environment=collect(
-            extra={"model": name, "candidate": options.package, "checkpoint": str(options.model)}
+            weights_sha256=weights_sha256(weights_of(load_decoder(str(folder)))),
+            extra={"model": name, "candidate": options.package, "checkpoint": str(options.model)},
         ),
         ran={"model": name, "seed": options.seed},
     )
@@ -147,7 +150,7 @@ def _folder(options: argparse.Namespace, found: Any, stack: ExitStack) -> Path:
             f"{name} takes {' and '.join(others)}: only a model of text can be drawn, so give "
             "--model FOLDER"
         )
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="verify-")))
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="verify-"))) / name
     try:
         narrow = "float32" not in found.architecture.supported_encodings
         draw(name, folder, seed=options.seed, dtype="bfloat16" if narrow else "float32")

@@ -1,9 +1,10 @@
 """What a kind of check comes to: figures first, then a sentence."""
 
+import pandas as pd
 import pytest
 
 from reports.tables.frames import frame_of_checks
-from reports.tables.kinds import by_kind, coverage_line, logit_figures, seen
+from reports.tables.kinds import by_kind, coverage_line, logit_figures, seen, sentences
 
 
 def logits(kl, flips=0, positions=1):
@@ -83,3 +84,25 @@ def test_mutants_of_wrong_stages_are_not_judged_and_those_not_caught_are_named()
     (kind,) = by_kind(frame_of_checks([*checks, mutants("norm", 1, 2, 0, 1.5)]))
     assert (kind.passed, kind.verdict) == (2, "UNDERPOWERED")
     assert "1 not caught, such as this one" in kind.seen
+
+
+def test_each_sentence_about_a_package_that_fails_is_listed_with_its_kind():
+    rows = [
+        {"mode": "preflight", "tap": "model.py:4", "verdict": "FAIL", "message": "no such name"},
+        {"mode": "checkpoint", "tap": "head.weight", "verdict": "FAIL", "message": "unread"},
+        {"mode": "configuration", "tap": "eps", "verdict": "PASS", "message": "followed"},
+        {"mode": "math", "tap": "lm_head", "verdict": "FAIL", "message": "the error is large"},
+    ]  # fmt: skip
+    assert sentences(pd.DataFrame(rows)) == [
+        ("preflight", "no such name"),
+        ("weights both ways", "head.weight: unread"),
+    ]
+
+
+@pytest.mark.parametrize(("mode", "words"), [
+    ("checkpoint", "every tensor is read"), ("preflight", "it fits the MAX"),
+    ("configuration", "is followed, or refused"),
+])  # fmt: skip
+def test_what_is_right_of_a_package_is_said_once(mode, words):
+    check = {"case": "a", "tap": "b", "verdict": "PASS", "message": "filled from b"}
+    assert words in seen(mode, [check], check)
