@@ -86,8 +86,9 @@ class PairedPackage(PairedCandidate):
         ids = np.random.default_rng(0).integers(0, oracle.model.config.vocab_size, SIZE)
         truth = oracle.trace(ids)
         _, found = self.evaluated(self._held).trace(ids)
-        wrong = [tap for tap in found if _differs(found[tap], truth[tap])]
-        right = [tap for tap in found if tap not in wrong and truth[tap].dtype.kind == "f"]
+        alike = [tap for tap in found if _comparable_arrays(found[tap], truth[tap])]
+        wrong = [tap for tap in alike if _differs(found[tap], truth[tap])]
+        right = [tap for tap in alike if tap not in wrong]
         numbers = self.program.places
         reached = {number for tap in right for own in self.readers[tap] if own in numbers
                    for number in behind(self._requests.model.graph, numbers[own])}  # fmt: skip
@@ -104,9 +105,12 @@ class PairedPackage(PairedCandidate):
         return dict(self._held)
 
 
+def _comparable_arrays(found: Array, truth: Array) -> bool:
+    """Whether two arrays are of floats, and of one shape."""
+    return found.shape == truth.shape and truth.dtype.kind == "f"
+
+
 def _differs(found: Array, truth: Array) -> bool:
-    if found.shape != truth.shape or truth.dtype.kind != "f":
-        return False
     return not rms(found - truth) <= DIFFERS * rms(truth)
 
 

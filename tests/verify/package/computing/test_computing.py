@@ -10,7 +10,7 @@ from reference.taps import OUTPUT
 from verify.decoder import decoder_outline, mathematics_checks, weights_of
 from verify.mutants.mutation_score import Mutants
 from verify.outcome import Outcome
-from verify.package.computing.paired import PairedPackage, origins
+from verify.package.computing.paired import ELSEWHERE, PairedPackage, origins
 from verify.package.computing.served import ORDERS, SCENARIOS, Served, Standards
 from verify.package.computing.serving_faults import FAULTS, power_checks, with_fault
 from verify.package.opening.driven import Requests
@@ -157,3 +157,19 @@ def test_of_equal_weights_the_one_with_the_like_name_is_taken():
     held = {f"language_model.{name}": ones for name in names}
     found = origins(held, {f"model.{name}": ones for name in names})
     assert found == {f"language_model.{name}": [f"model.{name}"] for name in names}
+
+
+def test_a_module_that_is_cut_elsewhere_is_not_held_against_the_package(checkpoint):
+    """MAX's Gemma 3 scales embeddings after the module that holds them, transformers' within it."""
+    with evaluating() as engine:
+        package = judged(checkpoint("gemma3 usual"), engine, v3=False)
+        outcome = package.checks()
+    assert package.paired.pairing.loose["language_model.embed_tokens"] == ELSEWHERE
+    assert outcome.verdict == "PASS"
+    assert "model.layers.0:input" in {check.tap for check in outcome.checks}
+
+
+def test_what_is_wrong_and_stays_wrong_is_held_against_it(checkpoints):
+    with evaluating() as engine:
+        package = judged(checkpoints("olmo2"), engine, v3=False)
+    assert ELSEWHERE not in package.paired.pairing.loose.values()
