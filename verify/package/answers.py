@@ -212,7 +212,6 @@ class _Run:
             wrong = "FAIL" in (verdicts.get("weights"), verdicts.get("mathematics"))
             asked = "compiled" in plan.answers and not plan.quick
             if asked and (not wrong or plan.compile_anyway):
-                self.outcome.compiled = True
                 self.answer("compiled", self._compiled(model, truth))
 
     def _evaluated(self, model: Any, truth: DecoderMathematics) -> None:
@@ -257,6 +256,11 @@ class _Run:
 
     def _compiled(self, model: Any, truth: DecoderMathematics) -> Iterator[Check]:
         longest = _longest(model)
+        if encoding_of(self.plan.folder) != "float32":
+            message = "MAX serves 16 bits on accelerators alone: compile a copy in float32"
+            yield Check(case="compiled", mode="served", tap="", verdict="SKIP", message=message)
+            return
+        self.outcome.compiled = True
         with compiling(self.plan.found.name):
             opened = self._opened(longest)
         yield from compiled_checks(

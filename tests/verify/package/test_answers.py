@@ -87,3 +87,15 @@ def test_what_a_package_raises_in_the_middle_is_an_answer(folder, tmp_path):
         outcome, _ = asked(package, folder, "mathematics")
     assert outcome.answers["mathematics"] == "ERROR"
     assert "the package raises AssertionError" in outcome.checks[-1].message
+
+
+def test_a_checkpoint_in_16_bits_is_judged_and_not_compiled(tmp_path):
+    """MAX serves it on accelerators; nothing of its mathematics depends on that."""
+    narrow = tmp_path / "narrow"
+    draw("LlamaForCausalLM", narrow, dtype="bfloat16")
+    found = for_checkpoint(find("LlamaForCausalLM_ModuleV3"), narrow)
+    plan = PackagePlan(found=found, folder=narrow, answers=("mathematics", "compiled"))
+    outcome = verify_package(plan)
+    assert outcome.answers == {"preflight": "PASS", "mathematics": "PASS", "compiled": "SKIP"}
+    assert not outcome.compiled
+    assert "accelerators alone" in outcome.checks[-1].message
