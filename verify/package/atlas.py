@@ -77,18 +77,20 @@ def _summary(asked: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) 
 
 
 def _seeds(rows: Sequence[dict[str, Any]]) -> str:
-    """How often several tiny models of an architecture were judged alike."""
-    verdicts: dict[str, Counter[str]] = {}
+    """How many of several tiny models of an architecture are right, their configuration aside."""
+    right: dict[str, list[bool]] = {}
     for row in rows:
-        verdicts.setdefault(row["name"], Counter())[row["verdict"]] += 1
+        given = row.get("answers") or {"": {"verdict": "SKIP"}}
+        verdicts = {one["verdict"] for name, one in given.items() if name != "configuration"}
+        right.setdefault(row["name"], []).append(verdicts == {"PASS"})
     said = [
-        f"{name}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        for name, counts in sorted(verdicts.items()) if counts.total() > 1
-    ]  # fmt: skip
+        f"{name} {sum(each)} of {len(each)}"
+        for name, each in sorted(right.items())
+        if len(each) > 1
+    ]
     return (
-        "Several tiny models of one architecture, each with weights and token ids of its own: "
-        + "; ".join(said)
-        + "."
+        "Several tiny models of one architecture, each with weights and token ids of its own, were "
+        f"right in all but their configuration: {', '.join(said)}."
     )
 
 

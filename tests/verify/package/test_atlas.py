@@ -34,8 +34,13 @@ def test_what_could_not_be_asked_has_its_reason():
 
 
 def test_several_tiny_models_of_an_architecture_are_counted():
-    page = atlas([RIGHT, {**RIGHT, "seed": 1}, {**RIGHT, "seed": 2, "verdict": "FAIL"}])
-    assert "LlamaForCausalLM_ModuleV3: 2 PASS, 1 FAIL" in page
+    ignored = {**RIGHT["answers"], "configuration": {"verdict": "FAIL", "seconds": 1.0}}
+    wrong = {**RIGHT["answers"], "mathematics": {"verdict": "FAIL", "seconds": 1.0}}
+    page = atlas([
+        {**RIGHT, "verdict": "FAIL", "answers": ignored}, {**RIGHT, "seed": 1},
+        {**RIGHT, "seed": 2, "verdict": "FAIL", "answers": wrong},
+    ])  # fmt: skip
+    assert "right in all but their configuration: LlamaForCausalLM_ModuleV3 2 of 3" in page
     assert page.count("| LlamaForCausalLM |") == 1
 
 
