@@ -106,6 +106,11 @@ class Decoder(HuggingFaceReference):
             logits = self.logits(np.zeros((1, 2), np.int64))
         return LOGITS in recorder.trace and not np.array_equal(logits, recorder.trace[LOGITS])
 
+    @property
+    def head(self) -> str:
+        """The tap whose value is the logits that the model returns."""
+        return OUTPUT if self.changes_logits else LOGITS
+
     def _watched_logits(self, ids: Array, tap: Callable[[str, Array], Array]) -> None:
         changes = self.changes_logits
         with self.watched(tap):

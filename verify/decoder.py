@@ -21,7 +21,6 @@ from threadpoolctl import threadpool_limits
 
 from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64, in_regime
-from reference.taps import LOGITS, OUTPUT
 from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
@@ -147,7 +146,7 @@ def decoder_outline(model: Any) -> ReferenceOutline:
         n_layer=count,
         fused=(),
         out_in=True,
-        head=(OUTPUT if decoder.changes_logits else LOGITS, tied),
+        head=(decoder.head, tied),
         inner=block.split(".")[0],
     )
 
@@ -202,8 +201,7 @@ def verify_decoder(
         notes=paired.notes,
         mutants=Mutants(every=plan.every_mutant, seed=plan.seed),
     )
-    shown = set(paired.forced_taps)
-    outcome.expected = {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
+    outcome.expected = expected_taps(paired)
 
     def add(checks: Iterator[Check], regime: str = "given") -> None:
         for check in checks:
@@ -219,6 +217,12 @@ def verify_decoder(
             add(_compiled(plan, paired, regime, outcome, status), regime)
         outcome.explain()
     return outcome
+
+
+def expected_taps(paired: PairedCandidate) -> dict[str, str]:
+    """By each tap of the reference, "" where the candidate shows it, or why it does not."""
+    shown = set(paired.forced_taps)
+    return {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
 
 
 def _unheld(paired: PairedCandidate) -> Iterator[Check]:

@@ -23,9 +23,9 @@ from reports.commands import UsageError
 from verify.candidate.guard import CandidateError, compiling
 from verify.candidate.sandbox import TRACEBACK
 from verify.decoder import (
-    EXCUSED,
     decoder_outline,
     decoder_sizes,
+    expected_taps,
     mathematics_checks,
     one_thread_if_small,
     weights_of,
@@ -235,7 +235,9 @@ class _Run:
         paired = PairedPackage(
             requests, decoder_outline(model), weights_of(model), truth.oracle, plan.corrections
         )
-        _note_places(outcome, paired)
+        outcome.order = list(paired.reference.places)
+        outcome.pairing = paired.pairing
+        outcome.expected = expected_taps(paired)
         sizes = decoder_sizes(model.config, None, None)
         yield from mathematics_checks(paired, model, sizes, plan.seed, truth, outcome, self.status)
         self.served = _served(requests, paired, truth, plan.seed)
@@ -273,13 +275,6 @@ class _Run:
             self.plan.folder, v3=package.v3, custom=package.custom, encoding=package.encoding,
             max_length=longest, echo=package.echo,
         )  # fmt: skip
-
-
-def _note_places(outcome: Outcome, paired: PairedPackage) -> None:
-    outcome.order = list(paired.reference.places)
-    outcome.pairing = paired.pairing
-    shown = set(paired.forced_taps)
-    outcome.expected = {tap: "" if tap in shown else EXCUSED for tap in paired.reference.places}
 
 
 def _served(

@@ -58,12 +58,5 @@ def compiled_checks(
         seed: draws token ids.
     """
     others = [Decoder(model), *(Decoder(model, order) for order in ORDERS)]
-    standards = Standards(oracle, others, head_of(oracle), dtype="float32", mode=MODE)
+    standards = Standards(oracle, others, oracle.head, dtype="float32", mode=MODE)
     yield from Served(Requests(opened, Compiled()), standards, seed).checks(longest)
-
-
-def head_of(decoder: Decoder) -> str:
-    """The tap of what a model returns."""
-    from reference.taps import LOGITS, OUTPUT
-
-    return OUTPUT if decoder.changes_logits else LOGITS

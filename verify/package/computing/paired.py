@@ -13,7 +13,7 @@ import numpy as np
 
 from reference.taps import is_input
 from verify.graph.schedule import reads
-from verify.judge.metrics import rms
+from verify.package.computing.served import differs
 from verify.package.computing.traced import PackageProgram, is_token_wise, logits_output, outlined
 from verify.pairing.counterpart import Counterpart, Pairing
 from verify.pairing.modules import corrected_places, pair_places
@@ -35,9 +35,6 @@ SAMPLED = 3
 
 SIZE = (2, 9)
 """Batch and length of the run that tells where modules are cut elsewhere."""
-
-DIFFERS = 1e-9
-"""Relative error in float64 from which a value is another one."""
 
 ELSEWHERE = "it shows something else than its counterpart, and what follows from it is right"
 
@@ -87,7 +84,7 @@ class PairedPackage(PairedCandidate):
         truth = oracle.trace(ids)
         _, found = self.evaluated(self._held).trace(ids)
         alike = [tap for tap in found if _comparable_arrays(found[tap], truth[tap])]
-        wrong = [tap for tap in alike if _differs(found[tap], truth[tap])]
+        wrong = [tap for tap in alike if differs(found[tap], truth[tap])]
         right = [tap for tap in alike if tap not in wrong]
         numbers = self.program.places
         reached = {number for tap in right for own in self.readers[tap] if own in numbers
@@ -108,10 +105,6 @@ class PairedPackage(PairedCandidate):
 def _comparable_arrays(found: Array, truth: Array) -> bool:
     """Whether two arrays are of floats, and of one shape."""
     return found.shape == truth.shape and truth.dtype.kind == "f"
-
-
-def _differs(found: Array, truth: Array) -> bool:
-    return not rms(found - truth) <= DIFFERS * rms(truth)
 
 
 def behind(graph: Graph, number: int) -> set[int]:

@@ -249,7 +249,7 @@ class Served:
                 [trace[tap][row, a:b] for row, (a, b) in zip(rows, passed.spans, strict=True)]
             )
             found = passed.outputs[self._positions[readers[0]]]
-            if found.size == expected.size and _differs(found.reshape(expected.shape), expected):
+            if found.size == expected.size and differs(found.reshape(expected.shape), expected):
                 return tap
         return ""
 
@@ -265,7 +265,8 @@ def _positions(requests: Requests) -> Mapping[str, int]:
     return found
 
 
-def _differs(found: Array, expected: Array) -> bool:
+def differs(found: Array, expected: Array) -> bool:
+    """Whether float64 shows two arrays of one shape to be different values."""
     if not np.issubdtype(expected.dtype, np.floating):
         return not np.array_equal(found, expected)
     size = rms(expected)
