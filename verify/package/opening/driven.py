@@ -138,13 +138,8 @@ class Requests:
         for each, count in batch:
             if each.left > count:
                 each.context.tokens.chunk(count)
-        contexts = [each.context for each, _ in batch]
-        for context in contexts:
-            self.opened.cache.alloc(context)
-        counts = [context.tokens.active_length for context in contexts]
-        inputs = self.opened.model.prepare_initial_token_inputs(
-            replica_batches=[contexts], kv_cache_inputs=self.opened.cache.runtime_inputs([contexts])
-        )
+        inputs = self._inputs_of([each for each, _ in batch])
+        counts = [each.context.tokens.active_length for each, _ in batch]
         logits = self.engine.result(self.opened.model.execute(inputs).logits)
         spans = tuple(self._went_on(each, n) for (each, _), n in zip(batch, counts, strict=True))
         shown = counts if len(logits) == sum(counts) else [1] * len(counts)
@@ -164,12 +159,7 @@ class Requests:
         """
         self.reset()
         rows = [self.begin(row) for row in ids]
-        contexts = [row.context for row in rows]
-        for context in contexts:
-            self.opened.cache.alloc(context)
-        inputs = self.opened.model.prepare_initial_token_inputs(
-            replica_batches=[contexts], kv_cache_inputs=self.opened.cache.runtime_inputs([contexts])
-        )
+        inputs = self._inputs_of(rows)
         given = self.engine.inputs_of(lambda: self.opened.model.execute(inputs))
         self.end(*rows)
         return tuple(
@@ -184,6 +174,15 @@ class Requests:
             if release := getattr(self.opened.model, "release", None):
                 release(each.context.request_id)  # a model with states of its own
             self.live.remove(each)
+
+    def _inputs_of(self, batch: Sequence[Request]) -> Any:
+        """The model's inputs of one pass over some requests, with pages for their new tokens."""
+        contexts = [each.context for each in batch]
+        for context in contexts:
+            self.opened.cache.alloc(context)
+        return self.opened.model.prepare_initial_token_inputs(
+            replica_batches=[contexts], kv_cache_inputs=self.opened.cache.runtime_inputs([contexts])
+        )
 
     def _went_on(self, each: Request, count: int) -> tuple[int, int]:
         """Note that a request's tokens have been processed; the span of their positions."""

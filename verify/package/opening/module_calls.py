@@ -3,7 +3,7 @@
 Both kinds of module are watched: those of `max.experimental.nn` by their `__call__`, those of
 `max.nn` by its public `add_layer_hook`. What each takes and returns becomes a further output of the
 graph: nothing else of the graph changes, and a stage is cut at these values later, in the harness's
-own form of the graph (`verify.package.cut`).
+own form of the graph (`verify.package.computing.traced`).
 
 What is private: `Module.__call__` of `max.experimental.nn`, and `max.graph.Graph.output`, to which
 the further outputs are added.
@@ -42,13 +42,11 @@ class Stage:
         takes: position among the graph's outputs of the first tensor that it is called with; None
             where there is none.
         gives: the same of the first tensor that it returns.
-        kind: the module's class.
     """
 
     path: str
     takes: int | None
     gives: int | None
-    kind: str
 
 
 @dataclass(slots=True)
@@ -85,13 +83,13 @@ def watching_stages() -> Iterator[Mapping[str, Stages]]:
     call, output = Module.__call__, Graph.output
     hooks = list(max_nn.layer._LAYER_HOOKS)
 
+    def note(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any) -> None:
+        seen.append(_Call(module, _taken((*args, *kwargs.values())), _first(returned)))
+
     def watched(module: Any, *args: Any, **kwargs: Any) -> Any:
         returned = call(module, *args, **kwargs)
-        seen.append(_Call(module, _taken((*args, *kwargs.values())), _first(returned)))
+        note(module, args, kwargs, returned)
         return returned
-
-    def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any) -> None:
-        seen.append(_Call(module, _taken((*args, *kwargs.values())), _first(returned)))
 
     def with_stages(graph: Graph, *outputs: Any) -> None:
         stages = found[graph.name] = Stages(len(outputs), root=seen[-1].module if seen else None)
@@ -100,7 +98,7 @@ def watching_stages() -> Iterator[Mapping[str, Stages]]:
         output(graph, *outputs, *more)
 
     Module.__call__, Graph.output = watched, with_stages
-    max_nn.add_layer_hook(hook)
+    max_nn.add_layer_hook(note)
     try:
         yield found
     finally:
@@ -127,7 +125,7 @@ def _further_outputs(stages: Stages, seen: list[_Call]) -> list[TensorValue]:
         counts[path] += 1
         name = path if counts[path] == 1 else f"{path}#{counts[path]}"
         takes, gives = position(one.takes), position(one.gives)
-        stages.calls.append(Stage(name, takes, gives, type(one.module).__name__))
+        stages.calls.append(Stage(name, takes, gives))
     return values
 
 
