@@ -45,7 +45,7 @@ from reports.saved.records import RecordsError
 from reports.tables.numbers import percent
 from reports.waiting import Waiting, print_line
 from verify.candidate.observation import Observation
-from verify.candidate.staging import Candidate
+from verify.candidate.traced import traced
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError
 from verify.options import add_padded_vocab
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from reference.checkpoint import Checkpoint
-    from verify.candidate.staging import BoundCandidate
+    from verify.candidate.traced import BoundCandidate, Candidate
     from verify.truth.cases import Case
 
 
@@ -190,7 +190,7 @@ def _judge_seeds(options: argparse.Namespace, console: Console) -> int:
             )  # fmt: skip
             candidate = prepare(subject, checkpoint, options.device, DType[options.dtype])
         else:
-            candidate = Candidate(build(checkpoint.config, device, DType[options.dtype]), device)
+            candidate = traced(build(checkpoint.config, device, DType[options.dtype]), device)
         campaign = Campaign(
             checkpoint, candidate, options.device, options.dtype, quick=options.quick
         )

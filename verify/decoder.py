@@ -19,14 +19,12 @@ import torch
 from max.dtype import DType
 from threadpoolctl import threadpool_limits
 
-from impl.runtime import open_device
 from reference.decoder import ORDERS, Decoder, in_float64, in_regime
 from reports.commands import UsageError
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.guard import compiling
 from verify.candidate.narrowing import narrowest
 from verify.candidate.observation import Observation
-from verify.candidate.randomness import refuse_random
 from verify.checks.blame import Meaning
 from verify.checks.declared import range_check
 from verify.checks.stages import check_case
@@ -39,9 +37,7 @@ from verify.mutants.mutation_score import Mutants
 from verify.mutants.repair import in_a_sentence, repairs
 from verify.outcome import Outcome
 from verify.pairing.outline import BATCH, LENGTH, ReferenceOutline
-from verify.pairing.parameters import propose
-from verify.pairing.prepare import built, check_dtypes, examined, without_padding
-from verify.pairing.translated import PairedCandidate
+from verify.pairing.prepare import paired_with, refuse_changing
 from verify.truth import envelope
 from verify.truth.any_decoder import DecoderMathematics, decoder_cases, with_probes
 from verify.truth.cases import LARGE_PARAMETERS
@@ -51,10 +47,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
-    from verify.candidate.staging import Computing
+    from verify.candidate.traced import Computing
     from verify.mutants.forced import Forced
     from verify.pairing.prepare import NamedCandidate
-    from verify.pairing.translated import PairedBound
+    from verify.pairing.translated import PairedBound, PairedCandidate
     from verify.truth.cases import Case
 
 SIZES = ((1, 1), (1, 9), (2, 33))
@@ -365,14 +361,10 @@ def _checked(observed: Observation, expected: Expectation) -> Iterator[Check]:
 
 def prepare_decoder(subject: NamedCandidate, model: Any) -> PairedCandidate:
     """Build, examine, pair and trace a candidate for a decoder."""
-    device = open_device("cpu")
-    reference = decoder_outline(model)
-    tree = built(subject, model.config, device, DType.float32)
-    outline = examined(subject, tree, device, np.empty(reference.places[reference.head[0]]))
-    check_dtypes(outline, "float32", fixed=True)
-    outline = without_padding(subject, outline, reference)
-    pairing = propose(outline, reference, subject.corrections)
-    with compiling(subject.name):
-        paired = PairedCandidate(tree, device, outline, pairing, reference)
-    refuse_random(paired.candidate)
+    try:
+        origin = subject.built(model.config, "cpu", DType.float32)
+        paired = paired_with(subject, origin, decoder_outline(model), "float32", fixed=True)
+        refuse_changing(subject, origin, paired)
+    finally:
+        subject.end()
     return paired

@@ -38,7 +38,7 @@ from reports.tables.numbers import duration, times_allowed
 from reports.waiting import Waiting, print_line
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import say
-from verify.candidate.staging import Candidate
+from verify.candidate.traced import traced
 from verify.graph.errors import GraphError
 from verify.options import add_padded_vocab, positive
 from verify.pairing.counterpart import PairingError
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array
     from reports.saved.records import Run
+    from verify.candidate.traced import Candidate
     from verify.pairing.prepare import NamedCandidate
     from verify.reduce.search import Found
     from verify.reduce.suspect import Suspect
@@ -214,7 +215,7 @@ def _gpt2(options: argparse.Namespace, check: Mapping[str, Any]) -> Subject:
         model = prepare(_named(options, config.n_layer), checkpoint, "cpu", dtype)
     else:
         device = open_device("cpu")
-        model = Candidate(build(config, device, dtype), device)
+        model = traced(build(config, device, dtype), device)
     return Subject(
         candidate=model.candidate if isinstance(model, PairedCandidate) else model,
         weights=held_weights(model, state, options.dtype),

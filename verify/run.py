@@ -16,7 +16,7 @@ from reference.regimes import with_regime
 from reference.taps import LOGITS
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
-from verify.candidate.staging import Candidate
+from verify.candidate.traced import traced
 from verify.checks.blame import Meaning, blame_invariance
 from verify.checks.engine import (
     EngineSpec,
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.candidate.staging import Computing
+    from verify.candidate.traced import Candidate, Computing
     from verify.checks.invariances import HasLogits
     from verify.pairing.prepare import NamedCandidate
     from verify.truth.expectation import Expectation
@@ -233,7 +233,7 @@ def _candidate(plan: Plan, device: str) -> Candidate | PairedCandidate:
     if plan.subject:
         return prepare(plan.subject, plan.checkpoint, device, DType[plan.dtype])
     opened = open_device(device)
-    return Candidate(build(plan.checkpoint.config, opened, DType[plan.dtype]), opened)
+    return traced(build(plan.checkpoint.config, opened, DType[plan.dtype]), opened)
 
 
 class RegimeRun:

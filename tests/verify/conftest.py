@@ -7,7 +7,8 @@ import pytest
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
-from verify.candidate.staging import Candidate, CompiledProgram
+from verify.candidate.compiled import CompiledProgram
+from verify.candidate.traced import Candidate
 from verify.truth.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.truth.references import References
 

@@ -17,7 +17,8 @@ from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
 from verify.candidate.factory import load_factory
-from verify.candidate.staging import BoundCandidate, CompiledProgram
+from verify.candidate.compiled import CompiledProgram
+from verify.candidate.traced import BoundCandidate
 from verify.explain.diagnosis import matching_fault
 from verify.judge.acceptance import judge
 from verify.pairing.prepare import NamedCandidate, prepare, settle

@@ -12,7 +12,7 @@ from verify.candidate.renamed import what_to_write
 from verify.candidate.sandbox import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FRAMES = 3
 """Of a candidate's traceback: how many of its last own frames are shown."""
@@ -24,7 +24,12 @@ class CandidateError(ValueError):
     """A candidate that cannot be found, imported, built or traced; the message is one sentence.
 
     Its notes (`__notes__`) are the last frames of the candidate's own traceback.
+
+    Attributes:
+        files: the candidate's own files that were imported before, where its process tells them.
     """
+
+    files: Sequence[str] = ()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from verify.graph.errors import GraphError, RandomOperationError
 from verify.graph.understood import random_operation
 
 if TYPE_CHECKING:
-    from verify.candidate.staging import Candidate
+    from verify.candidate.traced import Candidate
 
 
 def refuse_random(candidate: Candidate) -> None:
@@ -30,5 +30,5 @@ def _drawn(candidate: Candidate) -> RandomOperationError | None:
     """The operation with its place, which takes another trace, where there is one."""
     with suppress(GraphError):  # a graph that cannot be read is refused where it is evaluated
         found = random_operation(candidate.graphs[f"{candidate.name}plain"])
-        return found and random_operation(candidate.plain_again())
+        return found and random_operation(candidate.plain_again)
     return None

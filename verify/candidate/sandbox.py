@@ -11,6 +11,7 @@ that a limit on the address space would say nothing.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ import psutil
 from reports.commands import CANNOT_RUN, INTERRUPTED, Terminated, end_with_parent, exit_code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import TextIO
 
 STATUS = "VERIFY_STATUS_FD"
@@ -49,6 +50,8 @@ SILENT_S = 1800.0
 
 MEMORY_SHARE = 0.8
 """Of the memory that is free at the start: what the child may hold."""
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 POLL_S = 0.05
 PRINTED_LINES = 5
@@ -142,8 +145,8 @@ def supervise(argv: Sequence[str]) -> int:
             os.close(status)
         if watched.code is not None:
             return watched.code
-        reason = watched.problem or _died(child.returncode, watched)
-        _tell(reason, _last_lines(printed), options.json)
+        reason = watched.problem or died(child.returncode, _phase(watched))
+        _tell(reason, last_lines(printed), options.json)
     return CANNOT_RUN
 
 
@@ -174,8 +177,8 @@ class Standby:
         _watch(self._child, self._status, _limits(self._options), watched)
         if watched.code is not None:
             return watched.code, ""
-        lines = [f"\n  | {line[:160]}" for line in _last_lines(self._printed)]
-        reason = watched.problem or _died(self._child.returncode, watched)
+        lines = [f"\n  | {line[:160]}" for line in last_lines(self._printed)]
+        reason = watched.problem or died(self._child.returncode, _phase(watched))
         return None, reason + "".join(lines)
 
     def end(self) -> None:
@@ -297,10 +300,25 @@ def resident(pid: int) -> int:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole session."""
+    """End the child, and whatever it has started."""
+    found: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        found = psutil.Process(child.pid).children(recursive=True)
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
+    for process in found:
+        with suppress(psutil.Error):
+            process.kill()
     child.wait()
+
+
+def adopt_orphans() -> None:
+    """Be the parent of every process below this one that loses its own; Linux alone can do that.
+
+    A process that a candidate has started cannot slip away then, whatever it does.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _stopped(child: subprocess.Popen[bytes], stop: KeyboardInterrupt) -> int:
@@ -314,21 +332,30 @@ def _stopped(child: subprocess.Popen[bytes], stop: KeyboardInterrupt) -> int:
     return exit_code_of(stop)
 
 
-def _died(code: int, watched: Watched) -> str:
-    """How a child ended before the harness was done."""
+def died(code: int, doing: str) -> str:
+    """How a child ended before it was done, in a sentence.
+
+    Args:
+        code: its exit code, as `subprocess` has it.
+        doing: what was going on.
+    """
     if code >= 0:
-        return f"{_phase(watched)} ended the process, with exit code {code}"
+        return f"{doing} ended the process, with exit code {code}"
     name = signal.Signals(-code).name
     why = {
         "SIGKILL": "something killed the process, the system for want of memory perhaps",
         "SIGSEGV": "the process crashed",
         "SIGABRT": "the process aborted itself",
     }.get(name, "the process was ended")
-    return f"{_phase(watched)}: {why} ({name})"
+    return f"{doing}: {why} ({name})"
 
 
-def _last_lines(printed: Any) -> list[str]:
-    """The end of what the child printed, apart from the harness's own words."""
+def last_lines(printed: Any) -> list[str]:
+    """The end of what a child printed, apart from the harness's own words.
+
+    Args:
+        printed: the file that it printed to.
+    """
     size = os.fstat(printed.fileno()).st_size
     printed.seek(max(0, size - 4000))
     lines = printed.read().decode(errors="replace").splitlines()
@@ -392,8 +419,22 @@ def leave(code: int) -> int:
     return code
 
 
+_heard_by: list[Callable[[str], None]] = []
+
+
+def heard_by(listener: Callable[[str], None]) -> None:
+    """Have what `say` says heard in another way than by the parent.
+
+    Args:
+        listener: called with what goes on.
+    """
+    _heard_by.append(listener)
+
+
 def say(doing: str) -> None:
     """Tell the parent what goes on; `candidate ` in front means that the candidate's code runs."""
+    for listener in _heard_by:
+        listener(doing)
     if STATUS in os.environ:
         with suppress(OSError, ValueError):
             os.write(int(os.environ[STATUS].split(",")[0]), f"{doing}\n".encode())

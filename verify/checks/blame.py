@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array
     from verify.candidate.observation import Observable
-    from verify.candidate.staging import Candidate
+    from verify.candidate.traced import Candidate
     from verify.judge.verdict import Check
     from verify.truth.expectation import Expectation, Standard
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array, Trace
     from verify.candidate.observation import Observation
-    from verify.candidate.staging import Computing
+    from verify.candidate.traced import Computing
     from verify.truth.expectation import Expectation
 
 

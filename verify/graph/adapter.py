@@ -12,6 +12,7 @@ What is private, and checked by tests/verify/graph/test_adapter.py against each 
 - `max._core.graph._buffer_from_constant_attr`: the bytes of a constant
 - `max._core.Attribute._from_cmlir`, `max._core.Type._from_cmlir`: typed attributes and types
 - `max._core.dialects`: `mosh.ShapeAttr`, `mosh.ShapeType`, `m.ArrayElementsAttr`, `m.DeviceRefAttr`
+- `max._core.dialects.builtin.ModuleOp.from_bytecode`: a program from another process
 - `max.graph.Graph.module`, `max.graph.Module.mlir_module`, `max.graph.AlgebraicDim.attr`
 - `max.graph.ops.constant.index`, `max.graph.ops.rms_norm._float32_attr`: see `noting`
 """
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import max.graph
 import numpy as np
 from max import _core, mlir
-from max._core.dialects import m, mosh, rmo
+from max._core.dialects import builtin, m, mosh, rmo
 from max.driver import CPU
 from max.dtype import DType
 
@@ -123,6 +124,48 @@ def _note(notes: Notes, number: Any) -> Any:
     if isinstance(number, float | np.floating):
         notes.scalars.add(float(number))
     return number
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A staged program as plain data, which one process can give to another.
+
+    Attributes:
+        bytecode: the program, as MLIR writes it.
+        scalars: what was noted while it was staged.
+    """
+
+    bytecode: bytes
+    scalars: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, program: Any, notes: Notes, *, places: bool = True) -> Noted:
+        """A program as it was staged.
+
+        Args:
+            program: a `max.graph.Module`.
+            notes: of the context that it was staged in.
+            places: whether the places that its operations know are kept.
+        """
+        module = program.mlir_module
+        bytecode = _core.graph.source_locations_bytecode(module) if places else module.bytecode
+        return cls(bytecode, tuple(sorted(notes.scalars)))
+
+    def program(self) -> max.graph.Module:
+        """The program anew.
+
+        Raises:
+            GraphError: if MAX cannot read it.
+        """
+        context = max.graph.Module().mlir_module.context
+        try:
+            return max.graph.Module(builtin.ModuleOp.from_bytecode(self.bytecode, context))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise GraphError(f"MAX cannot read the staged program: {error}") from error
+
+    def read(self) -> list[Graph]:
+        """Its graphs, as `read` gives them."""
+        return read(self.program(), Notes(set(self.scalars)))
 
 
 def read(program: Any, notes: Notes | None = None) -> list[Graph]:

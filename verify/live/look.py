@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -14,11 +12,13 @@ from reports.saved.files import write_json
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import wait_for_word
 from verify.mathematics import cases_of, runs_free, sizes_of
+from verify.pairing.apart import stand_by
 from verify.run import Plan, verify
 from verify.truth.float64 import Mathematics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from reference.checkpoint import Checkpoint
     from verify.outcome import Outcome
@@ -43,17 +43,19 @@ def judge_once(
     chosen = tuple(regimes or ("given", "stress"))
     with threadpool_limits(1, "blas"):
         truths = {regime: _truth(checkpoint, regime, seed) for regime in chosen}
+    stand_by()
     wait_for_word()
     try:
+        subject = named(checkpoint)
         plan = Plan(
-            checkpoint=checkpoint, regimes=chosen, seed=seed, subject=named(checkpoint),
+            checkpoint=checkpoint, regimes=chosen, seed=seed, subject=subject,
             quick=True, power=False, truths=truths,
         )  # fmt: skip
         outcome = verify(plan, emit=lambda _: None)
-        write_json(to, _verdict(outcome))
+        write_json(to, {**_verdict(outcome), "files": subject.files})
     except CandidateError as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-        write_json(to, {"verdict": "ERROR", "message": f"{error}{notes}", "files": own_files()})
+        write_json(to, {"verdict": "ERROR", "message": f"{error}{notes}", "files": error.files})
 
 
 def _truth(checkpoint: Checkpoint, regime: str, seed: int) -> Mathematics:
@@ -77,18 +79,5 @@ def _verdict(outcome: Outcome) -> dict[str, Any]:
         "diagnosis": (divergence.diagnosis or "") if divergence else "",
         "wrong": [tap for tap in outcome.order if tap in wrong],
         "places": len({check.tap for check in alone}),
-        "files": own_files(),
         "notes": outcome.notes,
     }
-
-
-def own_files() -> list[str]:
-    """Files of the candidate that were imported: what lies beside it, or below it."""
-    named = [m for name, m in sys.modules.items() if name.startswith("candidate_")]
-    folders = {Path(str(module.__file__)).resolve().parent for module in named}
-    files = {
-        Path(str(module.__file__)).resolve()
-        for module in list(sys.modules.values())
-        if getattr(module, "__file__", None)
-    }
-    return sorted(str(file) for file in files if folders & set(file.parents))

@@ -6,6 +6,7 @@ graph that is thrown away; a reference's from its parameters and one run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - read at run time where an outline is decoded
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,9 @@ from impl.config import parameter_shapes
 from reference.oracle import Oracle
 from reference.taps import LOGITS, is_input
 from reports.tables.numbers import counted
-from verify.candidate.result import Taking
 from verify.pairing.counterpart import PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reference.checkpoint import Checkpoint
 
 BATCH, LENGTH = 3, 5
@@ -115,7 +113,7 @@ class CandidateOutline:
         tied: names that share another parameter's tensor, with that parameter's name.
         gives: shape of what the model itself returns.
         padding: what it has beyond the vocabulary, where that was taken off; else None.
-        taking: finds the tensor in what the model returns.
+        said: which of several things that the model returns is taken, in words; else "".
     """
 
     parameters: tuple[Parameter, ...]
@@ -123,7 +121,7 @@ class CandidateOutline:
     gives: Shape
     tied: Mapping[str, str] = field(default_factory=dict)
     padding: Padding | None = None
-    taking: Taking = field(default_factory=Taking)
+    said: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,58 +3,48 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
-from max.experimental.nn import Module
-from max.experimental.tensor import Tensor
-from max.graph import DeviceRef, Weight
 
-from impl.model import GPT2LMHead
-from impl.runtime import build, open_device
+from impl.runtime import open_device
 from reference.dtypes import DECLARED
 from reference.oracle import Oracle
-from verify.candidate.factory import load_factory
-from verify.candidate.graph_api import GraphModel
-from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.candidate.guard import CandidateError, guarded
 from verify.candidate.randomness import refuse_random
-from verify.candidate.result import Taking
-from verify.candidate.signature import check_signature
 from verify.graph.errors import GraphError
 from verify.graph.form import is_floating, numpy_dtype
 from verify.judge.metrics import rms
+from verify.pairing.apart import CandidateApart
+from verify.pairing.built import Here, Wanted, built_here
 from verify.pairing.file import Corrections, from_toml
-from verify.pairing.outline import BATCH, LENGTH, PADDED_VOCAB, gpt2_outline
-from verify.pairing.padding import (
-    GraphWithoutPadding,
-    WithoutPadding,
-    asked,
-    padding_of,
-    trimmed,
-)
+from verify.pairing.outline import PADDED_VOCAB, gpt2_outline
+from verify.pairing.padding import padding_of, trimmed
 from verify.pairing.parameters import propose
-from verify.pairing.translated import PairedCandidate, examine
+from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from max.driver import Device
     from max.dtype import DType
     from max.graph import Module as Program
-    from max.graph import TensorValue
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.pairing.counterpart import Counterpart
     from verify.pairing.outline import CandidateOutline, ReferenceOutline
 
 MOST_TRIALS = 64
 """Alternatives of a pairing that are tried at most."""
 
 OUTPUTS = ("logits", "hidden")
+
+
+Origin = Here | CandidateApart
+"""A candidate that was built, in this process or in its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +54,52 @@ class NamedCandidate:
     Attributes:
         name: what it is called in messages.
         factory: called with the configuration, returns a tree of MAX modules, or a callable over
-            `max.graph.ops`.
+            `max.graph.ops`; None where that happens in a process of the candidate's own.
+        apart: that process.
         output: `logits`, or `hidden` for a model that returns what its last LayerNorm returns.
         corrections: what a pairing file says.
         padded_vocab: whether it has rows and columns beyond the vocabulary.
     """
 
     name: str
-    factory: Callable[[Any], Any]
+    factory: Callable[[Any], Any] | None = None
+    apart: CandidateApart | None = None
     output: str = "logits"
     corrections: Corrections | None = None
     padded_vocab: bool = False
+
+    def built(self, config: Any, device: str, dtype: DType) -> Origin:
+        """The candidate made from a configuration.
+
+        Args:
+            config: what its factory is called with.
+            device: name of the device.
+            dtype: of its parameters.
+
+        Raises:
+            CandidateError: where its code raises, makes something else than a model, or a model of
+                the graph API without weights.
+        """
+        wanted = Wanted(
+            name=self.name, config=config, dtype=dtype, output=self.output,
+            padded_vocab=self.padded_vocab,
+        )  # fmt: skip
+        if self.apart is not None:
+            self.apart.build(wanted, device)
+            return self.apart
+        if self.factory is None:
+            raise TypeError(f"{self.name} has neither a factory nor a process")
+        return built_here(wanted, self.factory, open_device(device))
+
+    @property
+    def files(self) -> list[str]:
+        """Its own files, as far as they were imported; none where it is built in this process."""
+        return self.apart.files if self.apart is not None else []
+
+    def end(self) -> None:
+        """End the candidate's process, where it has one: its graphs are all that is needed now."""
+        if self.apart is not None:
+            self.apart.end()
 
 
 def subject_of(
@@ -87,147 +112,19 @@ def subject_of(
 ) -> NamedCandidate:
     """The candidate that `FILE.py:NAME` names, with what a pairing file corrects, if it is there.
 
+    It is imported in a process of its own, which goes on until `NamedCandidate.end`.
+
     Raises:
         CandidateError, verify.pairing.counterpart.PairingError: where either cannot be read.
     """
     corrections = from_toml(pairing, n_layer) if pairing and pairing.exists() else None
     return NamedCandidate(
         name=candidate.rpartition(":")[2],
-        factory=load_factory(candidate),
+        apart=CandidateApart(candidate),
         output=output,
         corrections=corrections,
         padded_vocab=padded_vocab,
     )
-
-
-class WithHead(Module[[Tensor], Tensor]):
-    """A model that returns hidden states, followed by GPT-2's head: the harness's own."""
-
-    def __init__(self, model: Any, vocab_size: int, n_embd: int, dtype: DType) -> None:
-        self.model = model
-        self.taking = Taking("hidden", n_embd)
-        self.lm_head = GPT2LMHead(Tensor.zeros([vocab_size, n_embd], dtype=dtype))
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """Token ids to logits."""
-        return self.lm_head(self.taking(self.model(input_ids)))
-
-
-class GraphWithHead:
-    """The same for a model of the graph API."""
-
-    def __init__(
-        self, model: Any, vocab_size: int, n_embd: int, dtype: DType, device: Device
-    ) -> None:
-        self.model = model
-        self._taking = Taking("hidden", n_embd)
-        self.lm_head = _GraphHead(vocab_size, n_embd, dtype, DeviceRef.from_device(device))
-
-    def __call__(self, input_ids: TensorValue) -> TensorValue:
-        """Token ids to logits."""
-        return self.lm_head(self._taking(self.model(input_ids)).__tensorvalue__())
-
-    @property
-    def taking(self) -> Taking:
-        """What is taken of what the model returns."""
-        return self._taking
-
-
-class _GraphHead:
-    def __init__(self, vocab_size: int, n_embd: int, dtype: DType, device: DeviceRef) -> None:
-        self.weight = Weight("weight", dtype, [vocab_size, n_embd], device)
-
-    def __call__(self, hidden: TensorValue) -> TensorValue:
-        return hidden @ self.weight.T
-
-
-WRAPPERS = (WithHead, GraphWithHead, WithoutPadding, GraphWithoutPadding)
-"""The harness's own modules around a candidate."""
-
-
-def _of_graph_api(
-    subject: NamedCandidate, model: Any, config: Any, device: Device, dtype: DType
-) -> GraphModel:
-    """A model that is no module of `max.experimental.nn`: of `max.nn`, or a plain callable."""
-    if not callable(model) or isinstance(model, type):
-        raise CandidateError(
-            f"{subject.name}(config) returns {a(model)}: no module of max.experimental.nn or of "
-            "max.nn, and no callable over max.graph.ops"
-        )
-    if not GraphModel(model).parameters:
-        raise CandidateError(
-            f"{subject.name}(config) returns {a(model)} that holds no weight: make each a "
-            "max.graph.Weight, in an attribute, list or dict, for verify to give it values"
-        )
-    _check_device(model, device)
-    if subject.output == "hidden":
-        model = GraphWithHead(model, config.vocab_size, config.n_embd, dtype, device)
-    elif subject.padded_vocab:
-        model = GraphWithoutPadding(model, config.vocab_size)
-    return GraphModel(model)
-
-
-def _check_device(model: Any, device: Device) -> None:
-    """Refuse a model none of whose weights is on the device that it is verified on."""
-    devices = {str(weight.device) for _, weight in GraphModel(model).parameters}
-    wanted = DeviceRef.from_device(device)
-    if str(wanted) not in devices:
-        raise CandidateError(
-            f"its weights are on {' and '.join(sorted(devices))}, and it is verified on {wanted}: "
-            "choose another --device, or make them there"
-        )
-
-
-def built(subject: NamedCandidate, config: Any, device: Device, dtype: DType) -> Any:
-    """The candidate's module tree, or what stands for a model of the graph API.
-
-    Raises:
-        CandidateError: where its code raises, makes something else than a model, or a model of the
-            graph API without weights.
-    """
-
-    def make(config: Any) -> Any:
-        with guarded(f"{subject.name}(config)"):
-            model = subject.factory(config)
-        if not isinstance(model, Module):
-            return _of_graph_api(subject, model, config, device, dtype)
-        if subject.output == "hidden":
-            return WithHead(model, config.vocab_size, config.n_embd, dtype)
-        return WithoutPadding(model, config.vocab_size) if subject.padded_vocab else model
-
-    return build(config, device, dtype, factory=make)
-
-
-def examined(
-    subject: NamedCandidate, model: Any, device: Device, expected: Array
-) -> CandidateOutline:
-    """What the candidate consists of.
-
-    Args:
-        subject: the candidate.
-        model: its module tree.
-        device: where it would run.
-        expected: an array of the shape that it must return, for `outline.BATCH` rows.
-
-    Raises:
-        CandidateError: where its forward raises, or returns something else than logits.
-    """
-    own = model.model if isinstance(model, GraphModel) else model
-    taking = Taking("logits", expected.shape[-1])
-    if isinstance(own, WRAPPERS):  # what the model itself returns is taken there
-        own, taking = own.model, own.taking
-    check_signature(subject.name, own)
-    with guarded(_calling(subject, model)):
-        outline = examine(model, device, taking=taking)
-    if outline.gives != expected.shape:
-        raise CandidateError(_wrong_shape(subject, outline, expected))
-    return outline
-
-
-def _calling(subject: NamedCandidate, model: Any) -> str:
-    """What is done when a model is traced, as a message has it."""
-    own = "(config)" if isinstance(model, GraphModel) else ".forward"
-    return f"{subject.name}{own}(input_ids)"
 
 
 def check_dtypes(outline: CandidateOutline, dtype: str, *, fixed: bool = False) -> None:
@@ -262,19 +159,6 @@ def _holds(kind: str, dtype: str) -> bool:
     """Whether every number of a dtype can be held in another."""
     wide, narrow = (ml_dtypes.finfo(numpy_dtype(each)) for each in (kind, dtype))  # type: ignore[no-untyped-call]
     return bool(wide.nmant >= narrow.nmant and wide.maxexp >= narrow.maxexp)
-
-
-def _wrong_shape(subject: NamedCandidate, outline: CandidateOutline, expected: Array) -> str:
-    found, wanted = list(outline.gives), list(expected.shape)
-    text = (
-        f"{subject.name}.forward(input_ids) returns shape {found} for token ids of shape "
-        f"{[BATCH, LENGTH]}; logits have {wanted}"
-    )
-    if subject.output != "logits" or len(found) != 3 or found[:2] != wanted[:2]:
-        return text
-    if padded := asked(found[2], wanted[2]):
-        return f"{text} ({padded})"
-    return f"{text} (for a model that returns hidden states: --output hidden)"
 
 
 def without_padding(
@@ -323,73 +207,83 @@ def prepare(
 ) -> PairedCandidate:
     """Build, examine, pair and trace a candidate; it is compiled when it is first bound.
 
+    The candidate's process, where it has one, is ended.
+
     Args:
         subject: the candidate.
         checkpoint: configuration, and weights that settle what names leave open.
         device: name of the device.
         dtype: of its parameters.
-        program: see `PairedCandidate`; its caller settles what names leave open.
+        program: shall have its forced graph besides, under names of its own; what names leave open
+            is then settled by the caller.
 
     Raises:
         CandidateError: whatever is wrong with the candidate.
         verify.pairing.counterpart.PairingError: whatever is wrong with the pairing file.
     """
-    opened = open_device(device)
-    reference = gpt2_outline(checkpoint)
-    model = built(subject, checkpoint.config, opened, dtype)
-    logits = np.empty(reference.places[reference.head[0]])
-    outline = examined(subject, model, opened, logits)
-    check_dtypes(outline, dtype.name)
-    outline = without_padding(subject, outline, reference)
-    pairing = propose(outline, reference, subject.corrections)
-    own = _own_values(model, outline, pairing.weights, subject)
-    name = "" if program is None else f"{subject.name}/"
-    with compiling(subject.name):
-        paired = PairedCandidate(
-            model, opened, outline, pairing, reference, own=own, name=name, program=program
-        )
+    try:
+        origin = subject.built(checkpoint.config, device, dtype)
+        if program is not None and isinstance(origin, Here):
+            origin = origin.sharing(f"{subject.name}/", program)
+        paired = paired_with(subject, origin, gpt2_outline(checkpoint), dtype.name)
+        if program is None:
+            refuse_changing(subject, origin, paired)
+    finally:
+        subject.end()
     if program is None:
-        refuse_random(paired.candidate)
-        with guarded(_calling(subject, model)):
-            alike = paired.candidate.traces_alike()
-        if not alike:
-            raise CandidateError(
-                f"two traces of {subject.name} differ: does forward read the clock, count its "
-                "calls, or take numbers from Python's or NumPy's random?"
-            )
         settle(paired, checkpoint, subject.corrections)
     return paired
 
 
-def _own_values(
-    model: Any,
-    outline: CandidateOutline,
-    weights: Mapping[str, Counterpart],
+def paired_with(
     subject: NamedCandidate,
-) -> dict[str, Array]:
-    """Parameters that the reference lacks, a stored mask say, with the values given to them.
+    origin: Origin,
+    reference: ReferenceOutline,
+    dtype: str,
+    *,
+    fixed: bool = False,
+) -> PairedCandidate:
+    """A candidate examined, paired with a reference, and traced.
 
-    MAX computes them one by one, which can take a minute.
+    Args:
+        subject: the candidate.
+        origin: as it was built.
+        reference: what it is compared with.
+        dtype: that it is verified in.
+        fixed: whether a user cannot choose another.
+
+    Raises:
+        CandidateError: whatever is wrong with the candidate.
+        verify.pairing.counterpart.PairingError: whatever is wrong with the pairing file.
     """
-    missing = [p.name for p in outline.parameters if p.name not in weights]
-    if not missing:
-        return {}
-    if isinstance(model, GraphModel):
-        return {name: _given_value(model, name) for name in missing}
-    tensors = dict(model.parameters)
-    with guarded(f"the value of {subject.name}'s {missing[0]}"):
-        return {name: np.array(tensors[name].to_numpy(), copy=True) for name in missing}
+    outline = origin.examined(reference.places[reference.head[0]], subject.output)
+    check_dtypes(outline, dtype, fixed=fixed)
+    outline = without_padding(subject, outline, reference)
+    pairing = propose(outline, reference, subject.corrections)
+    missing = [p.name for p in outline.parameters if p.name not in pairing.weights]
+    own = origin.values(missing) if missing else {}
+    return PairedCandidate(origin, outline, pairing, reference, own=own)
 
 
-def _given_value(model: GraphModel, name: str) -> Array:
-    """What a model of the graph API holds in a weight that the reference lacks."""
-    value = model.value_of(name)
-    if value is None:
+def refuse_changing(subject: NamedCandidate, origin: Origin, paired: PairedCandidate) -> None:
+    """Refuse a candidate that draws random numbers, or that is not the same in every trace.
+
+    Args:
+        subject: the candidate.
+        origin: as it was built.
+        paired: as it was traced.
+
+    Raises:
+        CandidateError: where it does, or where its second trace fails.
+    """
+    refuse_random(paired.candidate)
+    with guarded(origin.calling) if isinstance(origin, Here) else nullcontext():
+        alike = paired.candidate.traces_alike()
+    if not alike:
         raise CandidateError(
-            f"its weight {name} has no counterpart in the reference and no value: make it a "
-            "constant of the graph, or pair it with --pairing"
+            f"two traces of {subject.name} differ: does forward read the clock, count its "
+            "calls, or take numbers from Python's or NumPy's random?"
         )
-    return value
 
 
 def settle(

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from max.dtype import DType
-from max.graph import Module as Program
 
-from impl.log_thread import log_thread_yields
-from impl.runtime import input_type
+from impl.runtime import open_device
+from verify.candidate.compiled import CompiledProgram
 from verify.candidate.guard import compiling
-from verify.candidate.staging import CompiledProgram, stage, to_array, to_buffer
-from verify.pairing.prepare import prepare, settle
+from verify.pairing.outline import gpt2_outline
+from verify.pairing.prepare import paired_with, settle
 
 if TYPE_CHECKING:
-    from max.experimental.tensor import Tensor
-
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
     from verify.pairing.prepare import NamedCandidate
@@ -40,10 +37,16 @@ class Shipped:
         self, subject: NamedCandidate, checkpoint: Checkpoint, device: str, *, last: bool = False
     ) -> None:
         self.config = checkpoint.config
-        # A program of the caller's own: what is traced into it here is never compiled.
-        self._paired = prepare(subject, checkpoint, device, DType.float32, Program())
+        opened = open_device(device)
+        try:
+            origin = subject.built(checkpoint.config, device, DType.float32)
+            reference = gpt2_outline(checkpoint)
+            self._paired = paired_with(subject, origin, reference, DType.float32.name)
+            program, libraries = origin.shipped(last=last)
+        finally:
+            subject.end()
         with compiling(subject.name):
-            self._compiled = _compiled(self._paired, last=last)
+            self._compiled = CompiledProgram(program.program(), opened, "the model", libraries)
         settle(self._paired, checkpoint, subject.corrections, run=self._tried(checkpoint))
         self._bind(self._paired, checkpoint)
 
@@ -55,35 +58,13 @@ class Shipped:
         return run
 
     def _bind(self, paired: PairedCandidate, checkpoint: Checkpoint) -> None:
-        prefix = paired.candidate.name
-        weights = paired.weights_of(checkpoint.weights)
-        self._weights = {f"{prefix}{name}": array for name, array in weights.items()}
-        self._models = self._compiled.models(self._weights)
+        self._weights = paired.weights_of(checkpoint.weights)
+        self._bound = self._compiled.bind(self._weights)
 
     def __call__(self, ids: Array) -> Array:
         """Logits `[batch, sequence, vocab_size]` of every position, on the host."""
-        return self._run("plain", ids)
+        return self._bound.run("plain", [ids])[0]
 
     def logits(self, ids: Array) -> Array:
         """Logits `[batch, vocab_size]` of the last position; needs `last`."""
-        return self._run("last", ids)
-
-    def _run(self, graph: str, ids: Array) -> Array:
-        tokens = to_buffer(ids).to(self._paired.candidate.device)
-        with log_thread_yields(on_host=self._paired.candidate.device.is_host):
-            (logits,) = self._models[graph].execute(tokens)
-        return to_array(logits)
-
-
-def _compiled(paired: PairedCandidate, *, last: bool) -> CompiledProgram:
-    program = Program()
-    forward, device = paired.candidate.forward, paired.candidate.device
-
-    def last_position(ids: Tensor) -> Tensor:
-        logits: Tensor = forward(ids)[:, -1, :]  # [B, S, vocab_size] -> [B, vocab_size]
-        return logits
-
-    stage("plain", forward, [input_type(device)], program)
-    if last:
-        stage("last", last_position, [input_type(device)], program)
-    return CompiledProgram(program, device, "the model")
+        return self._bound.run("last", [ids])[0]

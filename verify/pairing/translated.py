@@ -1,8 +1,8 @@
 """A candidate seen under the reference's names.
 
-`examine` traces a module tree once and tells what it consists of. `PairedCandidate` compiles it
-and translates: weights into the candidate's layout, given activations into what its modules return,
-and what they computed back into the reference's places. Nothing in the candidate changes.
+`PairedCandidate` translates: weights into the candidate's layout, given activations into what its
+modules return, and what they computed back into the reference's places. Nothing in the candidate
+changes.
 
 An example: a candidate with `q_proj`, `k_proj` and `v_proj` in place of c_attn, and activations of
 [batch x sequence, features]. For batch 2, 9 tokens and 128 features
@@ -24,149 +24,47 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from max import nn
-from max.experimental.nn import Linear
-from max.graph import Module as Program
-from max.graph import TensorType
 
-from impl.runtime import input_type
 from impl.weights import from_hugging_face
 from reference.dtypes import held_in
-from reference.taps import INPUT, is_input, module_of
-from verify.candidate.calls import modules_of, paths_of
-from verify.candidate.result import Taking
-from verify.candidate.staging import (
-    BoundCandidate,
-    Candidate,
-    Computing,
-    EvaluatedCandidate,
-    stage_tapped,
-    weightless,
-)
+from reference.taps import INPUT, is_input
+from verify.candidate.traced import BoundCandidate, Candidate, Computing, EvaluatedCandidate
 from verify.graph.form import is_floating, numpy_dtype
+from verify.pairing.built import RESULT
 from verify.pairing.counterpart import PARTS, Pairing, third
 from verify.pairing.modules import fits
-from verify.pairing.outline import BATCH, Call, CandidateOutline, Parameter, numbers
+from verify.pairing.outline import BATCH
 from verify.pairing.padding import with_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from max.driver import Device
-    from max.experimental.tensor import Tensor
-
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
     from verify.graph.scope import Precision
-    from verify.pairing.outline import ReferenceOutline
-
-RESULT = "(result)"
-"""Names what the model itself returns."""
-
-
-def examine(
-    model: Any,
-    device: Device,
-    types: list[TensorType] | None = None,
-    taking: Taking | None = None,
-) -> CandidateOutline:
-    """What a module tree consists of.
-
-    Args:
-        model: its parameters need no values.
-        device: where it would run.
-        types: of what it takes; token ids unless given.
-        taking: finds the tensor in what it returns; None where it must return a tensor.
-
-    Raises:
-        CandidateError: where it returns no tensor.
-    """
-    copy = weightless(model)
-    taking = taking or Taking()
-
-    def forward(*tensors: Tensor) -> Any:
-        return taking(copy(*tensors))
-
-    seen = stage_tapped(
-        "outline", forward, types or [input_type(device)], paths_of(copy), Program(), RESULT
-    )
-    parameters, tied = _parameters(copy)
-    return CandidateOutline(
-        parameters=tuple(parameters),
-        calls=tuple(_calls({tap: numbers(kind.shape) for tap, kind in seen.items()})),
-        gives=numbers(seen[RESULT].shape),
-        tied=tied,
-        taking=taking,
-    )
-
-
-def _parameters(model: Any) -> tuple[list[Parameter], dict[str, str]]:
-    """Every parameter, and the names that share another one's tensor."""
-    owners = {"": model, **dict(modules_of(model))}
-    first: dict[int, str] = {}
-    parameters, tied = [], {}
-    for name, tensor in model.parameters:
-        if first.setdefault(id(tensor), name) != name:
-            tied[name] = first[id(tensor)]
-        path, _, last = name.rpartition(".")
-        owner = owners.get(path)
-        parameters.append(
-            Parameter(
-                name=name,
-                shape=numbers(tensor.shape),
-                linear=isinstance(owner, Linear | nn.Linear) and last == "weight",
-                owner=type(owner).__name__,
-                dtype=tensor.dtype.name,
-            )
-        )
-    return parameters, tied
-
-
-def _calls(seen: Mapping[str, Any]) -> list[Call]:
-    """Calls in the order in which they begin; a call without input begins where it ends."""
-    calls: dict[str, Call] = {}
-    open_calls: list[str] = []
-    for tap, shape in seen.items():
-        name = module_of(tap)
-        within = open_calls[-1] if open_calls else ""
-        if is_input(tap):
-            calls[name] = Call(name=name, takes=shape, gives=None, within=within)
-            open_calls.append(name)
-        elif name != RESULT:
-            known = calls.setdefault(name, Call(name=name, takes=None, gives=None, within=within))
-            calls[name] = replace(known, gives=shape)
-            if name in open_calls:
-                del open_calls[open_calls.index(name) :]
-    return list(calls.values())
+    from verify.pairing.built import Tracing
+    from verify.pairing.outline import CandidateOutline, ReferenceOutline
 
 
 class PairedCandidate:
     """A candidate compiled for verification, under the reference's names.
 
     Args:
-        model: the module tree.
-        device: where it runs.
-        outline: what `examine` said of it.
+        tracing: traces it.
+        outline: what it consists of.
         pairing: what stands for what.
         reference: what it is compared with.
         own: values of parameters that have no counterpart.
-        types: of what it takes; token ids unless given.
-        name: begins the names of its graphs in a program that it shares.
-        program: as `Candidate` takes it.
     """
 
     def __init__(
         self,
-        model: Any,
-        device: Device,
+        tracing: Tracing,
         outline: CandidateOutline,
         pairing: Pairing,
         reference: ReferenceOutline,
         *,
         own: Mapping[str, Array] | None = None,
-        types: list[TensorType] | None = None,
-        name: str = "",
-        program: Program | None = None,
     ) -> None:
         self.outline = outline
         self.pairing = pairing
@@ -176,20 +74,15 @@ class PairedCandidate:
         self._places = _complete(pairing, reference)
         head, last = reference.head[0], reference.places[reference.head[0]][-1]
         result = None if head in self._places or outline.gives[-1] != last else RESULT
-        self.candidate = self._traced(model, device, types, result, name, program)
+        self.candidate = self._traced(tracing, result)
         self.given_taps = [place for place in reference.modules if place in self._places]
         self.readers = self._make_readers(result)
         self.forced_taps = [tap for tap in reference.places if tap in self.readers]
 
-    def _traced(
-        self, model: Any, device: Device, types: list[TensorType] | None, result: str | None,
-        name: str, program: Program | None,
-    ) -> Candidate:  # fmt: skip
+    def _traced(self, tracing: Tracing, result: str | None) -> Candidate:
         """The model's graphs, cut where a module has a counterpart."""
-        return Candidate(
-            model, device, types=types, cut=self._is_cut, result=result,
-            taking=self.outline.taking, name=name, program=program,
-        )  # fmt: skip
+        cut = [call.name for call in self.outline.calls if self._is_cut(call.name)]
+        return tracing.candidate(cut, result)
 
     def _is_cut(self, call: str) -> bool:
         return any(call in calls.values() for calls in self._places.values())
@@ -208,8 +101,7 @@ class PairedCandidate:
     @property
     def notes(self) -> list[str]:
         """What a user should know of how the candidate was read, in sentences."""
-        said = self.outline.taking.said
-        return [said] if said else []
+        return [self.outline.said] if self.outline.said else []
 
     def excused(self, expected: Mapping[str, str]) -> dict[str, str]:
         """Places of the reference that the candidate does not show, with the reason."""
@@ -267,7 +159,7 @@ class PairedCandidate:
 
     def compile(self) -> None:
         """Compile it now rather than when it is first bound."""
-        _ = self.candidate.compiled
+        self.candidate.compile()
 
     def substitutes(self, ids: Array, given: Mapping[str, Array]) -> dict[str, Array]:
         """Given activations as the candidate's modules return them, by its own taps."""

@@ -30,11 +30,12 @@ from verify.explain.diagnosis import diagnose
 from verify.graph.errors import GraphError
 from verify.judge.acceptance import judge
 from verify.judge.metrics import rms
+from verify.pairing.built import Here
 from verify.pairing.modules import fits
 from verify.pairing.outline import BATCH, LENGTH, gpt2_outline
 from verify.pairing.parameters import propose
 from verify.pairing.prepare import check_dtypes
-from verify.pairing.translated import PairedCandidate, examine
+from verify.pairing.translated import PairedCandidate
 from verify.steps.arguments import by_name, sizes
 from verify.steps.course import STEPS, TOKENS
 from verify.truth.cases import PROBE, PROBE_SIZE, probe_case, random_cases
@@ -75,10 +76,9 @@ class StepError(Exception):
 class Component:
     """A traced component, with what it is compared with."""
 
-    model: Any
+    here: Here
     outline: CandidateOutline
     reference: ReferenceOutline
-    types: list[TensorType]
 
 
 @cache
@@ -98,8 +98,9 @@ def check_shapes(step: Step, factory: Any) -> Component:
     reference = _part_of(gpt2_outline(small_checkpoint()), step)
     model = _built(step, factory)
     types = _types(step)
+    here = Here(step.name, model, open_device("cpu"), types=types)
     with guarded(f"{step.name}.forward"):
-        outline = examine(model, open_device("cpu"), types)
+        outline = here.outline()
     check_dtypes(outline, "float32", fixed=True)
     expected = reference.places[step.result]
     if not fits(outline.gives, expected):
@@ -108,7 +109,7 @@ def check_shapes(step: Step, factory: Any) -> Component:
             f"for {BATCH} rows of {LENGTH} tokens",
             f"shapes: {step.shapes}",
         )
-    return Component(model, outline, reference, types)
+    return Component(here, outline, reference)
 
 
 def _part_of(reference: ReferenceOutline, step: Step) -> ReferenceOutline:
@@ -218,11 +219,7 @@ def check_numbers(step: Step, component: Component, *, quick: bool = False) -> N
             f"its parameter {extra[0]} has no counterpart in GPT-2",
             "what is not learned belongs into forward, not into an attribute",
         )
-    with compiling(step.name):
-        paired = PairedCandidate(
-            component.model, open_device("cpu"), component.outline, pairing, component.reference,
-            types=component.types,
-        )  # fmt: skip
+    paired = PairedCandidate(component.here, component.outline, pairing, component.reference)
     refuse_random(paired.candidate)
     weights = paired.weights_of(small_checkpoint().weights)
     _check_mathematics(step, paired, weights, alone=quick)

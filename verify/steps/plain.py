@@ -19,9 +19,9 @@ from reference.oracle import Oracle
 from reference.regimes import initial_weights
 from reference.taps import LOGITS
 from verify.candidate.guard import a, compiling, guarded
-from verify.candidate.staging import Candidate
+from verify.candidate.traced import traced
 from verify.graph.errors import GraphError
-from verify.pairing.translated import examine
+from verify.pairing.built import Here
 from verify.steps.arguments import by_name, of_mask
 from verify.steps.component import SMALL, StepError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reference.trace import Array
-    from verify.candidate.staging import BoundCandidate
+    from verify.candidate.traced import BoundCandidate
 
 FIELDS = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "layer_norm_epsilon")
 MASK_LENGTHS = (7, 1, 2, 33)
@@ -80,9 +80,9 @@ def check_mask(factory: Any, *, quick: bool = False) -> None:
     device = open_device("cpu")
     types = [TensorType(DType.float32, ["sequence", 1], device=device)]
     with guarded("causal_mask(length, dtype, device)"):
-        examine(Masked(), device, types)
+        Here("causal_mask", Masked(), device, types=types).outline()
     with compiling("causal_mask"):
-        candidate = Candidate(Masked(), device, types=types)
+        candidate = traced(Masked(), device, types=types)
     with suppress(GraphError):
         _judge_masks(candidate.evaluated({}, "declared"))
     if not quick:

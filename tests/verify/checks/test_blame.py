@@ -13,7 +13,7 @@ from impl.model import GPT2Activation, GPT2LMHeadModel
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from verify.candidate.observation import Observation
-from verify.candidate.staging import Candidate
+from verify.candidate.traced import Candidate
 from verify.checks.blame import GRAPH, Meaning, blame_invariance
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError

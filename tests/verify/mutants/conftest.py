@@ -16,7 +16,7 @@ from reference.regimes import initial_weights, with_regime
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.factory import load_factory
 from verify.candidate.observation import Observation
-from verify.candidate.staging import Candidate
+from verify.candidate.traced import Candidate
 from verify.decoder import prepare_decoder, weights_of
 from verify.mathematics import cases_of
 from verify.mutants.forced import forced

@@ -21,7 +21,7 @@ from verify.pairing.outline import BATCH, LENGTH, CandidateOutline
 from verify.pairing.translated import PairedCandidate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from reference.decoder import Decoder
     from reference.trace import Array
@@ -63,12 +63,12 @@ class PairedPackage(PairedCandidate):
             gives=(BATCH * LENGTH, reference.places[reference.head[0]][-1] if every_token else 0),
         )
         pairing = _pairing(outline, _comparable(reference), origins(held, weights), corrections)
-        super().__init__(None, None, outline, pairing, reference)
+        super().__init__(_Opened(requests), outline, pairing, reference)
         if elsewhere := self._cut_elsewhere(oracle):
             loose = {**pairing.loose, **dict.fromkeys(elsewhere, ELSEWHERE)}
             places = {call: c for call, c in pairing.places.items() if call not in elsewhere}
             pairing = replace(pairing, places=places, loose=loose)
-            super().__init__(None, None, outline, pairing, reference)
+            super().__init__(_Opened(requests), outline, pairing, reference)
 
     @property
     def program(self) -> PackageProgram:
@@ -94,12 +94,20 @@ class PairedPackage(PairedCandidate):
             for own in self.readers[tap] if numbers.get(own) in reached
         ]  # fmt: skip
 
-    def _traced(self, *_: Any) -> Any:
-        return PackageProgram(self._requests, self._is_cut)
-
     def weights_of(self, weights: Mapping[str, Array]) -> dict[str, Array]:  # noqa: ARG002
         """The package's weights, as its own adapter made them; `weights` are not looked at."""
         return dict(self._held)
+
+
+class _Opened:
+    """Traces an opened package."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def candidate(self, cut: Collection[str], _: str | None) -> Any:
+        """The package's graphs."""
+        return PackageProgram(self._requests, cut.__contains__)
 
 
 def _comparable_arrays(found: Array, truth: Array) -> bool:

@@ -1,0 +1,148 @@
+"""A candidate in a process of its own, as the harness sees it.
+
+The judge imports nothing of the candidate's. It asks for what the candidate consists of and for its
+graphs, which are data, and ends the process before it draws a case. What MAX compiles of the graphs
+runs in a third process (`verify.candidate.executor`), which the candidate's Python code has never
+been in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from impl.runtime import open_device
+from verify.candidate.apart import Apart, EndedError
+from verify.candidate.executor import compiled_apart
+from verify.candidate.guard import CandidateError
+from verify.candidate.sandbox import say
+from verify.candidate.traced import Candidate
+from verify.pairing import asked
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from reference.trace import Array
+    from verify.candidate.compiled import Compiled
+    from verify.candidate.staging import Staged
+    from verify.graph.adapter import Noted
+    from verify.pairing.built import Wanted
+    from verify.pairing.outline import CandidateOutline
+
+T = TypeVar("T")
+
+TRACER = "verify.pairing.tracer"
+
+_waiting: list[Apart] = []
+
+
+def stand_by() -> None:
+    """Start the process of the next candidate now, so that it is ready when it is asked."""
+    _waiting.append(Apart(TRACER))
+
+
+class CandidateApart:
+    """A candidate in a process of its own.
+
+    Args:
+        candidate: `FILE.py:NAME` or `package.module:NAME`; it is imported at once, over there.
+
+    Attributes:
+        files: its own files that it has imported so far.
+
+    Raises:
+        CandidateError: whatever is wrong with the candidate, in every method.
+    """
+
+    def __init__(self, candidate: str) -> None:
+        self.files: list[str] = []
+        self._doing = f"importing {candidate.rpartition(':')[0]}"
+        self._device = "cpu"
+        self._apart = _waiting.pop() if _waiting else Apart(TRACER)
+        self._ask(asked.Load(candidate), asked.Loaded)
+
+    def build(self, wanted: Wanted, device: str) -> None:
+        """Call its factory.
+
+        Args:
+            wanted: how.
+            device: name of the device that it shall run on.
+        """
+        self._device = device
+        self._ask(asked.Build.of(wanted, device), asked.Loaded)
+
+    def examined(self, shape: Sequence[int], output: str = "logits") -> CandidateOutline:
+        """What it consists of; see `Here.examined`."""
+        return self._ask(asked.Examine(tuple(shape), output), asked.Outlined).outline
+
+    def values(self, names: Sequence[str]) -> dict[str, Array]:
+        """Its own values of some of its parameters; see `Here.values`."""
+        answer = self._ask(asked.Value(list(names)), asked.Valued)
+        try:
+            found = {name: answer.values[name].array() for name in names}
+        except (KeyError, ValueError, TypeError):
+            raise self._nonsense() from None
+        return found
+
+    def candidate(self, cut: Collection[str], result: str | None) -> Candidate:
+        """Its graphs, to be evaluated here or compiled in a third process."""
+        answer = self._ask(asked.Stage(sorted(cut), result), asked.Graphs)
+        return Candidate(answer.staged(), open_device(self._device), self._compiled)
+
+    def _compiled(self, staged: Staged) -> Compiled:
+        return compiled_apart(staged.program, staged.libraries, self._device)
+
+    def shipped(self, *, last: bool) -> tuple[Noted, list[Path]]:
+        """Its plain graph alone; see `Here.shipped`."""
+        answer = self._ask(asked.Ship(last), asked.Shipped)
+        return answer.program.noted(), [Path(path) for path in answer.libraries]
+
+    def end(self) -> None:
+        """End its process, and whatever it has started."""
+        self._apart.end()
+
+    def _ask(self, request: asked.Request, kind: type[T]) -> T:
+        """What the candidate's process answers; what it says on the way is passed on."""
+        self._apart.send(request)
+        try:
+            while True:
+                answer: asked.Answer = self._apart.receive(asked.Answer)
+                if isinstance(answer, asked.Doing):
+                    self._hear(answer.what)
+                    continue
+                return self._checked(answer, kind)
+        except EndedError as ended:
+            error = CandidateError(ended.in_words(self._doing))
+            for line in ended.lines:
+                error.add_note(f"  | {line[:160]}")
+            raise error from None
+        except msgspec.MsgspecError:
+            raise self._nonsense() from None
+
+    def _checked(self, answer: asked.Answer, kind: type[T]) -> T:
+        if isinstance(answer, asked.Failed):
+            self.files = answer.files
+            self.end()
+            error = CandidateError(answer.error)
+            error.files = answer.files
+            for note in answer.notes:
+                error.add_note(note)
+            raise error
+        if not isinstance(answer, kind):
+            raise self._nonsense()
+        if isinstance(answer, asked.Loaded | asked.Graphs):
+            self.files = answer.files
+        return answer
+
+    def _hear(self, what: str) -> None:
+        if what.startswith("candidate "):
+            self._doing = what.removeprefix("candidate ")
+        say(what)
+
+    def _nonsense(self) -> CandidateError:
+        self.end()
+        return CandidateError(
+            f"{self._doing}: the candidate's process answers what verify has not asked for"
+        )

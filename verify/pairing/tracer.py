@@ -1,0 +1,109 @@
+"""The candidate's process: imports, builds and traces it, and answers what the harness asks.
+
+It is never given an input, the reference's weights or what is right, and it ends before the first
+case is drawn: all that is left of the candidate then is its graphs.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impl.runtime import open_device
+from verify.candidate.apart import PACKAGES, ROOT, connect
+from verify.candidate.factory import load_factory
+from verify.candidate.guard import CandidateError, guarded
+from verify.candidate.sandbox import heard_by
+from verify.pairing import asked
+from verify.pairing.built import built_here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from verify.candidate.wire import Wire
+    from verify.pairing.built import Here
+
+LIBRARIES = tuple(
+    Path(path).resolve()
+    for path in {*sysconfig.get_paths().values(), sysconfig.get_path("stdlib"), sys.prefix}
+)
+"""Where files lie that are not the candidate's own."""
+
+
+class Tracer:
+    """Answers requests, one after another."""
+
+    def __init__(self) -> None:
+        self._factory: Callable[[Any], Any] | None = None
+        self._here: Here | None = None
+
+    def answer(self, request: asked.Request) -> asked.Answer:
+        """What a request is answered with.
+
+        Raises:
+            CandidateError: whatever is wrong with the candidate.
+        """
+        match request:
+            case asked.Load(candidate):
+                self._factory = load_factory(candidate)
+                return asked.Loaded(own_files())
+            case asked.Build(device=device):
+                assert self._factory is not None
+                self._here = built_here(request.read(), self._factory, open_device(device))
+                return asked.Loaded(own_files())
+            case _:
+                assert self._here is not None
+                return self._of(self._here, request)
+
+    def _of(self, here: Here, request: asked.Request) -> asked.Answer:
+        match request:
+            case asked.Examine(shape, output):
+                return asked.Outlined(here.examined(shape, output))
+            case asked.Value(names):
+                return asked.Valued(asked.packed(here.values(names)))
+            case asked.Ship(last):
+                program, libraries = here.shipped(last=last)
+                return asked.Shipped(asked.Program.of(program), [str(path) for path in libraries])
+            case asked.Stage(cut, result):
+                staged = here.staged(frozenset(cut), result)
+                with guarded(here.calling):
+                    return asked.Graphs.of(staged, own_files())
+        raise AssertionError(request)
+
+
+def own_files() -> list[str]:
+    """Files that were imported from neither a library nor this package's own folders."""
+    others = (*LIBRARIES, *(ROOT / name for name in PACKAGES))
+    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = {Path(file).resolve() for file in named if file}
+    return sorted(
+        str(file) for file in files if not any(file.is_relative_to(other) for other in others)
+    )
+
+
+def serve(wire: Wire) -> None:
+    """Answer until the harness is gone."""
+    heard_by(lambda what: wire.send(asked.Doing(what)))
+    tracer = Tracer()
+    while True:
+        request: asked.Request = wire.receive(asked.Request)
+        try:
+            wire.send(tracer.answer(request))
+        except CandidateError as error:
+            notes = [str(note) for note in getattr(error, "__notes__", ())]
+            wire.send(asked.Failed(str(error), notes, own_files()))
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run as `python -P -m verify.pairing.tracer DESCRIPTOR PARENT`."""
+    wire = connect(argv)
+    try:
+        serve(wire)
+    except (EOFError, OSError):
+        return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
