@@ -45,7 +45,7 @@ from reports.saved.records import RecordsError
 from reports.tables.numbers import percent
 from reports.waiting import Waiting, print_line
 from verify.candidate.observation import Observation
-from verify.candidate.traced import traced
+from verify.candidate.traced import trace_model
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError
 from verify.options import add_padded_vocab
@@ -190,7 +190,7 @@ def _judge_seeds(options: argparse.Namespace, console: Console) -> int:
             )  # fmt: skip
             candidate = prepare(subject, checkpoint, options.device, DType[options.dtype])
         else:
-            candidate = traced(build(checkpoint.config, device, DType[options.dtype]), device)
+            candidate = trace_model(build(checkpoint.config, device, DType[options.dtype]), device)
         campaign = Campaign(
             checkpoint, candidate, options.device, options.dtype, quick=options.quick
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 GPT2_OPTIONS = ("model", "revision", "dtype", "engines", "output")
 """Options that mean nothing together with `--reference`."""
+
+LARGEST_SEED = 2**31
+"""Seeds that are drawn are smaller."""
 
 KNOWN_ERRORS = (
     CheckpointError, DeviceError, EngineError, PairingError, RecordsError,
@@ -124,7 +128,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="E,E",
         help="KV-cached engines, such as auto (default), mojo,stock or mojo:bfloat16; or none",
     )
-    add("--seed", type=int, default=0)
+    add(
+        "--seed",
+        type=int,
+        help="draws inputs and states of the weights (default: 0 for impl's own model; for a "
+        "--candidate a number that it cannot know, which is shown and recorded)",
+    )
     add(
         "--quick",
         action="store_true",
@@ -185,7 +194,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     """Turn options into a plan, or say what is wrong with them, before anything is written."""
     _check_targets(options)
     devices = _devices(options.device)
-    checkpoint = load(options.model, revision=options.revision, seed=options.seed)
+    checkpoint = load(options.model, revision=options.revision)
     _check_lengths(checkpoint.config, options.lengths)
     random = checkpoint.name.startswith("random:")
     return Plan(
@@ -193,7 +202,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         devices=devices,
         regimes=options.regimes or (("given", "stress") if random else DEFAULT_REGIMES),
         sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
-        seed=options.seed,
+        seed=seed_of(options),
         dtype=options.dtype,
         subject=_subject(options, checkpoint.config.n_layer) if options.candidate else None,
         max_faults=options.power,
@@ -202,6 +211,19 @@ def _plan(options: argparse.Namespace) -> Plan:
         # Another candidate is not what the engine was made from; other precisions have no engine.
         engines=() if options.candidate or options.dtype != "float32" else options.engines,
     )
+
+
+def seed_of(options: argparse.Namespace) -> int:
+    """The seed that is named; else one that a candidate cannot know."""
+    if options.seed is not None:
+        return int(options.seed)
+    return secrets.randbelow(LARGEST_SEED) if options.candidate else 0
+
+
+def _seed_said(options: argparse.Namespace, seed: int) -> list[str]:
+    if options.seed is not None or not options.candidate:
+        return []
+    return [f"Inputs were drawn anew: --seed {seed} draws them again"]
 
 
 def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
@@ -228,7 +250,7 @@ def _watched(options: argparse.Namespace) -> int:
         options.model,
         options.revision,
         options.regimes,
-        options.seed,
+        options.seed or 0,
         lambda checkpoint: _subject(options, checkpoint.config.n_layer),
         options.watched,
     )
@@ -236,7 +258,7 @@ def _watched(options: argparse.Namespace) -> int:
 
 
 def _check_targets(options: argparse.Namespace) -> None:
-    if options.seed < 0:
+    if (options.seed or 0) < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
     check_written(options.json, "--json")
     check_appended(options.summary, "--summary")
@@ -275,6 +297,7 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
         ),
         notes=plan.checkpoint.notes,
         ran={"model": name, "seed": plan.seed},
+        said=_seed_said(options, plan.seed),
         devices=plan.devices,
         dtype=plan.dtype,
     )
@@ -294,7 +317,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
         subject=_subject(options, model.config.num_hidden_layers),
         sizes=sizes,
         regimes=_decoder_regimes(options.regimes),
-        seed=options.seed,
+        seed=seed_of(options),
         quick=options.quick,
         compile_anyway=options.compile_anyway,
         every_mutant=options.power,
@@ -306,7 +329,8 @@ def _decoder_job(options: argparse.Namespace) -> Job:
             weights_sha256=weights_sha256(weights_of(model)),
             extra={"model": options.reference, **_candidate(options.candidate)},
         ),
-        ran={"model": options.reference, "seed": options.seed},
+        ran={"model": options.reference, "seed": plan.seed},
+        said=_seed_said(options, plan.seed),
         programs=0 if options.quick else 1,
     )
 

@@ -48,6 +48,7 @@ class Job:
         devices: names of the devices it runs on.
         dtype: the precision that the candidate declares.
         notes: what was done to read the checkpoint that is not done to every one.
+        said: further lines after the verdict.
     """
 
     work: Callable[[Callable[[Check], None], Callable[[str], None]], Outcome]
@@ -57,6 +58,7 @@ class Job:
     devices: Sequence[str] = ("cpu",)
     dtype: str = "float32"
     notes: Sequence[str] = ()
+    said: Sequence[str] = ()
     programs: int = 1
 
 
@@ -89,6 +91,8 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     _show(options, outcome, console)
     for note in job.notes:
         console.print(f"Checkpoint: {note}", highlight=False, markup=False)
+    for line in job.said:
+        console.print(line, highlight=False, markup=False)
     _render(writer, options.summary, console)
     if divergence and divergence.blamed_on == "compiler":
         console.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")

@@ -38,7 +38,7 @@ from reports.tables.numbers import duration, times_allowed
 from reports.waiting import Waiting, print_line
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import say
-from verify.candidate.traced import traced
+from verify.candidate.traced import trace_model
 from verify.graph.errors import GraphError
 from verify.options import add_padded_vocab, positive
 from verify.pairing.counterpart import PairingError
@@ -204,7 +204,7 @@ def _subject(options: argparse.Namespace, run: Run | None) -> Subject:
 
 def _gpt2(options: argparse.Namespace, check: Mapping[str, Any]) -> Subject:
     """A GPT-2, in the state of the weights in which the check failed."""
-    checkpoint = load(options.model, revision=options.revision, seed=options.seed)
+    checkpoint = load(options.model, revision=options.revision)
     config, dtype = checkpoint.config, DType[options.dtype]
     regime = check.get("regime") or "given"
     state = rounded(with_regime(checkpoint, regime, seed=options.seed), options.dtype)
@@ -215,7 +215,7 @@ def _gpt2(options: argparse.Namespace, check: Mapping[str, Any]) -> Subject:
         model = prepare(_named(options, config.n_layer), checkpoint, "cpu", dtype)
     else:
         device = open_device("cpu")
-        model = traced(build(config, device, dtype), device)
+        model = trace_model(build(config, device, dtype), device)
     return Subject(
         candidate=model.candidate if isinstance(model, PairedCandidate) else model,
         weights=held_weights(model, state, options.dtype),

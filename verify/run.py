@@ -16,7 +16,7 @@ from reference.regimes import with_regime
 from reference.taps import LOGITS
 from verify.candidate.guard import compiling
 from verify.candidate.observation import Observation
-from verify.candidate.traced import traced
+from verify.candidate.traced import trace_model
 from verify.checks.blame import Meaning, blame_invariance
 from verify.checks.engine import (
     EngineSpec,
@@ -233,7 +233,7 @@ def _candidate(plan: Plan, device: str) -> Candidate | PairedCandidate:
     if plan.subject:
         return prepare(plan.subject, plan.checkpoint, device, DType[plan.dtype])
     opened = open_device(device)
-    return traced(build(plan.checkpoint.config, opened, DType[plan.dtype]), opened)
+    return trace_model(build(plan.checkpoint.config, opened, DType[plan.dtype]), opened)
 
 
 class RegimeRun:

@@ -190,7 +190,7 @@ def _plan(options: argparse.Namespace) -> Plan:
             f"null: --pool must be {max(FEWEST_POOLED, at_once)} at least, so that each part has "
             "processes of its own, or 0"
         )
-    checkpoint = load((options.model or ["tiny"])[0], seed=options.seed)
+    checkpoint = load((options.model or ["tiny"])[0])
     if options.p > checkpoint.config.n_positions:
         raise UsageError(f"null: the model has {checkpoint.config.n_positions} positions")
     return Plan(

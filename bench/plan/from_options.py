@@ -38,7 +38,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
     own = [CANDIDATE] if named and CANDIDATE not in options.arms else []
     arms = with_null(labels_of(in_dtypes([*own, *options.arms], options.dtype)))
     models = dict.fromkeys(options.model or ["tiny"])
-    checkpoints = [load(name, revision=options.revision, seed=options.seed) for name in models]
+    checkpoints = [load(name, revision=options.revision) for name in models]
     for checkpoint in checkpoints:
         check_lengths(checkpoint.config, wanted)
     devices, skipped = find_devices(options.device)

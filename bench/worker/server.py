@@ -170,7 +170,7 @@ def load_checkpoint(options: argparse.Namespace) -> Checkpoint:
     """The checkpoint that a worker was told to load."""
     from reference.load import load
 
-    return load(options.model, revision=options.revision, seed=options.seed)
+    return load(options.model, revision=options.revision)
 
 
 def _wait_until(deadline_ns: int) -> int:

@@ -8,7 +8,7 @@ from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
 from verify.candidate.compiled import CompiledProgram
-from verify.candidate.traced import Candidate
+from verify.candidate.traced import trace_model
 from verify.truth.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.truth.references import References
 
@@ -24,7 +24,7 @@ def checkpoint():
 def candidate(checkpoint):
     """impl's model, compiled plain, tapped and forced."""
     device = open_device("cpu")
-    return Candidate(build(checkpoint.config, device), device)
+    return trace_model(build(checkpoint.config, device), device)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from impl.config import GPT2Config
 from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
-from verify.candidate.factory import load_factory
 from verify.candidate.compiled import CompiledProgram
+from verify.candidate.factory import load_factory
 from verify.candidate.traced import BoundCandidate
 from verify.explain.diagnosis import matching_fault
 from verify.judge.acceptance import judge
@@ -58,8 +58,8 @@ class Shared(CompiledProgram):
     def bound(self, subject):
         weights = subject.weights_of(CHECKPOINT.weights)
         self._keep(subject, weights)
-        models = self.models(self._weights)
-        return PairedBound(subject, BoundCandidate(subject.candidate, models, weights))
+        bound = BoundCandidate(subject.candidate, self.bind(self._weights), weights)
+        return PairedBound(subject, bound)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from reference.checkpoint import Checkpoint
 from reference.load import load
 from reference.regimes import initial_weights, with_regime
 from reports.saved.records import read_run
-from verify.candidate.traced import Candidate
+from verify.candidate.traced import trace_model
 from verify.cli import main
 from verify.mathematics import MathematicsRun, power_checks, sizes_of
 from verify.outcome import Outcome
@@ -79,7 +79,7 @@ def test_faults_that_no_case_shows_are_said():
     checkpoint, device = load("random:tiny"), open_device("cpu")
     outcome = Outcome()
     run = MathematicsRun(
-        checkpoint, Candidate(build(checkpoint.config, device), device), "given", [(1, 9)],
+        checkpoint, trace_model(build(checkpoint.config, device), device), "given", [(1, 9)],
         seed=0, dtype="float32", outcome=outcome, status=lambda _: None,
     )  # fmt: skip
     checks = list(run.checks())

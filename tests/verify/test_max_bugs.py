@@ -17,7 +17,7 @@ from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
 from verify.candidate.factory import load_factory
-from verify.candidate.traced import Candidate
+from verify.candidate.traced import trace_model
 from verify.checks.invariances import metamorphic_checks
 from verify.max_bugs import olmo2_eps, sums_in_16_bits, where_mask
 from verify.pairing.prepare import NamedCandidate
@@ -153,7 +153,7 @@ def test_the_graph_that_ships_is_wrong_and_taps_at_modules_do_not_hide_it(outcom
 
 def test_the_dropped_mask_is_seen_without_an_oracle():
     checkpoint, device = load("tiny"), open_device("cpu")
-    candidate = Candidate(build(checkpoint.config, device, factory=FACTORY), device)
+    candidate = trace_model(build(checkpoint.config, device, factory=FACTORY), device)
     checks = metamorphic_checks(
         candidate.bind(from_hugging_face(checkpoint.config, checkpoint.weights)),
         checkpoint.config, regime="given", device="cpu", seed=0, allowed=1e-4,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from verify.graph.scope import Precision
 
 
-def traced(
+def trace_model(
     model: Any,
     device: Device,
     *,

@@ -39,7 +39,7 @@ def judge_once(
         named: imports the candidate.
         to: JSON file for `verify.live.watch`.
     """
-    checkpoint = load(model, revision=revision, seed=seed)
+    checkpoint = load(model, revision=revision)
     chosen = tuple(regimes or ("given", "stress"))
     with threadpool_limits(1, "blas"):
         truths = {regime: _truth(checkpoint, regime, seed) for regime in chosen}

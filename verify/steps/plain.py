@@ -19,7 +19,7 @@ from reference.oracle import Oracle
 from reference.regimes import initial_weights
 from reference.taps import LOGITS
 from verify.candidate.guard import a, compiling, guarded
-from verify.candidate.traced import traced
+from verify.candidate.traced import trace_model
 from verify.graph.errors import GraphError
 from verify.pairing.built import Here
 from verify.steps.arguments import by_name, of_mask
@@ -82,7 +82,7 @@ def check_mask(factory: Any, *, quick: bool = False) -> None:
     with guarded("causal_mask(length, dtype, device)"):
         Here("causal_mask", Masked(), device, types=types).outline()
     with compiling("causal_mask"):
-        candidate = traced(Masked(), device, types=types)
+        candidate = trace_model(Masked(), device, types=types)
     with suppress(GraphError):
         _judge_masks(candidate.evaluated({}, "declared"))
     if not quick:

@@ -11,7 +11,7 @@ from impl.weights import from_hugging_face
 from reference.load import load
 from reference.oracle import Oracle
 from reference.regimes import with_regime
-from verify.candidate.traced import Candidate
+from verify.candidate.traced import trace_model
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
 from verify.graph.form import same
@@ -35,7 +35,7 @@ IDS = np.random.default_rng(1).integers(0, 67, (2, 9))
 
 def traced(checkpoint):
     device = open_device("cpu")
-    return Candidate(build(checkpoint.config, device), device)
+    return trace_model(build(checkpoint.config, device), device)
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from max.dtype import DType
 
-from impl.runtime import open_device
 from reference.decoder import in_float64, load_decoder
 from verify.candidate.factory import load_factory
-from verify.decoder import decoder_outline, weights_of
-from verify.pairing.parameters import propose
-from verify.pairing.prepare import NamedCandidate, built, examined
-from verify.pairing.translated import PairedCandidate
+from verify.decoder import prepare_decoder, weights_of
+from verify.pairing.prepare import NamedCandidate
 
 FILE = Path(__file__).parents[1] / "models" / "llama.py"
 FLOAT64 = 1e-13
@@ -42,11 +38,7 @@ def model(tmp_path_factory):
 def wrong_places(model, name):
     """Where the candidate's forced graph is not transformers' mathematics."""
     subject = NamedCandidate(name=name, factory=load_factory(f"{FILE}:{name}"))
-    reference, device = decoder_outline(model), open_device("cpu")
-    tree = built(subject, model.config, device, DType.float32)
-    outline = examined(subject, tree, device, np.empty(reference.places["lm_head"]))
-    pairing = propose(outline, reference, None)
-    paired = PairedCandidate(tree, device, outline, pairing, reference)
+    paired = prepare_decoder(subject, model)
     bound = paired.evaluated(paired.weights_of(weights_of(model)))
     truth = in_float64(model).trace(IDS)
     found = bound.forced_trace(IDS, truth)

@@ -63,7 +63,8 @@ def test_a_tuple_without_logits_is_refused_with_what_it_holds():
     assert "[batch, sequence, 67] (for a model that returns hidden states" in str(caught.value)
 
 
-def test_a_run_says_it_once(tmp_path, capsys):
+def test_a_run_says_it_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER))
     options = ["--regimes", "given,stress", "--lengths", "5", "--batch", "1"]
     written = ["--out", f"{tmp_path}/run", "--json", f"{tmp_path}/out.json"]
     candidate = f"{FOLDER}/forms/returns.py:Several"

@@ -13,7 +13,7 @@ from impl.model import GPT2Activation, GPT2LMHeadModel
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from verify.candidate.observation import Observation
-from verify.candidate.traced import Candidate
+from verify.candidate.traced import trace_model
 from verify.checks.blame import GRAPH, Meaning, blame_invariance
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError
@@ -57,7 +57,7 @@ def traced(checkpoint):
     factories = {"right": GPT2LMHeadModel, "erf": with_activation(Erf)}
     factories |= {"narrow": with_activation(Narrow)}
     return {
-        name: Candidate(build(checkpoint.config, device, factory=factory), device)
+        name: trace_model(build(checkpoint.config, device, factory=factory), device)
         for name, factory in factories.items()
     }
 

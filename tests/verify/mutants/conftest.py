@@ -16,7 +16,7 @@ from reference.regimes import initial_weights, with_regime
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.factory import load_factory
 from verify.candidate.observation import Observation
-from verify.candidate.traced import Candidate
+from verify.candidate.traced import trace_model
 from verify.decoder import prepare_decoder, weights_of
 from verify.mathematics import cases_of
 from verify.mutants.forced import forced
@@ -75,7 +75,7 @@ def subject_of(candidate, weights, truth):
 @pytest.fixture(scope="session")
 def gpt2(truth):
     device = open_device("cpu")
-    candidate = Candidate(build(CONFIG, device), device)
+    candidate = trace_model(build(CONFIG, device), device)
     weights = from_hugging_face(CONFIG, truth.checkpoint.weights)
     return subject_of(candidate, weights, truth)
 

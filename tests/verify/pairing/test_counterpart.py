@@ -5,7 +5,6 @@ import pytest
 from max.dtype import DType
 
 from impl.config import GPT2Config
-from impl.runtime import open_device
 from impl.weights import from_hugging_face
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights
@@ -15,8 +14,7 @@ from verify.pairing.counterpart import Counterpart, PairingError
 from verify.pairing.file import collapsed, from_toml, to_toml
 from verify.pairing.outline import gpt2_outline
 from verify.pairing.parameters import propose
-from verify.pairing.prepare import NamedCandidate, built, examined
-from verify.pairing.translated import examine
+from verify.pairing.prepare import NamedCandidate
 
 FOLDER = Path(__file__).parents[1] / "models"
 CONFIG = GPT2Config(vocab_size=67, n_positions=40, n_embd=32, n_layer=2, n_head=4)
@@ -27,9 +25,7 @@ BLOCK = "transformer.h.1"
 
 def outline(spec):
     factory = load_factory(spec if spec.startswith("impl") else f"{FOLDER}/{spec}")
-    subject = NamedCandidate(name=spec, factory=factory)
-    device = open_device("cpu")
-    return examine(built(subject, CONFIG, device, DType.float32), device)
+    return NamedCandidate(name=spec, factory=factory).built(CONFIG, "cpu", DType.float32).outline()
 
 
 def pairing(spec, corrections=None):
@@ -174,19 +170,14 @@ def test_wrong_code_is_one_sentence(body, message, tmp_path):
     file = tmp_path / "wrong.py"
     file.write_text(f"from max.experimental.nn import Module\n\n{body}\n")
     subject = NamedCandidate(name="make", factory=load_factory(f"{file}:make"))
-    device = open_device("cpu")
     with pytest.raises(CandidateError, match=message):
-        examined(
-            subject, built(subject, CONFIG, device, DType.float32), device, np.empty((3, 5, 67))
-        )
+        subject.built(CONFIG, "cpu", DType.float32).examined((3, 5, 67))
 
 
 def test_hidden_states_are_recognised():
     subject = NamedCandidate(name="B", factory=load_factory(f"{FOLDER}/hidden_states.py:Backbone"))
-    device = open_device("cpu")
-    model = built(subject, CONFIG, device, DType.float32)
     with pytest.raises(CandidateError, match="--output hidden"):
-        examined(subject, model, device, np.empty((3, 5, 67)))
+        subject.built(CONFIG, "cpu", DType.float32).examined((3, 5, 67))
 
 
 def test_what_a_candidate_raises_comes_with_its_own_last_frames(tmp_path):
@@ -194,7 +185,7 @@ def test_what_a_candidate_raises_comes_with_its_own_last_frames(tmp_path):
     file.write_text("def inner(c):\n    return c['x']\n\n\ndef make(c):\n    return inner(c)\n")
     subject = NamedCandidate(name="make", factory=load_factory(f"{file}:make"))
     with pytest.raises(CandidateError) as caught:
-        built(subject, CONFIG, open_device("cpu"), DType.float32)
+        subject.built(CONFIG, "cpu", DType.float32)
     assert caught.value.__notes__ == [
         "  deep.py:6 in make: return inner(c)",
         "  deep.py:2 in inner: return c['x']",
