@@ -150,7 +150,7 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
     processes_option(group, PROCESSES)
     margin_option(group)
     blocks_option(group, None)
-    add("--seed", type=natural, default=0, help="draws token ids, turns and random weights (0)")
+    add("--seed", type=natural, default=0, help="draws token ids and turns (0)")
     add("--cold", action="store_true", help="also compile once with empty caches, and record it")
 
 

@@ -35,6 +35,9 @@ PACKAGES = ("bench", "impl", "reference", "reports", "verify")
 GRACE_S = 5.0
 """How long a process that is told to end may take, in seconds."""
 
+_started: set[int] = set()
+"""Processes apart that have not ended."""
+
 
 class EndedError(Exception):
     """The process ended before it answered.
@@ -63,6 +66,7 @@ class Apart:
 
     def __init__(self, module: str) -> None:
         adopt_orphans()
+        self._before = _children()
         ours, theirs = socket.socketpair()
         self._printed: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         with theirs:
@@ -75,6 +79,7 @@ class Apart:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        _started.add(self._process.pid)
         self.wire = Wire(ours)
 
     def send(self, message: Any) -> None:
@@ -109,25 +114,37 @@ class Apart:
         """End it, and every process that it has started; a second time does nothing."""
         if self._printed.closed:
             return
-        for process in _family(self._process.pid):
-            with suppress(psutil.Error):
-                process.kill()
+        self._kill(_below(self._process.pid))
         self._process.wait()
+        _started.discard(self._process.pid)
+        self._kill(self._orphans())
         self.wire.close()
         self._printed.close()
 
+    def _orphans(self) -> list[psutil.Process]:
+        """What lost its parent, and has this process for one since; it was not started here."""
+        known = self._before | _started
+        children = psutil.Process().children()
+        return [each for child in children if child.pid not in known for each in _below(child.pid)]
 
-def _family(pid: int) -> list[psutil.Process]:
-    """A process, what it has started, and what lost its parent in that session."""
-    found = []
+    @staticmethod
+    def _kill(processes: list[psutil.Process]) -> None:
+        for process in processes:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(processes, GRACE_S)
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    """A process and all that it has started, and they."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        found = [process, *process.children(recursive=True)]
-    for orphan in psutil.Process().children():
-        with suppress(psutil.Error, OSError):
-            if os.getsid(orphan.pid) == pid and orphan.pid != pid:
-                found += [orphan, *orphan.children(recursive=True)]
-    return found
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 def _environment() -> dict[str, str]:
