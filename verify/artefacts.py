@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array, Trace
+    from verify.candidate.model_graphs import BoundCandidate
     from verify.candidate.observation import Observation
-    from verify.candidate.traced import BoundCandidate
     from verify.judge.verdict import Check
     from verify.truth.expectation import Expectation
     from verify.truth.references import References

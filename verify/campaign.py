@@ -44,8 +44,8 @@ from reports.saved.files import write_json
 from reports.saved.records import RecordsError
 from reports.tables.numbers import percent
 from reports.waiting import Waiting, print_line
+from verify.candidate.model_graphs import trace_model
 from verify.candidate.observation import Observation
-from verify.candidate.traced import trace_model
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError
 from verify.options import add_padded_vocab
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from reference.checkpoint import Checkpoint
-    from verify.candidate.traced import BoundCandidate, Candidate
+    from verify.candidate.model_graphs import BoundCandidate, Candidate
     from verify.truth.cases import Case
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
-    from verify.candidate.traced import Computing
+    from verify.candidate.model_graphs import Computing
     from verify.mutants.forced import Forced
     from verify.pairing.prepare import NamedCandidate
     from verify.pairing.translated import PairedBound, PairedCandidate

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from impl.config import GPT2Config
     from reference.checkpoint import Checkpoint
-    from verify.candidate.traced import Candidate
+    from verify.candidate.model_graphs import Candidate
     from verify.judge.verdict import Check
     from verify.outcome import Outcome
     from verify.pairing.translated import PairedCandidate

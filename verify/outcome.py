@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from reference.trace import Array
-    from verify.candidate.traced import Candidate
+    from verify.candidate.model_graphs import Candidate
     from verify.checks.blame import Blame, Party
     from verify.explain.diagnosis import Finding
     from verify.judge.verdict import Check, Verdict

@@ -37,8 +37,8 @@ from reports.saved.records import RecordsError, read_run
 from reports.tables.numbers import duration, times_allowed
 from reports.waiting import Waiting, print_line
 from verify.candidate.guard import CandidateError
+from verify.candidate.model_graphs import trace_model
 from verify.candidate.sandbox import say
-from verify.candidate.traced import trace_model
 from verify.graph.errors import GraphError
 from verify.options import add_padded_vocab, positive
 from verify.pairing.counterpart import PairingError
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from reference.trace import Array
     from reports.saved.records import Run
-    from verify.candidate.traced import Candidate
+    from verify.candidate.model_graphs import Candidate
     from verify.pairing.prepare import NamedCandidate
     from verify.reduce.search import Found
     from verify.reduce.suspect import Suspect

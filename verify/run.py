@@ -15,8 +15,8 @@ from impl.runtime import NO_ACCELERATOR, build, device_names, open_device
 from reference.regimes import with_regime
 from reference.taps import LOGITS
 from verify.candidate.guard import compiling
+from verify.candidate.model_graphs import trace_model
 from verify.candidate.observation import Observation
-from verify.candidate.traced import trace_model
 from verify.checks.blame import Meaning, blame_invariance
 from verify.checks.engine import (
     EngineSpec,
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.candidate.traced import Candidate, Computing
+    from verify.candidate.model_graphs import Candidate, Computing
     from verify.checks.invariances import HasLogits
     from verify.pairing.prepare import NamedCandidate
     from verify.truth.expectation import Expectation

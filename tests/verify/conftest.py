@@ -7,8 +7,8 @@ import pytest
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
-from verify.candidate.compiled import CompiledProgram
-from verify.candidate.traced import trace_model
+from verify.candidate.model_graphs import trace_model
+from verify.candidate.program import CompiledProgram
 from verify.truth.cases import PROBE_SIZE, WIDE_SIZE, probe_case, random_cases
 from verify.truth.references import References
 

@@ -16,9 +16,9 @@ from impl.config import GPT2Config
 from impl.runtime import open_device
 from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
-from verify.candidate.compiled import CompiledProgram
 from verify.candidate.factory import load_factory
-from verify.candidate.traced import BoundCandidate
+from verify.candidate.model_graphs import BoundCandidate
+from verify.candidate.program import CompiledProgram
 from verify.explain.diagnosis import matching_fault
 from verify.judge.acceptance import judge
 from verify.pairing.prepare import NamedCandidate, prepare, settle

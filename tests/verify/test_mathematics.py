@@ -13,7 +13,7 @@ from reference.checkpoint import Checkpoint
 from reference.load import load
 from reference.regimes import initial_weights, with_regime
 from reports.saved.records import read_run
-from verify.candidate.traced import trace_model
+from verify.candidate.model_graphs import trace_model
 from verify.cli import main
 from verify.mathematics import MathematicsRun, power_checks, sizes_of
 from verify.outcome import Outcome

@@ -17,7 +17,7 @@ from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
 from reference.load import load
 from verify.candidate.factory import load_factory
-from verify.candidate.traced import trace_model
+from verify.candidate.model_graphs import trace_model
 from verify.checks.invariances import metamorphic_checks
 from verify.max_bugs import olmo2_eps, sums_in_16_bits, where_mask
 from verify.pairing.prepare import NamedCandidate

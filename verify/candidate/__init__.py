@@ -10,6 +10,8 @@ signature    whether it can be called with token ids alone
 result       what is taken of what it returns
 graph_api    models of max.nn, and plain callables over max.graph.ops
 staging      a MAX model seen from inside: plain, tapped and forced graphs
+model_graphs  its graphs alone, to be evaluated in NumPy or compiled
+program      a program of MAX compiled, with weights
 narrowing    values of fewer bits than declared, rounded where all else is float64
 neighbours   constants that float32 rounded, moved by a unit in their last place
 allowance    what such constants add to what is allowed in float64

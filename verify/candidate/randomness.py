@@ -10,7 +10,7 @@ from verify.graph.errors import GraphError, RandomOperationError
 from verify.graph.understood import random_operation
 
 if TYPE_CHECKING:
-    from verify.candidate.traced import Candidate
+    from verify.candidate.model_graphs import Candidate
 
 
 def refuse_random(candidate: Candidate) -> None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reference.trace import Array
+    from verify.candidate.model_graphs import Candidate
     from verify.candidate.observation import Observable
-    from verify.candidate.traced import Candidate
     from verify.judge.verdict import Check
     from verify.truth.expectation import Expectation, Standard
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reference.trace import Array, Trace
+    from verify.candidate.model_graphs import Computing
     from verify.candidate.observation import Observation
-    from verify.candidate.traced import Computing
     from verify.truth.expectation import Expectation
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reference.checkpoint import Checkpoint
     from reference.trace import Array
-    from verify.candidate.traced import BoundCandidate
+    from verify.candidate.model_graphs import BoundCandidate
     from verify.truth.references import References
 
 HELD_OUT = TINY_FOLDER / "heldout.txt"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from reference.trace import Array
-    from verify.candidate.traced import BoundCandidate, Candidate
+    from verify.candidate.model_graphs import BoundCandidate, Candidate
     from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
     from verify.truth.references import References

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from reference.trace import Array
-    from verify.candidate.traced import Computing
+    from verify.candidate.model_graphs import Computing
     from verify.explain.failure import Failure
     from verify.truth.expectation import Expectation
 

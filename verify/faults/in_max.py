@@ -24,7 +24,7 @@ from impl.weights import from_hugging_face
 from reference.dtypes import DTYPES, held_in
 from reference.taps import INPUT, is_input
 from verify.candidate.calls import paths_of
-from verify.candidate.compiled import CompiledProgram, to_array, to_buffer
+from verify.candidate.program import CompiledProgram, to_array, to_buffer
 from verify.candidate.staging import stage_forced, stage_tapped, weightless
 from verify.faults.catalogue import CATALOGUE
 from verify.faults.power import fault_check

@@ -12,7 +12,7 @@ from reports.saved.files import write_json
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import wait_for_word
 from verify.mathematics import cases_of, runs_free, sizes_of
-from verify.pairing.apart import stand_by
+from verify.pairing.candidate_apart import stand_by
 from verify.run import Plan, verify
 from verify.truth.float64 import Mathematics
 

@@ -15,7 +15,7 @@ from verify.locate.quantities import quantities
 from verify.locate.segment import CASTS, scalar, segment
 
 if TYPE_CHECKING:
-    from verify.candidate.traced import Computing
+    from verify.candidate.model_graphs import Computing
     from verify.graph.form import Operation
     from verify.locate.segment import Segment
     from verify.truth.expectation import Expectation

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from reference.trace import Array
-    from verify.candidate.traced import Computing
+    from verify.candidate.model_graphs import Computing
     from verify.graph.form import Operation
     from verify.truth.expectation import Expectation
 

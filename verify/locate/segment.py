@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from reference.trace import Array
-    from verify.candidate.traced import Computing
+    from verify.candidate.model_graphs import Computing
     from verify.graph.form import Graph, Operation
     from verify.graph.scope import Precision
 

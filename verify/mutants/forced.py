@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from verify.candidate.traced import EvaluatedCandidate
+from verify.candidate.model_graphs import EvaluatedCandidate
 from verify.pairing.translated import PairedBound, PairedCandidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from reference.trace import Array
-    from verify.candidate.traced import BoundCandidate, Candidate
+    from verify.candidate.model_graphs import BoundCandidate, Candidate
     from verify.graph.form import Graph
     from verify.graph.weights import Weights
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from verify.apart.wire import Packed
 from verify.candidate.staging import Staged
-from verify.candidate.wire import Packed
 from verify.graph.adapter import Noted
 from verify.pairing.outline import CandidateOutline  # noqa: TC001 - read where it is decoded
 

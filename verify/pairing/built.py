@@ -1,6 +1,6 @@
 """A candidate built in this process: what it consists of, and its graphs.
 
-`verify.pairing.apart` does the same in a process of the candidate's own.
+`verify.pairing.candidate_apart` does the same in a process of the candidate's own.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from reference.taps import is_input, module_of
 from verify.candidate.calls import modules_of
 from verify.candidate.graph_api import GraphModel
 from verify.candidate.guard import CandidateError, a, compiling, guarded
+from verify.candidate.model_graphs import Candidate
 from verify.candidate.result import Taking
 from verify.candidate.signature import check_signature
 from verify.candidate.staging import Staging
-from verify.candidate.traced import Candidate
 from verify.pairing.outline import BATCH, LENGTH, Call, CandidateOutline, Parameter, numbers
 from verify.pairing.padding import GraphWithoutPadding, WithoutPadding, asked
 

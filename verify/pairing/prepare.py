@@ -18,8 +18,8 @@ from verify.candidate.randomness import refuse_random
 from verify.graph.errors import GraphError
 from verify.graph.form import is_floating, numpy_dtype
 from verify.judge.metrics import rms
-from verify.pairing.apart import CandidateApart
 from verify.pairing.built import Here, Wanted, built_here
+from verify.pairing.candidate_apart import CandidateApart
 from verify.pairing.file import Corrections, from_toml
 from verify.pairing.outline import PADDED_VOCAB, gpt2_outline
 from verify.pairing.padding import padding_of, trimmed

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from max.dtype import DType
 
 from impl.runtime import open_device
-from verify.candidate.compiled import CompiledProgram
 from verify.candidate.guard import compiling
+from verify.candidate.program import CompiledProgram
 from verify.pairing.outline import gpt2_outline
 from verify.pairing.prepare import paired_with, settle
 

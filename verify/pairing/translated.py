@@ -28,7 +28,7 @@ import numpy as np
 from impl.weights import from_hugging_face
 from reference.dtypes import held_in
 from reference.taps import INPUT, is_input
-from verify.candidate.traced import BoundCandidate, Candidate, Computing, EvaluatedCandidate
+from verify.candidate.model_graphs import BoundCandidate, Candidate, Computing, EvaluatedCandidate
 from verify.graph.form import is_floating, numpy_dtype
 from verify.pairing.built import RESULT
 from verify.pairing.counterpart import PARTS, Pairing, third

@@ -20,7 +20,7 @@ from max.engine import InferenceSession
 from max.graph import Module
 
 from reference.dtypes import DTYPES
-from verify.candidate.compiled import to_array, to_buffer
+from verify.candidate.program import to_array, to_buffer
 
 if TYPE_CHECKING:
     from types import ModuleType

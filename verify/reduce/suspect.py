@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reference.trace import Array
-    from verify.candidate.traced import BoundCandidate, Candidate
+    from verify.candidate.model_graphs import BoundCandidate, Candidate
 
 
 @dataclass(frozen=True, slots=True)

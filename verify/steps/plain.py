@@ -19,7 +19,7 @@ from reference.oracle import Oracle
 from reference.regimes import initial_weights
 from reference.taps import LOGITS
 from verify.candidate.guard import a, compiling, guarded
-from verify.candidate.traced import trace_model
+from verify.candidate.model_graphs import trace_model
 from verify.graph.errors import GraphError
 from verify.pairing.built import Here
 from verify.steps.arguments import by_name, of_mask
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reference.trace import Array
-    from verify.candidate.traced import BoundCandidate
+    from verify.candidate.model_graphs import BoundCandidate
 
 FIELDS = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "layer_norm_epsilon")
 MASK_LENGTHS = (7, 1, 2, 33)

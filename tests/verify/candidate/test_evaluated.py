@@ -11,7 +11,7 @@ from impl.weights import from_hugging_face
 from reference.load import load
 from reference.oracle import Oracle
 from reference.regimes import with_regime
-from verify.candidate.traced import trace_model
+from verify.candidate.model_graphs import trace_model
 from verify.graph.adapter import noting, read
 from verify.graph.evaluate import evaluate
 from verify.graph.form import same

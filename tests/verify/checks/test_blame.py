@@ -12,8 +12,8 @@ from max.experimental import functional as F
 from impl.model import GPT2Activation, GPT2LMHeadModel
 from impl.runtime import build, open_device
 from impl.weights import from_hugging_face
+from verify.candidate.model_graphs import trace_model
 from verify.candidate.observation import Observation
-from verify.candidate.traced import trace_model
 from verify.checks.blame import GRAPH, Meaning, blame_invariance
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError

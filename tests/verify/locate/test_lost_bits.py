@@ -8,8 +8,8 @@ from max.dtype import DType
 from max.graph import ops
 
 from tests.verify.graph.helpers import CPU, kind, staged
+from verify.candidate.model_graphs import Computing
 from verify.candidate.narrowing import with_rounding
-from verify.candidate.traced import Computing
 from verify.graph.weights import Weights
 from verify.locate.lost_bits import rounding_at_fault
 

@@ -8,7 +8,7 @@ from max.dtype import DType
 from max.graph import ops
 
 from tests.verify.graph.helpers import CPU, kind, staged
-from verify.candidate.traced import Computing
+from verify.candidate.model_graphs import Computing
 from verify.graph.weights import Weights
 from verify.locate.overflow import origin
 from verify.locate.segment import segment

@@ -15,8 +15,8 @@ from reference.checkpoint import Checkpoint
 from reference.regimes import initial_weights, with_regime
 from verify.candidate.allowance import with_rounded_constants
 from verify.candidate.factory import load_factory
+from verify.candidate.model_graphs import trace_model
 from verify.candidate.observation import Observation
-from verify.candidate.traced import trace_model
 from verify.decoder import prepare_decoder, weights_of
 from verify.mathematics import cases_of
 from verify.mutants.forced import forced

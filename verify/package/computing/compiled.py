@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reference.decoder import ORDERS, Decoder
-from verify.candidate.compiled import to_array
+from verify.candidate.program import to_array
 from verify.package.computing.served import Served, Standards
 from verify.package.opening.driven import Requests
 

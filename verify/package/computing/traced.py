@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from reference.taps import INPUT
-from verify.candidate.traced import EvaluatedCandidate
+from verify.candidate.model_graphs import EvaluatedCandidate
 from verify.graph.form import Block, Graph, Operation, Value, numpy_dtype
 from verify.graph.schedule import cut
 from verify.pairing.built import RESULT
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from reference.trace import Array, Trace
-    from verify.candidate.traced import Candidate
+    from verify.candidate.model_graphs import Candidate
     from verify.graph.form import Size
     from verify.graph.scope import Precision
     from verify.package.opening.driven import Requests

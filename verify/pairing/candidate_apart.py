@@ -2,7 +2,7 @@
 
 The judge imports nothing of the candidate's. It asks for what the candidate consists of and for its
 graphs, which are data, and ends the process before it draws a case. What MAX compiles of the graphs
-runs in a third process (`verify.candidate.executor`), which the candidate's Python code has never
+runs in a third process (`verify.apart.executor`), which the candidate's Python code has never
 been in.
 """
 
@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from impl.runtime import open_device
-from verify.candidate.apart import Apart, EndedError
-from verify.candidate.executor import compiled_apart
+from verify.apart.executor import compiled_apart
+from verify.apart.process import Apart, EndedError
 from verify.candidate.guard import CandidateError
+from verify.candidate.model_graphs import Candidate
 from verify.candidate.sandbox import say
-from verify.candidate.traced import Candidate
 from verify.pairing import asked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from reference.trace import Array
-    from verify.candidate.compiled import Compiled
+    from verify.candidate.program import Compiled
     from verify.candidate.staging import Staged
     from verify.graph.adapter import Noted
     from verify.pairing.built import Wanted
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TRACER = "verify.pairing.tracer"
+PROCESS = "verify.pairing.candidate_process"
 
 _waiting: list[Apart] = []
 
 
 def stand_by() -> None:
     """Start the process of the next candidate now, so that it is ready when it is asked."""
-    _waiting.append(Apart(TRACER))
+    _waiting.append(Apart(PROCESS))
 
 
 class CandidateApart:
@@ -60,7 +60,7 @@ class CandidateApart:
         self.files: list[str] = []
         self._doing = f"importing {candidate.rpartition(':')[0]}"
         self._device = "cpu"
-        self._apart = _waiting.pop() if _waiting else Apart(TRACER)
+        self._apart = _waiting.pop() if _waiting else Apart(PROCESS)
         self._ask(asked.Load(candidate), asked.Loaded)
 
     def build(self, wanted: Wanted, device: str) -> None:

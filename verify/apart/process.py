@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from reports.commands import end_with_parent
+from verify.apart.wire import Wire
 from verify.candidate.sandbox import STANDBY, STATUS, adopt_orphans, died, last_lines
-from verify.candidate.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from verify.candidate.compiled import CompiledProgram
 from verify.candidate.narrowing import narrowest, with_rounding
 from verify.candidate.neighbours import with_neighbours
+from verify.candidate.program import CompiledProgram
 from verify.candidate.staging import Staging
 from verify.graph.evaluate import evaluate
 from verify.graph.form import numpy_dtype, same
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from max.graph import TensorType
 
     from reference.trace import Array, Trace
-    from verify.candidate.compiled import Bound, Compiled
+    from verify.candidate.program import Bound, Compiled
     from verify.candidate.staging import Staged
     from verify.graph.form import Graph as GraphForm
     from verify.graph.scope import Precision

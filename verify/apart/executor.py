@@ -16,18 +16,18 @@ import msgspec
 
 from impl.compiling import compile_announced
 from impl.runtime import open_device
-from verify.candidate.apart import Apart, EndedError, connect
-from verify.candidate.compiled import MODEL, CompiledProgram
+from verify.apart.process import Apart, EndedError, connect
+from verify.apart.wire import Packed
 from verify.candidate.guard import CandidateError
-from verify.candidate.wire import Packed
+from verify.candidate.program import MODEL, CompiledProgram
 from verify.graph.adapter import Noted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reference.trace import Array
-    from verify.candidate.compiled import BoundProgram
-    from verify.candidate.wire import Wire
+    from verify.apart.wire import Wire
+    from verify.candidate.program import BoundProgram
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def compiled_apart(
         RuntimeError: what MAX says where it cannot.
         CandidateError: where the process ends instead.
     """
-    apart = Apart("verify.candidate.executor")
+    apart = Apart("verify.apart.executor")
     result = ProgramApart(apart)
     request = Compile(program.bytecode, [str(path) for path in libraries], device)
     text = str(program.program().mlir_module)
@@ -247,7 +247,7 @@ def serve(wire: Wire) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run as `python -P -m verify.candidate.executor DESCRIPTOR PARENT`."""
+    """Run as `python -P -m verify.apart.executor DESCRIPTOR PARENT`."""
     wire = connect(argv)
     try:
         serve(wire)

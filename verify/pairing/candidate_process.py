@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impl.runtime import open_device
-from verify.candidate.apart import PACKAGES, ROOT, connect
+from verify.apart.process import PACKAGES, ROOT, connect
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, guarded
 from verify.candidate.sandbox import heard_by
@@ -22,7 +22,7 @@ from verify.pairing.built import built_here
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from verify.candidate.wire import Wire
+    from verify.apart.wire import Wire
     from verify.pairing.built import Here
 
 LIBRARIES = tuple(
@@ -97,7 +97,7 @@ def serve(wire: Wire) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run as `python -P -m verify.pairing.tracer DESCRIPTOR PARENT`."""
+    """Run as `python -P -m verify.pairing.candidate_process DESCRIPTOR PARENT`."""
     wire = connect(argv)
     try:
         serve(wire)

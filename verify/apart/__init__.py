@@ -1,0 +1,6 @@
+"""Processes apart, which the harness asks and which end with it.
+
+wire      messages, as data that is never run
+process   starts one, hears it, and ends it with all that it has started
+executor  the process in which MAX compiles and runs a candidate's graphs
+"""
