@@ -6,7 +6,7 @@ import argparse
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impl.engine import DTYPES as ENGINE_DTYPES
 from impl.engine import KERNELS, EngineError
@@ -20,6 +20,7 @@ from reference.regimes import REGIMES
 from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
+from verify.apart import fence
 from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
 from verify.candidate.sandbox import write_error
@@ -220,10 +221,16 @@ def seed_of(options: argparse.Namespace) -> int:
     return secrets.randbelow(LARGEST_SEED) if options.candidate else 0
 
 
-def _seed_said(options: argparse.Namespace, seed: int) -> list[str]:
-    if options.seed is not None or not options.candidate:
+def _said(options: argparse.Namespace, seed: int) -> list[str]:
+    """What a user should know of how a candidate was run."""
+    if not options.candidate:
         return []
-    return [f"Inputs were drawn anew: --seed {seed} draws them again"]
+    said = []
+    if options.seed is None:
+        said.append(f"Inputs were drawn anew: --seed {seed} draws them again")
+    if not fence.version():
+        said.append("No fence: this system has no Landlock, so the candidate can change your files")
+    return said
 
 
 def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
@@ -233,11 +240,15 @@ def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
     )  # fmt: skip
 
 
-def _candidate(reference: str | None) -> dict[str, str]:
+def _candidate(reference: str | None) -> dict[str, Any]:
     """What the run's environment tells of the candidate."""
     if reference is None:
         return {"candidate": "impl"}
-    return {"candidate": reference, "candidate_sha256": source_sha256(reference)}
+    return {
+        "candidate": reference,
+        "candidate_sha256": source_sha256(reference),
+        "fence": fence.version() > 0,
+    }
 
 
 def _watched(options: argparse.Namespace) -> int:
@@ -297,7 +308,7 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
         ),
         notes=plan.checkpoint.notes,
         ran={"model": name, "seed": plan.seed},
-        said=_seed_said(options, plan.seed),
+        said=_said(options, plan.seed),
         devices=plan.devices,
         dtype=plan.dtype,
     )
@@ -330,7 +341,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
             extra={"model": options.reference, **_candidate(options.candidate)},
         ),
         ran={"model": options.reference, "seed": plan.seed},
-        said=_seed_said(options, plan.seed),
+        said=_said(options, plan.seed),
         programs=0 if options.quick else 1,
     )
 

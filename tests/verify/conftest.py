@@ -56,3 +56,4 @@ def nothing_is_compiled(monkeypatch):
         raise AssertionError("a program is compiled")
 
     monkeypatch.setattr(CompiledProgram, "__init__", refuse)
+    monkeypatch.setattr("verify.pairing.candidate_apart.compiled_apart", refuse)

@@ -1,7 +1,8 @@
 """A process apart that the harness asks, and that ends with the harness.
 
 It gets no more than its socket: no file that the harness has open, nothing to print to but a file
-that is shown where it dies, and of the environment nothing that belongs to the harness.
+that is shown where it dies, and of the environment nothing that belongs to the harness. It stands
+behind a fence (`verify.apart.fence`), with a folder of its own for temporary files.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
+from impl.precompile import cache_folder
 from reports.commands import end_with_parent
+from verify.apart.fence import WRITABLE
 from verify.apart.wire import Wire
 from verify.candidate.sandbox import STANDBY, STATUS, adopt_orphans, died, last_lines
 
@@ -34,6 +37,10 @@ PACKAGES = ("bench", "impl", "reference", "reports", "verify")
 
 GRACE_S = 5.0
 """How long a process that is told to end may take, in seconds."""
+
+FENCE = "verify.apart.fence"
+
+_folders: list[tempfile.TemporaryDirectory[str]] = []
 
 _started: set[int] = set()
 """Processes apart that have not ended."""
@@ -71,11 +78,11 @@ class Apart:
         self._printed: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-m", FENCE, module, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
                 stderr=self._printed,
-                env=_environment(),
+                env=_environment(_own_folder()),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -147,11 +154,28 @@ def _below(pid: int) -> list[psutil.Process]:
     return []
 
 
-def _environment() -> dict[str, str]:
-    """The harness's environment without what is its own; its packages come first."""
+def _own_folder() -> str:
+    """A folder for temporary files, which stays until this process ends.
+
+    What a candidate's process has compiled there of Mojo, MAX's process reads later.
+    """
+    _folders.append(tempfile.TemporaryDirectory(prefix="verify-apart-"))
+    return _folders[-1].name
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """The harness's environment without what is its own; its packages come first.
+
+    Args:
+        folder: for temporary files.
+    """
+    caches = cache_folder()
+    caches.mkdir(parents=True, exist_ok=True)
+    writable = os.pathsep.join([folder, str(caches)])
     kept = {name: value for name, value in os.environ.items() if name not in (STATUS, STANDBY)}
     given = kept.get("PYTHONPATH", "")
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), given]))}
+    path = os.pathsep.join(filter(None, [str(ROOT), given]))
+    return {**kept, "PYTHONPATH": path, "TMPDIR": folder, WRITABLE: writable}
 
 
 # ---- in the process apart -----------------------------------------------------------------------

@@ -41,8 +41,8 @@ class Packed(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, array: Array) -> Packed:
         """Pack an array; it is copied only where it is not contiguous."""
-        array = np.ascontiguousarray(array)
-        return cls(array.dtype.name, array.shape, array.reshape(-1).view(np.uint8).data)
+        flat = np.ascontiguousarray(array)
+        return cls(array.dtype.name, array.shape, flat.reshape(-1).view(np.uint8).data)
 
     def array(self) -> Array:
         """The array, a copy.
