@@ -323,11 +323,12 @@ def _decoder_job(options: argparse.Namespace) -> Job:
     _check_targets(options)
     model = load_decoder(options.reference.removeprefix("hf:"))
     sizes = decoder_sizes(model.config, options.lengths, options.batch)
+    regimes = _decoder_regimes(options.regimes)
     plan = DecoderPlan(
         model=model,
         subject=_subject(options, model.config.num_hidden_layers),
         sizes=sizes,
-        regimes=_decoder_regimes(options.regimes),
+        regimes=regimes,
         seed=seed_of(options),
         quick=options.quick,
         compile_anyway=options.compile_anyway,

@@ -99,7 +99,7 @@ class Stub:
 @pytest.fixture
 def stub(monkeypatch):
     monkeypatch.setattr(module, "Campaign", Stub)
-    monkeypatch.setattr(module, "Candidate", lambda *_: SimpleNamespace(compile=lambda: None))
+    monkeypatch.setattr(module, "trace_model", lambda *_: SimpleNamespace(compile=lambda: None))
     return Stub
 
 

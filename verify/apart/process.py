@@ -128,6 +128,9 @@ class Apart:
         self.wire.close()
         self._printed.close()
 
+    def __del__(self) -> None:
+        self.end()
+
     def _orphans(self) -> list[psutil.Process]:
         """What lost its parent, and has this process for one since; it was not started here."""
         known = self._before | _started
