@@ -6,17 +6,17 @@ Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.commands import CANNOT_RUN, Parser
+from reports.commands import Parser, cannot_run
 from reports.history.compare import compare_page
 from reports.history.index import write_index
 from reports.output.listing import BY, FORMATS, listing
 from reports.output.publish import publish
 from reports.output.render import render
+from reports.program import as_program
 from reports.saved.files import write
 from reports.saved.records import ROOT, RecordsError, read_run
 from reports.tables.draws import unfinished
@@ -42,11 +42,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return commands[named](rest)
     except RecordsError as error:
-        print(f"reports: {error}", file=sys.stderr)
-        return CANNOT_RUN
-    except BrokenPipeError:  # `| head` has read enough; nothing may be flushed at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return cannot_run("reports", error)
 
 
 def _render(argv: Sequence[str]) -> int:
@@ -140,4 +136,4 @@ def newest_runs(root: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_program("reports", main))

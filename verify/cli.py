@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,21 @@ from reference.checkpoint import CheckpointError, weights_sha256
 from reference.dtypes import DECLARED
 from reference.load import load
 from reference.regimes import REGIMES
-from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
+from reports.commands import (
+    Parser,
+    UsageError,
+    add_quiet,
+    cannot_run,
+    check_appended,
+    check_written,
+)
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
-from verify.candidate.sandbox import write_error
 from verify.checks.engine import EngineSpec
 from verify.job import Job, run
-from verify.options import add_json, add_limits, add_padded_vocab, listed
+from verify.options import EXIT_CODES, add_json, add_limits, add_padded_vocab, listed
 from verify.pairing.counterpart import PairingError
 from verify.pairing.prepare import OUTPUTS, NamedCandidate, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
@@ -45,7 +50,7 @@ KNOWN_ERRORS = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
+    """Run the command; returns an exit code of `verify.options.EXIT_CODES`."""
     options = _parser().parse_args(argv)
     try:
         if options.watched:
@@ -53,14 +58,11 @@ def main(argv: Sequence[str]) -> int:
         job = _decoder_job(options) if options.reference else _gpt2_job(options)
         return run(job, options, ["python", "-m", "verify", *argv])
     except CandidateError as error:
-        print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        code = cannot_run("verify", error, *getattr(error, "__notes__", ()))
         print("Verdict: ERROR")
-        if options.json:
-            write_error(options.json, str(error))
-        return CANNOT_RUN
+        return code
     except (UsageError, *KNOWN_ERRORS) as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m verify",
         usage="python -m verify [options], or python -m verify COMMAND ...",
         description="Compare a GPT-2 in MAX with PyTorch / Hugging Face, layer by layer.",
-        epilog=listed(),
+        epilog=f"{listed()}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -147,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         help="show every planted fault, plant them in MAX graphs too, and judge every mutant",
     )
     add_json(parser)
+    add_quiet(parser)
     add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
     add("--out", type=Path, metavar="DIR", help="folder for records and tables")
     return parser

@@ -17,6 +17,14 @@ from verify.candidate.sandbox import OWN_CODE_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+EXIT_CODES = """\
+exit codes:
+  0  PASS
+  1  FAIL
+  2  ERROR: it could not be judged; one sentence says why
+  3  UNDERPOWERED: everything passed, but mistakes would not have been noticed
+  130 after Ctrl-C, 143 after SIGTERM, 141 where the reader of the output went away"""
+
 DEFAULT = "verify.cli"
 """The module that verifies a model, where no command is named."""
 
@@ -91,7 +99,9 @@ def add_padded_vocab(parser: argparse._ActionsContainer) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH", help="write the outcome as JSON; - is standard output"
+    )
 
 
 def natural(text: str) -> int:

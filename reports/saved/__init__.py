@@ -5,4 +5,6 @@ records      JSON lines, appended while a run goes on (reports/SCHEMA.md documen
 environment  versions, machine and code that a run ran on
 artefacts    the arrays that a verification saved next to its records
 files        names of what is made from records; a file is written whole or not at all
+answer       what --json promises to a program that calls this one
+versions     what --version says
 """
