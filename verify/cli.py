@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impl.engine import DTYPES as ENGINE_DTYPES
 from impl.engine import KERNELS, EngineError
@@ -25,8 +25,8 @@ from reports.commands import (
 )
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
-from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
+from verify.candidate.own_files import described, table_of_candidate
 from verify.checks.engine import EngineSpec
 from verify.job import Job, run
 from verify.options import EXIT_CODES, add_json, add_limits, add_padded_vocab, listed
@@ -214,11 +214,11 @@ def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
     )  # fmt: skip
 
 
-def _candidate(reference: str | None) -> dict[str, str]:
+def _candidate(options: argparse.Namespace) -> dict[str, Any]:
     """What the run's environment tells of the candidate."""
-    if reference is None:
+    if options.candidate is None:
         return {"candidate": "impl"}
-    return {"candidate": reference, "candidate_sha256": source_sha256(reference)}
+    return described(options.candidate, table_of_candidate(options.candidate, options.pairing))
 
 
 def _watched(options: argparse.Namespace) -> int:
@@ -273,7 +273,7 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
             extra={
                 "model": name,
                 "checkpoint_notes": list(plan.checkpoint.notes),
-                **_candidate(options.candidate),
+                **_candidate(options),
             },
         ),
         notes=plan.checkpoint.notes,
@@ -307,7 +307,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
         cases=len(sizes) * len(plan.regimes),
         environment=collect(
             weights_sha256=weights_sha256(weights_of(model)),
-            extra={"model": options.reference, **_candidate(options.candidate)},
+            extra={"model": options.reference, **_candidate(options)},
         ),
         ran={"model": options.reference, "seed": options.seed},
         programs=0 if options.quick else 1,

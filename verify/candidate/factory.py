@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from importlib.machinery import PathFinder
@@ -48,10 +47,8 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def source_sha256(reference: str) -> str:
-    """Hash of the file that `FILE.py:NAME` or `package.module:NAME` is in; nothing is imported.
-
-    What that file imports is not part of the hash.
+def named_file(reference: str) -> Path:
+    """The file that `FILE.py:NAME` or `package.module:NAME` is in; nothing is imported.
 
     Raises:
         CandidateError: if there is no such file or module.
@@ -62,7 +59,7 @@ def source_sha256(reference: str) -> str:
         raise CandidateError(f"there is no module {where}")
     if not path.is_file():
         raise CandidateError(f"there is no file {path}")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return path
 
 
 def _parts(reference: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from reports.commands import (
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.candidate.guard import CandidateError
+from verify.candidate.own_files import described, table_of_package
 from verify.job import Job, run
 from verify.options import add_json, add_limits
 from verify.package.names import ANSWERS, V3
@@ -131,9 +132,17 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
         programs=0 if options.quick else 1,
         environment=collect(
             weights_sha256=weights_sha256(weights_of(load_decoder(str(folder)))),
-            extra={"model": name, "candidate": options.package, "checkpoint": str(options.model)},
+            extra={"model": name, "checkpoint": str(options.model), **_candidate(options.package)},
         ),
         ran={"model": name, "seed": options.seed},
+    )
+
+
+def _candidate(package: str) -> dict[str, Any]:
+    """What the run's environment tells of the package: of a built-in one, MAX's version is all."""
+    folder = Path(package)
+    return (
+        described(package, table_of_package(folder)) if folder.is_dir() else {"candidate": package}
     )
 
 
