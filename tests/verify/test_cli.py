@@ -10,7 +10,7 @@ import pytest
 
 from bench.judge.validity import Verified, why_unverified
 from reports.saved.records import read_run
-from verify.candidate.factory import source_sha256
+from verify.candidate.own_files import digest, table_of_candidate
 from verify.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +152,9 @@ def test_one_gelu_by_erf_fails_and_is_blamed_on_its_layer(tmp_path):
     assert outcome["first_divergence"]["tap"] == "transformer.h.3.mlp.act"
     assert "[gelu_erf]" in outcome["first_divergence"]["diagnosis"]
     assert outcome["environment"]["candidate"] == FAULTY
-    assert outcome["environment"]["candidate_sha256"] == source_sha256(FAULTY)
+    files = table_of_candidate(FAULTY)
+    assert outcome["environment"]["candidate_files"] == files
+    assert outcome["environment"]["candidate_sha256"] == digest(files)
     alone = {
         c["tap"] for c in outcome["checks"] if c["mode"] == "isolated" and c["verdict"] == "FAIL"
     }

@@ -65,7 +65,7 @@ def table_of_package(folder: Path) -> Table:
 
 def table_of(paths: Iterable[str | Path]) -> Table:
     """The hash of each file; one that cannot be read is left out."""
-    absolute = dict.fromkeys(Path(path).absolute() for path in paths)
+    absolute = dict.fromkeys(_absolute(path) for path in paths)
     return {_key(path): sha256 for path in absolute if (sha256 := _sha256(path))}
 
 
@@ -74,7 +74,7 @@ def digest(table: Mapping[str, str]) -> str:
 
     What counts is each file's content, and its name below the folder that holds all of them.
     """
-    names = {Path(key).absolute(): sha256 for key, sha256 in table.items()}
+    names = {_absolute(key): sha256 for key, sha256 in table.items()}
     top = os.path.commonpath([path.parent for path in names]) if names else ""
     lines = sorted(f"{path.relative_to(top).as_posix()}:{sha}" for path, sha in names.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -116,7 +116,7 @@ def changed_beside(table: Mapping[str, str], file: Path) -> list[str]:
     Returns:
         Paths of the table; all of them where `file` is none of its files.
     """
-    here = file.absolute()
+    here = _absolute(file)
     for key in table:
         if Path(key).is_absolute() and Path(key) == here:
             return changed(table)
@@ -133,7 +133,7 @@ def files_of(file: Path) -> list[Path]:
         file: which is among them, wherever it lies.
     """
     invalidate_caches()
-    start = file.absolute()
+    start = _absolute(file)
     places = list(dict.fromkeys(map(str, (start.parent, Path.cwd(), *filter(None, sys.path)))))
     found: dict[Path, None] = {start: None}
     waiting = [start]
@@ -206,7 +206,7 @@ def _modules(name: str, places: Sequence[str]) -> Iterator[Path]:
         if spec is None:
             return
         if spec.origin and spec.has_location:
-            yield Path(spec.origin).absolute()
+            yield _absolute(spec.origin)
         inside = list(spec.submodule_search_locations or ())
 
 
@@ -216,10 +216,10 @@ def _mojo(text: str, places: Sequence[str]) -> Iterator[Path]:
         return
     for named in (Path(place) / text for place in places):
         if named.suffix in MOJO and named.is_file():
-            yield named.absolute()
+            yield _absolute(named)
         elif named.is_dir() and _is_mojo_package(named):
             files = (path for path in sorted(named.rglob("*")) if path.suffix in MOJO)
-            yield from (path.absolute() for path in files if path.is_file())
+            yield from (_absolute(path) for path in files if path.is_file())
 
 
 def _is_mojo_package(folder: Path) -> bool:
@@ -228,6 +228,11 @@ def _is_mojo_package(folder: Path) -> bool:
         return any(path.suffix in MOJO for path in folder.iterdir())
     except OSError:
         return False
+
+
+def _absolute(path: str | Path) -> Path:
+    """Without `..`, so that one file has one name."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps `..`
 
 
 def _key(path: Path) -> str:

@@ -11,6 +11,7 @@ import pytest
 from reports.commands import UsageError, cannot_run, check_written
 from reports.saved.answer import answered
 from reports.saved.files import write_json
+from reports.saved.records import SCHEMA_VERSION
 from tests.processes import ROOT
 
 
@@ -66,7 +67,8 @@ def test_an_answer_stays_as_it_was_written(file):
 def test_a_benchmark_without_results_has_no_rows(file, capsys):
     answered("bench", lambda argv: cannot_run("bench", "no arm"), ["--json", str(file)])
     assert read(file) == {
-        "schema_version": 4, "verdict": "ERROR", "reason": "no arm", "rows": [], "effects": [],
+        "schema_version": SCHEMA_VERSION, "verdict": "ERROR", "reason": "no arm", "rows": [],
+        "effects": [],
     }  # fmt: skip
 
 
