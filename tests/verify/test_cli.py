@@ -10,6 +10,7 @@ import pytest
 
 from bench.judge.validity import Verified, why_unverified
 from reports.saved.records import read_run
+from tests.conforming import file_misfits, record_misfits
 from verify.candidate.own_files import digest, table_of_candidate
 from verify.cli import main
 
@@ -79,6 +80,13 @@ def test_json_has_the_documented_keys(correct):
     assert outcome["observer_effect"]["max_abs"] == 0
     keys = {"case", "mode", "tap", "shape", "dtype", "max_abs", "rms", "ratio", "used", "verdict"}
     assert all(keys <= check.keys() for check in outcome["checks"])
+
+
+@pytest.mark.compiles
+def test_records_and_json_fit_their_schemas(correct):
+    _, _, folder = correct
+    assert record_misfits(folder) == []
+    assert file_misfits("verify", folder.parent / "outcome.json") == []
 
 
 @pytest.mark.compiles

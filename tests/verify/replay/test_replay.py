@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from reports.saved.records import RECORDS, read_run
+from tests.conforming import file_misfits
 from tests.processes import ROOT
 from verify.replay.again import recorded_words
 from verify.replay.sameness import compared
@@ -50,6 +51,7 @@ def test_a_replay_holds_where_nothing_has_changed(verified, tmp_path):
     assert done.returncode == 0, done.stdout
     assert "Replay: holds" in done.stdout
     answer = json.loads(file.read_text())
+    assert file_misfits("replay", file) == []
     assert (answer["before"], answer["now"], answer["verdict"]) == ("PASS", "PASS", "PASS")
     assert answer["changed"] == answer["unlike"] == []
     assert answer["checks"] == len(read_run(verified / "run").of("check"))
