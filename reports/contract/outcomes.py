@@ -144,6 +144,7 @@ class FalseAlarm(Closed, kw_only=True):
     mode: str
     tap: str
     used: Figure
+    message: str
 
 
 class Orders(Closed, kw_only=True):

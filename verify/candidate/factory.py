@@ -75,9 +75,8 @@ def _module_file(name: str) -> Path | None:
     """Where a module lies, found without running the packages that it is in."""
     places = None
     spec = None
-    parts = name.split(".")
-    for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), places)
+    for part in name.split("."):  # alone: its packages need not be imported
+        spec = PathFinder.find_spec(part, places)
         if spec is None:
             return None
         places = spec.submodule_search_locations or []

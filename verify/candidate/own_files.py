@@ -200,9 +200,8 @@ def _package(places: Sequence[str]) -> Iterator[Path]:
 def _modules(name: str, places: Sequence[str]) -> Iterator[Path]:
     """The files of a module and of the packages that it is in, as far as there are any."""
     inside: Sequence[str] | None = places
-    parts = name.split(".") if name else []
-    for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), inside)
+    for part in name.split(".") if name else ():  # alone: its packages need not be imported
+        spec = PathFinder.find_spec(part, inside)
         if spec is None:
             return
         if spec.origin and spec.has_location:

@@ -49,6 +49,7 @@ def test_a_file_beside_the_named_one_is_the_candidates_and_nothing_of_it_runs(pr
         ("from parts import norm", {"parts/__init__.py": "", "parts/norm.py": ""}),
         ("from parts.norm import N", {"parts/__init__.py": "", "parts/norm.py": ""}),
         ("import spaces.norm", {"spaces/norm.py": ""}),
+        ("import spaces.deep.down.norm", {"spaces/deep/down/norm.py": ""}),
         ("from parts import *", {"parts/__init__.py": "from .norm import *", "parts/norm.py": ""}),
         ("from parts import N", {"parts/__init__.py": "from . import norm", "parts/norm.py": ""}),
         ("def f():\n    import layers", {"layers.py": ""}),
