@@ -3,6 +3,7 @@
 import sys
 
 from bench.cli import main
+from reports.program import as_program
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_program("bench", main))

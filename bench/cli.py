@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.worker.process import WorkerError
 from reference.checkpoint import CheckpointError
-from reports.commands import CANNOT_RUN, UsageError, exit_code_of, how_stopped, terminable
+from reports.commands import UsageError, cannot_run, exit_code_of, how_stopped, terminable
 from reports.saved.records import RecordsError
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ USAGE = """usage: python -m bench [COMMAND] [options]
   peers     install ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp in an environment apart
   env       what about this machine will spoil a measurement, and what to do about it
 
-`python -m bench COMMAND --help` tells the options of each."""
+`python -m bench COMMAND --help` tells the options of each; --version tells versions.
+
+exit codes:
+  0  measured; compare: no arm became slower; null: the rates are as they must be
+  1  timed outputs disagree with the reference; compare: an arm became slower; null: a rate is wrong
+  2  it could not be run; one sentence says why
+  130 after Ctrl-C, 143 after SIGTERM, 141 where the reader of the output went away"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,11 +56,8 @@ def main(argv: Sequence[str]) -> int:
         print(USAGE)
         return 0
     if name == "run" and rest and not rest[0].startswith("-"):
-        print(
-            f"python -m bench: unknown command {rest[0]!r}; choose from {', '.join(COMMANDS)}",
-            file=sys.stderr,
-        )
-        return CANNOT_RUN
+        known = ", ".join(COMMANDS)
+        return cannot_run("python -m bench", f"unknown command {rest[0]!r}; choose from {known}")
     try:
         with terminable():
             code: int = importlib.import_module(COMMANDS[name]).main(rest)
@@ -62,6 +65,5 @@ def main(argv: Sequence[str]) -> int:
         print(f"bench: {how_stopped(stop)} before anything was measured", file=sys.stderr)
         return exit_code_of(stop)
     except (UsageError, CheckpointError, RecordsError, WorkerError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("bench", error)
     return code

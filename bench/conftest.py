@@ -38,8 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Ask pytest-benchmark for its JSON, which it else would not make."""
     if not getattr(config.option, "benchmark_json", None):
-        name = Path(tempfile.gettempdir()) / "pytest-benchmark.json"
-        config.option.benchmark_json = str(name)
+        folder = tempfile.TemporaryDirectory(prefix="pytest-benchmark-")
+        config.add_cleanup(folder.cleanup)
+        config.option.benchmark_json = str(Path(folder.name) / "benchmark.json")
 
 
 def pytest_benchmark_update_json(

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from impl.compiling import announced_to
 from impl.interrupt import interruptible
-from reports.commands import CANNOT_RUN, CLOSED_PIPE, INTERRUPTED, Parser, UsageError
+from reports.commands import INTERRUPTED, Parser, UsageError, cannot_run
+from reports.program import as_program
 from reports.waiting import Waiting, print_line
 
 if TYPE_CHECKING:
@@ -56,13 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes stdout once more at its end, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
     except _told_errors() as error:
-        print(f"impl: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("impl", error)
 
 
 def _told_errors() -> tuple[type[Exception], ...]:
@@ -277,4 +273,4 @@ def _add_generate(add: Callable[..., object]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("impl", main, to_the_end=False))

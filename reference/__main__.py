@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from reports.commands import Parser
+from reports.commands import Parser, cannot_run
+from reports.program import as_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +33,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         return convert.main(argv[1:])
     except CheckpointError as error:
-        print(f"reference: {error}", file=sys.stderr)
-        return 2
+        return cannot_run("reference", error)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_program("reference", main))

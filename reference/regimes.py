@@ -77,10 +77,13 @@ def initial_weights(config: GPT2Config, seed: int) -> dict[str, Array]:
 
 
 def _perturbed(weights: Mapping[str, Array], seed: int) -> dict[str, Array]:
-    """Move every parameter: vectors by `PERTURBATION`, matrices by a tenth of their own spread."""
+    """Move every parameter: vectors by `PERTURBATION`, matrices by a tenth of their own spread.
+
+    In the order of their names: a checkpoint's own order is another one each time it is read.
+    """
     rng = np.random.default_rng([seed, 2])
     moved = {}
-    for name, array in weights.items():
+    for name, array in sorted(weights.items()):
         scale = PERTURBATION if array.ndim == 1 else PERTURBATION * float(array.std())
         moved[name] = array + rng.standard_normal(array.shape, np.float32) * np.float32(scale)
     return moved

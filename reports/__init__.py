@@ -4,7 +4,10 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
 
     waiting    something long goes on: a bar, or a line every 30 seconds
     commands   what every command line of this repository shares
+    pipe       a reader of the output that goes away
     saved/     what a run leaves in its folder, written and read
+    program    a command line as a program: --version, --json, | head
+    contract/  the form of records and of --json, from which JSON Schemas are made
     tables/    records as pandas frames and Markdown, figures as text
     figures/   charts and maps as data
     pages/     one HTML page for each run; templates/ draws the figures as SVG

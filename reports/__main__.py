@@ -1,4 +1,4 @@
-"""`python -m reports [render|table|index|compare|publish]`: pages and tables from saved records.
+"""`python -m reports [COMMAND]`: pages, tables and schemas of saved records.
 
 Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 """
@@ -6,17 +6,18 @@ Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.commands import CANNOT_RUN, Parser
+from reports.commands import Parser, cannot_run
+from reports.contract.schemas import SOURCES, text, update
 from reports.history.compare import compare_page
 from reports.history.index import write_index
 from reports.output.listing import BY, FORMATS, listing
 from reports.output.publish import publish
 from reports.output.render import render
+from reports.program import as_program
 from reports.saved.files import write
 from reports.saved.records import ROOT, RecordsError, read_run
 from reports.tables.draws import unfinished
@@ -24,29 +25,30 @@ from reports.tables.draws import unfinished
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SCHEMAS = Path(__file__).parent / "schema"
+
 COMMANDS = """\
 commands (python -m reports COMMAND --help tells the options of each):
   render    pages and tables of runs again; the default where no command is named
   table     print one table of saved runs: by layer, kind, fault, row, sample, ...
   index     the page over all runs
   compare   a page with two runs next to each other, and what differs
-  publish   tables and figures into reports/published, to be committed"""
+  publish   tables and figures into reports/published, to be committed
+  schema    the JSON Schema of records or of what --json writes
+
+exit codes: 0, or 2 with one sentence where something cannot be read or written"""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 2 with one sentence where something goes wrong."""
     commands = {"render": _render, "table": _table, "index": _index, "compare": _compare,
-                "publish": _publish}  # fmt: skip
+                "publish": _publish, "schema": _schema}  # fmt: skip
     named = argv[0] if argv and argv[0] in commands else "render"
     rest = argv[1:] if argv and argv[0] == named else argv
     try:
         return commands[named](rest)
     except RecordsError as error:
-        print(f"reports: {error}", file=sys.stderr)
-        return CANNOT_RUN
-    except BrokenPipeError:  # `| head` has read enough; nothing may be flushed at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return cannot_run("reports", error)
 
 
 def _render(argv: Sequence[str]) -> int:
@@ -117,6 +119,21 @@ def _publish(argv: Sequence[str]) -> int:
     return 0
 
 
+def _schema(argv: Sequence[str]) -> int:
+    parser = Parser(prog="python -m reports schema", description="Print a JSON Schema.")
+    parser.add_argument("name", nargs="?", choices=SOURCES, help="of what (default: all names)")
+    parser.add_argument("--update", action="store_true", help="write all into reports/schema")
+    options = parser.parse_args(argv)
+    if options.update:
+        for file in update(SCHEMAS):
+            print(file)
+    elif options.name:
+        print(text(options.name), end="")
+    else:
+        print("\n".join(f"{name:15} {title}" for name, (title, _) in SOURCES.items()))
+    return 0
+
+
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="folders (default: reports/latest/*)"
@@ -140,4 +157,4 @@ def newest_runs(root: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_program("reports", main))

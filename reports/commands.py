@@ -13,16 +13,19 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from rich.console import Console
 
 CANNOT_RUN = 2
 """Exit code where something could not be run, after one sentence that says why."""
+
+UNDERPOWERED = 3
+"""Exit code where everything passed, and mistakes would not have been noticed."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell counts signals: 128 and SIGINT's number."""
@@ -35,6 +38,9 @@ STOPPED = frozenset({INTERRUPTED, TERMINATED})
 
 CLOSED_PIPE = 141
 """Exit code where the reader of the output went away, likewise."""
+
+STDOUT = Path("-")
+"""A file's name that stands for standard output."""
 
 WIDTH = 100
 """Columns of what is printed where there is no terminal."""
@@ -119,11 +125,34 @@ class UsageError(ValueError):
     """Options that cannot be carried out, said in one sentence."""
 
 
+_REASONS: list[str] = []
+"""What this process has said of why it cannot run; the last is what `--json` gives as reason."""
+
+
+def cannot_run(program: str, message: object, *notes: str) -> int:
+    """Say in a sentence why something cannot be run, remember it for `--json`, and return 2.
+
+    Args:
+        program: `verify`, `bench` and so on, which begins the line.
+        message: the sentence.
+        notes: further lines for the terminal alone.
+    """
+    _REASONS.append(str(message))
+    print(f"{program}: {message}", *notes, sep="\n", file=sys.stderr)
+    return CANNOT_RUN
+
+
+def last_reason() -> str:
+    """The last sentence of `cannot_run` or of a parser in this process; empty without one."""
+    return _REASONS[-1] if _REASONS else ""
+
+
 class Parser(argparse.ArgumentParser):
     """Answers a mistake in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
+        _REASONS.append(message)
         self.exit(CANNOT_RUN, f"{self.prog}: {message}; see --help\n")
 
 
@@ -135,21 +164,31 @@ def duration(text: str) -> float:
     return float(found[1]) * SECONDS[found[2]]
 
 
-def open_console(*, highlight: bool = True) -> Console:
+def open_console(*, highlight: bool = True, quiet: bool = False) -> Console:
     """A console as wide as the terminal, or of `WIDTH` columns where there is none.
 
     Args:
         highlight: whether numbers are coloured.
+        quiet: whether it prints nothing.
     """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=highlight)
+    width = None if sys.stdout.isatty() else WIDTH
+    return Console(width=width, highlight=highlight, quiet=quiet)
+
+
+def add_quiet(parser: argparse._ActionsContainer, what: str = "the verdict") -> None:
+    """Add `-q`."""
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help=f"print {what} and the report's path alone"
+    )
 
 
 def check_written(path: Path | None, option: str) -> None:
     """Find out before a long run whether a file can be written whole at its end.
 
-    It is written under another name and then renamed, which takes a writable folder.
+    It is written under another name and then renamed, which takes a writable folder. `-` is
+    standard output.
 
     Args:
         path: the file; None where the option was not given.
@@ -158,8 +197,16 @@ def check_written(path: Path | None, option: str) -> None:
     Raises:
         UsageError: if it cannot.
     """
-    if path is not None:
-        _check_place(path, path.parent, option)
+    if path is None or path == STDOUT:
+        return
+    if is_device(path):
+        raise UsageError(f"{option}: {path} is a device; `{option} -` writes to standard output")
+    _check_place(path, path.parent, option)
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path names a device or a descriptor, which must not be replaced by a file."""
+    return path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",))
 
 
 def check_appended(path: Path | None, option: str) -> None:

@@ -15,10 +15,12 @@ from reports.commands import (
     CANNOT_RUN,
     STOPPED,
     UsageError,
+    cannot_run,
     exit_code_of,
     how_stopped,
     terminable,
 )
+from reports.program import as_program
 from verify.candidate.sandbox import (
     TRACEBACK,
     enter,
@@ -58,8 +60,7 @@ def _in_its_process(argv: Sequence[str]) -> int:
     try:
         module, rest = chosen(argv)
     except UsageError as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
     if "--watch" in argv:
         return _watch(argv)
     if needs_child(argv):
@@ -89,8 +90,7 @@ def _watch(argv: Sequence[str]) -> int:
         return watch_step(rest, files[0] if files else Path())
     named = watched_file(argv)
     if named is None:
-        print("verify: --watch needs --candidate FILE.py:NAME", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", "--watch needs --candidate FILE.py:NAME")
     return watch(rest, named)
 
 
@@ -101,15 +101,13 @@ def _run(module: str, argv: Sequence[str]) -> int:
     except ImportError as error:
         if not (error.name or "").startswith("max"):
             raise
-        print(f"verify: the MAX that is installed has another interface: {error}", file=sys.stderr)
-        print(f"verify: this is made for MAX {MADE_FOR}", file=sys.stderr)
-        return CANNOT_RUN
+        told = f"the MAX that is installed has another interface: {error}"
+        return cannot_run("verify", told, f"verify: this is made for MAX {MADE_FOR}")
     return code
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
+    code = as_program("verify", main)
     if code in STOPPED:
-        sys.stdout.flush()
         os._exit(code)  # a normal end would wait for MAX's compiler
     sys.exit(code)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from max.dtype import DType
@@ -28,11 +27,11 @@ from reference.dtypes import DECLARED, rounded
 from reference.load import load
 from reference.regimes import with_regime
 from reports.commands import (
-    CANNOT_RUN,
     STOPPED,
     WIDTH,
     Parser,
     UsageError,
+    cannot_run,
     check_written,
     duration,
     exit_code_of,
@@ -40,6 +39,7 @@ from reports.commands import (
     open_console,
     terminable,
 )
+from reports.program import as_program
 from reports.saved.files import write_json
 from reports.saved.records import RecordsError
 from reports.tables.numbers import percent
@@ -48,7 +48,7 @@ from verify.candidate.model_graphs import trace_model
 from verify.candidate.observation import Observation
 from verify.checks.stages import check_case
 from verify.graph.errors import GraphError
-from verify.options import add_padded_vocab
+from verify.options import add_json, add_padded_vocab
 from verify.pairing.prepare import OUTPUTS, prepare, subject_of
 from verify.pairing.translated import PairedCandidate, held_weights
 from verify.tally import MODES, Draw, JudgedCheck, Tally, draw, figures, summary
@@ -198,16 +198,14 @@ def _judge_seeds(options: argparse.Namespace, console: Console) -> int:
             with announced_to(Waiting(print_line)):
                 candidate.compile()
     except (CheckpointError, DeviceError, WeightsError, GraphError, ValueError) as error:
-        print(f"campaign: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("campaign", error)
     stop = _run(campaign, range(options.start, options.start + options.seeds), options)
     show(console, campaign.tally)
     if options.json:
         try:
             write_json(options.json, figures(campaign.tally))
         except RecordsError as error:
-            print(f"campaign: {error}", file=sys.stderr)
-            return CANNOT_RUN
+            return cannot_run("campaign", error)
     if stop:
         judged = f"the table shows the {campaign.tally.seeds} seeds that were judged"
         print(f"campaign: {how_stopped(stop)}; {judged}", file=sys.stderr)
@@ -237,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="stop after a seed when this is spent: 90s, 10m, 1h",
     )
-    add("--json", type=Path, metavar="PATH", help="write the figures")
+    add_json(parser)
     return parser
 
 
@@ -291,8 +289,7 @@ def show(console: Console, tally: Tally) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
+    code = as_program("verify", main)
     if code in STOPPED:
-        sys.stdout.flush()
         os._exit(code)  # a normal end would wait for MAX's compiler
     sys.exit(code)

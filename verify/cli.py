@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,22 @@ from reference.checkpoint import CheckpointError, weights_sha256
 from reference.dtypes import DECLARED
 from reference.load import load
 from reference.regimes import REGIMES
-from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
+from reports.commands import (
+    Parser,
+    UsageError,
+    add_quiet,
+    cannot_run,
+    check_appended,
+    check_written,
+)
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.apart import fence
-from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
-from verify.candidate.sandbox import write_error
+from verify.candidate.own_files import described, table_of, table_of_candidate
 from verify.checks.engine import EngineSpec
 from verify.job import Job, run
-from verify.options import add_json, add_limits, add_padded_vocab, listed
+from verify.options import EXIT_CODES, add_json, add_limits, add_padded_vocab, listed
 from verify.pairing.counterpart import PairingError
 from verify.pairing.prepare import OUTPUTS, NamedCandidate, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
@@ -50,22 +55,25 @@ KNOWN_ERRORS = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
+    """Run the command; returns an exit code of `verify.options.EXIT_CODES`."""
     options = _parser().parse_args(argv)
+    drawn = options.seed is None and bool(options.candidate)
+    options.seed, options.seed_drawn = seed_of(options), drawn
     try:
         if options.watched:
             return _watched(options)
         job = _decoder_job(options) if options.reference else _gpt2_job(options)
-        return run(job, options, ["python", "-m", "verify", *argv])
+        return run(
+            job,
+            options,
+            ["python", "-m", "verify", *argv, *(["--seed", str(options.seed)] if drawn else [])],
+        )
     except CandidateError as error:
-        print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        code = cannot_run("verify", error, *getattr(error, "__notes__", ()))
         print("Verdict: ERROR")
-        if options.json:
-            write_error(options.json, str(error))
-        return CANNOT_RUN
+        return code
     except (UsageError, *KNOWN_ERRORS) as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m verify",
         usage="python -m verify [options], or python -m verify COMMAND ...",
         description="Compare a GPT-2 in MAX with PyTorch / Hugging Face, layer by layer.",
-        epilog=listed(),
+        epilog=f"{listed()}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -157,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         help="show every planted fault, plant them in MAX graphs too, and judge every mutant",
     )
     add_json(parser)
+    add_quiet(parser)
     add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
     add("--out", type=Path, metavar="DIR", help="folder for records and tables")
     return parser
@@ -203,7 +212,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         devices=devices,
         regimes=options.regimes or (("given", "stress") if random else DEFAULT_REGIMES),
         sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
-        seed=seed_of(options),
+        seed=options.seed,
         dtype=options.dtype,
         subject=_subject(options, checkpoint.config.n_layer) if options.candidate else None,
         max_faults=options.power,
@@ -221,13 +230,13 @@ def seed_of(options: argparse.Namespace) -> int:
     return secrets.randbelow(LARGEST_SEED) if options.candidate else 0
 
 
-def _said(options: argparse.Namespace, seed: int) -> list[str]:
+def _said(options: argparse.Namespace) -> list[str]:
     """What a user should know of how a candidate was run."""
     if not options.candidate:
         return []
     said = []
-    if options.seed is None:
-        said.append(f"Inputs were drawn anew: --seed {seed} draws them again")
+    if options.seed_drawn:
+        said.append(f"Inputs were drawn anew: --seed {options.seed} draws them again")
     if not fence.version():
         said.append("No fence: this system has no Landlock, so the candidate can change your files")
     return said
@@ -240,15 +249,13 @@ def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
     )  # fmt: skip
 
 
-def _candidate(reference: str | None) -> dict[str, Any]:
+def _candidate(options: argparse.Namespace, subject: NamedCandidate | None) -> dict[str, Any]:
     """What the run's environment tells of the candidate."""
-    if reference is None:
+    if options.candidate is None:
         return {"candidate": "impl"}
-    return {
-        "candidate": reference,
-        "candidate_sha256": source_sha256(reference),
-        "fence": fence.version() > 0,
-    }
+    static = table_of_candidate(options.candidate, options.pairing)
+    table = static | table_of(subject.files if subject else ())
+    return {**described(options.candidate, table), "fence": fence.version() > 0}
 
 
 def _watched(options: argparse.Namespace) -> int:
@@ -261,7 +268,7 @@ def _watched(options: argparse.Namespace) -> int:
         options.model,
         options.revision,
         options.regimes,
-        options.seed or 0,
+        options.seed,
         lambda checkpoint: _subject(options, checkpoint.config.n_layer),
         options.watched,
     )
@@ -269,7 +276,7 @@ def _watched(options: argparse.Namespace) -> int:
 
 
 def _check_targets(options: argparse.Namespace) -> None:
-    if (options.seed or 0) < 0:
+    if options.seed < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
     check_written(options.json, "--json")
     check_appended(options.summary, "--summary")
@@ -303,12 +310,12 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
             extra={
                 "model": name,
                 "checkpoint_notes": list(plan.checkpoint.notes),
-                **_candidate(options.candidate),
+                **_candidate(options, plan.subject),
             },
         ),
         notes=plan.checkpoint.notes,
         ran={"model": name, "seed": plan.seed},
-        said=_said(options, plan.seed),
+        said=_said(options),
         devices=plan.devices,
         dtype=plan.dtype,
     )
@@ -329,7 +336,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
         subject=_subject(options, model.config.num_hidden_layers),
         sizes=sizes,
         regimes=regimes,
-        seed=seed_of(options),
+        seed=options.seed,
         quick=options.quick,
         compile_anyway=options.compile_anyway,
         every_mutant=options.power,
@@ -339,10 +346,10 @@ def _decoder_job(options: argparse.Namespace) -> Job:
         cases=len(sizes) * len(plan.regimes),
         environment=collect(
             weights_sha256=weights_sha256(weights_of(model)),
-            extra={"model": options.reference, **_candidate(options.candidate)},
+            extra={"model": options.reference, **_candidate(options, plan.subject)},
         ),
         ran={"model": options.reference, "seed": plan.seed},
-        said=_said(options, plan.seed),
+        said=_said(options),
         programs=0 if options.quick else 1,
     )
 

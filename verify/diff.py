@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MODES = ("isolated", "free", "plain")
 """Kinds of check that compare arrays of both runs."""
 
+MACHINE = ("cpu", "accelerator")
+"""Another one computes other numbers by itself, so that a difference says nothing of the code."""
+
 Key = tuple[str, str, str]
 
 
@@ -167,7 +170,11 @@ def main(argv: Sequence[str]) -> int:
 def show(
     console: Console, changes: Sequence[Change], a: Run, b: Run, *, everything: bool = False
 ) -> None:
-    """Print a table of the places that changed, and what it comes to."""
+    """Print what the runs were made on where it differs, and a table of places that changed."""
+    for name in MACHINE:
+        machines = [run.environment.get(name) for run in (a, b)]
+        if machines[0] != machines[1]:
+            console.print(f"unlike machines: {name}: {machines[0]} -> {machines[1]}")
     for name in ("modular", "max", "torch", "transformers"):
         versions = [run.environment.get("versions", {}).get(name) for run in (a, b)]
         if versions[0] != versions[1]:

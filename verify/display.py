@@ -213,6 +213,11 @@ def show(console: Console, outcome: Outcome, *, power: bool = False) -> None:
         if divergence.blame:
             console.print(Text(f"Blame: {divergence.blame}", "bold red"))
         show_findings(console, outcome)
+    show_verdict(console, outcome)
+
+
+def show_verdict(console: Console, outcome: Outcome) -> None:
+    """Print the last line of a run's tables, and the only one with `--quiet`."""
     verdict = outcome.verdict
     note = "" if outcome.compiled else ", not compiled"
     console.print(Text(f"Verdict: {verdict}{note}", STYLES.get(verdict, "bold yellow")))

@@ -12,14 +12,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impl.compiling import announced_to
-from reports.commands import CANNOT_RUN, UsageError, exit_code_of, how_stopped, open_console
+from reports.commands import (
+    CANNOT_RUN,
+    UNDERPOWERED,
+    UsageError,
+    exit_code_of,
+    how_stopped,
+    open_console,
+)
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
 from reports.waiting import Waiting, print_line
 from verify.artefacts import Problem
 from verify.candidate.sandbox import say
-from verify.display import show
+from verify.display import show, show_verdict
 from verify.outcome import divergence_record, report
 from verify.pairing.file import to_toml
 from verify.pairing.table import pairing_table
@@ -32,7 +39,8 @@ if TYPE_CHECKING:
     from verify.outcome import Outcome
     from verify.pairing.counterpart import Pairing
 
-EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 1, "ERROR": CANNOT_RUN}
+EXIT = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": UNDERPOWERED, "ERROR": CANNOT_RUN}
+"""Exit codes by verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +85,7 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
     writer = RunWriter("verify", command=command, environment=job.environment, out=options.out)
     try:
         with writer:
-            outcome = _verify_with_progress(job, writer)
+            outcome = _verify_with_progress(job, writer, quiet=options.quiet)
             divergence = outcome.first_divergence
             outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
             for record in _further_records(outcome):
@@ -88,14 +96,17 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         where = f"the finished checks are in {writer.folder}, with a page of them"
         print(f"verify: {how_stopped(stop)}; {where}", file=sys.stderr)
         return exit_code_of(stop)
-    _show(options, outcome, console)
+    details = open_console(quiet=options.quiet)
+    _show(options, outcome, details)
+    if options.quiet:
+        show_verdict(console, outcome)
     for note in job.notes:
-        console.print(f"Checkpoint: {note}", highlight=False, markup=False)
+        details.print(f"Checkpoint: {note}", highlight=False, markup=False)
     for line in job.said:
-        console.print(line, highlight=False, markup=False)
+        details.print(line, highlight=False, markup=False)
     _render(writer, options.summary, console)
     if divergence and divergence.blamed_on == "compiler":
-        console.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
+        details.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
     if options.json:
         write_json(options.json, report(outcome, job.environment, SCHEMA_VERSION))
     return EXIT[outcome.verdict]
@@ -150,10 +161,10 @@ def _show(options: argparse.Namespace, outcome: Outcome, console: Console) -> No
         _write_pairing(options, outcome.pairing, console)
 
 
-def _verify_with_progress(job: Job, writer: RunWriter) -> Outcome:
+def _verify_with_progress(job: Job, writer: RunWriter, *, quiet: bool) -> Outcome:
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
+        console=Console(stderr=True), transient=True, disable=quiet,
     )  # fmt: skip
     task = progress.add_task("starting", total=job.cases)
     seen: set[str] = set()
@@ -165,10 +176,15 @@ def _verify_with_progress(job: Job, writer: RunWriter) -> Outcome:
             progress.update(task, completed=len(seen))
 
     on_terminal = progress.console.is_terminal
-    waiting = Waiting(print_line, progress if on_terminal else None, job.programs)
+    print_waiting = _nothing if quiet else print_line
+    waiting = Waiting(print_waiting, progress if on_terminal else None, job.programs)
     live: AbstractContextManager[Any] = progress if on_terminal else nullcontext()
     with live, announced_to(waiting):
         return job.work(emit, _status(progress, task))
+
+
+def _nothing(_: str) -> None:
+    """What `--quiet` prints of what goes on."""
 
 
 def _status(progress: Progress, task: Any) -> Callable[[str], None]:

@@ -17,6 +17,14 @@ from verify.candidate.sandbox import OWN_CODE_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+EXIT_CODES = """\
+exit codes:
+  0  PASS
+  1  FAIL
+  2  ERROR: it could not be judged; one sentence says why
+  3  UNDERPOWERED: everything passed, but mistakes would not have been noticed
+  130 after Ctrl-C, 143 after SIGTERM, 141 where the reader of the output went away"""
+
 DEFAULT = "verify.cli"
 """The module that verifies a model, where no command is named."""
 
@@ -38,6 +46,7 @@ COMMANDS = {
     "zoo": Command("verify.package.zoo", "every text architecture that is built into MAX"),
     "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),
+    "replay": Command("verify.replay.again", "a run judged again: does its verdict still hold?"),
     "campaign": Command("verify.campaign", "many random cases: false alarms, and faults caught"),
     "rules": Command("verify.rules.__main__", "this rule and published ones on the same faults"),
 }
@@ -91,7 +100,9 @@ def add_padded_vocab(parser: argparse._ActionsContainer) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the outcome as JSON")
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH", help="write the outcome as JSON; - is standard output"
+    )
 
 
 def natural(text: str) -> int:

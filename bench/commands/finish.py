@@ -15,7 +15,14 @@ from bench.results.as_json import results_json
 from bench.results.rebuilt import groups_of, unverified_in
 from bench.results.replays import replay_of, summary
 from bench.results.whole import make_results
-from reports.commands import Parser, UsageError, check_appended, check_written, open_console
+from reports.commands import (
+    Parser,
+    UsageError,
+    add_quiet,
+    check_appended,
+    check_written,
+    open_console,
+)
 from reports.output.render import render
 from reports.saved.files import write_json
 from reports.saved.records import RunWriter, read_run
@@ -30,8 +37,11 @@ def main(argv: Sequence[str]) -> int:
     """Finish a run; 0 where it has rows then."""
     parser = Parser(prog="python -m bench finish", description=__doc__ and __doc__.split("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the results as JSON")
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH", help="write the results as JSON; - is standard output"
+    )
     parser.add_argument("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
+    add_quiet(parser, "how many rows are VALID")
     options = parser.parse_args(argv)
     check_written(options.json, "--json")
     check_appended(options.summary, "--summary")

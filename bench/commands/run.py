@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def carry_out(
     """
     ledger = Ledger(time.monotonic() - age_s())
     environment = environment_of(plans)
-    console = open_console()
+    console = open_console(quiet=options.quiet)
     writer = RunWriter("bench", command=command, environment=environment, out=options.out)
     groups: list[Group] = []
     try:
@@ -127,6 +128,11 @@ def present(
 ) -> None:
     """Make the page, and show the tables and what a reader should know."""
     render(folder, options.summary)
+    if options.quiet:
+        console = open_console()
+        console.print(rows_line(records), highlight=False)
+        console.print(_report(folder), highlight=False)
+        return
     show(console, records)
     idle = idle_cpu_pct(groups)
     if idle is not None:
@@ -134,7 +140,18 @@ def present(
         console.print(told, style="dim", highlight=False)
     for note in notes(records, pressure_pct([c for g in groups for c in g.contestants])):
         console.print(note, style="yellow", markup=False, highlight=False)
-    console.print(f"Report: {_relative(folder) / PAGE}", highlight=False)
+    console.print(_report(folder), highlight=False)
+
+
+def rows_line(records: Sequence[Record]) -> str:
+    """How many rows have which status: `9 rows: 8 VALID, 1 SKIP`."""
+    statuses = Counter(record["status"] for record in records if record["record"] == "row")
+    said = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return f"{statuses.total()} rows{': ' if said else ''}{said}"
+
+
+def _report(folder: Path) -> str:
+    return f"Report: {_relative(folder) / PAGE}"
 
 
 def age_s() -> float:

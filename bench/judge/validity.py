@@ -3,8 +3,8 @@
 A verification is a finished run of `python -m verify` of impl's own model whose environment has the
 same weights, the same code of `impl/` (its Mojo kernels too) and the same MAX, on the same device;
 for an engine, one that checked this very engine (`--engines`) with the kernels that it takes here,
-else one in float32. For the model that `--candidate` names it is a run of this candidate, whose
-file was the same.
+else one in float32. For the model that `--candidate` names it is a run of this candidate, none of
+whose own files has changed or is gone.
 Of all such runs the newest decides.
 """
 
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from impl.kernel_choice import NAMES, choose
 from impl.precompile import KernelError
+from reports.saved.known_runs import known
 from reports.saved.records import RECORDS, RecordsError, read_header, read_run
+from verify.candidate.own_files import changed_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from reports.saved.records import Run
 
+
+MOST_NAMED = 3
+"""Files that a reason names."""
 
 CHANGED = "impl/ or MAX has changed since the model was verified"
 
@@ -35,7 +40,7 @@ class Verified:
         command: the verification that is asked for where there is none.
         engine: as `python -m verify --engines` names it; empty for the model without a cache.
         candidate: `impl`, or `FILE.py:NAME`, of which NAME counts.
-        candidate_sha256: of that file; empty for `impl`.
+        candidate_file: that file as it is now; None for `impl`, or where it is gone.
     """
 
     command: str
@@ -45,7 +50,7 @@ class Verified:
     device: str
     engine: str
     candidate: str = "impl"
-    candidate_sha256: str = ""
+    candidate_file: Path | None = None
 
 
 def why_unverified(subject: Verified, root: Path) -> str:
@@ -59,11 +64,12 @@ def why_unverified(subject: Verified, root: Path) -> str:
         kernels = _kernels(subject)
     except KernelError as error:
         return str(error)
-    finished = [run for run in _runs(root, subject) if run.end is not None]
+    of_name = [run for run in _runs(root, subject) if run.end is not None]
+    finished = [run for run in of_name if not _changed_files(run, subject)]
     covering = [run for run in finished if _covers(run, subject, kernels)]
     matching = [run for run in covering if _same_code(run, subject)]
     if not matching:
-        why = CHANGED if covering else _nearest(finished, subject)
+        why = CHANGED if covering else _nearest(finished, of_name, subject)
         return f"{why}: run `{subject.command}` first"
     newest = max(matching, key=lambda run: str(run.header.get("started_utc")))
     verdict = (newest.end or {}).get("verdict")
@@ -76,6 +82,7 @@ def _runs(root: Path, subject: Verified) -> Iterator[Run]:
     """Every readable verification of these weights and this model, each once."""
     folders = {path.parent.resolve() for path in root.glob(f"runs/*/{RECORDS}")}
     folders |= {path.parent.resolve() for path in root.glob(f"latest/verify/{RECORDS}")}
+    folders |= {folder for folder in known(root) if (folder / RECORDS).is_file()}
     for folder in folders:
         try:
             header = read_header(folder)
@@ -87,11 +94,22 @@ def _runs(root: Path, subject: Verified) -> Iterator[Run]:
 
 def _same_model(header: Mapping[str, Any], subject: Verified) -> bool:
     environment = header.get("environment") or {}
-    return (
-        environment.get("weights_sha256") == subject.weights_sha256
-        and _name(environment.get("candidate", "impl")) == _name(subject.candidate)
-        and (environment.get("candidate_sha256") or "") == subject.candidate_sha256
-    )
+    return environment.get("weights_sha256") == subject.weights_sha256 and _name(
+        environment.get("candidate", "impl")
+    ) == _name(subject.candidate)
+
+
+def _changed_files(run: Run, subject: Verified) -> list[str]:
+    """The candidate's own files that are not what the run verified; none for `impl`.
+
+    A run that does not tell its files, of format 4 or older, counts as changed.
+    """
+    if subject.candidate == "impl":
+        return []
+    files = run.environment.get("candidate_files")
+    if not isinstance(files, dict) or not files or subject.candidate_file is None:
+        return [subject.candidate]
+    return changed_beside(files, subject.candidate_file)
 
 
 def _name(candidate: str) -> str:
@@ -141,13 +159,23 @@ def _judged(run: Run) -> list[dict[str, Any]]:
     return [check for check in run.of("check") if check.get("verdict") != "SKIP"]
 
 
-def _nearest(finished: list[Run], subject: Verified) -> str:
-    """What comes closest to a verification, where none covers the subject."""
+def _nearest(finished: list[Run], of_name: list[Run], subject: Verified) -> str:
+    """What comes closest to a verification, where none covers the subject.
+
+    Args:
+        finished: verifications of these weights and of this candidate as it is now.
+        of_name: those of what has its name.
+        subject: what has to have been verified.
+    """
     if any(_covers(run, subject, "") for run in finished):
         return f"the engine {subject.engine} was verified with other kernels than it takes here"
     if finished:
         what = f"the engine {subject.engine}" if subject.engine else "the model"
         return f"{what} was not verified with these weights on {subject.device}"
+    if of_name:
+        newest = max(of_name, key=lambda run: str(run.header.get("started_utc")))
+        names = ", ".join(_changed_files(newest, subject)[:MOST_NAMED])
+        return f"{names} changed since {subject.candidate} was verified"
     if subject.candidate != "impl":
-        return f"{subject.candidate}, as the file is now, was never verified with these weights"
+        return f"{subject.candidate} was never verified with these weights"
     return "these weights were never verified"

@@ -11,7 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports.saved.environment import cpu_model, usable_cpus
+from reports.saved.environment import usable_cpus
+from reports.saved.machine import cpu_model
 from reports.saved.records import RECORDS, RecordsError, read_run
 from reports.tables.numbers import counted
 from reports.waiting import about

@@ -12,8 +12,8 @@ from bench.worker.process import Worker
 from bench.workload.workload import workloads
 from reference.load import load
 from reports.commands import UsageError, check_appended, check_written
-from verify.candidate.factory import source_sha256
 from verify.candidate.guard import CandidateError
+from verify.candidate.own_files import digest, table_of_candidate
 
 if TYPE_CHECKING:
     import argparse
@@ -83,12 +83,13 @@ def find_candidate(options: argparse.Namespace) -> CandidateSpec | None:
     if options.pairing and not Path(options.pairing).is_file():
         raise UsageError(f"--pairing: there is no file {options.pairing}")
     try:
-        sha256 = source_sha256(options.candidate)
+        files = table_of_candidate(options.candidate)
     except CandidateError as error:
         raise UsageError(str(error)) from None
     return CandidateSpec(
         candidate=options.candidate,
-        sha256=sha256,
+        sha256=digest(files),
+        files=files,
         pairing=options.pairing or "",
         output=options.output,
         padded_vocab=options.padded_vocab,

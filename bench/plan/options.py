@@ -10,7 +10,7 @@ from bench.arms.specs import ARMS, DEFAULT_ARMS, PEER_ARMS
 from bench.judge.verdict import MARGIN
 from bench.plan.plan import PROCESSES
 from bench.workload.work import ELEMENT_BYTES
-from reports.commands import Parser, duration
+from reports.commands import Parser, add_quiet, duration
 from reports.saved.environment import default_threads, usable_cpus
 from verify.options import add_padded_vocab
 
@@ -157,8 +157,10 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
 def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
-    add("--json", type=Path, metavar="PATH", help="write rows, effects and ceilings as JSON")
+    add("--json", type=Path, metavar="PATH",
+        help="write rows, effects and ceilings as JSON; - is standard output")  # fmt: skip
     add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
+    add_quiet(group, "how many rows are VALID")
 
 
 def natural(text: str) -> int:

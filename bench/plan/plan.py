@@ -23,7 +23,8 @@ class CandidateSpec:
 
     Attributes:
         candidate: `FILE.py:NAME` or `package.module:NAME`.
-        sha256: of that file.
+        sha256: of all of its own files (`verify.candidate.own_files`).
+        files: the hash of each.
         pairing: the pairing file; empty for none.
         output: `logits` or `hidden`.
         padded_vocab: whether its vocabulary has rows of padding.
@@ -31,6 +32,7 @@ class CandidateSpec:
 
     candidate: str
     sha256: str
+    files: dict[str, str] = field(default_factory=dict)
     pairing: str = ""
     output: str = "logits"
     padded_vocab: bool = False

@@ -11,8 +11,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bench.arms.caches import conversions
-from reports.saved.environment import cpu_model
 from reports.saved.files import write
+from reports.saved.machine import cpu_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

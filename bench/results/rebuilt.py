@@ -129,5 +129,6 @@ def _named(environment: Record, options: argparse.Namespace) -> CandidateSpec | 
         return None
     return CandidateSpec(
         candidate=environment["candidate"], sha256=environment["candidate_sha256"],
+        files=environment.get("candidate_files") or {},
         pairing=options.pairing or "", output=options.output, padded_vocab=options.padded_vocab,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from bench.arms.specs import spec_of
 from bench.peers import folder
 from bench.results.gpus import describe_gpus
 from reports.saved.environment import collect
+from verify.candidate.own_files import described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +43,8 @@ def environment_of(plans: Sequence[Plan]) -> dict[str, Any]:
     return environment
 
 
-def _candidate(plan: Plan) -> dict[str, str]:
-    if plan.named is None:
-        return {}
-    return {"candidate": plan.named.candidate, "candidate_sha256": plan.named.sha256}
+def _candidate(plan: Plan) -> dict[str, Any]:
+    return {} if plan.named is None else described(plan.named.candidate, plan.named.files)
 
 
 def peer_versions() -> dict[str, str | None]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms.specs import CANDIDATE, spec_of
 from bench.judge.validity import Verified, why_unverified
+from verify.candidate.factory import named_file
+from verify.candidate.guard import CandidateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,11 +55,15 @@ def of_plan(reasons: Reasons, plan: Plan) -> dict[tuple[str, str], str]:
     }
 
 
-def _named(plan: Plan, engine: str) -> dict[str, str]:
-    """Whose file must have been verified, where it is not impl's model."""
+def _named(plan: Plan, engine: str) -> dict[str, Any]:
+    """Whose files must have been verified, where it is not impl's model."""
     if engine != CANDIDATE or plan.named is None:
         return {}
-    return {"candidate": plan.named.candidate, "candidate_sha256": plan.named.sha256}
+    named = plan.named.candidate
+    try:
+        return {"candidate": named, "candidate_file": named_file(named)}
+    except CandidateError:  # a run that is finished later, of a file that is gone
+        return {"candidate": named}
 
 
 def _candidate(arm: str) -> bool:
@@ -67,7 +73,6 @@ def _candidate(arm: str) -> bool:
 def _verify_command(plan: Plan, engine: str) -> str:
     parts = ["python -m verify --model", plan.model]
     parts += ["--revision", plan.revision] if plan.revision else []
-    parts += ["--seed", str(plan.seed)] if plan.seed and plan.model.startswith("random:") else []
     if engine == CANDIDATE and plan.named:
         return " ".join([*parts, *plan.named.arguments])
     parts += ["--engines", engine] if engine not in ("", "auto") else []  # auto is the default

@@ -25,8 +25,8 @@ from bench.arms.caches import conversions
 from bench.worker import rounding
 from bench.worker.rounding import RoundedResults
 from reference.huggingface import load_model
-from reports.saved.environment import cpu_model
 from reports.saved.files import write
+from reports.saved.machine import cpu_model
 
 if TYPE_CHECKING:
     from bench.workload.workload import Workload

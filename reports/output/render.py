@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +13,7 @@ from reports.pages.bench_page import bench_page
 from reports.pages.rendering import MISFITS
 from reports.pages.verify_page import verify_page
 from reports.saved.files import JUNIT, PAGE, append, write
+from reports.saved.manifest import note_made
 from reports.saved.records import RecordsError, Run, read_run
 from reports.tables.frames import (
     checks_frame,
@@ -51,6 +53,8 @@ def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
     if renderer is None:
         raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
     files = _guarded(lambda: renderer(run), run)
+    with suppress(OSError):  # a folder that cannot be written was refused before
+        note_made(folder, files)
     named = os.environ.get(STEP_SUMMARY)
     targets = [path for path in (extra_summary, Path(named) if named else None) if path]
     if targets:

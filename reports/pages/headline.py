@@ -234,7 +234,7 @@ def run_facts(run: Run) -> list[Fact]:
     facts = [
         Fact("model", str(environment.get("model", "unknown"))),
         Fact("weights", _hash(environment.get("weights_sha256")), "sha256 of the checkpoint"),
-        Fact("candidate", str(environment.get("candidate", "impl"))),
+        Fact("candidate", str(environment.get("candidate", "impl")), _own_files(environment)),
         Fact("MAX", str(versions.get("max") or "not installed")),
         Fact("PyTorch", str(versions.get("torch") or "not installed"), _transformers(versions)),
         Fact("device", _devices(run)),
@@ -245,6 +245,15 @@ def run_facts(run: Run) -> list[Fact]:
     if (took := duration_s(run)) is not None:
         facts.append(Fact("took", duration(took)))
     return [fact for fact in facts if fact.value]
+
+
+def _own_files(environment: Mapping[str, Any]) -> str:
+    """What a candidate's verdict is one of: all of its own files."""
+    files = environment.get("candidate_files")
+    if not files:
+        return ""
+    count = f"{len(files)} files" if len(files) > 1 else "one file"
+    return f"sha256 {_hash(environment.get('candidate_sha256'))} of {count}"
 
 
 def _transformers(versions: Mapping[str, Any]) -> str:

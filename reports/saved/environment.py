@@ -11,13 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.saved.machine import accelerator_model, cpu_model
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("modular", "max", "torch", "transformers", "numpy")
-PROGRAM = frozenset({".py", ".mojo"})
-"""Suffixes of the files that a program is made of; documents and caches have others."""
+NOT_PROGRAM = frozenset({".md", ".txt", ".pyc"})
+"""Suffixes of files that decide nothing of what a program computes: documents and caches."""
+
+JUDGE = ("reference", "verify")
+"""The packages that decide what a verification says of a program."""
 
 
 def collect(
@@ -30,14 +35,14 @@ def collect(
 
     Args:
         weights_sha256: content hash of the checkpoint that the run is about.
-        accelerator: name of the accelerator in use, None without one.
+        accelerator: the accelerator in use as MAX calls it, `gpu` or `gpu:1`; None without one.
         extra: further entries; they win over the collected ones.
 
     Returns:
         `versions` (by package, null where not installed), `cpu`, `logical_cpus`, `usable_cpus`
         (affinity), `cgroup_cpus` (quota, null without one), `threads` (what a run may use),
         `memory_bytes`, `system`, `commit` and `dirty` (null outside git), `impl_sha256`,
-        `weights_sha256`, `accelerator`.
+        `judge_sha256`, `weights_sha256`, `accelerator` (by its maker's name).
     """
     commit, dirty = _git_state(REPOSITORY)
     return {
@@ -53,8 +58,9 @@ def collect(
         "commit": commit,
         "dirty": dirty,
         "impl_sha256": source_sha256(REPOSITORY / "impl"),
+        "judge_sha256": judge_sha256(),
         "weights_sha256": weights_sha256,
-        "accelerator": accelerator,
+        "accelerator": accelerator and accelerator_model(accelerator),
         **(extra or {}),
     }
 
@@ -81,14 +87,20 @@ def cgroup_cpus(
 
 
 def source_sha256(folder: Path) -> str:
-    """Hash of the names and contents of every Python and Mojo file below `folder`."""
+    """Hash of the names and contents of every file below `folder` that its program is made of.
+
+    That is each but documents, caches, and what begins with a dot or ends with a tilde.
+    """
     digest = hashlib.sha256()
-    files = (path for path in folder.rglob("*") if path.suffix in PROGRAM and path.is_file())
-    for path in sorted(files):
+    for path in sorted(path for path in folder.rglob("*") if _of_program(path) and path.is_file()):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()}:{len(content)};".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def _of_program(path: Path) -> bool:
+    return path.suffix not in NOT_PROGRAM and path.name[0] != "." and path.name[-1] != "~"
 
 
 def _quotas(cgroups: Path, membership: Path) -> Iterator[float]:
@@ -127,12 +139,10 @@ def package_version(package: str) -> str | None:
         return None
 
 
-def cpu_model() -> str:
-    """The CPU as its maker names it, or the architecture where that is not told."""
-    for line in _read(Path("/proc/cpuinfo")).splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def judge_sha256() -> str:
+    """Hash of the program that judges: of the reference and the verification."""
+    hashes = (source_sha256(REPOSITORY / name) for name in JUDGE)
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:

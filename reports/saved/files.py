@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import STDOUT
 from reports.saved.records import RecordsError, strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 PAGE, JUNIT = "report.html", "junit.xml"
+
+ANSWER = "MAX_PARITY_ANSWER"
+"""Environment variable with the file that stands for `--json -`: whoever set it prints the file at
+its end, so that whatever else goes to standard output cannot get in between."""
 
 
 @contextmanager
@@ -51,7 +57,13 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         RecordsError: if the file cannot be written.
     """
-    write(path, json.dumps(strict(values), indent=1, allow_nan=False) + "\n", "--json")
+    text = json.dumps(strict(values), indent=1, allow_nan=False) + "\n"
+    write(json_file(path), text, "--json")
+
+
+def json_file(path: Path) -> Path:
+    """The file that `--json` writes to: the one that is named, or what stands for `-`."""
+    return Path(os.environ[ANSWER]) if path == STDOUT and ANSWER in os.environ else path
 
 
 def append(path: Path, text: str) -> None:

@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from reports.saved.known_runs import remember
+from reports.saved.manifest import seal
 from reports.saved.upgrade import upgraded
 
 if TYPE_CHECKING:
@@ -38,8 +40,10 @@ Kind = Literal["verify", "bench"]
 #    `caught` is what `told` was. `reports.saved.upgrade` reads older ones.
 # 4  bench: several processes of each arm, one after the other (`generation`); ratios and medians
 #    with the intervals of processes; `luck`, `pause`, `failure`, `called`; shares of the wall time.
+# 5  the candidate is all of its own files (`candidate_files`, `candidate_sha256` over them); CPU
+#    and accelerator by their real names; `judge_sha256`, `directory`; a manifest.json.
 # reports/SCHEMA.md documents the records, and what each version changed.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 RECORDS = "records.jsonl"
 PROBLEM = "problem"
@@ -118,7 +122,7 @@ class RunWriter:
         self._command, self._environment = list(command), environment
         self._out, self._root = out, root
         self._file: TextIO | None = None
-        self._continues = False
+        self._continues = self._ended = False
 
     @classmethod
     def continued(cls, folder: Path, run: Run) -> Self:
@@ -192,17 +196,23 @@ class RunWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the file; let `latest/<kind>` point to a run in `root`, interrupted or not."""
+        """Close the file; make the run known, interrupted or not, and sealed where it has an end.
+
+        `latest/<kind>` points to a run in `root`; others are remembered there.
+        """
         if self._file is not None:
             with suppress(OSError):  # every record was flushed; a full disk was reported then
                 self._file.close()
             self._file = None
-        if self._out is not None:
-            return
         try:
-            _replace_link(self._root / "latest" / self.kind, self.folder)
+            if self._ended:
+                seal(self.folder)
+            if self._out is None:
+                _replace_link(self._root / "latest" / self.kind, self.folder)
+            elif not self._continues:
+                remember(self._root, self.folder, RECORDS)
         except OSError as problem:
-            warnings.warn(f"latest/{self.kind} was not updated: {problem}", stacklevel=2)
+            warnings.warn(f"what tells of {self.run_id} is not up to date: {problem}", stacklevel=2)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one record and hand it to the operating system."""
@@ -220,6 +230,7 @@ class RunWriter:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the end record; a run without one was interrupted."""
         self.write({"record": "end", **summary, "finished_utc": _stamp(datetime.now(UTC))})
+        self._ended = True
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append one record to a run that has ended, outside `with`.

@@ -19,7 +19,8 @@ from bench.workload.workload import Workload
 from reports.commands import UsageError
 from reports.saved.records import RunWriter, read_run
 from tests.bench.helpers import contestant, group
-from verify.candidate.factory import source_sha256
+from tests.conforming import file_misfits, record_misfits
+from verify.candidate.own_files import digest, table_of_candidate
 
 CPU = ["--model", "random:tiny", "--device", "cpu"]
 OWN = "tests/verify/models/own_names.py:MyGPT"
@@ -102,7 +103,8 @@ def test_a_candidate_takes_part_beside_the_other_arms_and_every_worker_is_told_o
     assert plan.worker_arguments("candidate", "cpu", 1)[-4:] == plan.named.arguments
     environment = environment_of([plan])
     assert environment["candidate"] == OWN
-    assert environment["candidate_sha256"] == source_sha256(OWN)
+    assert environment["candidate_files"] == table_of_candidate(OWN)
+    assert environment["candidate_sha256"] == digest(table_of_candidate(OWN))
 
 
 def test_the_reason_names_the_verification_that_a_candidate_wants(root):
@@ -255,6 +257,8 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     run = read_run(tmp_path / "out")
+    assert record_misfits(tmp_path / "out") == []
+    assert file_misfits("bench", tmp_path / "out.json") == []
     rows = {(row["workload"], row["arm"]): row for row in run.of("row")}
     arms = "max", "torch", "torch#2"
     assert rows.keys() == {(w, a) for w in ("pp8", "tg2 @ d4") for a in arms}

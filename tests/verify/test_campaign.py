@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.conforming import file_misfits
 from tests.processes import started, wait_until
 from verify import campaign as module
 from verify.campaign import Campaign, main
@@ -110,6 +111,7 @@ def test_a_false_alarm_is_printed_and_ends_with_1(stub, capsys, tmp_path):
     assert "false alarm: seed 2" in out
     assert "Seeds: 4. False alarms: 1 of 4 checks" in out
     written = json.loads(path.read_text())
+    assert file_misfits("campaign", path) == []
     assert (written["seeds"], written["passed"]) == (4, False)
     assert written["false_alarms"][0]["seed"] == 2
 

@@ -10,7 +10,8 @@ import pytest
 
 from bench.judge.validity import Verified, why_unverified
 from reports.saved.records import read_run
-from verify.candidate.factory import source_sha256
+from tests.conforming import file_misfits, record_misfits
+from verify.candidate.own_files import digest, table_of_candidate
 from verify.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,13 @@ def test_json_has_the_documented_keys(correct):
     assert outcome["observer_effect"]["max_abs"] == 0
     keys = {"case", "mode", "tap", "shape", "dtype", "max_abs", "rms", "ratio", "used", "verdict"}
     assert all(keys <= check.keys() for check in outcome["checks"])
+
+
+@pytest.mark.compiles
+def test_records_and_json_fit_their_schemas(correct):
+    _, _, folder = correct
+    assert record_misfits(folder) == []
+    assert file_misfits("verify", folder.parent / "outcome.json") == []
 
 
 @pytest.mark.compiles
@@ -152,7 +160,9 @@ def test_one_gelu_by_erf_fails_and_is_blamed_on_its_layer(tmp_path):
     assert outcome["first_divergence"]["tap"] == "transformer.h.3.mlp.act"
     assert "[gelu_erf]" in outcome["first_divergence"]["diagnosis"]
     assert outcome["environment"]["candidate"] == FAULTY
-    assert outcome["environment"]["candidate_sha256"] == source_sha256(FAULTY)
+    files = table_of_candidate(FAULTY)
+    assert outcome["environment"]["candidate_files"] == files
+    assert outcome["environment"]["candidate_sha256"] == digest(files)
     alone = {
         c["tap"] for c in outcome["checks"] if c["mode"] == "isolated" and c["verdict"] == "FAIL"
     }

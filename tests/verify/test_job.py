@@ -30,10 +30,11 @@ def job_of(outcome):
     return Job(work=work, cases=1, environment={"model": "small"}, ran={"model": "small"})
 
 
-def options_for(tmp_path):
+def options_for(tmp_path, *, quiet=False):
     return argparse.Namespace(
-        out=tmp_path / "run", json=tmp_path / "out.json", summary=None, power=False, pairing=None
-    )
+        out=tmp_path / "run", json=tmp_path / "out.json", summary=None, power=False, pairing=None,
+        quiet=quiet,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -67,3 +68,27 @@ def test_a_page_that_cannot_be_written_leaves_the_verdict(tmp_path, failing, cap
     (problem,) = saved.of("problem")
     assert problem["part"] == "page and tables"
     assert json.loads(options.json.read_text())["verdict"] == "FAIL"
+
+
+def check(verdict):
+    return Check(case="gelu_erf", mode="power", tap="", verdict=verdict, message="")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [(["PASS"], 0), (["PASS", "FAIL"], 1), (["ERROR"], 2), (["PASS", "UNDERPOWERED"], 3),
+     (["UNDERPOWERED", "FAIL"], 1), ([], 2)],
+)  # fmt: skip
+def test_each_verdict_has_an_exit_code_of_its_own(tmp_path, verdicts, code):
+    outcome = Outcome(checks=[check(verdict) for verdict in verdicts])
+    assert run(job_of(outcome), options_for(tmp_path), ["verify"]) == code
+
+
+def test_a_quiet_run_prints_its_verdict_and_where_its_page_is(tmp_path, failing, capsys):
+    options = options_for(tmp_path, quiet=True)
+    assert run(job_of(failing), options, ["verify"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.replace("\n", "").split("Report: ") == [
+        "Verdict: FAIL, not compiled", str(options.out / "report.html"),
+    ]  # fmt: skip
+    assert shown.err == ""

@@ -51,7 +51,7 @@ def test_help_names_every_command_and_the_options_of_the_default():
     done = run("--help")
     assert done.returncode == 0
     assert "--candidate" in done.stdout
-    for word in ("step", "steps", "diff", "campaign", "rules"):
+    for word in COMMANDS:
         assert f"\n  {word} " in done.stdout
 
 
@@ -78,7 +78,7 @@ def test_an_unknown_word_is_one_sentence_that_names_the_known_ones(word):
     assert done.returncode == 2
     assert done.stderr == (
         f"verify: unknown command {word!r}; "
-        "choose from step, steps, package, zoo, diff, reduce, campaign, rules\n"
+        "choose from step, steps, package, zoo, diff, reduce, replay, campaign, rules\n"
     )
     assert done.stdout == ""
 

@@ -27,6 +27,7 @@ from verify.candidate.sandbox import STANDBY, STATUS, adopt_orphans, died, last_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 T = TypeVar("T")
 
@@ -198,17 +199,21 @@ def connect(argv: Sequence[str]) -> Wire:
     return Wire(connected)
 
 
-def give_way() -> None:
+def give_way() -> dict[str, ModuleType]:
     """In the candidate's process: leave the names of the harness's packages to the candidate.
 
     What is imported stays in use; `import reports` finds what the user has by that name, and this
     package's own only where he has none.
+
+    Returns:
+        The harness's own modules by name.
     """
-    for name in list(sys.modules):
-        if name.partition(".")[0] in PACKAGES:
-            del sys.modules[name]
+    ours = {name: each for name, each in sys.modules.items() if name.partition(".")[0] in PACKAGES}
+    for name in ours:
+        del sys.modules[name]
     given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     own = [entry for entry in given[1:] if Path(entry).resolve() != ROOT]
     others = [p for p in sys.path if p and Path(p).resolve() != ROOT and p not in own]
     sys.path[:] = [str(Path.cwd()), *own, *others, str(ROOT)]
     os.environ["PYTHONPATH"] = os.pathsep.join(given[1:])
+    return ours

@@ -3,6 +3,7 @@
 sandbox      the child process that a candidate's code runs in, with limits
 guard        runs a user's code, and turns what goes wrong into one sentence
 factory      finds what a user names
+own_files    which files a candidate is made of, their hashes, and which have changed
 randomness   refuses a graph that draws random numbers
 renamed      MAX's modules by the names that they had
 calls        the modules of a model, and what passes when one is called

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from importlib.machinery import PathFinder
@@ -48,10 +47,8 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def source_sha256(reference: str) -> str:
-    """Hash of the file that `FILE.py:NAME` or `package.module:NAME` is in; nothing is imported.
-
-    What that file imports is not part of the hash.
+def named_file(reference: str) -> Path:
+    """The file that `FILE.py:NAME` or `package.module:NAME` is in; nothing is imported.
 
     Raises:
         CandidateError: if there is no such file or module.
@@ -62,7 +59,7 @@ def source_sha256(reference: str) -> str:
         raise CandidateError(f"there is no module {where}")
     if not path.is_file():
         raise CandidateError(f"there is no file {path}")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return path
 
 
 def _parts(reference: str) -> tuple[str, str]:
@@ -78,9 +75,8 @@ def _module_file(name: str) -> Path | None:
     """Where a module lies, found without running the packages that it is in."""
     places = None
     spec = None
-    parts = name.split(".")
-    for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), places)
+    for part in name.split("."):  # alone: its packages need not be imported
+        spec = PathFinder.find_spec(part, places)
         if spec is None:
             return None
         places = spec.submodule_search_locations or []

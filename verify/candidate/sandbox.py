@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -26,7 +25,16 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from reports.commands import CANNOT_RUN, INTERRUPTED, Terminated, end_with_parent, exit_code_of
+from reports.commands import (
+    CANNOT_RUN,
+    CLOSED_PIPE,
+    INTERRUPTED,
+    Terminated,
+    end_with_parent,
+    exit_code_of,
+)
+from reports.pipe import reader_left, stream
+from reports.saved.answer import write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -382,18 +390,6 @@ def _tell(reason: str, printed: Sequence[str], path: Path | None) -> None:
         write_error(path, reason)
 
 
-def write_error(path: Path, reason: str) -> None:
-    """The JSON of a run that could not judge the candidate."""
-    content: dict[str, Any] = {
-        "verdict": "ERROR",
-        "reason": reason,
-        "first_divergence": None,
-        "checks": [],
-    }
-    with suppress(OSError):
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
 # ---- the child's side ---------------------------------------------------------------------------
 
 
@@ -410,12 +406,12 @@ def enter() -> None:
 
 
 def _stream(descriptor: int) -> TextIO:
-    return os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="replace")
+    return stream(descriptor, line_buffering=True, encoding="utf-8", errors="replace")
 
 
 def leave(code: int) -> int:
     """In the child: tell the parent that the harness is done, and with which exit code."""
-    say(f"{DONE}{code}")
+    say(f"{DONE}{CLOSED_PIPE if reader_left() else code}")
     return code
 
 

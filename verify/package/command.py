@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from reference.checkpoint import CheckpointError, weights_sha256
 from reference.load import folder_of
-from reports.commands import CANNOT_RUN, Parser, UsageError, check_appended, check_written
+from reports.commands import (
+    Parser,
+    UsageError,
+    add_quiet,
+    cannot_run,
+    check_appended,
+    check_written,
+)
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.candidate.guard import CandidateError
-from verify.candidate.sandbox import write_error
+from verify.candidate.own_files import described, table_of_package
 from verify.job import Job, run
 from verify.options import add_json, add_limits
 from verify.package.names import ANSWERS, V3
@@ -35,21 +41,18 @@ configuration, is its graph the same mathematics as it is served, does MAX compu
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns 0 for PASS, 1 for FAIL, 2 where nothing could be judged."""
+    """Run the command; returns an exit code of `verify.options.EXIT_CODES`."""
     options = _parser().parse_args(argv)
     options.candidate = options.package
     try:
         with ExitStack() as stack:
             return run(_job(options, stack), options, ["python", "-m", "verify", "package", *argv])
     except CandidateError as error:
-        print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        code = cannot_run("verify", error, *getattr(error, "__notes__", ()))
         print("Verdict: ERROR")
-        if options.json:
-            write_error(options.json, str(error))
-        return CANNOT_RUN
+        return code
     except (UsageError, CheckpointError, PairingError, RecordsError) as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
 
 
 def _parser() -> Parser:
@@ -78,6 +81,7 @@ def _parser() -> Parser:
     add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
     add("--summary", type=Path, metavar="FILE", help="append a summary in Markdown")
     add_json(parser)
+    add_quiet(parser)
     add_limits(parser)
     return parser
 
@@ -128,9 +132,17 @@ def _job(options: argparse.Namespace, stack: ExitStack) -> Job:
         programs=0 if options.quick else 1,
         environment=collect(
             weights_sha256=weights_sha256(weights_of(load_decoder(str(folder)))),
-            extra={"model": name, "candidate": options.package, "checkpoint": str(options.model)},
+            extra={"model": name, "checkpoint": str(options.model), **_candidate(options.package)},
         ),
         ran={"model": name, "seed": options.seed},
+    )
+
+
+def _candidate(package: str) -> dict[str, Any]:
+    """What the run's environment tells of the package: of a built-in one, MAX's version is all."""
+    folder = Path(package)
+    return (
+        described(package, table_of_package(folder)) if folder.is_dir() else {"candidate": package}
     )
 
 

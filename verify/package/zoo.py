@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.commands import (
-    CANNOT_RUN,
+    UNDERPOWERED,
     Parser,
     UsageError,
+    cannot_run,
     exit_code_of,
     how_stopped,
     open_console,
@@ -51,13 +52,15 @@ DEFAULT = Path("reports/runs/zoo")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; 0 where no architecture that could be asked is wrong, else 1."""
+    """Run the command; 0 where no architecture that could be asked is wrong, else 1.
+
+    3 where none is wrong, and for one of them mistakes would not have been noticed.
+    """
     options = _parser().parse_args(argv)
     try:
         names = _asked(options.names)
     except UsageError as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
     console = open_console()
     options.out.mkdir(parents=True, exist_ok=True)
     records = options.out / RECORDS
@@ -73,7 +76,8 @@ def main(argv: Sequence[str]) -> int:
     page = options.out / "README.md"
     page.write_text(atlas(rows), encoding="utf-8")
     console.print(f"Atlas: {page}", highlight=False)
-    return 1 if any(row["verdict"] == "FAIL" for row in rows) else 0
+    found = {row["verdict"] for row in rows}
+    return 1 if "FAIL" in found else UNDERPOWERED if "UNDERPOWERED" in found else 0
 
 
 def _ask_all(

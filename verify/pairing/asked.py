@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ from verify.graph.adapter import Noted
 from verify.pairing.outline import CandidateOutline  # noqa: TC001 - read where it is decoded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
     from verify.pairing.built import Wanted
 
 
@@ -39,10 +43,28 @@ class Build(msgspec.Struct, tag=True, frozen=True):
         """As the harness asks for it."""
         return cls(pickle.dumps(wanted), device)
 
-    def read(self) -> Wanted:
-        """In the candidate's process."""
-        wanted: Wanted = pickle.loads(self.wanted)  # noqa: S301 - from the harness
+    def read(self, ours: Mapping[str, ModuleType]) -> Wanted:
+        """In the candidate's process.
+
+        Args:
+            ours: the harness's modules, whose names may be the candidate's by now.
+        """
+        wanted: Wanted = _Reader(io.BytesIO(self.wanted), ours).load()
         return wanted
+
+
+class _Reader(pickle.Unpickler):
+    """Reads what the harness has pickled, with the harness's own classes."""
+
+    def __init__(self, file: io.BytesIO, ours: Mapping[str, ModuleType]) -> None:
+        super().__init__(file)
+        self._ours = ours
+
+    def find_class(self, module: str, name: str) -> Any:
+        """A class of the harness's, or of a library."""
+        if module in self._ours:
+            return getattr(self._ours[module], name)
+        return super().find_class(module, name)
 
 
 class Examine(msgspec.Struct, tag=True, frozen=True):

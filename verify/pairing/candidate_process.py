@@ -7,29 +7,24 @@ case is drawn: all that is left of the candidate then is its graphs.
 from __future__ import annotations
 
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impl.runtime import open_device
-from verify.apart.process import PACKAGES, ROOT, connect
+from verify.apart.process import connect, give_way
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, guarded
+from verify.candidate.own_files import is_own
 from verify.candidate.sandbox import heard_by
 from verify.pairing import asked
 from verify.pairing.built import built_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from verify.apart.wire import Wire
     from verify.pairing.built import Here
-
-LIBRARIES = tuple(
-    Path(path).resolve()
-    for path in {*sysconfig.get_paths().values(), sysconfig.get_path("stdlib"), sys.prefix}
-)
-"""Where files lie that are not the candidate's own."""
 
 
 class Tracer:
@@ -38,6 +33,7 @@ class Tracer:
     def __init__(self) -> None:
         self._factory: Callable[[Any], Any] | None = None
         self._here: Here | None = None
+        self._ours: dict[str, ModuleType] = {}
 
     def answer(self, request: asked.Request) -> asked.Answer:
         """What a request is answered with.
@@ -47,11 +43,14 @@ class Tracer:
         """
         match request:
             case asked.Load(candidate):
+                self._ours = give_way()
                 self._factory = load_factory(candidate)
                 return asked.Loaded(own_files())
             case asked.Build(device=device):
                 assert self._factory is not None
-                self._here = built_here(request.read(), self._factory, open_device(device))
+                self._here = built_here(
+                    request.read(self._ours), self._factory, open_device(device)
+                )
                 return asked.Loaded(own_files())
             case _:
                 assert self._here is not None
@@ -74,13 +73,10 @@ class Tracer:
 
 
 def own_files() -> list[str]:
-    """Files that were imported from neither a library nor this package's own folders."""
-    others = (*LIBRARIES, *(ROOT / name for name in PACKAGES))
+    """The candidate's own files that are imported by now."""
     named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     files = {Path(file).resolve() for file in named if file}
-    return sorted(
-        str(file) for file in files if not any(file.is_relative_to(other) for other in others)
-    )
+    return sorted(str(file) for file in files if is_own(file))
 
 
 def serve(wire: Wire) -> None:

@@ -18,7 +18,8 @@ from rich.progress import Progress
 
 from reference.checkpoint import CheckpointError
 from reference.load import load
-from reports.commands import CANNOT_RUN, Parser, open_console
+from reports.commands import Parser, cannot_run, open_console
+from reports.program import as_program
 from verify.rules.comparison import (
     README,
     Comparison,
@@ -52,8 +53,7 @@ def main(argv: Sequence[str]) -> int:
             updated(_readme(), "")
         checkpoint = load(options.model)
     except (CheckpointError, ValueError) as error:
-        print(f"rules: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("rules", error)
     comparison = _compared(checkpoint)
     show(open_console(), comparison)
     if options.update:
@@ -99,4 +99,4 @@ def show(console: Console, comparison: Comparison) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_program("verify", main))

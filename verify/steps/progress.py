@@ -18,13 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.commands import (
-    CANNOT_RUN,
     INTERRUPTED,
     TERMINATED,
     WIDTH,
     Parser,
     Terminated,
     UsageError,
+    cannot_run,
     check_written,
     open_console,
 )
@@ -54,8 +54,7 @@ def main(argv: Sequence[str]) -> int:
         check_written(options.json, "--json")
         return _steps(options, console)
     except UsageError as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from reports.commands import CANNOT_RUN, Parser, UsageError, check_written, open_console
+from reports.commands import Parser, UsageError, cannot_run, check_written, open_console
 from reports.saved.files import write_json
 from verify.candidate.sandbox import say
 from verify.options import add_json, add_limits
@@ -38,10 +37,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _step(options, console)
     except UsageError as error:
-        print(f"verify: {error}", file=sys.stderr)
+        return cannot_run("verify", error)
     except OSError as error:
-        print(f"verify: {error.filename}: {error.strerror}", file=sys.stderr)
-    return CANNOT_RUN
+        return cannot_run("verify", f"{error.filename}: {error.strerror}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """A speed counts only for the very model, code, device and dtype that were verified."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from bench.judge.validity import Verified, why_unverified
 from impl.kernel_choice import SWITCH
 from reports.saved.records import RECORDS, RunWriter
+from verify.candidate.factory import named_file
+from verify.candidate.own_files import described, table_of_candidate
 
 SUBJECT = Verified(
     command="python -m verify --model tiny",
@@ -73,42 +76,82 @@ def test_a_verification_of_another_candidate_says_nothing_of_impl(tmp_path):
     assert "never verified" in why_unverified(SUBJECT, tmp_path)
 
 
-OWN = {"candidate": "mine.py:Model", "candidate_sha256": "c"}
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A candidate of two files, and the environment of a run of it, as it is now."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "mine.py").write_text("from layers import Model\n")
+    (folder / "layers.py").write_text("Model = 1\n")
+    return described("mine.py:Model", table_of_candidate("mine.py:Model"))
 
 
-def test_a_candidate_counts_where_this_very_file_was_verified(tmp_path):
-    subject = replace(SUBJECT, candidate="folder/mine.py:Model", candidate_sha256="c")
-    assert "was never verified" in why_unverified(subject, tmp_path)
+def subject(candidate="mine.py:Model", **change):
+    file = named_file(candidate)
+    return replace(SUBJECT, candidate=candidate, candidate_file=file, **change)
+
+
+def test_a_candidate_counts_where_this_very_code_was_verified(tmp_path, own):
+    assert "was never verified" in why_unverified(subject(), tmp_path)
     verified(tmp_path)  # impl's own model says nothing of it
-    assert "was never verified" in why_unverified(subject, tmp_path)
-    verified(tmp_path, environment=OWN)
-    assert why_unverified(subject, tmp_path) == ""
+    assert "was never verified" in why_unverified(subject(), tmp_path)
+    verified(tmp_path, environment=own)
+    assert why_unverified(subject(), tmp_path) == ""
+    assert why_unverified(subject(f"{tmp_path}/own/mine.py:Model"), tmp_path) == ""
+
+
+@pytest.mark.parametrize("file", ["mine.py", "layers.py"])
+def test_an_edit_of_any_of_its_files_makes_a_pass_void_and_is_named(tmp_path, own, file):
+    verified(tmp_path, environment=own)
+    path = tmp_path / "own" / file
+    path.write_text(path.read_text() + "# edited\n")
+    reason = why_unverified(subject(), tmp_path)
+    assert reason.startswith(f"{file} changed since mine.py:Model was verified: run `")
+    verified(tmp_path, environment=described("mine.py:Model", table_of_candidate("mine.py:Model")))
+    assert why_unverified(subject(), tmp_path) == ""
+
+
+def test_a_file_that_is_gone_makes_a_pass_void(tmp_path, own):
+    verified(tmp_path, environment=own)
+    (tmp_path / "own" / "layers.py").unlink()
+    assert "layers.py changed" in why_unverified(subject(), tmp_path)
+
+
+def test_the_same_code_in_another_folder_counts_and_other_code_there_does_not(tmp_path, own):
+    verified(tmp_path, environment=own)
+    shutil.copytree(tmp_path / "own", tmp_path / "copy")
+    other = subject(f"{tmp_path}/copy/mine.py:Model")
+    assert why_unverified(other, tmp_path) == ""
+    (tmp_path / "copy" / "layers.py").write_text("Model = 2\n")
+    assert "layers.py changed" in why_unverified(other, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"candidate_sha256": "d"}, "as the file is now, was never verified"),
-        ({"candidate": "mine.py:Other"}, "mine.py:Other, as the file is now, was never verified"),
+        ({"candidate": "mine.py:Other"}, "mine.py:Other was never verified with these weights"),
         ({"weights_sha256": "x"}, "was never verified with these weights"),
         ({"max_version": "27.0.0"}, "has changed"),
         ({"device": "gpu"}, "not verified with these weights on gpu"),
+        ({"candidate_file": None}, "mine.py:Model changed since"),
     ],
 )
-def test_another_candidate_file_weights_max_or_device_does_not_count(tmp_path, change, reason):
-    verified(tmp_path, environment=OWN)
-    assert reason in why_unverified(replace(SUBJECT, **OWN | change), tmp_path)
+def test_another_candidate_weights_max_or_device_does_not_count(tmp_path, own, change, reason):
+    verified(tmp_path, environment=own)
+    assert reason in why_unverified(replace(subject(), **change), tmp_path)
 
 
-def test_a_candidate_that_was_verified_before_files_were_hashed_does_not_count(tmp_path):
-    verified(tmp_path, environment={"candidate": "mine.py:Model"})
-    assert "was never verified" in why_unverified(replace(SUBJECT, **OWN), tmp_path)
+def test_a_candidate_of_which_one_file_alone_was_hashed_does_not_count(tmp_path, own):
+    older = {"candidate": "mine.py:Model", "candidate_sha256": own["candidate_sha256"]}
+    verified(tmp_path, environment=older)
+    assert "mine.py:Model changed since" in why_unverified(subject(), tmp_path)
 
 
-def test_a_candidate_in_bfloat16_alone_does_not_count(tmp_path):
+def test_a_candidate_in_bfloat16_alone_does_not_count(tmp_path, own):
     end = {"verdict": "PASS", "devices": ["cpu"], "dtypes": ["bfloat16"]}
-    verified(tmp_path, environment=OWN, end=end)
-    assert "was not verified" in why_unverified(replace(SUBJECT, **OWN), tmp_path)
+    verified(tmp_path, environment=own, end=end)
+    assert "was not verified" in why_unverified(subject(), tmp_path)
 
 
 def test_an_interrupted_verification_does_not_count(tmp_path):
@@ -139,8 +182,10 @@ def test_the_newest_of_several_decides(tmp_path):
     assert "ended with FAIL" in why_unverified(SUBJECT, tmp_path)
 
 
-def test_a_run_in_a_folder_of_ones_own_is_not_looked_for(tmp_path):
-    verified(tmp_path / "root", out=tmp_path / "elsewhere")
+def test_a_run_in_a_folder_of_ones_own_is_found_as_long_as_it_is_there(tmp_path):
+    folder = verified(tmp_path / "root", out=tmp_path / "elsewhere")
+    assert why_unverified(SUBJECT, tmp_path / "root") == ""
+    shutil.rmtree(folder)
     assert "never verified" in why_unverified(SUBJECT, tmp_path / "root")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bench.plan import forecast as module
 from bench.plan.forecast import OFFICIALS_S, forecast
-from reports.saved.environment import cpu_model
+from reports.saved.machine import cpu_model
 from reports.saved.records import RunWriter
 from tests.bench.helpers import plan
 

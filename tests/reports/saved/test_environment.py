@@ -1,16 +1,19 @@
 """The environment says what ran, so that a verdict can be tied to code, weights and machine."""
 
+import ast
 import json
 import os
+import shutil
 
 import pytest
 
 from reports.saved.environment import (
-    PROGRAM,
+    NOT_PROGRAM,
     REPOSITORY,
     cgroup_cpus,
     collect,
     default_threads,
+    judge_sha256,
     source_sha256,
     usable_cpus,
 )
@@ -20,7 +23,8 @@ def test_the_environment_is_json_and_has_what_ties_a_verdict_to_its_subject():
     environment = collect(weights_sha256="abc", accelerator="gpu", extra={"model": "tiny"})
     json.dumps(environment, allow_nan=False)
     assert environment["weights_sha256"] == "abc"
-    assert environment["accelerator"] == "gpu"
+    assert environment["accelerator"]
+    assert environment["judge_sha256"] != environment["impl_sha256"]
     assert environment["model"] == "tiny"
     assert environment["versions"]["numpy"]
     assert len(environment["impl_sha256"]) == 64
@@ -43,17 +47,20 @@ def test_outside_git_there_is_no_commit(monkeypatch, tmp_path):
     assert environment["dirty"] is None
 
 
+OF_THE_PROGRAM = ["model.py", "kernels/tile.mojo", "kernels/tile.🔥", "table.json", "scales.npz"]
+
+
 @pytest.fixture
 def program(tmp_path):
     """A package with a kernel in a folder of its own, and what does not belong to the program."""
-    for name in ("model.py", "kernels/tile.mojo", "README.md", "NOTES.md", "notes.txt"):
+    for name in (*OF_THE_PROGRAM, "README.md", "NOTES.md", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("one")
     return tmp_path
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new file", "removed"])
-@pytest.mark.parametrize("file", ["model.py", "kernels/tile.mojo"])
+@pytest.mark.parametrize("file", OF_THE_PROGRAM)
 def test_every_change_of_the_program_changes_its_hash(program, file, change):
     before, path = source_sha256(program), program / file
     match change:
@@ -69,7 +76,15 @@ def test_every_change_of_the_program_changes_its_hash(program, file, change):
 
 
 @pytest.mark.parametrize(
-    "file", ["README.md", "NOTES.md", "notes.txt", "__pycache__/model.cpython-311.pyc"]
+    "file",
+    [
+        "README.md",
+        "NOTES.md",
+        "notes.txt",
+        "__pycache__/model.cpython-311.pyc",
+        ".model.py.swp",
+        "model.py~",
+    ],
 )
 def test_what_is_not_of_the_program_does_not_change_its_hash(program, file):
     before = source_sha256(program)
@@ -88,13 +103,45 @@ def test_what_moves_between_files_changes_the_hash(tmp_path):
     assert source_sha256(tmp_path) != before
 
 
-@pytest.mark.parametrize("package", ["impl", "bench"])
-def test_no_file_of_a_package_that_has_kernels_is_overlooked(package):
+def kinds_of(package):
+    """One file of each kind that is there, by its suffix."""
+    files = (path for path in (REPOSITORY / package).rglob("*") if path.is_file())
+    return {path.suffix: path for path in files}
+
+
+@pytest.mark.parametrize("kind", sorted(kinds_of("impl").keys() - NOT_PROGRAM))
+def test_an_edit_of_each_kind_of_file_of_impl_changes_its_hash(tmp_path, kind):
+    copy = tmp_path / "impl"
+    shutil.copytree(REPOSITORY / "impl", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert source_sha256(copy) == source_sha256(REPOSITORY / "impl")
+    edited = copy / kinds_of("impl")[kind].relative_to(REPOSITORY / "impl")
+    edited.write_bytes(edited.read_bytes() + b"\n")
+    assert source_sha256(copy) != source_sha256(REPOSITORY / "impl")
+
+
+def test_the_kinds_of_files_of_impl_are_known():
     """A file of a new kind is of the program or a document; whoever adds it says which."""
-    known = PROGRAM | {".md", ".pyc"}
-    kinds = {path.suffix for path in (REPOSITORY / package).rglob("*") if path.is_file()}
-    assert ".mojo" in kinds
-    assert kinds <= known
+    assert kinds_of("impl").keys() - {".pyc"} == {".py", ".mojo", ".md"}
+
+
+def test_impl_computes_with_its_own_code_alone():
+    """What else it takes of this repository reads, says or waits; it computes nothing."""
+    files = (REPOSITORY / "impl").glob("*.py")
+    taken = {
+        node.module
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and str(node.module).startswith(("reference", "reports", "verify", "bench"))
+    }
+    assert taken == {
+        "reference.checkpoint", "reference.load", "reports.commands", "reports.program",
+        "reports.saved.environment", "reports.waiting",
+    }  # fmt: skip
+
+
+def test_the_judge_has_a_hash_of_its_own():
+    assert judge_sha256() == judge_sha256() != source_sha256(REPOSITORY / "verify")
 
 
 def cgroup(tmp_path, membership, files):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.conforming import file_misfits, record_misfits
 from verify.__main__ import main
 
 
@@ -51,6 +52,8 @@ def test_a_correct_package_passes_and_leaves_a_record_a_page_and_json(tmp_path):
     assert [one["verdict"] for one in found["answers"].values()] == ["PASS"] * 4
     assert (tmp_path / "run" / "report.html").exists()
     assert "model.layers" in (tmp_path / "pairs.toml").read_text()
+    assert record_misfits(tmp_path / "run") == []
+    assert file_misfits("verify", tmp_path / "out.json") == []
 
 
 def test_what_max_gets_wrong_is_exit_1_with_the_module_and_the_number(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conforming import file_misfits
 from verify.steps.course import STEPS
 from verify.steps.progress import find, main
 from verify.steps.skeletons import skeleton
@@ -22,6 +23,7 @@ def test_the_table_counts_what_is_done_and_one_that_hangs_costs_its_own_row(tmp_
     assert "#####" in shown
     assert "python -m verify step 2 --scaffold" in shown
     report = json.loads((tmp_path / "out.json").read_text())
+    assert file_misfits("steps", tmp_path / "out.json") == []
     steps = {step["step"]: step for step in report["steps"]}
     assert steps[1]["verdict"] == "ERROR"
     assert "took more than 3 s (--time-limit)" in steps[1]["reason"]

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conforming import file_misfits
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError
 from verify.pairing.parameters import propose
@@ -212,6 +213,7 @@ def test_the_outcome_is_written_as_json(tmp_path):
     file.write_text(skeleton(STEPS[11]))
     assert main(["12", str(file), "--json", str(tmp_path / "out.json")]) == 1
     report = json.loads((tmp_path / "out.json").read_text())
+    assert file_misfits("step", tmp_path / "out.json") == []
     assert report["verdict"] == "FAIL"
     assert [phase["passed"] for phase in report["phases"]] == [True, True, False]
     assert "NotImplementedError" in report["phases"][2]["problem"]

@@ -1,0 +1,11 @@
+"""The form of what a run writes, for programs: records and `--json`, as JSON Schema.
+
+parts      what several records have in common
+verifying  records of a verification
+measuring  records of a benchmark
+outcomes   what `--json` writes, by command
+schemas    the schemas, made from these types (`python -m reports schema`)
+
+Each type is the source of the schema of its name in `reports/schema/`, and of what tests compare
+real records with. `reports/SCHEMA.md` says what the keys mean.
+"""

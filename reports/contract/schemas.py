@@ -1,0 +1,70 @@
+"""JSON Schemas (draft 2020-12) of records and of `--json`, made from the types of this room."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+
+from reports.contract import outcomes
+from reports.contract.measuring import BenchRecord
+from reports.contract.verifying import Architecture, VerifyRecord
+from reports.saved.records import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "verify-records": ("A line of a verification's records.jsonl", get_args(VerifyRecord)),
+    "bench-records": ("A line of a benchmark's records.jsonl", get_args(BenchRecord)),
+    "atlas-records": ("A line of an atlas's architectures.jsonl", (Architecture,)),
+    "verify": (
+        "What --json of python -m verify and of its command package writes",
+        (outcomes.Verified, outcomes.Unjudged),
+    ),
+    "bench": (
+        "What --json of python -m bench writes", (outcomes.Measured, outcomes.Unmeasured)
+    ),
+    "step": ("What --json of python -m verify step writes", (outcomes.Step, outcomes.Unjudged)),
+    "steps": ("What --json of python -m verify steps writes", (outcomes.Steps, outcomes.Unjudged)),
+    "campaign": (
+        "What --json of python -m verify campaign writes", (outcomes.Campaign, outcomes.Unjudged)
+    ),
+    "replay": (
+        "What --json of python -m verify replay writes", (outcomes.Replayed, outcomes.Unjudged)
+    ),
+}  # fmt: skip
+"""By name, what a schema is of, and its types."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of a name of `SOURCES`: any one of its types."""
+    title, types = SOURCES[name]
+    kinds, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    return {
+        "$schema": DRAFT,
+        "title": f"{title}, format {SCHEMA_VERSION}",
+        "anyOf": list(kinds),
+        "$defs": components,
+    }
+
+
+def text(name: str) -> str:
+    """A schema as it is committed."""
+    return json.dumps(schema(name), indent=1, ensure_ascii=False) + "\n"
+
+
+def update(folder: Path) -> list[Path]:
+    """Write every schema into a folder, and return the files.
+
+    Raises:
+        OSError: where that is not possible.
+    """
+    files = []
+    for name in SOURCES:
+        files.append(folder / f"{name}.json")
+        files[-1].write_text(text(name), encoding="utf-8")
+    return files

@@ -1,0 +1,99 @@
+"""CPU and accelerator by names that tell unlike ones apart.
+
+A hypervisor may call CPUs of several generations by one name ("AMD EPYC"), and a device's number
+(`gpu:0`) is no name at all. Runs are compared by these names.
+"""
+
+from __future__ import annotations
+
+import csv
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CPUINFO = Path("/proc/cpuinfo")
+
+TOOLS = (
+    ("nvidia-smi", ("--query-gpu=index,name,memory.total", "--format=csv,noheader")),
+    ("rocm-smi", ("--showproductname", "--csv")),
+)
+"""What makers bring to list their devices, in the order of its numbers: NVIDIA, AMD."""
+
+
+def cpu_model(cpuinfo: Path = CPUINFO) -> str:
+    """The CPU: its maker's name with family, model and stepping, as `/proc/cpuinfo` has them.
+
+    On Arm, where the kernel knows numbers alone, `lscpu`'s name or those numbers.
+    """
+    fields = _first_processor(cpuinfo)
+    name = fields.get("model name") or _from_lscpu() or platform.processor() or platform.machine()
+    numbers = (("family", "cpu family"), ("model", "model"), ("stepping", "stepping"),
+               ("implementer", "CPU implementer"), ("part", "CPU part"),
+               ("revision", "CPU revision"))  # fmt: skip
+    found = [f"{word} {fields[key]}" for word, key in numbers if fields.get(key)]
+    return f"{name} ({', '.join(found)})" if found else name
+
+
+def accelerator_model(device: str) -> str:
+    """An accelerator by its maker's name and its memory.
+
+    Args:
+        device: as MAX calls it: `gpu`, or `gpu:1` for the second.
+
+    Returns:
+        The name that its maker's tool tells, `NVIDIA H200 (143771 MiB)`; `device` without a tool.
+    """
+    number = int(device.partition(":")[2] or 0)
+    for program, options in TOOLS:
+        names = names_in(_printed(program, options))
+        if number < len(names):
+            return names[number]
+    return device
+
+
+def names_in(text: str) -> list[str]:
+    """The devices that a maker's tool has listed, one a line: number, name, and memory if told."""
+    rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if len(row) > 1]
+    return [_name(row) for row in rows if row[0] != "device"]
+
+
+def _name(row: Sequence[str]) -> str:
+    """NVIDIA's has three columns; of AMD's the series and the model tell."""
+    if len(row) == 3:
+        return f"{row[1]} ({row[2]})"
+    return ", ".join(part for part in row[1:3] if part)
+
+
+def _first_processor(cpuinfo: Path) -> Mapping[str, str]:
+    """What the kernel tells of the first CPU."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    lines = text.partition("\n\n")[0].splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _from_lscpu() -> str:
+    """The name that `lscpu` gives, who knows the numbers of Arm's cores."""
+    for line in _printed("lscpu", ()).splitlines():
+        if line.startswith("Model name:"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
+def _printed(program: str, options: Sequence[str]) -> str:
+    """What a tool prints; nothing where it is not there or fails."""
+    path = shutil.which(program)
+    if path is None:
+        return ""
+    try:
+        done = subprocess.run([path, *options], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
