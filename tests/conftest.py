@@ -14,6 +14,25 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Which process runs what, for `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.distribution import Grouped
+
+    config.option.loadscopereorder = False
+    return Grouped(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """In one of several processes: the files that take longest first."""
+    if hasattr(config, "workerinput"):
+        from tests.distribution import rank
+
+        items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(autouse=True)
 def _no_step_summary(monkeypatch):
     """Runs that tests make must not end up in the CI job's summary."""

@@ -75,7 +75,7 @@ def started():
 def test_both_signals_end_a_program_with_their_own_code(started, number, code, words):
     process, _ = started(PROGRAM)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out.strip(), err) == (code, words, "")
 
 
@@ -85,7 +85,7 @@ def test_a_sigterm_that_follows_does_not_end_the_writing(started, first):
     process.send_signal(first)
     assert process.stdout.readline() == "writing\n"
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=120)
     assert out == "written\n"
     assert process.returncode == (130 if first == signal.SIGINT else 143)
 
@@ -95,7 +95,7 @@ def test_a_second_ctrl_c_ends_the_writing(started):
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "writing\n"
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=120)
     assert out == ""
 
 
