@@ -3,6 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 from packaging.markers import Marker
@@ -84,3 +85,27 @@ def test_the_machines_are_those_that_the_lock_is_made_for():
     assert all(any(Marker(text).evaluate(machine) for text in made_for) for machine in MACHINES)
     for change in ({"python_version": "3.14"}, {"sys_platform": "darwin"}):
         assert not any(Marker(text).evaluate(MACHINES[0] | change) for text in made_for)
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "last"),
+    [
+        ([], 0, "audit: skipped: the service that knows of vulnerabilities cannot be asked here"),
+        (
+            [{"name": "a", "skip_reason": "not found"}], 0,
+            "audit: skipped: the service that knows of vulnerabilities cannot be asked here",
+        ),
+        (
+            [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "no"}], 0,
+            "audit: 0 known in 1 packages of requirements.lock; nothing is known of b",
+        ),
+        (
+            [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}], 1,
+            "audit: 1 known in 1 packages of requirements.lock",
+        ),
+    ],
+)  # fmt: skip
+def test_an_audit_that_could_not_ask_does_not_pass_for_one_that_found_nothing(packages, code, last):
+    found, lines = run_path(str(ROOT / ".ci" / "audit.py"))["told"](packages)
+    assert (found, lines[-1]) == (code, last)
+    assert ("audit: a 1: CVE-1, mended in 2" in lines) == bool(code)
