@@ -1,9 +1,14 @@
 """What holds for every test."""
 
+import os
 import signal
 
 import pytest
 from threadpoolctl import threadpool_limits
+
+# MAX compiles each operation on eager tensors in processes of its own, in the background, and takes
+# the result once it is there. That costs minutes of both cores, and nothing here asks for it.
+os.environ.setdefault("MAX_EAGER_EXECUTOR", "interpreter")
 
 
 def pytest_configure():
