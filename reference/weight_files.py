@@ -18,7 +18,7 @@ from impl.weights import MASK_BUFFERS
 from reference.checkpoint import CheckpointError, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reference.checkpoint import Array
@@ -154,31 +154,26 @@ Entry = tuple[str, str, "Callable[[], Array]"]
 
 
 def _from_safetensors(file: Path) -> Iterator[Entry]:
-    """The safetensors library checks the header and the offsets."""
-    from safetensors import SafetensorError, deserialize
+    """The safetensors library checks the header and the offsets, and reads what is asked for."""
+    import ml_dtypes  # noqa: F401  gives NumPy the name `bfloat16`, by which safetensors asks for it
+    from safetensors import SafetensorError, safe_open
 
     check_is_there(file)
     try:
-        entries = deserialize(file.read_bytes())  # type: ignore[no-untyped-call]
+        opened = safe_open(file, framework="numpy")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file.name} is damaged or cut off: {error}") from error
-    for key, entry in entries:
-        yield key, entry["dtype"], partial(_to_float32, entry)
+    with opened as tensors:
+        for key in tensors.keys():  # noqa: SIM118  it is no dict
+            dtype = tensors.get_slice(key).get_dtype()
+            yield key, dtype, partial(_to_float32, tensors, key)
 
 
-def _to_float32(entry: Mapping[str, Any]) -> Array:
-    """Widened; bfloat16, which NumPy lacks, by moving its 16 bits into a float32's upper half."""
-    data = entry["data"]
-    if entry["dtype"] == "BF16":
-        array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-    else:
-        array = _rounded(np.frombuffer(data, f"<f{int(entry['dtype'][1:]) // 8}"))
-    return array.reshape(tuple(entry["shape"]))
-
-
-def _rounded(array: Array) -> Array:
+def _to_float32(tensors: Any, key: str) -> Array:
+    """In memory of its own: what is widened stays the same, what is rounded may become infinite."""
     with np.errstate(over="ignore"):  # to infinity, which is refused
-        return array.astype(np.float32)
+        array: Array = tensors.get_tensor(key).astype(np.float32)
+    return array
 
 
 _TORCH_DTYPES = {

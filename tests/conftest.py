@@ -1,9 +1,14 @@
 """What holds for every test."""
 
+import os
 import signal
 
 import pytest
 from threadpoolctl import threadpool_limits
+
+# MAX compiles each operation on eager tensors in processes of its own, in the background, and takes
+# the result once it is there. That costs minutes of both cores, and nothing here asks for it.
+os.environ.setdefault("MAX_EAGER_EXECUTOR", "interpreter")
 
 
 def pytest_configure():
@@ -12,6 +17,25 @@ def pytest_configure():
     A shell starts background jobs, a CI's among them, deaf to it.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Which process runs what, for `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.distribution import Grouped
+
+    config.option.loadscopereorder = False
+    return Grouped(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """In one of several processes: the files that take longest first."""
+    if hasattr(config, "workerinput"):
+        from tests.distribution import rank
+
+        items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(autouse=True)

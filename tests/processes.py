@@ -26,7 +26,7 @@ def started(*command, **variables):
         process.communicate()
 
 
-def wait_until(true, within_s=120.0):
+def wait_until(true, within_s=300.0):
     """Wait until something is true, and say whether it ever was."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
@@ -41,7 +41,7 @@ def family(process):
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 
 
-def gone(pids, within_s=10.0):
+def gone(pids, within_s=60.0):
     """Whether all processes end within some seconds; one that only waits to be reaped has ended."""
     return wait_until(lambda: not any(map(lives, pids)), within_s)
 

@@ -30,7 +30,7 @@ def test_a_run_that_is_stopped_has_rows_and_a_page(tmp_path, number, code, words
         assert wait_until(recorded(out, '"record": "agreement"', 8))
         workers = family(bench)
         bench.send_signal(number)
-        text, errors = bench.communicate(timeout=60)
+        text, errors = bench.communicate(timeout=300)
     assert bench.returncode == code
     assert errors == (
         f"bench: {words}; the table shows what was measured; the records are in {out}\n"
@@ -49,7 +49,7 @@ def test_a_run_that_is_stopped_while_it_loads_says_where_its_records_are(tmp_pat
     with started("bench", *TORCH, "-o", out) as bench:
         assert wait_until(recorded(out, '"record": "run"'))
         bench.terminate()
-        _, errors = bench.communicate(timeout=60)
+        _, errors = bench.communicate(timeout=300)
     assert bench.returncode == 143
     told = f"before anything was measured; the records are in {out}\n"
     assert errors == f"bench: ended by SIGTERM {told}"
@@ -84,7 +84,7 @@ def test_ceilings_that_are_stopped_show_what_they_have_and_can_be_finished_when_
         assert wait_until(recorded(out, '"record": "rate"', 8))
         workers = family(ceilings)
         ceilings.terminate()
-        text, errors = ceilings.communicate(timeout=60)
+        text, errors = ceilings.communicate(timeout=300)
     assert ceilings.returncode == 143
     assert errors == f"bench: ended by SIGTERM; the records are in {out}\n"
     assert "GB/s" in text
@@ -104,7 +104,7 @@ def test_a_null_that_is_stopped_keeps_its_replays_and_leaves_no_load(tmp_path):
         assert wait_until(recorded(out, '"record": "replay"'), 300)
         children = family(null)
         null.terminate()
-        text, errors = null.communicate(timeout=60)
+        text, errors = null.communicate(timeout=300)
     assert null.returncode == 143
     assert "1 replay of equal code" in text
     (replay,) = read_run(out).of("replay")

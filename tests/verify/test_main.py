@@ -19,7 +19,7 @@ def run(*arguments, path=""):
     environment = {**os.environ, "PYTHONPATH": str(path)}
     return subprocess.run(
         [sys.executable, "-m", "verify", *arguments], cwd=ROOT, env=environment,
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_every_word_runs_the_module_that_it_names(word):
 def test_the_modules_can_still_be_run_by_their_paths(module):
     done = subprocess.run(
         [sys.executable, "-m", module, "--help"], cwd=ROOT, env=os.environ, capture_output=True,
-        text=True, check=False, timeout=120,
+        text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: python -m {module.replace('.', ' ')} ")
@@ -110,7 +110,7 @@ def test_sigterm_is_heard_while_max_compiles_and_leaves_a_page(tmp_path, options
         assert wait_until(lambda: any((tmp_path / "cache").rglob("*")))
         children = family(verify)
         verify.terminate()
-        _, errors = verify.communicate(timeout=60)
+        _, errors = verify.communicate(timeout=300)
     assert verify.returncode == 143
     assert errors.splitlines()[-1] == (
         f"verify: ended by SIGTERM; the finished checks are in {out}, with a page of them"
@@ -135,7 +135,7 @@ def test_sigterm_before_the_first_check_is_one_sentence():
     with started("verify", *SMALL) as verify:
         assert wait_until(lambda: signals_are_handled(verify))
         verify.terminate()
-        _, errors = verify.communicate(timeout=60)
+        _, errors = verify.communicate(timeout=300)
     assert verify.returncode == 143
     assert errors == "verify: ended by SIGTERM before anything was checked\n"
 

@@ -67,15 +67,17 @@ for policy in (None, os.SCHED_IDLE):
     other = threading.Thread(target=work, args=(policy, said), daemon=True)
     other.start(); said.wait()
     main, theirs = os.getpid(), other.native_id
-    start, before, end = waited_us(main), waited_us(theirs), time.monotonic() + 0.5
+    both = (main, theirs) if policy is None else (main,)
+    wide = sum(map(waited_us, both))
     counted = read_counters()
-    while time.monotonic() < end:
-        hashlib.sha256(bytes(1 << 22)).hexdigest()
-    mine = read_counters().since(counted).waited_us, waited_us(main) - start
-    end = time.monotonic() + 20
-    while waited_us(theirs) == before and time.monotonic() < end:
-        time.sleep(0.01)  # a wait is counted once it ends
-    print(*mine, waited_us(theirs) - before)
+    narrow, before, end = sum(map(waited_us, both)), waited_us(theirs), time.monotonic() + 300
+    while waited_us(theirs) - before < 200_000 and time.monotonic() < end:
+        for _ in range(3):
+            hashlib.sha256(bytes(1 << 22)).hexdigest()
+        time.sleep(0.001)  # a wait is counted once it ends
+    narrow, others = sum(map(waited_us, both)) - narrow, waited_us(theirs) - before
+    counted = read_counters().since(counted).waited_us
+    print(narrow, counted, sum(map(waited_us, both)) - wide, others)
     over.append(1); other.join()
     while Path(f"/proc/self/task/{theirs}").exists():
         pass
@@ -84,10 +86,10 @@ for policy in (None, os.SCHED_IDLE):
         [sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True
     )
     beside, idle = ([float(n) for n in line.split()] for line in done.stdout.splitlines())
-    assert beside[0] == pytest.approx(beside[1] + beside[2], rel=0.1)
-    assert beside[2] > 50_000
-    assert idle[0] == pytest.approx(idle[1], rel=0.1, abs=2_000)
-    assert idle[2] > 0
+    for narrow, counted, wide, theirs in (beside, idle):
+        assert narrow - 1 <= counted <= wide + 1  # read within the one, and around the other
+        assert theirs > 200_000 - 1
+        assert wide - narrow < theirs  # so that its waiting, where it is not in them, would not fit
 
 
 def test_what_others_took_is_all_use_of_the_cpus_without_ones_own(tmp_path, monkeypatch):

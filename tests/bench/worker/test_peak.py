@@ -132,14 +132,17 @@ def test_no_product_of_a_library_exceeds_the_ceiling():
     server = CeilingServer(PRESETS["tiny"], "cpu", threads=len(os.sched_getaffinity(0)))
     kinds = {"peak": PEAK, "gemm": PEAK | {"ceiling": "gemm"}}
     rates = {name: [] for name in kinds}
-    for _ in range(TURNS):
+    for turn in range(MOST_TURNS):
         for name, request in kinds.items():
             rates[name].append(server.answer(request)["rate"])
-    assert not exceeds(rates["gemm"], rates["peak"]), rates
+        if turn >= TURNS and not exceeds(rates["gemm"], rates["peak"]):
+            return
+    pytest.fail(f"a product is faster: {rates}")
 
 
-TURNS = 12
-"""Of both, which take 0.3 s each: a machine that others use is undisturbed in some of them."""
+TURNS, MOST_TURNS = 12, 120
+"""Of both, which take 0.3 s each: a machine that others use is undisturbed in some of them. The
+best of each only rises with more turns, so that a peak which is too low stays so."""
 
 
 def test_without_a_compiler_there_is_no_such_ceiling_and_the_others_stay(monkeypatch):

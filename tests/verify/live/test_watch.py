@@ -31,7 +31,7 @@ class Session:
                 start_new_session=True,
             )
 
-    def wait_for(self, text, count=1, seconds=90):
+    def wait_for(self, text, count=1, seconds=300):
         """What was said, as soon as a text occurs so often in it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -46,7 +46,7 @@ class Session:
     def interrupt(self):
         """Ctrl-C, as a terminal sends it; the exit code, once nothing is left of it."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -133,6 +133,6 @@ def test_a_step_is_checked_again_when_its_file_is_saved(session, tmp_path):
 )
 def test_what_cannot_be_watched_is_one_sentence(arguments, sentence, session):
     watch = session(*arguments)
-    assert watch.process.wait(60) == 2
+    assert watch.process.wait(300) == 2
     (line,) = watch.log.read_text().splitlines()
     assert sentence in line

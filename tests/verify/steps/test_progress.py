@@ -17,7 +17,7 @@ def test_the_table_counts_what_is_done_and_one_that_hangs_costs_its_own_row(tmp_
     (tmp_path / "step_01.py").write_text("while True:\n    pass\n")
     (tmp_path / "step_04.py").write_text(skeleton(STEPS[3]))
     (tmp_path / "step_12.py").write_text(COMPONENTS.read_text())
-    assert main([str(tmp_path), "--time-limit", "3", "--json", str(tmp_path / "out.json")]) == 1
+    assert main([str(tmp_path), "--time-limit", "10", "--json", str(tmp_path / "out.json")]) == 1
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "1 of 12 steps done" in shown
     assert "#####" in shown
@@ -26,7 +26,7 @@ def test_the_table_counts_what_is_done_and_one_that_hangs_costs_its_own_row(tmp_
     assert file_misfits("steps", tmp_path / "out.json") == []
     steps = {step["step"]: step for step in report["steps"]}
     assert steps[1]["verdict"] == "ERROR"
-    assert "took more than 3 s (--time-limit)" in steps[1]["reason"]
+    assert "took more than 10 s (--time-limit)" in steps[1]["reason"]
     assert steps[4]["verdict"] == "FAIL"
     assert steps[12]["verdict"] == "PASS"
 
