@@ -1,9 +1,9 @@
 """Which tests run in the same process, where pytest-xdist runs several (`pytest -n 2`).
 
 A file's tests stay together, for its fixtures. So do files that need the same programs of MAX: what
-one has compiled the next finds in the cache on the disk, where two at the same time would both
-compile it, for minutes. The groups come first and in this order, since they take longest; the other
-files fill up what is left.
+one has compiled the next finds in its session, or in the cache on the disk, where two at the same
+time would both compile it, for minutes. Groups and files that compile come first and in this order,
+since they take longest; the others fill up what is left.
 """
 
 from __future__ import annotations
@@ -31,6 +31,25 @@ GROUPS = {
         "tests/verify/test_engine_parity.py",
         "tests/bench/test_bench_cli.py",
     ),
+    "what MAX gets wrong": ("tests/verify/test_max_bugs.py",),
+    "reproductions": ("tests/verify/reduce/test_reproduction.py",),
+    "a Llama": ("tests/verify/test_decoder.py",),
+    "candidates in many styles": ("tests/verify/test_candidates.py",),
+    "faults in MAX's graphs": ("tests/verify/faults/test_in_max.py",),
+    "a package": ("tests/verify/package/computing/test_compiled.py",),
+    "operations": (
+        "tests/verify/graph/operations/test_casts.py",
+        "tests/verify/graph/operations/test_elementwise.py",
+        "tests/verify/graph/operations/test_indexing.py",
+        "tests/verify/graph/operations/test_products.py",
+        "tests/verify/graph/operations/test_reductions.py",
+        "tests/verify/graph/operations/test_shapes.py",
+        "tests/verify/graph/operations/test_windows.py",
+        "tests/verify/graph/operations/test_paged_compiled.py",
+        "tests/verify/graph/operations/test_paged.py",
+    ),
+    "planted faults of packages": ("tests/verify/package/test_planted.py",),
+    "benchmarks that are stopped": ("tests/bench/test_stops.py",),
 }
 
 GROUP_OF = {file: name for name, files in GROUPS.items() for file in files}
