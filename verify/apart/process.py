@@ -179,7 +179,9 @@ def _environment(folder: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in (STATUS, STANDBY)}
     given = kept.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, [str(ROOT), given]))
-    return {**kept, "PYTHONPATH": path, "TMPDIR": folder, WRITABLE: writable}
+    # Else MAX compiles every operation on an eager tensor in the background, on all CPUs.
+    eager = {"MAX_EAGER_EXECUTOR": "interpreter"}
+    return {**eager, **kept, "PYTHONPATH": path, "TMPDIR": folder, WRITABLE: writable}
 
 
 # ---- in the process apart -----------------------------------------------------------------------
