@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from bench.worker.process import WorkerError
 from reference.checkpoint import CheckpointError
-from reports.commands import CANNOT_RUN, UsageError, exit_code_of, how_stopped, terminable
+from reports.commands import (
+    CANNOT_RUN,
+    UsageError,
+    as_called,
+    exit_code_of,
+    how_stopped,
+    terminable,
+    working_directory_last,
+)
 from reports.saved.records import RecordsError
 
 if TYPE_CHECKING:
@@ -45,13 +53,14 @@ USAGE = """usage: python -m bench [COMMAND] [options]
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line, and return the exit code."""
+    working_directory_last()
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
     if argv and argv[0] in ("-h", "--help"):
-        print(USAGE)
+        print(as_called(USAGE))
         return 0
     if name == "run" and rest and not rest[0].startswith("-"):
         print(
-            f"python -m bench: unknown command {rest[0]!r}; choose from {', '.join(COMMANDS)}",
+            f"bench: unknown command {rest[0]!r}; choose from {', '.join(COMMANDS)}",
             file=sys.stderr,
         )
         return CANNOT_RUN

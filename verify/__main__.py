@@ -18,6 +18,7 @@ from reports.commands import (
     exit_code_of,
     how_stopped,
     terminable,
+    working_directory_last,
 )
 from verify.candidate.sandbox import (
     TRACEBACK,
@@ -45,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
     A normal end would wait for MAX's compiler.
     """
+    working_directory_last()
     try:
         with terminable():
             return _in_its_process(argv)

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impl.compiling import announced_to
-from reports.commands import CANNOT_RUN, UsageError, exit_code_of, how_stopped, open_console
+from reports.commands import (
+    CANNOT_RUN,
+    UsageError,
+    as_called,
+    exit_code_of,
+    how_stopped,
+    open_console,
+)
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
@@ -91,9 +98,12 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         console.print(f"Checkpoint: {note}", highlight=False, markup=False)
     _render(writer, options.summary, console)
     if divergence and divergence.blamed_on == "compiler":
-        console.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
+        console.print(
+            as_called(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
+        )
     if options.json:
-        write_json(options.json, report(outcome, job.environment, SCHEMA_VERSION))
+        told = report(outcome, job.environment, SCHEMA_VERSION)
+        write_json(options.json, {**told, "run": str(writer.folder.resolve())})
     return EXIT[outcome.verdict]
 
 

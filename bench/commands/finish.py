@@ -15,7 +15,14 @@ from bench.results.as_json import results_json
 from bench.results.rebuilt import groups_of, unverified_in
 from bench.results.replays import replay_of, summary
 from bench.results.whole import make_results
-from reports.commands import Parser, UsageError, check_appended, check_written, open_console
+from reports.commands import (
+    Parser,
+    UsageError,
+    as_called,
+    check_appended,
+    check_written,
+    open_console,
+)
 from reports.output.render import render
 from reports.saved.files import write_json
 from reports.saved.records import RunWriter, read_run
@@ -69,6 +76,9 @@ def _finish_null(run: Run) -> int:
     return 0
 
 
+AGAIN = "`python -m reports` makes its page again"
+
+
 def _why_not(run: Run) -> str:
     """Why there is nothing to finish, or nothing.
 
@@ -78,10 +88,10 @@ def _why_not(run: Run) -> str:
     if run.kind != "bench":
         raise UsageError(f"{run.folder} holds no benchmark, but a run of kind {run.kind!r}")
     if run.end is not None:
-        return f"{run.folder} was finished already; `python -m reports` makes its page again"
+        return f"{run.folder} was finished already; {as_called(AGAIN)}"
     if run.of("row") or run.of("called") or run.of("ceiling"):
         return (
             f"{run.folder} was stopped, and has the results of what it had measured; "
-            "`python -m reports` makes its page again"
+            f"{as_called(AGAIN)}"
         )
     return ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms.specs import CANDIDATE, spec_of
 from bench.judge.validity import Verified, why_unverified
+from reports.commands import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ def _candidate(arm: str) -> bool:
 
 
 def _verify_command(plan: Plan, engine: str) -> str:
-    parts = ["python -m verify --model", plan.model]
+    parts = [as_called("python -m verify --model"), plan.model]
     parts += ["--revision", plan.revision] if plan.revision else []
     parts += ["--seed", str(plan.seed)] if plan.seed and plan.model.startswith("random:") else []
     if engine == CANDIDATE and plan.named:

@@ -1,5 +1,6 @@
 """What a run leaves in its folder.
 
+home         where this code lies, and where runs go
 upgrade      records of older formats in today's shape
 records      JSON lines, appended while a run goes on (reports/SCHEMA.md documents them)
 environment  versions, machine and code that a run ran on

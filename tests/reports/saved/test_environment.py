@@ -37,7 +37,7 @@ def test_a_package_that_is_missing_has_no_version(monkeypatch):
 
 
 def test_outside_git_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr("reports.saved.environment.REPOSITORY", tmp_path)
+    monkeypatch.chdir(tmp_path)
     environment = collect()
     assert environment["commit"] is None
     assert environment["dirty"] is None
