@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         print("Verdict: ERROR")
         if options.json:
-            write_error(options.json, str(error))
+            write_error(options.json, str(error), error.place)
         return CANNOT_RUN
     except (UsageError, *KNOWN_ERRORS) as error:
         print(f"verify: {error}", file=sys.stderr)

@@ -24,7 +24,12 @@ class CandidateError(ValueError):
     """A candidate that cannot be found, imported, built or traced; the message is one sentence.
 
     Its notes (`__notes__`) are the last frames of the candidate's own traceback.
+
+    Attributes:
+        place: file and line of the last of them; None where there is none.
     """
+
+    place: tuple[str, int] | None = None
 
 
 @contextmanager
@@ -84,6 +89,7 @@ def as_candidate_error(doing: str, error: BaseException) -> CandidateError:
         result.add_note(
             f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}"
         )
+        result.place = (frame.filename, frame.lineno or 0)
     return result
 
 

@@ -355,11 +355,18 @@ def _tell(reason: str, printed: Sequence[str], path: Path | None) -> None:
         write_error(path, reason)
 
 
-def write_error(path: Path, reason: str) -> None:
-    """The JSON of a run that could not judge the candidate."""
+def write_error(path: Path, reason: str, place: tuple[str, int] | None = None) -> None:
+    """The JSON of a run that could not judge the candidate.
+
+    Args:
+        path: of the file.
+        reason: in a sentence.
+        place: file and line of the candidate's where it failed, if it is known.
+    """
     content: dict[str, Any] = {
         "verdict": "ERROR",
         "reason": reason,
+        "place": {"file": place[0], "line": place[1]} if place else None,
         "first_divergence": None,
         "checks": [],
     }
