@@ -5,6 +5,9 @@ import signal
 import pytest
 from threadpoolctl import threadpool_limits
 
+collect_ignore = ["sample_repository"]
+"""A user's repository with tests of its own, which `tests/test_wheel.py` runs."""
+
 
 def pytest_configure():
     """Hear Ctrl-C, and so do child processes.
