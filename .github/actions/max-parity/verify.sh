@@ -10,7 +10,7 @@ code=$?
 
 if [ -f "$told" ]; then
     max-parity reports annotate "$told"
-    python - "$told" >> "$GITHUB_OUTPUT" << 'END'
+    python -P - "$told" >> "$GITHUB_OUTPUT" << 'END'
 import json, sys
 
 told = json.load(open(sys.argv[1], encoding="utf-8"))
