@@ -81,22 +81,23 @@ class Parity:
         except MaxParityError as error:
             return error
 
-    def result(self, asker: str) -> Result:
-        """What was found.
+    @property
+    def result(self) -> Result:
+        """What was found, after `why_none` has said that there is something."""
+        assert not isinstance(self._outcome, MaxParityError)
+        return self._outcome
+
+    def why_none(self, asker: str) -> str:
+        """Why there is no verdict; "" where there is one.
 
         Args:
-            asker: the test that asks: the first one is told an error in full.
-
-        Raises:
-            MaxParityError: where there is no verdict.
+            asker: the test that asks: the first one is told in full.
         """
-        outcome = self._outcome
-        if not isinstance(outcome, MaxParityError):
-            return outcome
+        if not isinstance(self._outcome, MaxParityError):
+            return ""
         self.told_by = self.told_by or asker
-        if asker != self.told_by:
-            raise MaxParityError(f"no verdict, as {self.told_by} says")
-        raise outcome
+        first = asker == self.told_by
+        return str(self._outcome) if first else f"no verdict, as {self.told_by} says"
 
     def names(self) -> list[str]:
         """The places, in order of execution.
@@ -149,21 +150,12 @@ class Judged(pytest.Item):
 
     def setup(self) -> None:
         """Verify, unless an earlier test has; without a verdict the test is an error."""
-        self.parity.result(self.nodeid)
+        if why := self.parity.why_none(self.nodeid):
+            pytest.fail(why, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where it is, for the terminal."""
         return self.config.rootpath / ROOM, None, self.name
-
-    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        """Sentences in place of a traceback through this plugin."""
-        if isinstance(excinfo.value, (MaxParityError, WrongError)):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
-
-
-class WrongError(AssertionError):
-    """What is wrong with a part of the model, in lines."""
 
 
 class Place(Judged):
@@ -171,14 +163,15 @@ class Place(Judged):
 
     def runtest(self) -> None:
         """Pass where every case did; skip where the model has no counterpart of the place."""
-        result = self.parity.result(self.nodeid)
+        result = self.parity.result
         if why := result.excused.get(self.name):
             pytest.skip(why)
         found = places(result.checks).get(self.name)
         if not found:
-            raise WrongError(f"{self.name} was not compared")
+            pytest.fail(f"{self.name} was not compared", pytrace=False)
         if failed := [each for each in found if each["verdict"] != "PASS"]:
-            raise WrongError("\n".join(_about_place(failed, len(found), self.name, result)))
+            lines = _about_place(failed, len(found), self.name, result)
+            pytest.fail("\n".join(lines), pytrace=False)
 
 
 class Else(Judged):
@@ -186,14 +179,14 @@ class Else(Judged):
 
     def runtest(self) -> None:
         """Pass where all of it did."""
-        result = self.parity.result(self.nodeid)
+        result = self.parity.result
         alone = {id(each) for found in places(result.checks).values() for each in found}
         failed = [
             each for each in result.checks
             if id(each) not in alone and each["verdict"] not in ("PASS", "SKIP")
         ]  # fmt: skip
         if failed:
-            raise WrongError("\n".join(_about_all(failed, result)))
+            pytest.fail("\n".join(_about_all(failed, result)), pytrace=False)
 
 
 def _about_place(
