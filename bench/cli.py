@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from bench.worker.process import WorkerError
 from reference.checkpoint import CheckpointError
-from reports.commands import UsageError, cannot_run, exit_code_of, how_stopped, terminable
+from reports.commands import (
+    UsageError,
+    as_called,
+    cannot_run,
+    exit_code_of,
+    how_stopped,
+    terminable,
+    working_directory_last,
+)
 from reports.saved.records import RecordsError
 
 if TYPE_CHECKING:
@@ -51,9 +59,10 @@ exit codes:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line, and return the exit code."""
+    working_directory_last()
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
     if argv and argv[0] in ("-h", "--help"):
-        print(USAGE)
+        print(as_called(USAGE))
         return 0
     if name == "run" and rest and not rest[0].startswith("-"):
         known = ", ".join(COMMANDS)

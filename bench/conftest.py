@@ -16,7 +16,8 @@ import pytest
 
 from bench.judge.statistics import median_of
 from reports.saved.environment import collect
-from reports.saved.records import ROOT, RunWriter
+from reports.saved.home import runs_root
+from reports.saved.records import RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def pytest_benchmark_update_json(
     model = config.getoption("--bench-model")
     layers = [_layer(measured) for measured in output_json["benchmarks"]]
     config.stash[LAYERS] = layers
-    out = ROOT / "runs" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-layers"
+    out = runs_root() / "runs" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-layers"
     environment = collect(extra={"model": model})
     command = ["pytest", *map(str, config.invocation_params.args)]
     with RunWriter("bench", command=command, environment=environment, out=out) as writer:

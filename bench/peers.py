@@ -2,7 +2,8 @@
 
 ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp are what a user might run instead of MAX. They are
 an extra, in a virtual environment apart, so that their pins cannot disturb this project's. It lies
-in `$MAX_GPT2_BENCH_PEERS`, else in `.tox/peers`; `tox -e bench-peers` makes it and runs them all.
+in `$MAX_GPT2_BENCH_PEERS`, else in `.tox/peers` of a clone, and for an installed tool in the user's
+cache; `tox -e bench-peers` makes it and runs them all.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.commands import Parser
+from reports.commands import Parser, as_called
 from reports.program import as_program
+from reports.saved.home import CLONE, REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.arms.specs import ArmSpec
 
-REPOSITORY = Path(__file__).parents[1]
 VARIABLE = "MAX_GPT2_BENCH_PEERS"
 REQUIREMENTS = REPOSITORY / "requirements-peers.txt"
 CONSTRAINTS = REPOSITORY / "constraints.txt"
@@ -32,7 +33,8 @@ COMMON = ("torch", "transformers", "numpy", "safetensors")
 
 def folder() -> Path:
     """Where the peers' environment lies, or would."""
-    return Path(os.environ.get(VARIABLE) or REPOSITORY / ".tox" / "peers")
+    usual = REPOSITORY / ".tox" if CLONE else Path.home() / ".cache" / "max-gpt2-bench"
+    return Path(os.environ.get(VARIABLE) or usual / "peers")
 
 
 def python_for(spec: ArmSpec) -> tuple[Path | None, str]:
@@ -48,7 +50,7 @@ def python_for(spec: ArmSpec) -> tuple[Path | None, str]:
     if python.is_file() and not missing:
         return python, ""
     what = f"{', '.join(missing)} not installed" if python.is_file() else "no peers installed"
-    return None, f"{what}: run `python -m bench peers` first"
+    return None, as_called(f"{what}: run `python -m bench peers` first")
 
 
 def _installed(package: str) -> bool:

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from reference.checkpoint import CheckpointError
+from reports.commands import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 LLM_C_MAGIC = 20240326
 """The first number of the files that llm.c writes."""
 
-CONVERT = "python -m reference convert"
+CONVERT = as_called("python -m reference convert")
 
 
 def opened(name: str, folder: Path, revision: str | None = None) -> Path:

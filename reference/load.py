@@ -46,27 +46,49 @@ def load(name: str, *, revision: str | None = None, seed: int = 0) -> Checkpoint
     return _load_folder(name, folder_of(name, revision))
 
 
-def folder_of(name: str, revision: str | None = None) -> Path:
+def folder_of(name: str, revision: str | None = None, *, whole: bool = True) -> Path:
     """The folder with a checkpoint's config.json, fetched from the hub where it is not here.
 
     Args:
         name: `tiny`, a local folder or a hub id.
         revision: a branch, tag or commit on the hub.
+        whole: whether the weights are fetched, too.
 
     Raises:
         CheckpointError: in one sentence, where there is none.
     """
     folder = TINY_FOLDER if name == "tiny" else _local_folder(name)
-    return opened(name, folder, revision) if folder else _download(name, revision)
+    return opened(name, folder, revision) if folder else _download(name, revision, whole=whole)
 
 
-def _random_checkpoint(name: str, seed: int) -> Checkpoint:
-    """`random:PRESET[:REGIME]`; the regime is `perturbed` unless another is given."""
+def config_of(name: str, *, revision: str | None = None) -> GPT2Config:
+    """The configuration of the checkpoint that a user asks for; no weights are read.
+
+    Args:
+        name: as `load` takes it.
+        revision: likewise.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    if name.startswith("random:"):
+        return PRESETS[_preset_and_regime(name)[0]]
+    return _read_config(name, folder_of(name, revision, whole=False))
+
+
+def _preset_and_regime(name: str) -> tuple[str, list[str]]:
+    """Of `random:PRESET[:REGIME]`."""
     _, preset, *rest = name.split(":")
     if preset not in PRESETS or len(rest) > 1:
         raise CheckpointError(
             f"{name!r} is not random:PRESET[:REGIME]; presets are {', '.join(PRESETS)}"
         )
+    return preset, rest
+
+
+def _random_checkpoint(name: str, seed: int) -> Checkpoint:
+    """`random:PRESET[:REGIME]`; the regime is `perturbed` unless another is given."""
+    preset, rest = _preset_and_regime(name)
     config = PRESETS[preset]
     start = Checkpoint(name=name, config=config, weights=initial_weights(config, seed))
     return with_regime(start, rest[0] if rest else "perturbed", seed=seed)
@@ -86,7 +108,7 @@ def _local_folder(name: str) -> Path | None:
     return None
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _download(name: str, revision: str | None, *, whole: bool = True) -> Path:
     """Fetch a repository from the hub, or find it in the local cache (`HF_HUB_OFFLINE=1`)."""
     from httpx import HTTPError, InvalidURL
     from huggingface_hub import snapshot_download
@@ -98,6 +120,8 @@ def _download(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
 
     try:
+        if not whole:
+            return fetched(("config.json",))
         folder = fetched(_DOWNLOADED)
         return folder if any(folder.glob("*.safetensors")) else fetched(_DOWNLOADED_ELSE)
     except HFValidationError as error:

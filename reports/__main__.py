@@ -10,16 +10,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.commands import Parser, cannot_run
+from reports.commands import Parser, as_called, cannot_run
 from reports.contract.schemas import SOURCES, text, update
 from reports.history.compare import compare_page
 from reports.history.index import write_index
+from reports.output.annotations import read, remarks, workspace
 from reports.output.listing import BY, FORMATS, listing
 from reports.output.publish import publish
 from reports.output.render import render
 from reports.program import as_program
 from reports.saved.files import write
-from reports.saved.records import ROOT, RecordsError, read_run
+from reports.saved.home import published_root, runs_root
+from reports.saved.records import RecordsError, read_run
 from reports.tables.draws import unfinished
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ commands (python -m reports COMMAND --help tells the options of each):
   table     print one table of saved runs: by layer, kind, fault, row, sample, ...
   index     the page over all runs
   compare   a page with two runs next to each other, and what differs
+  annotate  what a CI shows beside the source: file, line and message
   publish   tables and figures into reports/published, to be committed
   schema    the JSON Schema of records or of what --json writes
 
@@ -42,7 +45,7 @@ exit codes: 0, or 2 with one sentence where something cannot be read or written"
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 2 with one sentence where something goes wrong."""
     commands = {"render": _render, "table": _table, "index": _index, "compare": _compare,
-                "publish": _publish, "schema": _schema}  # fmt: skip
+                "annotate": _annotate, "publish": _publish, "schema": _schema}  # fmt: skip
     named = argv[0] if argv and argv[0] in commands else "render"
     rest = argv[1:] if argv and argv[0] == named else argv
     try:
@@ -61,14 +64,14 @@ def _render(argv: Sequence[str]) -> int:
     _add_runs(parser)
     parser.add_argument("--summary", type=Path, metavar="PATH", help="append a Markdown summary")
     options = parser.parse_args(argv)
-    for folder in options.runs or newest_runs(ROOT):
+    for folder in options.runs or newest_runs(runs_root()):
         for file in render(folder, options.summary):
             print(file)
         if unfinished(read_run(folder)):
-            how = f"`python -m bench finish {folder}` makes rows of its samples"
+            how = as_called(f"`python -m bench finish {folder}` makes rows of its samples")
             print(f"reports: {folder} was ended before its rows were made: {how}", file=sys.stderr)
     if not options.runs:
-        print(write_index(ROOT))
+        print(write_index(runs_root()))
     return 0
 
 
@@ -78,7 +81,7 @@ def _table(argv: Sequence[str]) -> int:
     parser.add_argument("--by", choices=BY, default="layer", help="what has a row (layer)")
     parser.add_argument("--format", choices=FORMATS, default="text", help="how it is printed")
     options = parser.parse_args(argv)
-    runs = options.runs or newest_runs(ROOT)
+    runs = options.runs or newest_runs(runs_root())
     print(listing(runs, options.by, options.format), end="")
     return 0
 
@@ -86,7 +89,7 @@ def _table(argv: Sequence[str]) -> int:
 def _index(argv: Sequence[str]) -> int:
     parser = Parser(prog="python -m reports index", description="Write the page over all runs.")
     parser.parse_args(argv)
-    print(write_index(ROOT))
+    print(write_index(runs_root()))
     return 0
 
 
@@ -107,6 +110,19 @@ def _compare(argv: Sequence[str]) -> int:
     return 0
 
 
+def _annotate(argv: Sequence[str]) -> int:
+    parser = Parser(
+        prog="python -m reports annotate",
+        description="Print what went wrong in a verification as GitHub Actions reads it, with the "
+        "file and the line where they are known.",
+    )
+    parser.add_argument("told", type=Path, metavar="FILE.json", help="what --json wrote")
+    options = parser.parse_args(argv)
+    for annotation in remarks(read(options.told), workspace()):
+        print(annotation)
+    return 0
+
+
 def _publish(argv: Sequence[str]) -> int:
     parser = Parser(
         prog="python -m reports publish",
@@ -114,7 +130,7 @@ def _publish(argv: Sequence[str]) -> int:
     )
     _add_runs(parser)
     options = parser.parse_args(argv)
-    for file in publish(options.runs or newest_runs(ROOT), ROOT):
+    for file in publish(options.runs or newest_runs(runs_root()), published_root()):
         print(file)
     return 0
 
@@ -136,7 +152,11 @@ def _schema(argv: Sequence[str]) -> int:
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "runs", nargs="*", type=Path, metavar="RUN", help="folders (default: reports/latest/*)"
+        "runs",
+        nargs="*",
+        type=Path,
+        metavar="RUN",
+        help="folders (default: the newest of each kind)",
     )
 
 
@@ -151,7 +171,7 @@ def newest_runs(root: Path) -> list[Path]:
     runs = [link.resolve() for link in links if link.is_dir()]
     if not runs:
         raise RecordsError(
-            "there are no runs yet: `python -m verify` or `python -m bench` make one"
+            as_called("there are no runs yet: `python -m verify` or `python -m bench` make one")
         )
     return runs
 

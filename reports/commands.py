@@ -14,7 +14,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,18 @@ CLOSED_PIPE = 141
 STDOUT = Path("-")
 """A file's name that stands for standard output."""
 
+PROGRAM = "MAX_PARITY_PROGRAM"
+"""Environment variable: the command that started this one, `max-parity`; unset in a clone, where
+commands are `python -m NAME`."""
+
 WIDTH = 100
 """Columns of what is printed where there is no terminal."""
 
 
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 """By the letter after a number of them."""
+
+_COMMAND = re.compile(r"\bpython -m (?=(?:verify|bench|reports|impl|reference)\b)")
 
 _PR_SET_PDEATHSIG = 1
 """`prctl(2)`: the signal that a process gets when the one that started it ends."""
@@ -147,8 +153,34 @@ def last_reason() -> str:
     return _REASONS[-1] if _REASONS else ""
 
 
+def as_called(text: str) -> str:
+    """A text in which commands are called as the user calls them: `max-parity verify`, perhaps."""
+    program = os.environ.get(PROGRAM)
+    return _COMMAND.sub(f"{program} ", text) if program else text
+
+
+def working_directory_last() -> None:
+    """Let modules of the working directory be found, but after everything else.
+
+    An installed tool runs without it on the path (`python -P`): a user's package may have the name
+    of one of ours.
+    """
+    folder = str(Path.cwd())
+    if sys.flags.safe_path and folder not in sys.path:
+        sys.path.append(folder)
+
+
 class Parser(argparse.ArgumentParser):
-    """Answers a mistake in one line, without the usage."""
+    """Answers a mistake in one line, without the usage; names commands as they were called."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.prog = as_called(self.prog)
+        self.usage = as_called(self.usage) if self.usage else None
+
+    def format_help(self) -> str:
+        """The help."""
+        return as_called(super().format_help())
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""

@@ -10,6 +10,9 @@ from threadpoolctl import threadpool_limits
 # the result once it is there. That costs minutes of both cores, and nothing here asks for it.
 os.environ.setdefault("MAX_EAGER_EXECUTOR", "interpreter")
 
+collect_ignore = ["sample_repository"]
+"""A user's repository with tests of its own, which `tests/test_wheel.py` runs."""
+
 
 def pytest_configure():
     """Hear Ctrl-C, and so do child processes.

@@ -9,6 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from verify.__main__ import MADE_FOR
+
 ROOT = Path(__file__).parents[1]
 BARE_IMPORT = re.compile(r"^\s*import max\s*(#.*)?$", re.MULTILINE)
 
@@ -40,6 +42,13 @@ def test_every_requirement_is_pinned():
         names = {canonicalize_name(Requirement(line).name) for line in requirement_lines(file)}
         assert names, file.name
         assert names <= pinned, f"{file.name}: {names - pinned} not pinned"
+
+
+def test_an_installation_brings_a_max_that_this_works_with():
+    """pip takes an older one, where that is easier to fit with all else."""
+    lines = map(Requirement, requirement_lines(ROOT / "requirements.txt"))
+    (modular,) = [line for line in lines if line.name == "modular"]
+    assert str(modular.specifier) == f">={MADE_FOR}"
 
 
 def test_no_file_imports_max_under_its_bare_name():

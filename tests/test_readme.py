@@ -54,7 +54,9 @@ def test_what_stands_at_the_top_is_there():
 
 
 @pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "verify/README.md",
-                                  "verify/GUIDE.md", "bench/README.md"])  # fmt: skip
+                                  "verify/GUIDE.md", "verify/candidate/README.md",
+                                  "verify/package/README.md", "verify/steps/README.md",
+                                  "bench/README.md"])  # fmt: skip
 def test_a_file_or_module_that_a_document_names_is_there(file):
     """Paths with a folder, relative to the document, to the package or to the repository."""
     text = (ROOT / file).read_text(encoding="utf-8")

@@ -27,7 +27,8 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     live/       `--watch`: judged again whenever a file is saved
     reduce/     the smallest graph that MAX computes wrongly, and a file that shows it
     max_bugs/   the smallest reproductions of what MAX gets wrong
+    api/        the installed package `max_parity`: the command, `check`, the pytest plugin
 
-At the top, besides: what a user calls (`cli` verifies, `diff`, `reducing`, `campaign` with its
-`tally`), and `artefacts`, the arrays for the page.
+At the top, besides: what a user calls (`cli` verifies, `places`, `diff`, `reducing`, `campaign`
+with its `tally`), and `artefacts`, the arrays for the page.
 """

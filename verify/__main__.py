@@ -19,6 +19,7 @@ from reports.commands import (
     exit_code_of,
     how_stopped,
     terminable,
+    working_directory_last,
 )
 from reports.program import as_program
 from verify.candidate.sandbox import (
@@ -47,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
     A normal end would wait for MAX's compiler.
     """
+    working_directory_last()
     try:
         with terminable():
             return _in_its_process(argv)

@@ -24,6 +24,7 @@ from reports.commands import (
     check_appended,
     check_written,
 )
+from reports.saved.answer import write_error
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.apart import fence
@@ -71,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
     except CandidateError as error:
         code = cannot_run("verify", error, *getattr(error, "__notes__", ()))
         print("Verdict: ERROR")
+        if options.json and error.place:
+            write_error(options.json, str(error), place=error.place)
         return code
     except (UsageError, *KNOWN_ERRORS) as error:
         return cannot_run("verify", error)

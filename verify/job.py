@@ -16,6 +16,7 @@ from reports.commands import (
     CANNOT_RUN,
     UNDERPOWERED,
     UsageError,
+    as_called,
     exit_code_of,
     how_stopped,
     open_console,
@@ -106,9 +107,11 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         details.print(line, highlight=False, markup=False)
     _render(writer, options.summary, console)
     if divergence and divergence.blamed_on == "compiler":
-        details.print(f"To make it small: python -m verify reduce {_relative(writer.folder)}")
+        smaller = f"To make it small: python -m verify reduce {_relative(writer.folder)}"
+        details.print(as_called(smaller))
     if options.json:
-        write_json(options.json, report(outcome, job.environment, SCHEMA_VERSION))
+        told = report(outcome, job.environment, SCHEMA_VERSION)
+        write_json(options.json, {**told, "run": str(writer.folder.resolve())})
     return EXIT[outcome.verdict]
 
 

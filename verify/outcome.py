@@ -230,6 +230,7 @@ def report(outcome: Outcome, environment: dict[str, Any], schema_version: int) -
         "power": outcome.power.report(),
         "mutants": outcome.mutants.report(),
         "findings": [finding.record() for finding in outcome.findings],
+        "graph": outcome.listing.record() if outcome.listing else None,
         **outcome.more(),
         "checks": [check.record() for check in outcome.checks],
         "environment": environment,

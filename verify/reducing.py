@@ -27,6 +27,7 @@ from reports.commands import (
     CANNOT_RUN,
     Parser,
     UsageError,
+    as_called,
     check_written,
     exit_code_of,
     how_stopped,
@@ -187,7 +188,7 @@ def _why_not(run: Run) -> str:
         return "nothing failed in this run, so that there is nothing to reduce"
     if divergence.get("blame"):
         return f"what failed there is not MAX's: {divergence['blame']}"
-    return "this run blames nobody for what failed; run `python -m verify` again"
+    return as_called("this run blames nobody for what failed; run `python -m verify` again")
 
 
 def _subject(options: argparse.Namespace, run: Run | None) -> Subject:

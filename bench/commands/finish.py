@@ -19,6 +19,7 @@ from reports.commands import (
     Parser,
     UsageError,
     add_quiet,
+    as_called,
     check_appended,
     check_written,
     open_console,
@@ -79,6 +80,9 @@ def _finish_null(run: Run) -> int:
     return 0
 
 
+AGAIN = "`python -m reports` makes its page again"
+
+
 def _why_not(run: Run) -> str:
     """Why there is nothing to finish, or nothing.
 
@@ -88,10 +92,10 @@ def _why_not(run: Run) -> str:
     if run.kind != "bench":
         raise UsageError(f"{run.folder} holds no benchmark, but a run of kind {run.kind!r}")
     if run.end is not None:
-        return f"{run.folder} was finished already; `python -m reports` makes its page again"
+        return f"{run.folder} was finished already; {as_called(AGAIN)}"
     if run.of("row") or run.of("called") or run.of("ceiling"):
         return (
             f"{run.folder} was stopped, and has the results of what it had measured; "
-            "`python -m reports` makes its page again"
+            f"{as_called(AGAIN)}"
         )
     return ""

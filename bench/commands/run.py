@@ -25,10 +25,11 @@ from bench.results.unverified import unverified_of
 from bench.results.whole import make_results
 from bench.screen.live import LiveView
 from bench.screen.tables import notes, shares_line, show
-from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console
+from reports.commands import CANNOT_RUN, as_called, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.files import PAGE, write_json
-from reports.saved.records import ROOT, RunWriter
+from reports.saved.home import runs_root
+from reports.saved.records import RunWriter
 
 if TYPE_CHECKING:
     import argparse
@@ -71,13 +72,13 @@ def carry_out(
     groups: list[Group] = []
     try:
         with writer:
-            unverified = unverified_of(plans, environment, ROOT)
+            unverified = unverified_of(plans, environment, runs_root())
             _warn(console, plans, unverified)
             for (model, device, engine), reason in unverified.items():
                 place = {"model": model, "device": device, "engine": engine}
                 writer.write({"record": "unverified", **place, "reason": reason})
             budget_s = plans[0].budget_s if plans[0].blocks is None else None
-            for line in forecast(plans, ROOT).lines(budget_s):
+            for line in forecast(plans, runs_root()).lines(budget_s):
                 console.print(line, style="dim", markup=False, highlight=False)
             for plan in plans:
                 for note in plan.notes:
@@ -98,7 +99,7 @@ def carry_out(
     except KeyboardInterrupt as late:
         told = f" {_too_soon(writer)}"
         if _any_samples(groups):
-            finish = f"`python -m bench finish {writer.folder}`"
+            finish = as_called(f"`python -m bench finish {writer.folder}`")
             told = f"; {finish} makes rows and a page of what was recorded"
         print(f"bench: {how_stopped(late)}{told}", file=sys.stderr)
         return exit_code_of(late), []

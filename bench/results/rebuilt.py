@@ -18,7 +18,7 @@ from bench.results.unverified import unverified_of
 from bench.workload.workload import Workload, workloads
 from impl.config import ConfigError, GPT2Config
 from reports.commands import UsageError
-from reports.saved.records import ROOT
+from reports.saved.home import runs_root
 
 if TYPE_CHECKING:
     import argparse
@@ -52,7 +52,7 @@ def unverified_in(run: Run) -> Reasons:
             (record["model"], record["device"], record["engine"]): record["reason"]
             for record in run.of("unverified")
         }
-    return unverified_of([_older_plan(run)], run.environment, ROOT)
+    return unverified_of([_older_plan(run)], run.environment, runs_root())
 
 
 def plan_of(record: Record) -> Plan:

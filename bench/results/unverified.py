@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms.specs import CANDIDATE, spec_of
 from bench.judge.validity import Verified, why_unverified
+from reports.commands import as_called
 from verify.candidate.factory import named_file
 from verify.candidate.guard import CandidateError
 
@@ -71,7 +72,7 @@ def _candidate(arm: str) -> bool:
 
 
 def _verify_command(plan: Plan, engine: str) -> str:
-    parts = ["python -m verify --model", plan.model]
+    parts = [as_called("python -m verify --model"), plan.model]
     parts += ["--revision", plan.revision] if plan.revision else []
     if engine == CANDIDATE and plan.named:
         return " ".join([*parts, *plan.named.arguments])

@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bench.worker.counters import limit_cpus, peak_rss_mib, reset_peak_rss, rss_mib
-from reports.commands import end_with_parent
+from reports.commands import end_with_parent, working_directory_last
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     if options.parent:
         end_with_parent(options.parent)
+    working_directory_last()
     requests, replies = _private_pipes()
     if options.threads:
         limit_cpus(options.threads)

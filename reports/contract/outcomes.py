@@ -51,6 +51,13 @@ class Verified(Closed, kw_only=True):
     answers: dict[str, Answer] | Absent = UNSET
 
 
+class SourcePlace(Closed, kw_only=True):
+    """A line of the user's."""
+
+    file: str
+    line: int
+
+
 class Unjudged(Closed, kw_only=True):
     """Of a command of `python -m verify` that came to no verdict, with the reason."""
 
@@ -59,6 +66,7 @@ class Unjudged(Closed, kw_only=True):
     reason: Reason
     first_divergence: None
     checks: list[Compared]
+    place: SourcePlace | Absent = UNSET
 
 
 class Measured(Closed, kw_only=True):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import as_called
 from reports.history.entries import ALIKE, Point, is_step, run_lines
 from reports.pages.bench_page import bench_headline
 from reports.pages.headline import verify_headline
@@ -53,7 +54,7 @@ def compare_page(one: Run, other: Run) -> str:
         "compare.html",
         title="Two runs side by side",
         kicker=f"{one.folder.name} · {other.folder.name}",
-        footer="Made from saved records by python -m reports compare.",
+        footer=as_called("Made from saved records by python -m reports compare."),
         heads=[_head(run) for run in (one, other)],
         names=[one.folder.name, other.folder.name],
         pairs=sorted(pairs, key=lambda pair: (not pair.differs, -_size(pair.change))),

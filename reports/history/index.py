@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import as_called
 from reports.history.entries import Entry, read_entries
 from reports.history.trends import Group, groups
 from reports.pages.rendering import render_template
@@ -33,7 +34,7 @@ def index_page(root: Path) -> str:
         "index.html",
         title="Runs",
         kicker="GPT-2 in MAX: is it the same model, and is it fast?",
-        footer="Made from saved records by python -m reports index.",
+        footer=as_called("Made from saved records by python -m reports index."),
         lead=_lead(entries, readable),
         groups=[_shown(group, root) for group in groups(entries)],
         broken=[entry for entry in entries if entry.headline is None],
@@ -42,7 +43,7 @@ def index_page(root: Path) -> str:
 
 def _lead(entries: list[Entry], readable: list[Entry]) -> str:
     if not entries:
-        return "There are no runs yet: python -m verify or python -m bench make one."
+        return as_called("There are no runs yet: python -m verify or python -m bench make one.")
     return (
         f"{len(readable)} runs. Those on one line were measured alike: the same machine, threads, "
         "device, weights, candidate and cases. Unlike ones are apart."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import as_called
 from reports.figures import bars, course, roofline, scaling, speed, strips
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.rendering import render_page
@@ -111,7 +112,8 @@ def _verdict(run: Run) -> tuple[str, str, str]:
             text = ". ".join(map(str, called)) + "."
             return "MEASURED", "How often this machine misleads", text
         found = len(run.of("sample"))
-        how = f": python -m bench finish {run.folder} makes them" if unfinished(run) else ""
+        finish = as_called(f"python -m bench finish {run.folder}")
+        how = f": {finish} makes them" if unfinished(run) else ""
         text = f"No rows were recorded ({found} samples were){how}."
         return "EMPTY", "Nothing to show", text
     statuses = Counter(str(row.get("status")) for row in rows)

@@ -240,6 +240,7 @@ def run_facts(run: Run) -> list[Fact]:
         Fact("device", _devices(run)),
         Fact("machine", _machine(environment), str(environment.get("system") or "")),
         Fact("commit", _commit(environment), _hash(environment.get("impl_sha256")) + " impl/"),
+        Fact("max-parity", *_tool(environment.get("tool") or {})),
         Fact("started", _moment(run.header.get("started_utc"))),
     ]
     if (took := duration_s(run)) is not None:
@@ -289,6 +290,11 @@ def _commit(environment: Mapping[str, Any]) -> str:
     if not commit:
         return "outside git"
     return f"{str(commit)[:10]}{' + changes' if environment.get('dirty') else ''}"
+
+
+def _tool(tool: Mapping[str, Any]) -> tuple[str, str]:
+    """The version of this project that ran, and its commit; nothing in older records."""
+    return str(tool.get("version") or ""), _commit(tool) if tool.get("commit") else ""
 
 
 def _hash(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What a run leaves in its folder.
 
+home         where this code lies, and where runs go
 upgrade      records of older formats in today's shape
 known_runs   runs whose folders a user has chosen, so that they are found
 manifest     the hashes of what a run wrote

@@ -65,12 +65,23 @@ def answered(program: str, main: Main, argv: Sequence[str]) -> int:
     return code
 
 
-def write_error(path: Path, reason: str, program: str = "verify") -> None:
-    """The answer of a command that has none, with the reason."""
+def write_error(
+    path: Path, reason: str, program: str = "verify", *, place: tuple[str, int] | None = None
+) -> None:
+    """The answer of a command that has none, with the reason.
+
+    Args:
+        path: of the file.
+        reason: in a sentence.
+        program: whose answer it is.
+        place: file and line of the user's where it failed, if they are known.
+    """
+    known = {"place": {"file": place[0], "line": place[1]}} if place else {}
     content: Mapping[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "ERROR",
         "reason": reason,
+        **known,
         **EMPTY.get(program, {}),
     }
     with suppress(OSError):

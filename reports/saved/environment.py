@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.saved.home import CLONE, REPOSITORY
 from reports.saved.machine import accelerator_model, cpu_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-REPOSITORY = Path(__file__).parents[2]
+NAME = "max-parity"
+"""This project's distribution."""
+
 PACKAGES = ("modular", "max", "torch", "transformers", "numpy")
 NOT_PROGRAM = frozenset({".md", ".txt", ".pyc"})
 """Suffixes of files that decide nothing of what a program computes: documents and caches."""
@@ -41,10 +46,11 @@ def collect(
     Returns:
         `versions` (by package, null where not installed), `cpu`, `logical_cpus`, `usable_cpus`
         (affinity), `cgroup_cpus` (quota, null without one), `threads` (what a run may use),
-        `memory_bytes`, `system`, `commit` and `dirty` (null outside git), `impl_sha256`,
+        `memory_bytes`, `system`, `commit` and `dirty` of the working directory's repository (null
+        outside git), `tool` (of this project: its `version`, `commit`, `dirty`), `impl_sha256`,
         `judge_sha256`, `weights_sha256`, `accelerator` (by its maker's name).
     """
-    commit, dirty = _git_state(REPOSITORY)
+    commit, dirty = _git_state(Path.cwd())
     return {
         "versions": {name: package_version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
@@ -57,12 +63,36 @@ def collect(
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "commit": commit,
         "dirty": dirty,
+        "tool": own_state(),
         "impl_sha256": source_sha256(REPOSITORY / "impl"),
         "judge_sha256": judge_sha256(),
         "weights_sha256": weights_sha256,
         "accelerator": accelerator and accelerator_model(accelerator),
         **(extra or {}),
     }
+
+
+def own_state() -> dict[str, Any]:
+    """Which version of this project runs: a clone's commit, or the one that pip fetched.
+
+    Returns:
+        `version`, `commit`, and `dirty`, whether files differ from it; null where nobody knows.
+    """
+    if CLONE:
+        project = tomllib.loads(_read(REPOSITORY / "pyproject.toml")).get("project", {})
+        commit, dirty = _git_state(REPOSITORY)
+        return {"version": project.get("version"), "commit": commit, "dirty": dirty}
+    return {"version": package_version(NAME), "commit": _fetched_commit(), "dirty": None}
+
+
+def _fetched_commit() -> str | None:
+    """What `pip install git+URL` took, as it writes it down."""
+    try:
+        told = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return None
+    commit: str | None = told.get("vcs_info", {}).get("commit_id")
+    return commit
 
 
 def usable_cpus() -> list[int]:

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from reports.saved.home import make_root, runs_root
 from reports.saved.known_runs import remember
 from reports.saved.manifest import seal
 from reports.saved.upgrade import upgraded
@@ -48,9 +49,6 @@ SCHEMA_VERSION = 5
 RECORDS = "records.jsonl"
 PROBLEM = "problem"
 """The record of a part of a report that could not be made."""
-
-ROOT = Path(__file__).parents[1]
-"""Holds `runs/` and `latest/`."""
 
 
 class RecordsError(ValueError):
@@ -100,7 +98,8 @@ class RunWriter:
         command: how it was started.
         environment: as `reports.saved.environment.collect` returns it.
         out: the run's folder; None makes a new one in `root/runs`.
-        root: holds `runs/`, and `latest/` with a link to the newest run of each kind.
+        root: holds `runs/`, and `latest/` with a link to the newest run of each kind; None is where
+            runs go (`reports.saved.home`).
 
     Raises:
         RecordsError: on entering, if the folder cannot be written or already holds records.
@@ -116,11 +115,11 @@ class RunWriter:
         command: Sequence[str],
         environment: Mapping[str, Any],
         out: Path | None = None,
-        root: Path = ROOT,
+        root: Path | None = None,
     ) -> None:
         self.kind = kind
         self._command, self._environment = list(command), environment
-        self._out, self._root = out, root
+        self._out, self._root = out, root or runs_root()
         self._file: TextIO | None = None
         self._continues = self._ended = False
 
@@ -248,13 +247,20 @@ class RunWriter:
     def _make_folder(self, run_id: str) -> Path:
         if self._out is not None:
             return _mkdir(self._out, exist_ok=True)
-        runs = _mkdir(self._root / "runs", exist_ok=True)
+        runs = self._runs()
         for name in itertools.chain([run_id], (f"{run_id}-{n}" for n in itertools.count(2))):
             try:
                 return _mkdir(runs / name, exist_ok=False)
             except FileExistsError:
                 continue
         raise AssertionError("itertools.count ended")
+
+    def _runs(self) -> Path:
+        try:
+            make_root(self._root)
+        except OSError as error:
+            raise RecordsError(f"folder {self._root} cannot be made: {error.strerror}") from error
+        return _mkdir(self._root / "runs", exist_ok=True)
 
 
 def read_run(folder: Path) -> Run:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from reports.saved.environment import REPOSITORY, package_version
+from reports.saved.environment import package_version
+from reports.saved.home import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reports.commands import as_called
 from reports.tables.draws import unfinished
 from reports.tables.frames import missing
 from reports.tables.numbers import brief, figure, interval, percent, scientific, shape, short
@@ -66,7 +67,8 @@ def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
     parts = [_title(run, "Benchmark")]
     if not len(rows):
         samples = len(run.of("sample"))
-        how = f": `python -m bench finish {run.folder}` makes them" if unfinished(run) else ""
+        finish = as_called(f"python -m bench finish {run.folder}")
+        how = f": `{finish}` makes them" if unfinished(run) else ""
         return "\n".join([*parts, f"No rows were recorded ({samples} samples were){how}.\n"])
     if (rows["status"] == "SKIP").all():
         parts.append("Everything was skipped, so nothing was measured.\n")

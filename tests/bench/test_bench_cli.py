@@ -17,7 +17,7 @@ from bench.results.unverified import unverified_of
 from bench.worker.process import WorkerError
 from bench.workload.workload import Workload
 from reports.commands import UsageError
-from reports.saved.records import RunWriter, read_run
+from reports.saved.records import read_run
 from tests.bench.helpers import contestant, group
 from tests.conforming import file_misfits, record_misfits
 from verify.candidate.own_files import digest, table_of_candidate
@@ -29,9 +29,8 @@ OWN = "tests/verify/models/own_names.py:MyGPT"
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """No worker starts, and no run outside `tmp_path`."""
-    monkeypatch.setattr(run_command, "ROOT", tmp_path)
+    monkeypatch.setenv("MAX_PARITY_RUNS", str(tmp_path))
     monkeypatch.setattr(planning, "found_devices", lambda: (["cpu"], "MAX finds no accelerator"))
-    monkeypatch.setattr(run_command, "RunWriter", lambda *a, **k: RunWriter(*a, root=tmp_path, **k))
     return tmp_path
 
 

@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-import reports.__main__
 from reports.__main__ import main
 from reports.commands import duration
 from reports.history.compare import compared
@@ -20,7 +19,7 @@ from reports.saved.records import read_run
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
+    monkeypatch.setenv("MAX_PARITY_RUNS", str(tmp_path))
     return tmp_path
 
 

@@ -4,14 +4,13 @@ import shutil
 
 import pytest
 
-import reports.__main__
 from reports.__main__ import main
 from reports.saved.records import RunWriter
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.__main__, "ROOT", tmp_path)
+    monkeypatch.setenv("MAX_PARITY_RUNS", str(tmp_path))
     return tmp_path
 
 

@@ -27,9 +27,11 @@ class CandidateError(ValueError):
 
     Attributes:
         files: the candidate's own files that were imported before, where its process tells them.
+        place: file and line of the last of those frames; None where there is none.
     """
 
     files: Sequence[str] = ()
+    place: tuple[str, int] | None = None
 
 
 @contextmanager
@@ -89,6 +91,7 @@ def as_candidate_error(doing: str, error: BaseException) -> CandidateError:
         result.add_note(
             f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}"
         )
+        result.place = (frame.filename, frame.lineno or 0)
     return result
 
 

@@ -23,7 +23,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.saved.environment import REPOSITORY
+from reports.saved.home import REPOSITORY
 from verify.candidate.factory import named_file
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ class Line:
         code: what stands there.
         quantity: of the reference, that its value is; "" for none.
         departs: whether it is the first that departs.
+        file: the path of that file, and `line` in it, counted from 1; "" and 0 where not known.
     """
 
     kind: str
@@ -45,6 +46,8 @@ class Line:
     code: str
     quantity: str
     departs: bool
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +233,8 @@ def _line(of: Recognised, operation: Operation, *, departs: bool) -> Line:
         code=_unescaped(place.code) if place else "",
         quantity=of.quantity(number),
         departs=departs,
+        file=place.file if place else "",
+        line=place.line if place else 0,
     )
 
 

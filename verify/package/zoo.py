@@ -30,6 +30,7 @@ from reports.commands import (
     how_stopped,
     open_console,
 )
+from reports.saved.home import runs_root
 from verify.options import natural, positive
 from verify.package.atlas import RECORDS, atlas, line_of, read_rows
 from verify.package.names import ANSWERS
@@ -47,8 +48,6 @@ WITHOUT_CONFIGURATION = tuple(name for name in ANSWERS if name != "configuration
 
 PACKAGES = re.compile(r"/[^\s'\"]*/site-packages/")
 """Where Python's packages are."""
-
-DEFAULT = Path("reports/runs/zoo")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -102,8 +101,8 @@ def _parser() -> Parser:
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="architectures; all where none is named")
-    add("-o", "--out", type=Path, default=DEFAULT, metavar="DIR",
-        help=f"where rows are written, and those that are there are kept ({DEFAULT})")  # fmt: skip
+    add("-o", "--out", type=Path, default=runs_root() / "runs" / "zoo", metavar="DIR",
+        help="where rows are written, and those that are there are kept")  # fmt: skip
     add("--limit", type=positive, default=LIMIT_S, metavar="S",
         help=f"seconds for one architecture ({LIMIT_S:g})")  # fmt: skip
     add("--compiled", action="store_true", help="compile those that are right, too (minutes each)")

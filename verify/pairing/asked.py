@@ -108,11 +108,12 @@ class Doing(msgspec.Struct, tag=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """A `CandidateError`, with the notes that it carries and the candidate's files so far."""
+    """A `CandidateError`, with what it carries and the candidate's files so far."""
 
     error: str
     notes: list[str]
     files: list[str]
+    place: tuple[str, int] | None
 
 
 class Loaded(msgspec.Struct, tag=True, frozen=True):

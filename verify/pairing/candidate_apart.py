@@ -126,7 +126,7 @@ class CandidateApart:
             self.files = answer.files
             self.end()
             error = CandidateError(answer.error)
-            error.files = answer.files
+            error.files, error.place = answer.files, answer.place
             for note in answer.notes:
                 error.add_note(note)
             raise error

@@ -89,7 +89,7 @@ def serve(wire: Wire) -> None:
             wire.send(tracer.answer(request))
         except CandidateError as error:
             notes = [str(note) for note in getattr(error, "__notes__", ())]
-            wire.send(asked.Failed(str(error), notes, own_files()))
+            wire.send(asked.Failed(str(error), notes, own_files(), error.place))
 
 
 def main(argv: Sequence[str]) -> None:

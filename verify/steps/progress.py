@@ -24,6 +24,7 @@ from reports.commands import (
     Parser,
     Terminated,
     UsageError,
+    as_called,
     cannot_run,
     check_written,
     open_console,
@@ -149,7 +150,7 @@ def _row(step: Step, result: dict[str, Any], folder: Path) -> list[str | Text]:
 def _todo(step: Step, result: dict[str, Any], folder: Path) -> str:
     if result["verdict"] == "MISSING":
         target = folder / f"step_{step.number:02}.py"
-        return f"python -m verify step {step.number} --scaffold {target}"
+        return as_called(f"python -m verify step {step.number} --scaffold {target}")
     failed = next((phase for phase in result.get("phases", []) if not phase["passed"]), None)
     if failed:
         return f"{failed['title']}: {failed['problem']}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from max.experimental.nn import Module
 
+from reports.commands import as_called
 from verify.candidate.guard import CandidateError
 from verify.steps.component import StepError, check_shapes, is_whole
 from verify.steps.course import STEPS
@@ -108,6 +109,6 @@ def _hint(step: Step, file: Path) -> str:
         return f"is it called {near[0]}?"
     for other in STEPS:
         if known := [name for name in names if name in other.names]:
-            command = f"python -m verify step {other.number} {file.name}"
+            command = as_called(f"python -m verify step {other.number} {file.name}")
             return f"{known[0]} is step {other.number} here: {command}"
     return f"it is called as {step.signature}"

@@ -4,6 +4,8 @@ import ast
 import json
 import os
 import shutil
+import subprocess
+import tomllib
 
 import pytest
 
@@ -14,6 +16,7 @@ from reports.saved.environment import (
     collect,
     default_threads,
     judge_sha256,
+    own_state,
     source_sha256,
     usable_cpus,
 )
@@ -41,10 +44,46 @@ def test_a_package_that_is_missing_has_no_version(monkeypatch):
 
 
 def test_outside_git_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr("reports.saved.environment.REPOSITORY", tmp_path)
+    monkeypatch.chdir(tmp_path)
     environment = collect()
     assert environment["commit"] is None
     assert environment["dirty"] is None
+
+
+def git(folder, *words):
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_the_users_and_the_tool_has_its_own(monkeypatch, tmp_path):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "First")
+    monkeypatch.chdir(tmp_path)
+    environment = collect()
+    assert environment["commit"] == git(tmp_path, "rev-parse", "HEAD")
+    assert environment["dirty"] is False
+    assert environment["tool"]["commit"] != environment["commit"]
+    (tmp_path / "model.py").touch()
+    assert collect()["dirty"] is True
+
+
+def test_a_clone_has_the_version_of_its_project_file():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert own_state()["version"] == project["version"]
+
+
+def test_an_installed_tool_has_the_commit_that_pip_fetched(monkeypatch, tmp_path):
+    info = tmp_path / "max_parity-9.8.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: max-parity\nVersion: 9.8\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("reports.saved.environment.CLONE", False)
+    assert own_state() == {"version": "9.8", "commit": None, "dirty": None}
+    told = {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
+    (info / "direct_url.json").write_text(json.dumps(told))
+    assert own_state() == {"version": "9.8", "commit": "abc", "dirty": None}
 
 
 OF_THE_PROGRAM = ["model.py", "kernels/tile.mojo", "kernels/tile.🔥", "table.json", "scales.npz"]

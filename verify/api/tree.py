@@ -1,0 +1,81 @@
+"""The words of `max-parity`, in a line each.
+
+They are those of `python -m verify`, `bench`, `reports`, `impl` and `reference`, which a test holds
+against the tables there: these processes are not started to list them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TREE = {
+    "verify": {
+        "": "is a model in MAX the same model as PyTorch's, layer by layer?",
+        "step": "one of the twelve steps of building a GPT-2, alone",
+        "steps": "which of the twelve steps in a folder are done",
+        "package": "an architecture package of MAX Serve, built in or your own",
+        "zoo": "every text architecture that is built into MAX",
+        "places": "the places of a checkpoint that a verification compares, a line each",
+        "diff": "two runs: which places changed, and whether for the better",
+        "reduce": "the smallest graph that MAX computes wrongly, as a file",
+        "campaign": "many random cases: false alarms, and faults caught",
+        "rules": "this rule and published ones on the same faults",
+    },
+    "bench": {
+        "": "how fast is it? Arms that take turns, beside PyTorch",
+        "compare": "two runs: is the second slower? exit 1 if it is",
+        "finish": "rows and a page for a run that was killed",
+        "null": "how often equal code is called different on this machine",
+        "ceilings": "what this machine can read and multiply at most",
+        "scaling": "sweep sizes, and fit what a pass costs",
+        "peers": "install the runtimes that MAX is compared with, in an environment apart",
+        "env": "what about this machine will spoil a measurement",
+    },
+    "reports": {
+        "": "pages and tables of runs again",
+        "table": "print one table of saved runs: by layer, kind, fault, row, sample, ...",
+        "index": "the page over all runs",
+        "compare": "a page with two runs next to each other",
+        "annotate": "what a CI shows beside your source: file, line and message",
+        "publish": "tables and figures of runs, to be committed",
+    },
+    "impl": {
+        "generate": "continue a text with this project's GPT-2 in MAX",
+        "info": "sizes, hash and devices of a checkpoint",
+    },
+    "reference": {
+        "convert": "a checkpoint folder of what nanoGPT or llm.c saved",
+        "train": "train the embedded checkpoint anew",
+    },
+}
+"""By command its words; "" is what it does where none is named."""
+
+HEAD = """\
+usage: max-parity COMMAND ...
+
+Is your model in MAX the same as PyTorch's, and is it fast? `max-parity COMMAND --help` tells more.
+"""
+
+
+def full(words: Sequence[str]) -> list[str]:
+    """A command line with its command in front; empty where there is no such command.
+
+    A word of `verify` may stand alone: `max-parity diff A B` is `max-parity verify diff A B`.
+    """
+    if words[0] in TREE:
+        return list(words)
+    return ["verify", *words] if words[0] in TREE["verify"] else []
+
+
+def as_text() -> str:
+    """All of it, for the terminal."""
+    names = {
+        f"{command} {word}".strip(): line
+        for command, words in TREE.items()
+        for word, line in words.items()
+    }
+    width = max(map(len, names))
+    return "\n".join([HEAD, *(f"  {name:<{width}}  {line}" for name, line in names.items())])
