@@ -112,6 +112,14 @@ def how_stopped(stop: KeyboardInterrupt) -> str:
     return "ended by SIGTERM" if isinstance(stop, Terminated) else "interrupted"
 
 
+def signal_name(number: int) -> str:
+    """A signal as it is called; its number where it has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def end_with_parent(parent: int) -> None:
     """Have the kernel kill this process as soon as the one that started it ends, however it ends.
 

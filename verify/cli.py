@@ -7,6 +7,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from max.dtype import DType
+
 from impl.engine import DTYPES as ENGINE_DTYPES
 from impl.engine import KERNELS, EngineError
 from impl.runtime import DeviceError, check_device, device_names
@@ -29,12 +31,12 @@ from reports.saved.environment import collect
 from reports.saved.records import RecordsError
 from verify.apart import fence
 from verify.candidate.guard import CandidateError
-from verify.candidate.own_files import described, table_of, table_of_candidate
+from verify.candidate.own_files import changed, described, table_of, table_of_candidate
 from verify.checks.engine import EngineSpec
 from verify.job import Job, run
 from verify.options import EXIT_CODES, add_json, add_limits, add_padded_vocab, listed
 from verify.pairing.counterpart import PairingError
-from verify.pairing.prepare import OUTPUTS, NamedCandidate, subject_of
+from verify.pairing.prepare import OUTPUTS, NamedCandidate, prepare, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
 from verify.truth.cases import chosen_shapes
 
@@ -58,17 +60,12 @@ KNOWN_ERRORS = (
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns an exit code of `verify.options.EXIT_CODES`."""
     options = _parser().parse_args(argv)
-    drawn = options.seed is None and bool(options.candidate)
-    options.seed, options.seed_drawn = seed_of(options), drawn
     try:
         if options.watched:
             return _watched(options)
         job = _decoder_job(options) if options.reference else _gpt2_job(options)
-        return run(
-            job,
-            options,
-            ["python", "-m", "verify", *argv, *(["--seed", str(options.seed)] if drawn else [])],
-        )
+        seed = ["--seed", str(job.ran["seed"])] if _is_drawn(options) else []
+        return run(job, options, ["python", "-m", "verify", *argv, *seed])
     except CandidateError as error:
         code = cannot_run("verify", error, *getattr(error, "__notes__", ()))
         print("Verdict: ERROR")
@@ -210,14 +207,21 @@ def _plan(options: argparse.Namespace) -> Plan:
     checkpoint = load(options.model, revision=options.revision)
     _check_lengths(checkpoint.config, options.lengths)
     random = checkpoint.name.startswith("random:")
+    subject = _subject(options, checkpoint.config.n_layer) if options.candidate else None
+    prepared = {
+        device: prepare(subject, checkpoint, device, DType[options.dtype])
+        for device in devices
+        if subject
+    }
     return Plan(
         checkpoint=checkpoint,
         devices=devices,
         regimes=options.regimes or (("given", "stress") if random else DEFAULT_REGIMES),
         sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
-        seed=options.seed,
+        seed=seed_of(options),  # drawn now that the candidate's process has ended
         dtype=options.dtype,
-        subject=_subject(options, checkpoint.config.n_layer) if options.candidate else None,
+        subject=subject,
+        prepared=prepared,
         max_faults=options.power,
         quick=options.quick,
         compile_anyway=options.compile_anyway,
@@ -233,19 +237,32 @@ def seed_of(options: argparse.Namespace) -> int:
     return secrets.randbelow(LARGEST_SEED) if options.candidate else 0
 
 
-def _said(options: argparse.Namespace) -> list[str]:
+def _is_drawn(options: argparse.Namespace) -> bool:
+    return options.seed is None and bool(options.candidate)
+
+
+def _said(options: argparse.Namespace, seed: int) -> list[str]:
     """What a user should know of how a candidate was run."""
     if not options.candidate:
         return []
     said = []
-    if options.seed_drawn:
-        said.append(f"Inputs were drawn anew: --seed {options.seed} draws them again")
+    if _is_drawn(options):
+        said.append(f"Inputs were drawn anew: --seed {seed} draws them again")
     if not fence.version():
         said.append("No fence: this system has no Landlock, so the candidate can change your files")
     return said
 
 
 def _subject(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
+    """The candidate that is named, imported; its files have not changed meanwhile."""
+    before = table_of_candidate(options.candidate, options.pairing)
+    subject = _imported(options, n_layer)
+    if saved := changed(before):
+        raise CandidateError(f"{saved[0]} was saved while it was read: verify again")
+    return subject
+
+
+def _imported(options: argparse.Namespace, n_layer: int) -> NamedCandidate:
     return subject_of(
         options.candidate, options.pairing, options.output, n_layer,
         padded_vocab=options.padded_vocab,
@@ -271,7 +288,7 @@ def _watched(options: argparse.Namespace) -> int:
         options.model,
         options.revision,
         options.regimes,
-        options.seed,
+        seed_of(options),
         lambda checkpoint: _subject(options, checkpoint.config.n_layer),
         options.watched,
     )
@@ -279,7 +296,7 @@ def _watched(options: argparse.Namespace) -> int:
 
 
 def _check_targets(options: argparse.Namespace) -> None:
-    if options.seed < 0:
+    if (options.seed or 0) < 0:
         raise UsageError(f"--seed must not be negative, but is {options.seed}")
     check_written(options.json, "--json")
     check_appended(options.summary, "--summary")
@@ -318,7 +335,7 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
         ),
         notes=plan.checkpoint.notes,
         ran={"model": name, "seed": plan.seed},
-        said=_said(options),
+        said=_said(options, plan.seed),
         devices=plan.devices,
         dtype=plan.dtype,
     )
@@ -327,19 +344,27 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
 def _decoder_job(options: argparse.Namespace) -> Job:
     """Compare a candidate with a decoder of transformers, which takes seconds to import."""
     from reference.decoder import load_decoder
-    from verify.decoder import DecoderPlan, decoder_sizes, verify_decoder, weights_of
+    from verify.decoder import (
+        DecoderPlan,
+        decoder_sizes,
+        prepare_decoder,
+        verify_decoder,
+        weights_of,
+    )
 
     _check_decoder_options(options)
     _check_targets(options)
     model = load_decoder(options.reference.removeprefix("hf:"))
     sizes = decoder_sizes(model.config, options.lengths, options.batch)
     regimes = _decoder_regimes(options.regimes)
+    subject = _subject(options, model.config.num_hidden_layers)
     plan = DecoderPlan(
         model=model,
-        subject=_subject(options, model.config.num_hidden_layers),
+        subject=subject,
+        prepared=prepare_decoder(subject, model),
         sizes=sizes,
         regimes=regimes,
-        seed=options.seed,
+        seed=seed_of(options),
         quick=options.quick,
         compile_anyway=options.compile_anyway,
         every_mutant=options.power,
@@ -352,7 +377,7 @@ def _decoder_job(options: argparse.Namespace) -> Job:
             extra={"model": options.reference, **_candidate(options, plan.subject)},
         ),
         ran={"model": options.reference, "seed": plan.seed},
-        said=_said(options),
+        said=_said(options, plan.seed),
         programs=0 if options.quick else 1,
     )
 

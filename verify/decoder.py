@@ -159,6 +159,7 @@ class DecoderPlan:
     Attributes:
         model: of transformers in float32, as `load_decoder` returns it.
         subject: the candidate; its factory is called with transformers' configuration.
+        prepared: the candidate, where it was prepared before anything was written.
         sizes: (batch, length) of the cases.
         regimes: states of the weights (`reference.decoder.in_regime`).
         seed: draws token ids, regimes, envelopes and mutants.
@@ -169,6 +170,7 @@ class DecoderPlan:
 
     model: Any
     subject: NamedCandidate
+    prepared: PairedCandidate | None = None
     sizes: Sequence[tuple[int, int]] = SIZES
     regimes: Sequence[str] = ("given",)
     seed: int = 0
@@ -190,7 +192,7 @@ def verify_decoder(
         status: called with a few words whenever a new part begins.
     """
     status("cpu: tracing the model")
-    paired = prepare_decoder(plan.subject, plan.model)
+    paired = plan.prepared or prepare_decoder(plan.subject, plan.model)
     outcome = Outcome(
         order=list(paired.reference.places),
         pairing=paired.pairing,

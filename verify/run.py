@@ -85,6 +85,7 @@ class Plan:
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
         subject: the candidate; None for the model of `impl`.
+        prepared: the candidate by device, where it was prepared before anything was written.
         max_faults: also plant faults in real MAX graphs (`verify.faults.in_max`), and judge every
             mutant of the traced graph.
         engines: KV-cached engines to compare with the model's own oracle.
@@ -101,6 +102,7 @@ class Plan:
     seed: int = 0
     dtype: str = "float32"
     subject: NamedCandidate | None = None
+    prepared: Mapping[str, PairedCandidate] = field(default_factory=dict)
     max_faults: bool = False
     engines: Sequence[EngineSpec] = ()
     quick: bool = False
@@ -230,6 +232,8 @@ def _skip(case: str, reason: str) -> Check:
 
 
 def _candidate(plan: Plan, device: str) -> Candidate | PairedCandidate:
+    if device in plan.prepared:
+        return plan.prepared[device]
     if plan.subject:
         return prepare(plan.subject, plan.checkpoint, device, DType[plan.dtype])
     opened = open_device(device)

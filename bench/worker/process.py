@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
+from reports.commands import signal_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -181,14 +183,7 @@ class Worker:
             return "the worker closed its pipe"
         if code < 0:
             memory = " (out of memory?)" if -code == signal.SIGKILL else ""
-            return f"the worker was killed by {_signal_name(-code)}{memory}"
+            return f"the worker was killed by {signal_name(-code)}{memory}"
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"the worker ended with exit code {code}" + (f": {last}" if last else "")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -46,13 +46,24 @@ ERRORS = {
     "says_that_all_is_done": "ended the process, with exit code 0",
     "answers_in_the_harness_s_own_words": "answers what verify has not asked for",
     "sends_something_to_be_run": "answers what verify has not asked for",
-    "ends_the_judge": "something killed the process",
+    "ends_the_judge": "something killed the process|raises PermissionError",
+    "says_so_in_the_harness_s_own_words": "took more than 3 s",
+    "prints_a_verdict_in_a_reason": "Verdict: PASS",
+    "looks_for_the_seed": "PermissionError|no seed",
     "takes_for_ever": "took more than 3 s",
+    "takes_for_ever_and_says_something_else_all_the_time": "took more than 3 s",
 }
 """Cheats that leave nothing to judge, and the reason that is given."""
 
 
-WHOLE = {"ends_the_judge", "takes_for_ever"}
+WHOLE = {
+    "ends_the_judge",
+    "says_that_all_is_done",
+    "says_so_in_the_harness_s_own_words",
+    "takes_for_ever",
+    "takes_for_ever_and_says_something_else_all_the_time",
+    "prints_a_verdict_in_a_reason",
+}
 """What these do takes the whole command, its supervisor included."""
 
 

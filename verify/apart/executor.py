@@ -105,7 +105,7 @@ def compiled_apart(
         RuntimeError: what MAX says where it cannot.
         CandidateError: where the process ends instead.
     """
-    apart = Apart("verify.apart.executor")
+    apart = Apart("verify.apart.executor", caches=True)
     result = ProgramApart(apart)
     request = Compile(program.bytecode, [str(path) for path in libraries], device)
     text = str(program.program().mlir_module)
@@ -123,6 +123,7 @@ class ProgramApart:
     def __init__(self, apart: Apart) -> None:
         self._apart = apart
         self._keys = itertools.count()
+        self._dropped: list[int] = []
         weakref.finalize(self, apart.end)
 
     def ask(self, request: Request, kind: type[T], doing: str) -> T:
@@ -133,11 +134,15 @@ class ProgramApart:
             kind: of the answer.
             doing: begins the sentence where the process ends instead.
         """
+        while self._dropped:
+            self._apart.send(Drop(self._dropped.pop()))
         self._apart.send(request)
         try:
             answer: Answer = self._apart.receive(Answer)
         except EndedError as ended:
-            raise CandidateError(ended.in_words(f"{doing} its program")) from None
+            raise ended.as_candidates(f"{doing} its program") from None
+        except msgspec.MsgspecError as error:
+            raise CandidateError(f"{doing} its program gives nonsense: {error}") from None
         if isinstance(answer, Failed):
             raise RuntimeError(answer.text)
         if not isinstance(answer, kind):
@@ -158,8 +163,8 @@ class ProgramApart:
         return BoundApart(self, key)
 
     def drop(self, key: int) -> None:
-        """Let weights go."""
-        self._apart.send(Drop(key))
+        """Let weights go, with the next request: this may come in the middle of one."""
+        self._dropped.append(key)
 
 
 class BoundApart:
@@ -186,7 +191,10 @@ class BoundApart:
             answer = self._program.ask(request, Arrays, "running")
         except RuntimeError as error:
             raise CandidateError(f"MAX cannot run its program: {error}") from None
-        return [packed.array() for packed in answer.arrays]
+        try:
+            return [packed.array() for packed in answer.arrays]
+        except (ValueError, TypeError) as error:
+            raise CandidateError(f"running its program gives no array: {error}") from None
 
 
 # ---- in MAX's process ---------------------------------------------------------------------------
@@ -220,7 +228,8 @@ class Executor:
     def _compile(self, bytecode: bytes, libraries: list[str], device: str) -> None:
         program = Noted(bytecode).program()
         opened = open_device(device)
-        self._compiled = CompiledProgram(program, opened, libraries=list(map(Path, libraries)))
+        paths = list(map(Path, libraries))
+        self._compiled = CompiledProgram(program, opened, libraries=paths, announced=False)
 
 
 def _chain(error: BaseException | None) -> str:
@@ -239,7 +248,7 @@ def serve(wire: Wire) -> None:
         request: Request = wire.receive(Request)
         try:
             answer = executor.answer(request)
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, KeyError) as error:
             wire.send(Failed(_chain(error)))
         else:
             if answer is not None:

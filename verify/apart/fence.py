@@ -1,10 +1,11 @@
 """A fence around a process apart: what it can change, and whom it reaches.
 
-Behind it a process, and all that it starts, can read what its user can, and write nowhere but in a
-folder of its own and in MAX's caches. It can send no signal to the harness, and neither read nor
-write the memory or the open files of a process outside. It is Linux's Landlock that holds it, for
-root too; where the kernel has none (before 5.13, or another system) there is no fence, and the run
-says so.
+Behind it a process, and all that it starts, can read what its user can, and change the content of
+no file but in a folder of its own, and MAX's process in MAX's caches. It can neither read nor write
+the memory or the open files of a process outside, nor signal one. It is Linux's Landlock that holds
+it, for root too: from 5.13 on, cutting files off from 6.2 and signals from 6.12. Where the kernel
+has none, or on another system, there is no fence, and the run says so. Modes, owners and times of
+files are not behind it, nor is a server's socket that has a path, nor the network.
 
 Run as `python -P -m verify.apart.fence MODULE ARGUMENTS`, which goes behind the fence before
 anything of MAX is imported: threads that run already would stay outside.
@@ -27,7 +28,7 @@ WRITABLE = "VERIFY_APART_MAY_WRITE"
 """Environment variable with the folders that the process may write in, one after another as in
 PATH."""
 
-DEVICES = ("null", "zero", "full", "random", "urandom", "shm", "dri", "kfd")
+DEVICES = ("null", "zero", "full", "random", "urandom", "shm", "dri", "kfd", "dxg")
 """Of /dev: what may be written to, and every device of NVIDIA's. No terminal is among them."""
 
 # Numbers of linux/landlock.h, linux/prctl.h, and of the system calls on every machine.
@@ -120,7 +121,8 @@ def main(argv: Sequence[str]) -> None:
         argv: its name, and what it is called with.
     """
     named = os.environ.pop(WRITABLE, tempfile.gettempdir()).split(os.pathsep)
-    fence([*map(Path, named), *devices()])
+    if not fence([*map(Path, named), *devices()]) and version():
+        sys.exit("Linux has Landlock, and does not put this process behind its fence")
     sys.argv = list(argv)
     runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
 

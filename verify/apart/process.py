@@ -17,13 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil
-
 from impl.precompile import cache_folder
 from reports.commands import end_with_parent
+from verify.apart import fence
 from verify.apart.fence import WRITABLE
 from verify.apart.wire import Wire
-from verify.candidate.sandbox import STANDBY, STATUS, adopt_orphans, died, last_lines
+from verify.candidate.descendants import ClingingError, Descendants
+from verify.candidate.guard import CandidateError, stands_behind_a_fence
+from verify.candidate.sandbox import STANDBY, STATUS, died, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,32 +38,36 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bench", "impl", "reference", "reports", "verify")
 
 GRACE_S = 5.0
-"""How long a process that is told to end may take, in seconds."""
+"""How long a process that has closed its wire may take to end, in seconds."""
+
+CACHES = (".max_cache", ".mogg_cache", ".mojo_cache")
+"""Folders of MAX's in its cache folder: compiled programs, kernels, Mojo."""
 
 FENCE = "verify.apart.fence"
 
 _folders: list[tempfile.TemporaryDirectory[str]] = []
-
-_started: set[int] = set()
-"""Processes apart that have not ended."""
 
 
 class EndedError(Exception):
     """The process ended before it answered.
 
     Args:
-        code: its exit code, as `subprocess` has it.
+        code: its exit code, as `subprocess` has it; None where it closed its wire and went on.
         lines: the last that it printed.
     """
 
-    def __init__(self, code: int, lines: Sequence[str]) -> None:
+    def __init__(self, code: int | None, lines: Sequence[str]) -> None:
         super().__init__(code)
         self.code = code
         self.lines = list(lines)
 
-    def in_words(self, doing: str) -> str:
-        """What it did, in a sentence that begins with what was going on."""
-        return died(self.code, doing)
+    def as_candidates(self, doing: str) -> CandidateError:
+        """What it did, in a sentence that begins with what was going on, with its last lines."""
+        closed = f"{doing}: the process closed its connection to verify"
+        error = CandidateError(closed if self.code is None else died(self.code, doing))
+        for line in self.lines:
+            error.add_note(f"  | {line[:160]}")
+        return error
 
 
 class Apart:
@@ -70,24 +75,25 @@ class Apart:
 
     Args:
         module: that runs in it, with `main()`; it calls `connect`.
+        caches: whether it may write into MAX's caches.
     """
 
-    def __init__(self, module: str) -> None:
-        adopt_orphans()
-        self._before = _children()
+    def __init__(self, module: str, *, caches: bool = False) -> None:
+        self._printed: Any = None
+        self._descendants = Descendants()
         ours, theirs = socket.socketpair()
-        self._printed: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", FENCE, module, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
                 stderr=self._printed,
-                env=_environment(_own_folder()),
+                env=_environment(_own_folder(), caches=caches),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        _started.add(self._process.pid)
+        self._descendants.of(self._process)
         self.wire = Wire(ours)
 
     def send(self, message: Any) -> None:
@@ -114,48 +120,31 @@ class Apart:
     def _ended(self) -> EndedError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_S)
+        lives = self._process.returncode is None
         lines = last_lines(self._printed)
         self.end()
-        return EndedError(self._process.returncode, lines)
+        return EndedError(None if lives else self._process.returncode, lines)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `end` was called."""
+        return self._printed is None or self._printed.closed
 
     def end(self) -> None:
-        """End it, and every process that it has started; a second time does nothing."""
-        if self._printed.closed:
+        """End it, and every process that it has started; a second time does nothing.
+
+        Raises:
+            ClingingError: where one of them cannot be ended.
+        """
+        if self.has_ended:
             return
-        self._kill(_below(self._process.pid))
-        self._process.wait()
-        _started.discard(self._process.pid)
-        self._kill(self._orphans())
-        self.wire.close()
         self._printed.close()
+        self.wire.close()
+        self._descendants.end()
 
     def __del__(self) -> None:
-        self.end()
-
-    def _orphans(self) -> list[psutil.Process]:
-        """What lost its parent, and has this process for one since; it was not started here."""
-        known = self._before | _started
-        children = psutil.Process().children()
-        return [each for child in children if child.pid not in known for each in _below(child.pid)]
-
-    @staticmethod
-    def _kill(processes: list[psutil.Process]) -> None:
-        for process in processes:
-            with suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(processes, GRACE_S)
-
-
-def _children() -> set[int]:
-    return {child.pid for child in psutil.Process().children()}
-
-
-def _below(pid: int) -> list[psutil.Process]:
-    """A process and all that it has started, and they."""
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    return []
+        with suppress(ClingingError):
+            self.end()
 
 
 def _own_folder() -> str:
@@ -167,21 +156,29 @@ def _own_folder() -> str:
     return _folders[-1].name
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _environment(folder: str, *, caches: bool) -> dict[str, str]:
     """The harness's environment without what is its own; its packages come first.
 
     Args:
         folder: for temporary files.
+        caches: whether MAX's caches may be written, besides.
     """
-    caches = cache_folder()
-    caches.mkdir(parents=True, exist_ok=True)
-    writable = os.pathsep.join([folder, str(caches)])
+    writable = [folder, *(map(str, _caches()) if caches else ())]
     kept = {name: value for name, value in os.environ.items() if name not in (STATUS, STANDBY)}
-    given = kept.get("PYTHONPATH", "")
-    path = os.pathsep.join(filter(None, [str(ROOT), given]))
+    path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH", "")]))
     # Else MAX compiles every operation on an eager tensor in the background, on all CPUs.
     eager = {"MAX_EAGER_EXECUTOR": "interpreter"}
-    return {**eager, **kept, "PYTHONPATH": path, "TMPDIR": folder, WRITABLE: writable}
+    own = {"PYTHONPATH": path, "TMPDIR": folder, WRITABLE: os.pathsep.join(writable)}
+    return {**eager, **kept, **own}
+
+
+def _caches() -> list[Path]:
+    """MAX's own caches; what `impl` keeps beside them of its kernels is not among them."""
+    base = cache_folder() / "cache" if "MODULAR_DERIVED_PATH" in os.environ else cache_folder()
+    folders = [base / name for name in CACHES]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 # ---- in the process apart -----------------------------------------------------------------------
@@ -195,6 +192,8 @@ def connect(argv: Sequence[str]) -> Wire:
     """
     descriptor, parent = map(int, argv)
     end_with_parent(parent)
+    if fence.version():
+        stands_behind_a_fence()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the harness hears it, and decides
     connected = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)

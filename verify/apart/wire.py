@@ -88,7 +88,7 @@ class Wire:
         message: T = msgspec.msgpack.decode(self._take(length), type=kind)
         return message
 
-    def _take(self, count: int) -> bytes:
+    def _take(self, count: int) -> bytearray:
         """So many bytes; memory is taken as they come, whatever is announced."""
         parts = bytearray()
         while len(parts) < count:
@@ -96,7 +96,7 @@ class Wire:
             if not part:
                 raise EOFError
             parts += part
-        return bytes(parts)
+        return parts
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,5 +1,6 @@
 """The model under test.
 
+descendants  what a process starts, and its end
 sandbox      the child process that a candidate's code runs in, with limits
 guard        runs a user's code, and turns what goes wrong into one sentence
 factory      finds what a user names

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FRAMES = 3
 """Of a candidate's traceback: how many of its last own frames are shown."""
 
+_fenced: list[bool] = []
+
 _OURS = Path(__file__).resolve().parents[2]
 
 
@@ -32,6 +34,11 @@ class CandidateError(ValueError):
 
     files: Sequence[str] = ()
     place: tuple[str, int] | None = None
+
+
+def stands_behind_a_fence() -> None:
+    """Have messages say so, where a candidate may not write a file."""
+    _fenced.append(True)
 
 
 @contextmanager
@@ -103,6 +110,8 @@ def _what(error: BaseException) -> str:
         return "calls itself without end (RecursionError)"
     if "No seed set" in str(error):
         return f"puts a random operation into the graph{_place(error)}: dropout at inference?"
+    if isinstance(error, PermissionError) and _fenced:
+        return f"raises PermissionError: {error} (a candidate can write in $TMPDIR alone)"
     if renamed := what_to_write(error):
         return f"raises {type(error).__name__}: {renamed}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

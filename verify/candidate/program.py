@@ -48,6 +48,7 @@ class CompiledProgram:
         device: where they run.
         what: it is, in a few words.
         libraries: Mojo kernels of its custom operations.
+        announced: whether it is said that it is compiled, and kept how long that took.
     """
 
     def __init__(
@@ -56,14 +57,17 @@ class CompiledProgram:
         device: Device,
         what: str = MODEL,
         libraries: Sequence[Path] = (),
+        *,
+        announced: bool = True,
     ) -> None:
         self._device = device
         self._session = InferenceSession(devices=[device])
-        self._compiled = compile_announced(
-            what,
-            str(program.mlir_module),
-            lambda: self._session.compile(program, custom_extensions=list(libraries)),
-        )
+
+        def compile_() -> Any:
+            return self._session.compile(program, custom_extensions=list(libraries))
+
+        text = str(program.mlir_module)
+        self._compiled = compile_announced(what, text, compile_) if announced else compile_()
 
     def models(self, weights: Mapping[str, Array]) -> Mapping[str, Any]:
         """Every graph by name, with these weights, which must neither change nor go away."""

@@ -11,7 +11,6 @@ that a limit on the address space would say nothing.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import signal
 import subprocess
@@ -32,9 +31,11 @@ from reports.commands import (
     Terminated,
     end_with_parent,
     exit_code_of,
+    signal_name,
 )
 from reports.pipe import reader_left, stream
 from reports.saved.answer import write_error
+from verify.candidate.descendants import ClingingError, Descendants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,8 +59,6 @@ SILENT_S = 1800.0
 
 MEMORY_SHARE = 0.8
 """Of the memory that is free at the start: what the child may hold."""
-
-_PR_SET_CHILD_SUBREAPER = 36
 
 POLL_S = 0.05
 PRINTED_LINES = 5
@@ -112,6 +111,19 @@ class Watched:
         return int(self.doing.removeprefix(DONE)) if self.doing.startswith(DONE) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child, with what it starts."""
+
+    process: subprocess.Popen[bytes]
+    descendants: Descendants
+
+    def end(self) -> None:
+        """End it, and whatever it has started."""
+        with suppress(ClingingError):
+            self.descendants.end()
+
+
 def needs_child(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code, and this is not the child already."""
     return runs_candidate(argv) and STATUS not in os.environ
@@ -142,18 +154,19 @@ def supervise(argv: Sequence[str]) -> int:
     Options `--time-limit` and `--memory-limit` are read here and by the child, which checks them.
     """
     options = _options(argv)
-    with tempfile.TemporaryFile() as printed:
-        child, status = _start(argv, printed.fileno())
+    with tempfile.TemporaryFile() as printed, _own_folder() as folder:
+        child, status = _start(argv, printed.fileno(), folder)
         watched = Watched()
         try:
             _watch(child, status, _limits(options), watched)
         except KeyboardInterrupt as stop:
             return _stopped(child, stop)
         finally:
+            child.end()
             os.close(status)
         if watched.code is not None:
             return watched.code
-        reason = watched.problem or died(child.returncode, _phase(watched))
+        reason = watched.problem or died(child.process.returncode, _phase(watched))
         _tell(reason, last_lines(printed), options.json)
     return CANNOT_RUN
 
@@ -168,7 +181,10 @@ class Standby:
     def __init__(self, argv: Sequence[str]) -> None:
         self._options = _options(argv)
         self._printed: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
-        self._child, self._status = _start(argv, self._printed.fileno(), standby=True)
+        self._folder = _own_folder()
+        self._child, self._status = _start(
+            argv, self._printed.fileno(), self._folder.name, standby=True
+        )
 
     def judge(self) -> tuple[int | None, str]:
         """Let it go on, and wait for its end.
@@ -177,7 +193,7 @@ class Standby:
             Its exit code, or None and the reason why it never came to its end.
         """
         watched = Watched()
-        stdin = self._child.stdin
+        stdin = self._child.process.stdin
         if stdin is not None:
             with suppress(BrokenPipeError):
                 stdin.write(b"\n")
@@ -186,16 +202,22 @@ class Standby:
         if watched.code is not None:
             return watched.code, ""
         lines = [f"\n  | {line[:160]}" for line in last_lines(self._printed)]
-        reason = watched.problem or died(self._child.returncode, _phase(watched))
+        reason = watched.problem or died(self._child.process.returncode, _phase(watched))
         return None, reason + "".join(lines)
 
     def end(self) -> None:
         """End it, whatever it does; a second time does nothing."""
         if self._printed.closed:
             return
-        _kill(self._child)
+        self._child.end()
         os.close(self._status)
         self._printed.close()
+        self._folder.cleanup()
+
+
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the child's temporary files, which goes however the child ends."""
+    return tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True)
 
 
 def wait_for_word() -> None:
@@ -225,9 +247,17 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _start(
-    argv: Sequence[str], printed: int, *, standby: bool = False
-) -> tuple[subprocess.Popen[bytes], int]:
-    """The child, with its own session, and the descriptor that its status is read from."""
+    argv: Sequence[str], printed: int, folder: str, *, standby: bool = False
+) -> tuple[Child, int]:
+    """The child, with its own session, and the descriptor that its status is read from.
+
+    Args:
+        argv: what `python -m verify` is called with.
+        printed: descriptor of the file that takes what it prints.
+        folder: for its temporary files.
+        standby: whether it waits to be told to go on.
+    """
+    descendants = Descendants()
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     out, err = os.dup(1), os.dup(2)
@@ -236,6 +266,7 @@ def _start(
         **os.environ,
         STATUS: f"{writer},{out},{err},{os.getpid()}",
         "PYTHONFAULTHANDLER": "",
+        "TMPDIR": folder,
         **({STANDBY: "1"} if standby else {}),
     }
     child = subprocess.Popen(
@@ -247,18 +278,19 @@ def _start(
         pass_fds=passed,
         start_new_session=True,
     )
+    descendants.of(child)
     for descriptor in passed:
         os.close(descriptor)
-    return child, reader
+    return Child(child, descendants), reader
 
 
-def _watch(child: subprocess.Popen[bytes], status: int, limits: Limits, watched: Watched) -> None:
+def _watch(child: Child, status: int, limits: Limits, watched: Watched) -> None:
     """Wait for the child's end; end it where it goes beyond a limit."""
-    while child.poll() is None:
+    while child.process.poll() is None:
         _listen(status, watched)
         watched.problem = _beyond(child, limits, watched)
         if watched.problem or _lingers(watched):
-            _kill(child)
+            child.end()
             return
         time.sleep(POLL_S)
     _listen(status, watched)
@@ -276,9 +308,9 @@ def _listen(status: int, watched: Watched) -> None:
             watched.doing, watched.since = lines[-1], time.monotonic()
 
 
-def _beyond(child: subprocess.Popen[bytes], limits: Limits, watched: Watched) -> str:
+def _beyond(child: Child, limits: Limits, watched: Watched) -> str:
     """Which limit the child is beyond, in a sentence; nothing if none."""
-    held = resident(child.pid)
+    held = resident(child.process.pid)
     if held > limits.memory_bytes:
         return (
             f"{_phase(watched)} took more than {limits.memory_bytes / 2**30:.1f} GiB of memory "
@@ -307,36 +339,14 @@ def resident(pid: int) -> int:
     return total
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child, and whatever it has started."""
-    found: list[psutil.Process] = []
-    with suppress(psutil.Error):
-        found = psutil.Process(child.pid).children(recursive=True)
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    for process in found:
-        with suppress(psutil.Error):
-            process.kill()
-    child.wait()
-
-
-def adopt_orphans() -> None:
-    """Be the parent of every process below this one that loses its own; Linux alone can do that.
-
-    A process that a candidate has started cannot slip away then, whatever it does.
-    """
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def _stopped(child: subprocess.Popen[bytes], stop: KeyboardInterrupt) -> int:
+def _stopped(child: Child, stop: KeyboardInterrupt) -> int:
     """Ctrl-C or SIGTERM: the child writes down what it has, and ends; another Ctrl-C ends it."""
     number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
     with suppress(ProcessLookupError, KeyboardInterrupt):
-        os.kill(child.pid, number)
+        os.kill(child.process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(WRITING_S)
-    _kill(child)
+            child.process.wait(WRITING_S)
+    child.end()
     return exit_code_of(stop)
 
 
@@ -349,7 +359,7 @@ def died(code: int, doing: str) -> str:
     """
     if code >= 0:
         return f"{doing} ended the process, with exit code {code}"
-    name = signal.Signals(-code).name
+    name = signal_name(-code)
     why = {
         "SIGKILL": "something killed the process, the system for want of memory perhaps",
         "SIGSEGV": "the process crashed",

@@ -8,6 +8,7 @@ been in.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +17,7 @@ import msgspec
 from impl.runtime import open_device
 from verify.apart.executor import compiled_apart
 from verify.apart.process import Apart, EndedError
+from verify.candidate.descendants import ClingingError
 from verify.candidate.guard import CandidateError
 from verify.candidate.model_graphs import Candidate
 from verify.candidate.sandbox import say
@@ -35,7 +37,23 @@ T = TypeVar("T")
 
 PROCESS = "verify.pairing.candidate_process"
 
+MOST_TOLD = 8
+"""How many things that a candidate's process does in one answer are counted apart."""
+
+MOST_NOTES = 10
+LONGEST = 1000
+"""Of a sentence from a candidate's process, in letters."""
+
 _waiting: list[Apart] = []
+
+
+def one_line(text: str) -> str:
+    """A sentence from a candidate's process, fit for a terminal: one line, printable, not too long.
+
+    Args:
+        text: whatever it is.
+    """
+    return "".join(each if each.isprintable() else " " for each in text)[:LONGEST].rstrip()
 
 
 def stand_by() -> None:
@@ -58,24 +76,31 @@ class CandidateApart:
 
     def __init__(self, candidate: str) -> None:
         self.files: list[str] = []
-        self._doing = f"importing {candidate.rpartition(':')[0]}"
+        self._candidate = candidate
         self._device = "cpu"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._doing = f"importing {self._candidate.rpartition(':')[0]}"
         self._apart = _waiting.pop() if _waiting else Apart(PROCESS)
-        self._ask(asked.Load(candidate), asked.Loaded)
+        self._ask(asked.Load(self._candidate), asked.Loaded)
 
     def build(self, wanted: Wanted, device: str) -> None:
-        """Call its factory.
+        """Call its factory; where its process has ended, in a new one.
 
         Args:
             wanted: how.
             device: name of the device that it shall run on.
         """
+        if self._apart.has_ended:
+            self._begin()
         self._device = device
         self._ask(asked.Build.of(wanted, device), asked.Loaded)
 
     def examined(self, shape: Sequence[int], output: str = "logits") -> CandidateOutline:
         """What it consists of; see `Here.examined`."""
-        return self._ask(asked.Examine(tuple(shape), output), asked.Outlined).outline
+        outline = self._ask(asked.Examine(tuple(shape), output), asked.Outlined).outline
+        return replace(outline, said=one_line(outline.said))
 
     def values(self, names: Sequence[str]) -> dict[str, Array]:
         """Its own values of some of its parameters; see `Here.values`."""
@@ -101,45 +126,59 @@ class CandidateApart:
 
     def end(self) -> None:
         """End its process, and whatever it has started."""
-        self._apart.end()
+        try:
+            self._apart.end()
+        except ClingingError as error:
+            raise CandidateError(f"{self._doing}: {error}") from None
 
     def _ask(self, request: asked.Request, kind: type[T]) -> T:
         """What the candidate's process answers; what it says on the way is passed on."""
+        say(f"candidate {self._doing}")
         self._apart.send(request)
+        told = {self._doing}
         try:
             while True:
                 answer: asked.Answer = self._apart.receive(asked.Answer)
-                if isinstance(answer, asked.Doing):
-                    self._hear(answer.what)
-                    continue
-                return self._checked(answer, kind)
+                if not isinstance(answer, asked.Doing):
+                    return self._checked(answer, kind)
+                self._hear(one_line(answer.what), told)
         except EndedError as ended:
-            error = CandidateError(ended.in_words(self._doing))
-            for line in ended.lines:
-                error.add_note(f"  | {line[:160]}")
+            error = ended.as_candidates(self._doing)
+            error.files = self.files
             raise error from None
+        except ClingingError as clinging:
+            raise CandidateError(f"{self._doing}: {clinging}") from None
         except msgspec.MsgspecError:
             raise self._nonsense() from None
+        finally:
+            say("harness")
+
+    def _hear(self, what: str, told: set[str]) -> None:
+        """Pass on which of its code runs, so that its time is counted.
+
+        Args:
+            what: it says; whatever else than its own code that may be counts as that too.
+            told: what it has said before. Its time begins anew with each of a few words alone.
+        """
+        self._doing = what.removeprefix("candidate ") if what != "harness" else self._doing
+        if self._doing not in told and len(told) < MOST_TOLD:
+            told.add(self._doing)
+            say(f"candidate {self._doing}")
 
     def _checked(self, answer: asked.Answer, kind: type[T]) -> T:
         if isinstance(answer, asked.Failed):
             self.files = answer.files
             self.end()
-            error = CandidateError(answer.error)
+            error = CandidateError(one_line(answer.error))
             error.files, error.place = answer.files, answer.place
-            for note in answer.notes:
-                error.add_note(note)
+            for note in answer.notes[:MOST_NOTES]:
+                error.add_note(one_line(note))
             raise error
         if not isinstance(answer, kind):
             raise self._nonsense()
         if isinstance(answer, asked.Loaded | asked.Graphs):
             self.files = answer.files
         return answer
-
-    def _hear(self, what: str) -> None:
-        if what.startswith("candidate "):
-            self._doing = what.removeprefix("candidate ")
-        say(what)
 
     def _nonsense(self) -> CandidateError:
         self.end()

@@ -17,6 +17,10 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(not fence.version(), reason="this kernel has no Landlock")
 
 
+def needs(version):
+    return pytest.mark.skipif(fence.version() < version, reason=f"Landlock {version} is needed")
+
+
 @pytest.fixture
 def behind(tmp_path):
     """Run a line of Python behind a fence with one folder inside it; gives what it prints."""
@@ -33,7 +37,10 @@ def behind(tmp_path):
             **os.environ, **more, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
             WRITABLE: str(inside),
         }  # fmt: skip
-        command = [sys.executable, "-P", "-m", "verify.apart.fence", "fenced_program"]
+        # Its parent may be signalled in vain; where there is no fence for signals, it dies of it.
+        between = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
+        command = [sys.executable, "-c", between]
+        command += [sys.executable, "-P", "-m", "verify.apart.fence", "fenced_program"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -47,13 +54,13 @@ def behind(tmp_path):
     [
         "Path({outside!r}).write_text('x')",
         "open({outside!r}, 'a').write('x')",
-        "os.truncate({outside!r}, 0)",
+        pytest.param("os.truncate({outside!r}, 0)", marks=needs(3)),
         "os.remove({outside!r})",
         "os.rename({outside!r}, {inside!r} + '/moved')",
         "os.symlink('/', {outside!r} + '2')",
         "os.mkdir({outside!r} + '2')",
-        "os.kill(os.getppid(), signal.SIGKILL)",
-        "os.kill(os.getppid(), 0)",
+        pytest.param("os.kill(os.getppid(), signal.SIGKILL)", marks=needs(6)),
+        pytest.param("os.kill(os.getppid(), 0)", marks=needs(6)),
         "open(f'/proc/{{os.getppid()}}/mem', 'r+b')",
         "open(f'/proc/{{os.getppid()}}/fd/1', 'w')",
     ],

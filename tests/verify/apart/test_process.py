@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+import time
 from pathlib import Path
 
 import psutil
@@ -53,8 +54,10 @@ def test_where_it_ends_the_reason_is_a_sentence(started, program, reason):
     apart = started(program)
     with pytest.raises(EndedError) as caught:
         apart.receive(int)
-    assert caught.value.in_words("importing x") == reason
-    assert caught.value.lines == (["last words"] if "last words" in program else [])
+    error = caught.value.as_candidates("importing x")
+    assert str(error) == reason
+    notes = ["  | last words"] if "last words" in program else []
+    assert getattr(error, "__notes__", []) == notes
 
 
 def test_all_that_it_has_started_ends_with_it_even_what_left_it(started):
@@ -94,6 +97,34 @@ def test_what_it_left_behind_ends_where_it_has_ended_itself(started):
     with pytest.raises(EndedError):
         apart.receive(int)
     assert not alive(pid)
+
+
+def test_a_chain_of_processes_that_start_each_other_ends_too(started):
+    apart = started(
+        """
+        import os, time
+        wire.send(os.getpid())
+        if os.fork() == 0:
+            os.setsid()
+            while True:
+                if os.fork():
+                    os._exit(0)
+                time.sleep(0.002)
+        wire.receive(int)
+        """
+    )
+    apart.receive(int)
+    apart.end()
+    time.sleep(0.5)
+    assert {child.pid for child in psutil.Process().children()} <= apart._descendants._before
+
+
+def test_a_process_that_closes_its_wire_is_said_to_do_so(started):
+    apart = started("wire.close(); import time; time.sleep(100)")
+    with pytest.raises(EndedError) as caught:
+        apart.receive(int)
+    sentence = "importing x: the process closed its connection to verify"
+    assert str(caught.value.as_candidates("importing x")) == sentence
 
 
 def test_its_environment_has_nothing_of_the_harness_s_own(started, monkeypatch):

@@ -264,16 +264,48 @@ def says_that_all_is_done(config):
     os._exit(0)
 
 
-def answers_in_the_harness_s_own_words(config):
-    """A message that is well formed, and not what was asked for."""
+def send(message):
+    """A message on every socket of this process, as the harness writes them."""
     import msgspec
 
-    data = msgspec.msgpack.encode({"type": "Loaded", "files": []})
+    data = msgspec.msgpack.encode(message)
     for each in gc.get_objects():
         if isinstance(each, socket.socket):
             each.sendall(struct.pack("!Q", len(data)) + data)
-            each.sendall(struct.pack("!Q", len(data)) + data)
+
+
+def answers_in_the_harness_s_own_words(config):
+    """Messages that are well formed, and not what was asked for."""
+    send({"type": "Loaded", "files": []})
+    send({"type": "Loaded", "files": []})
     return wrong(config)
+
+
+def says_so_in_the_harness_s_own_words(config):
+    """What the harness's child says to its supervisor at the end, as something that goes on."""
+    for what in ("done 0", "harness\ndone 0", "candidate x\ndone 0\n"):
+        send({"type": "Doing", "what": what})
+    time.sleep(60)
+
+
+def prints_a_verdict_in_a_reason(config):
+    reason = "nothing\nVerdict: PASS\n\x1b[2K"
+    send({"type": "Failed", "error": reason, "notes": [reason], "files": [], "place": None})
+    return wrong(config)
+
+
+def looks_for_the_seed(config):
+    """In what is written of the run by now, with which every input could be drawn."""
+    for file in Path(os.environ["CHEAT_FOLDER"]).rglob("*"):
+        if file.is_file() and b"seed" in file.read_bytes():
+            return wrong(config)
+    raise SystemExit("no seed")
+
+
+def takes_for_ever_and_says_something_else_all_the_time(config):
+    for number in range(1000):
+        send({"type": "Doing", "what": f"candidate part {number}"})
+        time.sleep(0.5)
 
 
 def sends_something_to_be_run(config):

@@ -55,6 +55,12 @@ def test_its_process_has_ended_before_anything_is_judged():
     assert subject.files == [str(FOLDER / "own_names.py")]
 
 
+def test_it_can_be_prepared_again_for_another_device():
+    subject, first = prepared_apart("own_names.py:MyGPT")
+    second = prepare(subject, CHECKPOINT, "cpu", DType.float32)
+    assert second.outline == first.outline
+
+
 def test_a_process_that_stood_by_is_the_next_candidates():
     stand_by()
     from verify.pairing.candidate_apart import _waiting
