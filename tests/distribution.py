@@ -12,6 +12,7 @@ from xdist.scheduler import LoadFileScheduling
 
 GROUPS = {
     "the model with every place shown": (
+        "tests/verify/apart/test_executor.py",
         "tests/verify/candidate/test_staging.py",
         "tests/verify/checks/test_invariances.py",
         "tests/verify/test_artefacts.py",

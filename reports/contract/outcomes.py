@@ -20,6 +20,7 @@ from reports.contract.verifying import (
     Coverage,
     Divergence,
     Finding,
+    Graph,
     Mutants,
     Power,
 )
@@ -49,6 +50,8 @@ class Verified(Closed, kw_only=True):
     checks: list[Compared]
     environment: Environment
     answers: dict[str, Answer] | Absent = UNSET
+    graph: Graph | Absent | None = UNSET
+    run: str | Absent = UNSET
 
 
 class SourcePlace(Closed, kw_only=True):

@@ -90,6 +90,8 @@ class Operation(Closed, kw_only=True):
     code: str
     quantity: str
     departs: bool
+    file: str | Absent = UNSET
+    line: int | Absent = UNSET
 
 
 class Graph(Record, kw_only=True, tag="graph"):

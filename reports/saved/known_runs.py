@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reports.saved.home import make_root
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -29,7 +31,7 @@ def remember(root: Path, folder: Path, records: str) -> None:
     Raises:
         OSError: where the file cannot be written.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    make_root(root)
     with (root / FILE).open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         before = _read(file)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+from reports.saved.answer import answered
 from verify.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def judged(name, model, tmp_path, monkeypatch, capfd):
         command = [sys.executable, "-m", "verify", *options]
         code = subprocess.run(command, cwd=ROOT, check=False, timeout=300).returncode
     else:
-        code = main(options)
+        code = answered("verify", main, options)
     printed = capfd.readouterr()
     report = json.loads((tmp_path / "out.json").read_text())
     return code, printed.out + printed.err, report
@@ -113,8 +114,8 @@ def test_a_cheat_does_not_pass(name, model, tmp_path, monkeypatch, capfd):
 
 def test_no_process_of_a_candidate_outlives_the_run(model, tmp_path, monkeypatch, capfd):
     judged("leaves_a_process_that_writes_the_verdict_later", model, tmp_path, monkeypatch, capfd)
-    started = int((tmp_path / "started").read_text())
-    assert not psutil.pid_exists(started) or psutil.Process(started).status() == "zombie"
+    said = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert not [line for line in said if str(tmp_path) in line]
 
 
 def test_every_cheat_is_in_the_table():

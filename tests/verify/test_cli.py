@@ -74,6 +74,7 @@ def test_json_has_the_documented_keys(correct):
     assert set(outcome) == {
         "schema_version", "verdict", "compiled", "first_divergence", "coverage",
         "observer_effect", "power", "mutants", "notes", "findings", "checks", "environment",
+        "graph", "run",
     }  # fmt: skip
     coverage = outcome["coverage"]
     assert coverage["compared"] + len(coverage["excused"]) == coverage["expected"]

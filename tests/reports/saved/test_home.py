@@ -49,9 +49,11 @@ def test_a_folder_that_is_there_is_left_as_it_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_names_its_own_folder_makes_no_other(installed):
+def test_of_a_run_that_names_its_own_folder_only_its_place_is_remembered(installed):
     write_a_run(out=installed / "own")
-    assert [path.name for path in installed.iterdir()] == ["own"]
+    assert {path.name for path in installed.iterdir()} == {"own", ".max-parity"}
+    kept = {path.name for path in (installed / ".max-parity").iterdir()}
+    assert kept == {".gitignore", "known_runs.jsonl"}
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(monkeypatch, tmp_path):

@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     for name in ("own_names.py", "gelu_erf.py"):
         shutil.copy(MODELS / name, folder)
     (folder / "broken.py").write_text("def model(config):\n    raise ValueError('no, thanks')\n")
-    for name in ("impl", "reference", "verify", "bench", "reports"):
+    for name in ("reference", "verify", "bench", "reports"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text("raise ImportError('a package of the user')\n")
     return folder

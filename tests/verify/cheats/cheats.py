@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import types
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -327,9 +328,12 @@ def writes_the_verdict_itself(config):
     """The JSON, and records of a run that passed, into every folder that the run may use."""
     folder = Path(os.environ["CHEAT_FOLDER"])
     passed = {"verdict": "PASS", "checks": [], "first_divergence": None}
-    (folder / "out.json").write_text(json.dumps(passed))
-    (folder / "run").mkdir(exist_ok=True)
-    (folder / "run" / "records.jsonl").write_text(json.dumps({"record": "end", **passed}) + "\n")
+    with suppress(OSError):
+        (folder / "out.json").write_text(json.dumps(passed))
+    with suppress(OSError):
+        (folder / "run").mkdir(exist_ok=True)
+        records = json.dumps({"record": "end", **passed}) + "\n"
+        (folder / "run" / "records.jsonl").write_text(records)
     return wrong(config)
 
 
@@ -339,8 +343,7 @@ def leaves_a_process_that_writes_the_verdict_later(config):
     code = f"import time; time.sleep(60); open({str(folder / 'out.json')!r}, 'w').write('PASS')"
     if os.fork() == 0:
         os.setsid()
-        late = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-        (folder / "started").write_text(str(late.pid))
+        subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
         os._exit(0)
     os.wait()
     return wrong(config)

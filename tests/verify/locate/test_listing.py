@@ -24,5 +24,5 @@ def test_a_record_has_what_the_schema_says():
     assert record.keys() == {"record", "tap", "case", "dtype", "summary", "operations"}
     assert record["operations"][1] == {
         "kind": "mul", "operands": "x, 2", "shape": "2x3", "place": "a.py:1", "code": "x * 2",
-        "quantity": "", "departs": True,
+        "quantity": "", "departs": True, "file": "", "line": 0,
     }  # fmt: skip

@@ -116,7 +116,8 @@ def test_other_weights_are_told_once_they_are_loaded(run):
 
 
 def test_the_words_are_those_of_the_run_less_where_it_wrote(verified):
-    words = recorded_words(read_run(verified / "run"))
+    *words, option, seed = recorded_words(read_run(verified / "run"))
+    assert (option, seed.isdecimal()) == ("--seed", True)  # drawn in that run
     assert words == ["--quick", "--candidate", f"{verified}/model.py:model", "--lengths", "5",
                      "--regimes", "perturbed"]  # fmt: skip
 
