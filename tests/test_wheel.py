@@ -78,7 +78,9 @@ def builds_here():
 def pip(*words):
     """Run pip, quietly."""
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, *map(str, words)], check=True)
+    # Importing max in this process sets PYTHONEXECUTABLE behind os.environ's back, by which another
+    # environment's Python would take itself for this one, and install here.
+    subprocess.run([*command, *map(str, words)], env=os.environ, check=True)
 
 
 def run(folder, command, *words, **variables):

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from reports.saved.records import RECORDS
 from tests.processes import ROOT, family, gone, started, wait_until
 from verify.options import COMMANDS, DEFAULT, chosen
 
@@ -96,8 +96,12 @@ def test_a_command_line_is_given_to_its_module(argv, chosen_one):
     assert chosen(argv) == chosen_one
 
 
-def has_begun(folder):
-    return lambda: (folder / RECORDS).is_file()
+def is_a_candidates(pid):
+    """Whether a process is the candidate's."""
+    try:
+        return any("candidate_process" in word for word in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
 
 
 @pytest.mark.compiles
@@ -123,7 +127,7 @@ def test_a_child_ends_with_a_harness_that_is_killed(tmp_path):
     (tmp_path / "slow.py").write_text("import time\n\ndef model(config):\n    time.sleep(600)\n")
     slow = f"{tmp_path}/slow.py:model"
     with started("verify", *SMALL, "--candidate", slow, "--out", tmp_path / "run") as verify:
-        assert wait_until(has_begun(tmp_path / "run"))
+        assert wait_until(lambda: any(map(is_a_candidates, family(verify))))
         children = family(verify)
         verify.kill()
         verify.wait()
