@@ -6,7 +6,6 @@ come from a pass of the oracle through a model of the same blocks that is as sma
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from reference.checkpoint import Checkpoint, CheckpointError
 from reference.load import config_of
 from reference.oracle import Oracle
 from reference.regimes import initial_weights
-from reports.commands import CANNOT_RUN, Parser
+from reports.commands import Parser, cannot_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +41,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             places = places_of_gpt2(config_of(options.model, revision=options.revision))
     except CheckpointError as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return cannot_run("verify", error)
     print("\n".join(places))
     return 0
 

@@ -78,11 +78,18 @@ def own_state() -> dict[str, Any]:
     Returns:
         `version`, `commit`, and `dirty`, whether files differ from it; null where nobody knows.
     """
-    if CLONE:
-        project = tomllib.loads(_read(REPOSITORY / "pyproject.toml")).get("project", {})
-        commit, dirty = _git_state(REPOSITORY)
-        return {"version": project.get("version"), "commit": commit, "dirty": dirty}
-    return {"version": package_version(NAME), "commit": _fetched_commit(), "dirty": None}
+    commit, dirty = _git_state(REPOSITORY) if CLONE else (_fetched_commit(), None)
+    return {"version": own_version(), "commit": commit, "dirty": dirty}
+
+
+def own_version() -> str | None:
+    """This project's version: as a clone's pyproject.toml has it, or as it is installed."""
+    if not CLONE:
+        return package_version(NAME)
+    version_: str | None = (
+        tomllib.loads(_read(REPOSITORY / "pyproject.toml")).get("project", {}).get("version")
+    )
+    return version_
 
 
 def _fetched_commit() -> str | None:

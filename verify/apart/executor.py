@@ -16,9 +16,9 @@ import msgspec
 
 from impl.compiling import compile_announced
 from impl.runtime import open_device
-from verify.apart.process import Apart, EndedError, connect
+from verify.apart.process import Apart, EndedError, answer_until_alone
 from verify.apart.wire import Packed
-from verify.candidate.guard import CandidateError
+from verify.candidate.guard import CandidateError, texts_of
 from verify.candidate.program import MODEL, CompiledProgram
 from verify.graph.adapter import Noted
 
@@ -124,7 +124,6 @@ class ProgramApart:
         self._apart = apart
         self._keys = itertools.count()
         self._dropped: list[int] = []
-        weakref.finalize(self, apart.end)
 
     def ask(self, request: Request, kind: type[T], doing: str) -> T:
         """The answer to a request.
@@ -232,15 +231,6 @@ class Executor:
         self._compiled = CompiledProgram(program, opened, libraries=paths, announced=False)
 
 
-def _chain(error: BaseException | None) -> str:
-    """What an exception says, and then those that led to it."""
-    texts = []
-    while error is not None:
-        texts.append(str(error))
-        error = error.__cause__ or error.__context__
-    return "\n".join(texts)
-
-
 def serve(wire: Wire) -> None:
     """Answer until the harness is gone."""
     executor = Executor()
@@ -249,20 +239,11 @@ def serve(wire: Wire) -> None:
         try:
             answer = executor.answer(request)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
-            wire.send(Failed(_chain(error)))
+            wire.send(Failed("\n".join(texts_of(error))))
         else:
             if answer is not None:
                 wire.send(answer)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Run as `python -P -m verify.apart.executor DESCRIPTOR PARENT`."""
-    wire = connect(argv)
-    try:
-        serve(wire)
-    except (EOFError, OSError):
-        return
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    answer_until_alone(sys.argv[1:], serve)

@@ -27,7 +27,7 @@ from verify.candidate.guard import CandidateError, stands_behind_a_fence
 from verify.candidate.sandbox import STANDBY, STATUS, died, last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Apart:
     """A process apart.
 
     Args:
-        module: that runs in it, with `main()`; it calls `connect`.
+        module: that runs in it; it calls `answer_until_alone`, or `connect` alone.
         caches: whether it may write into MAX's caches.
     """
 
@@ -198,6 +198,18 @@ def connect(argv: Sequence[str]) -> Wire:
     connected = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)
     return Wire(connected)
+
+
+def answer_until_alone(argv: Sequence[str], serve: Callable[[Wire], None]) -> None:
+    """What a module that runs apart does: answer, until the harness is gone.
+
+    Args:
+        argv: what follows its name.
+        serve: answers over the wire without end.
+    """
+    wire = connect(argv)
+    with suppress(EOFError, OSError):
+        serve(wire)
 
 
 def give_way() -> dict[str, ModuleType]:

@@ -50,11 +50,13 @@ class Descendants:
         _started.add(process.pid)
 
     def end(self) -> None:
-        """End the process, and every process that it has started.
+        """End the process, and every process that it has started; a second time does nothing.
 
         Raises:
             ClingingError: where one of them cannot be ended.
         """
+        if self._process.pid not in _started:
+            return
         started = _below(self._process.pid)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

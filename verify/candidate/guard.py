@@ -79,14 +79,18 @@ def compiling(name: str) -> Iterator[None]:
         raise CandidateError(f"MAX cannot compile {name}: {_compilers_words(error)}") from None
 
 
+def texts_of(error: BaseException | None) -> list[str]:
+    """What an exception says, and then those that led to it."""
+    texts = []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return texts
+
+
 def _compilers_words(error: BaseException) -> str:
     """The compiler's first complaint, from the exceptions that led to the last one too."""
-    texts: list[str] = []
-    at: BaseException | None = error
-    while at is not None:
-        texts.append(str(at))
-        at = at.__cause__ or at.__context__
-    lines = [line.strip() for text in texts for line in text.splitlines()]
+    lines = [line.strip() for text in texts_of(error) for line in text.splitlines()]
     complaints = [line for line in lines if line.startswith("error:")]
     return (complaints or [line for line in lines if line] or [type(error).__name__])[0][:300]
 

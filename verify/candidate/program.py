@@ -69,14 +69,11 @@ class CompiledProgram:
         text = str(program.mlir_module)
         self._compiled = compile_announced(what, text, compile_) if announced else compile_()
 
-    def models(self, weights: Mapping[str, Array]) -> Mapping[str, Any]:
-        """Every graph by name, with these weights, which must neither change nor go away."""
-        registry = {name: _registered(array) for name, array in weights.items()}
-        return self._session.init_all(self._compiled, weights_registry=registry)
-
     def bind(self, weights: Mapping[str, Array]) -> BoundProgram:
         """The program with these weights, which must neither change nor go away."""
-        return BoundProgram(self.models(weights), self._device)
+        registry = {name: _registered(array) for name, array in weights.items()}
+        models = self._session.init_all(self._compiled, weights_registry=registry)
+        return BoundProgram(models, self._device)
 
 
 class BoundProgram:

@@ -346,7 +346,6 @@ def _stopped(child: Child, stop: KeyboardInterrupt) -> int:
         os.kill(child.process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             child.process.wait(WRITING_S)
-    child.end()
     return exit_code_of(stop)
 
 

@@ -24,7 +24,7 @@ from impl.weights import from_hugging_face
 from reference.dtypes import DTYPES, held_in
 from reference.taps import INPUT, is_input
 from verify.candidate.calls import paths_of
-from verify.candidate.program import CompiledProgram, to_array, to_buffer
+from verify.candidate.program import CompiledProgram
 from verify.candidate.staging import stage_forced, stage_tapped, weightless
 from verify.faults.catalogue import CATALOGUE
 from verify.faults.power import fault_check
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from impl.config import GPT2Config
     from reference.trace import Array, Trace
+    from verify.candidate.program import BoundProgram
     from verify.judge.verdict import Check
     from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
@@ -304,15 +305,13 @@ class FaultProgram:
         """
         prefix = f"{self.path}."
         own = {name.removeprefix(prefix): w for name, w in self.own(weights).items()}
-        models = self._compiled.models(own)
+        bound = self._compiled.bind(own)
         x = expected.isolated[self.path + INPUT].astype(DTYPES[self.dtype])
-        return {name: self._run(models[name], name, x, expected.given) for name in self._taps}
+        return {name: self._run(bound, name, x, expected.given) for name in self._taps}
 
-    def _run(self, model: Any, name: str, x: Array, given: Mapping[str, Array]) -> Trace:
+    def _run(self, bound: BoundProgram, name: str, x: Array, given: Mapping[str, Array]) -> Trace:
         takes, gives = self._taps[name]
-        arrays = [x, *(given[tap] for tap in takes)]
-        buffers = [to_buffer(array).to(self.device) for array in arrays]
-        results = [to_array(out) for out in model.execute(*buffers)]
+        results = bound.run(name, [x, *(given[tap] for tap in takes)])
         return dict(zip(gives, results, strict=True))
 
     def sightings(

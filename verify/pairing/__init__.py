@@ -9,7 +9,7 @@ padding      vocabularies with rows that stand for no token
 translated   a candidate seen under the reference's names
 table        a pairing as a table
 built        a candidate built in this process
-asked        what a candidate's own process is asked, and what it answers
+messages     what a candidate's own process is asked, and what it answers
 candidate_process  that process
 candidate_apart  a candidate there, as the harness sees it
 prepare      a candidate, ready to be checked

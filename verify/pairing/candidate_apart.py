@@ -21,7 +21,7 @@ from verify.candidate.descendants import ClingingError
 from verify.candidate.guard import CandidateError
 from verify.candidate.model_graphs import Candidate
 from verify.candidate.sandbox import say
-from verify.pairing import asked
+from verify.pairing import messages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -57,7 +57,7 @@ def one_line(text: str) -> str:
 
 
 def stand_by() -> None:
-    """Start the process of the next candidate now, so that it is ready when it is asked."""
+    """Start the process of the next candidate now, so that it is ready when it is messages."""
     _waiting.append(Apart(PROCESS))
 
 
@@ -83,7 +83,7 @@ class CandidateApart:
     def _begin(self) -> None:
         self._doing = f"importing {self._candidate.rpartition(':')[0]}"
         self._apart = _waiting.pop() if _waiting else Apart(PROCESS)
-        self._ask(asked.Load(self._candidate), asked.Loaded)
+        self._ask(messages.Load(self._candidate), messages.Loaded)
 
     def build(self, wanted: Wanted, device: str) -> None:
         """Call its factory; where its process has ended, in a new one.
@@ -95,16 +95,16 @@ class CandidateApart:
         if self._apart.has_ended:
             self._begin()
         self._device = device
-        self._ask(asked.Build.of(wanted, device), asked.Loaded)
+        self._ask(messages.Build.of(wanted, device), messages.Loaded)
 
     def examined(self, shape: Sequence[int], output: str = "logits") -> CandidateOutline:
         """What it consists of; see `Here.examined`."""
-        outline = self._ask(asked.Examine(tuple(shape), output), asked.Outlined).outline
+        outline = self._ask(messages.Examine(tuple(shape), output), messages.Outlined).outline
         return replace(outline, said=one_line(outline.said))
 
     def values(self, names: Sequence[str]) -> dict[str, Array]:
         """Its own values of some of its parameters; see `Here.values`."""
-        answer = self._ask(asked.Value(list(names)), asked.Valued)
+        answer = self._ask(messages.Value(list(names)), messages.Valued)
         try:
             found = {name: answer.values[name].array() for name in names}
         except (KeyError, ValueError, TypeError):
@@ -113,7 +113,7 @@ class CandidateApart:
 
     def candidate(self, cut: Collection[str], result: str | None) -> Candidate:
         """Its graphs, to be evaluated here or compiled in a third process."""
-        answer = self._ask(asked.Stage(sorted(cut), result), asked.Graphs)
+        answer = self._ask(messages.Stage(sorted(cut), result), messages.Graphs)
         return Candidate(answer.staged(), open_device(self._device), self._compiled)
 
     def _compiled(self, staged: Staged) -> Compiled:
@@ -121,7 +121,7 @@ class CandidateApart:
 
     def shipped(self, *, last: bool) -> tuple[Noted, list[Path]]:
         """Its plain graph alone; see `Here.shipped`."""
-        answer = self._ask(asked.Ship(last), asked.Shipped)
+        answer = self._ask(messages.Ship(last), messages.Shipped)
         return answer.program.noted(), [Path(path) for path in answer.libraries]
 
     def end(self) -> None:
@@ -131,15 +131,15 @@ class CandidateApart:
         except ClingingError as error:
             raise CandidateError(f"{self._doing}: {error}") from None
 
-    def _ask(self, request: asked.Request, kind: type[T]) -> T:
+    def _ask(self, request: messages.Request, kind: type[T]) -> T:
         """What the candidate's process answers; what it says on the way is passed on."""
         say(f"candidate {self._doing}")
         self._apart.send(request)
         told = {self._doing}
         try:
             while True:
-                answer: asked.Answer = self._apart.receive(asked.Answer)
-                if not isinstance(answer, asked.Doing):
+                answer: messages.Answer = self._apart.receive(messages.Answer)
+                if not isinstance(answer, messages.Doing):
                     return self._checked(answer, kind)
                 self._hear(one_line(answer.what), told)
         except EndedError as ended:
@@ -165,8 +165,8 @@ class CandidateApart:
             told.add(self._doing)
             say(f"candidate {self._doing}")
 
-    def _checked(self, answer: asked.Answer, kind: type[T]) -> T:
-        if isinstance(answer, asked.Failed):
+    def _checked(self, answer: messages.Answer, kind: type[T]) -> T:
+        if isinstance(answer, messages.Failed):
             self.files = answer.files
             self.end()
             error = CandidateError(one_line(answer.error))
@@ -176,7 +176,7 @@ class CandidateApart:
             raise error
         if not isinstance(answer, kind):
             raise self._nonsense()
-        if isinstance(answer, asked.Loaded | asked.Graphs):
+        if isinstance(answer, messages.Loaded | messages.Graphs):
             self.files = answer.files
         return answer
 

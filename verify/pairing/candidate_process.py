@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impl.runtime import open_device
-from verify.apart.process import connect, give_way
+from verify.apart.process import answer_until_alone, give_way
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError, guarded
 from verify.candidate.own_files import is_own
 from verify.candidate.sandbox import heard_by
-from verify.pairing import asked
+from verify.pairing import messages
 from verify.pairing.built import built_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import ModuleType
 
     from verify.apart.wire import Wire
@@ -35,40 +35,42 @@ class Tracer:
         self._here: Here | None = None
         self._ours: dict[str, ModuleType] = {}
 
-    def answer(self, request: asked.Request) -> asked.Answer:
+    def answer(self, request: messages.Request) -> messages.Answer:
         """What a request is answered with.
 
         Raises:
             CandidateError: whatever is wrong with the candidate.
         """
         match request:
-            case asked.Load(candidate):
+            case messages.Load(candidate):
                 self._ours = give_way()
                 self._factory = load_factory(candidate)
-                return asked.Loaded(own_files())
-            case asked.Build(device=device):
+                return messages.Loaded(own_files())
+            case messages.Build(device=device):
                 assert self._factory is not None
                 self._here = built_here(
                     request.read(self._ours), self._factory, open_device(device)
                 )
-                return asked.Loaded(own_files())
+                return messages.Loaded(own_files())
             case _:
                 assert self._here is not None
                 return self._of(self._here, request)
 
-    def _of(self, here: Here, request: asked.Request) -> asked.Answer:
+    def _of(self, here: Here, request: messages.Request) -> messages.Answer:
         match request:
-            case asked.Examine(shape, output):
-                return asked.Outlined(here.examined(shape, output))
-            case asked.Value(names):
-                return asked.Valued(asked.packed(here.values(names)))
-            case asked.Ship(last):
+            case messages.Examine(shape, output):
+                return messages.Outlined(here.examined(shape, output))
+            case messages.Value(names):
+                return messages.Valued(messages.packed(here.values(names)))
+            case messages.Ship(last):
                 program, libraries = here.shipped(last=last)
-                return asked.Shipped(asked.Program.of(program), [str(path) for path in libraries])
-            case asked.Stage(cut, result):
+                return messages.Shipped(
+                    messages.Program.of(program), [str(path) for path in libraries]
+                )
+            case messages.Stage(cut, result):
                 staged = here.staged(frozenset(cut), result)
                 with guarded(here.calling):
-                    return asked.Graphs.of(staged, own_files())
+                    return messages.Graphs.of(staged, own_files())
         raise AssertionError(request)
 
 
@@ -81,25 +83,16 @@ def own_files() -> list[str]:
 
 def serve(wire: Wire) -> None:
     """Answer until the harness is gone."""
-    heard_by(lambda what: wire.send(asked.Doing(what)))
+    heard_by(lambda what: wire.send(messages.Doing(what)))
     tracer = Tracer()
     while True:
-        request: asked.Request = wire.receive(asked.Request)
+        request: messages.Request = wire.receive(messages.Request)
         try:
             wire.send(tracer.answer(request))
         except CandidateError as error:
             notes = [str(note) for note in getattr(error, "__notes__", ())]
-            wire.send(asked.Failed(str(error), notes, own_files(), error.place))
-
-
-def main(argv: Sequence[str]) -> None:
-    """Run as `python -P -m verify.pairing.candidate_process DESCRIPTOR PARENT`."""
-    wire = connect(argv)
-    try:
-        serve(wire)
-    except (EOFError, OSError):
-        return
+            wire.send(messages.Failed(str(error), notes, own_files(), error.place))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    answer_until_alone(sys.argv[1:], serve)
