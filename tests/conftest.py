@@ -15,11 +15,12 @@ collect_ignore = ["sample_repository"]
 
 
 def pytest_configure():
-    """Hear Ctrl-C, and so do child processes.
-
-    A shell starts background jobs, a CI's among them, deaf to it.
-    """
+    """What child processes inherit, those of pytest-xdist among them."""
+    # A shell starts background jobs, a CI's among them, deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Importing max, as conftest files do, sets PYTHONEXECUTABLE where os.environ does not see it, to
+    # the first python3 on the path. A child would take itself for that one, and pip install there.
+    os.unsetenv("PYTHONEXECUTABLE")
 
 
 @pytest.hookimpl(optionalhook=True)

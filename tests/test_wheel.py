@@ -49,6 +49,7 @@ def commands(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     pip("--python", folder / "bin" / "python", "install", "--no-deps", wheel)
+    assert (folder / "bin" / "max-parity").is_file(), "pip installed it somewhere else"
     packages = next(folder.glob("lib/python*/site-packages"))
     ours = sysconfig.get_path("purelib")
     (packages / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
