@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from verify.endpoint.answering import Judged, Wrong, failed
@@ -11,7 +11,7 @@ from verify.endpoint.chi_square import LEVEL, Sampled
 from verify.endpoint.chi_square import judged as judged_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from verify.endpoint.answering import Asked, Judge
     from verify.endpoint.client import Answer, Question
@@ -41,6 +41,7 @@ class Found:
         number: the question at which it begins.
         sampled: of a case that draws.
         refused: what the server said where it refused what it may refuse.
+        silent: whether no answer came to any of the questions.
     """
 
     case: Case
@@ -49,6 +50,7 @@ class Found:
     number: int = 0
     sampled: Sampled | None = None
     refused: str = ""
+    silent: bool = False
 
     @property
     def verdict(self) -> Literal["PASS", "FAIL"]:
@@ -81,22 +83,6 @@ class Found:
         return f"refused: {self.refused}" if self.refused else ""
 
 
-@dataclass(slots=True)
-class Answers:
-    """Everything that a server was asked.
-
-    Attributes:
-        found: by case, in order.
-    """
-
-    found: list[Found] = field(default_factory=list)
-
-    @property
-    def first_wrong(self) -> Found | None:
-        """The first case that fails."""
-        return next((one for one in self.found if one.wrong), None)
-
-
 async def put(server: Server, case: Case, judge: Judge) -> Found:
     """Ask the questions of a case, as many at once as it says, and judge the answers."""
     answers: list[Answer] = []
@@ -114,7 +100,9 @@ def _found(case: Case, answers: Sequence[Answer], judge: Judge) -> Found:
         return Found(case=case, judged=(), wrong=wrong, refused=answers[0].error)
     judged = tuple(judge.judge(asked, answer) for asked, answer in pairs)
     number = next((n for n, one in enumerate(judged) if one.wrong), 0)
-    found = Found(case=case, judged=judged, wrong=judged[number].wrong, number=number)
+    gone = all(answer.status == 0 for answer in answers)
+    first = judged[number].wrong
+    found = Found(case=case, judged=judged, wrong=first, number=number, silent=gone)
     if found.wrong:
         return found
     if case.drawn:
@@ -148,21 +136,3 @@ def _of_sample(sampled: Sampled) -> str:
 
 def _counts(values: Sequence[float]) -> str:
     return ", ".join(f"{one:.4g}" for one in values)
-
-
-async def put_all(
-    server: Server, cases: Sequence[Case], judge: Judge, seen: Callable[[Found], None]
-) -> Answers:
-    """Put every case, one after the other.
-
-    Args:
-        server: that is asked.
-        cases: in order.
-        judge: of the answers.
-        seen: called with what came of each, as soon as it is known.
-    """
-    answers = Answers()
-    for case in cases:
-        answers.found.append(await put(server, case, judge))
-        seen(answers.found[-1])
-    return answers

@@ -154,7 +154,7 @@ class Questions:
         stops = frozenset(more.pop("stops", ()))
         own = {name: more.pop(name) for name in ("greedy", "stop_text") if name in more}
         stream = bool(more.pop("stream", False))
-        options = self.abilities.fields(temperature=0, **more)
+        options = self.abilities.fields(**{"temperature": 0, **more})
         words = self.standard.model.vocabulary
         sent: Any = tuple(prompt)
         if not self.abilities.ids:

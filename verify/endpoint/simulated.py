@@ -48,7 +48,7 @@ FAULTS = {
     "stop-ignored": "a stop token does not end the answer",
     "one-too-many": "one token more than max_tokens",
     "tempered-logprobs": "log-probabilities are those after the temperature",
-    "epsilon": "the last norm's epsilon is a tenth of what it should be",
+    "epsilon": "the last norm's epsilon is a hundred times what it should be",
 }
 """What can be planted, by name, in words."""
 
@@ -223,12 +223,12 @@ class Simulated:
         """Of the next token, `[vocab_size]`; keys and values of what is fed are kept."""
         if live.cache is None:
             live.cache = self._begun(live)
-        done = live.cache.get_seq_length()
-        ids = [*live.prompt, *(token.id for token in live.tokens)][done:]
+        ids = [*live.prompt, *(token.id for token in live.tokens)]
+        done = len(ids) - 1 if live.tokens else live.cache.get_seq_length()
         cache = self._read_by(live)
-        positions = self._positions(live, done, len(ids))
+        positions = self._positions(live, done, len(ids) - done)
         logits = self.model(
-            torch.tensor([ids]), past_key_values=cache, use_cache=True,
+            torch.tensor([ids[done:]]), past_key_values=cache, use_cache=True,
             position_ids=torch.tensor([positions]),
         ).logits[0, -1]  # fmt: skip
         live.cache = cache
@@ -261,12 +261,8 @@ class Simulated:
         return copy.deepcopy(others[0].cache) if others else live.cache
 
     def _positions(self, live: Live, done: int, count: int) -> list[int]:
-        if self.fault == "position-from-0" and live.tokens:
-            first = len(live.tokens) - 1
-        elif self.fault == "other-row" and live.tokens:
-            first = len(live.prompt) + len(live.tokens) - 1
-        else:
-            first = done
+        reset = self.fault == "position-from-0" and live.tokens
+        first = len(live.tokens) - 1 if reset else done
         positions = range(first, first + count)
         if self.fault == "page-end":
             return [p - 1 if p and p % PAGE == 0 else p for p in positions]
@@ -362,9 +358,9 @@ def _joined(pieces: Sequence[Piece]) -> Piece:
 
 
 def _with_other_epsilon(model: Any) -> Any:
-    """A copy whose last norm has a tenth of its epsilon."""
+    """A copy whose last norm has a hundred times its epsilon."""
     changed = copy.deepcopy(model)
     norms = [one for one in changed.modules() if "norm" in type(one).__name__.lower()]
     name = "eps" if hasattr(norms[-1], "eps") else "variance_epsilon"
-    setattr(norms[-1], name, getattr(norms[-1], name) / 10)
+    setattr(norms[-1], name, getattr(norms[-1], name) * 100)
     return changed
