@@ -56,7 +56,8 @@ class Wrong:
         message: a sentence.
         position: of the answer's token, from 0; None where it is not one token's.
         expected, got: tokens, log-probabilities or texts, in words.
-        margin: by how much the likeliest token is likelier than the one that came, in nats.
+        margin: by how much the likeliest token is likelier in float64 than the one that came, or
+            than the next likeliest where the token is right, in nats.
         text: what was asked.
     """
 
@@ -204,7 +205,7 @@ class Judge:
             if abs(value - float(scaled[token])) <= allowed / temperature * 2:
                 told += f"; it is that of the distribution at temperature {temperature}"
         return Wrong(message=told, position=at, expected=f"{truth:.7g}", got=f"{value:.7g}",
-                     margin=expected.margin(at, token))  # fmt: skip
+                     margin=expected.lead(at))  # fmt: skip
 
     def _tops(self, answer: Answer, expected: Expected) -> Wrong | float:
         """The alternatives: each value must be one of the oracle's highest; the worst share used.

@@ -42,6 +42,8 @@ class Found:
         sampled: of a case that draws.
         refused: what the server said where it refused what it may refuse.
         silent: whether no answer came to any of the questions.
+        reused: prompts' tokens that the server says it had computed before; None where that is not
+            the point.
     """
 
     case: Case
@@ -51,6 +53,7 @@ class Found:
     sampled: Sampled | None = None
     refused: str = ""
     silent: bool = False
+    reused: int | None = None
 
     @property
     def verdict(self) -> Literal["PASS", "FAIL"]:
@@ -80,6 +83,8 @@ class Found:
             return self.wrong.message + more
         if self.sampled:
             return _of_sample(self.sampled)
+        if self.reused:
+            return f"the server had computed {self.reused} tokens of it before"
         return f"refused: {self.refused}" if self.refused else ""
 
 
@@ -105,6 +110,8 @@ def _found(case: Case, answers: Sequence[Answer], judge: Judge) -> Found:
     found = Found(case=case, judged=judged, wrong=first, number=number, silent=gone)
     if found.wrong:
         return found
+    if case.group == "prefix":
+        found = replace(found, reused=sum(map(_reused, answers)))
     if case.drawn:
         return _with_sample(found, judge)
     if case.compare and (told := case.compare(answers, judged)):
@@ -125,6 +132,11 @@ def _with_sample(found: Found, judge: Judge) -> Found:
     wrong = Wrong(message=told, text=asked.in_words(), position=0,
                   expected=_counts(sampled.expected), got=_counts(sampled.found))  # fmt: skip
     return replace(found, sampled=sampled, wrong=wrong)
+
+
+def _reused(answer: Answer) -> int:
+    """Tokens of the prompt that the server says it took from its cache."""
+    return int((answer.usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
 
 
 def _of_sample(sampled: Sampled) -> str:

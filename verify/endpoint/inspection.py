@@ -94,6 +94,10 @@ class Inspection:
             if self.options.operation:
                 misuse = Misuse(endpoint, questions, judge)
                 outcome.treated = await misuse.all(self._treated)
+        if any(one.reused is not None for one in outcome.found) and not any(
+            one.reused for one in outcome.found
+        ):
+            outcome.unasked.append("a cached prefix, unless the server uses one without saying so")
         if self.options.text and self.model.vocabulary is None:
             outcome.unasked.append("--text, since the model has no tokenizer")
         return outcome, cases, judge

@@ -22,7 +22,7 @@ from verify.endpoint.client import COMPLETIONS, Endpoint, error_of, events
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from verify.endpoint.answering import Judge
+    from verify.endpoint.answering import Asked, Judge
     from verify.endpoint.questions import Questions
 
 IDLE = 1000
@@ -33,6 +33,9 @@ MANY = 10_000
 
 SLOW_S = 1.0
 """How long a slow reader stops after the first piece."""
+
+AGAIN_S = 3.0
+"""How long after an answer that failed it is asked again, to tell a server that is gone."""
 
 SPARE_FILES = 100
 """Files that this process keeps free besides idle connections."""
@@ -71,6 +74,7 @@ class Misuse:
         self._long = questions.asked(questions.prompt(9, 10), 64, stream=True)
         self._ids = questions.abilities.ids
         self._streams = questions.abilities.stream
+        self._within = _within(questions)
         self._context, self._size = questions.context, questions.standard.model.size
 
     async def all(self, seen: Callable[[Treated], None]) -> list[Treated]:
@@ -88,12 +92,17 @@ class Misuse:
         return found
 
     def _acts(self) -> Iterator[tuple[str, Callable[[], Awaitable[Treated]]]]:
+        """What is done, by name; what may bring a server down comes last."""
         for name, body in self._bodies():
             yield name, lambda name=name, body=body: self._refused(name, body)  # type: ignore[misc]
+        if self._within:
+            yield "a prompt that ends within a character", self._within_character
         if self._streams:
             yield "a reader that is slow", self._slow
             yield "a reader that leaves", self._leaves
         yield f"{IDLE:,} idle connections", self._idle
+        for name, body in self._ids_out_of_range():
+            yield name, lambda name=name, body=body: self._refused(name, body)  # type: ignore[misc]
 
     def _bodies(self) -> Iterator[tuple[str, str]]:
         """Bodies of requests that must be refused."""
@@ -103,16 +112,19 @@ class Misuse:
         yield "an unknown model", self._body(model="no-such-model")
         yield "no prompt", self._body(prompt=None)
         yield "an empty prompt", self._body(prompt=[] if self._ids else "")
+        yield "max_tokens of -1", self._body(max_tokens=-1)
+        yield "a negative temperature", self._body(temperature=-1)
         if self._ids:
-            yield "a token id beyond the vocabulary", self._body(prompt=[1, self._size])
-            yield "a negative token id", self._body(prompt=[1, -1])
-            yield "a token id of 41 bits", self._body(prompt=[1, 2**40])
             yield "a prompt of one token too many", self._body(prompt=[1] * (self._context + 1))
             yield f"a prompt of {MANY:,} tokens", self._body(prompt=[1] * MANY)
         else:
             yield f"a prompt of {MANY:,} words", self._body(prompt="word " * MANY)
-        yield "max_tokens of -1", self._body(max_tokens=-1)
-        yield "a negative temperature", self._body(temperature=-1)
+
+    def _ids_out_of_range(self) -> Iterator[tuple[str, str]]:
+        if self._ids:
+            yield "a negative token id", self._body(prompt=[1, -1])
+            yield "a token id of 41 bits", self._body(prompt=[1, 2**40])
+            yield "a token id beyond the vocabulary", self._body(prompt=[1, self._size])
 
     def _body(self, **changes: Any) -> str:
         body = {**self._good.question.body(self.endpoint.model), **changes}
@@ -128,8 +140,11 @@ class Misuse:
         answer = await self.endpoint.ask(self._good.question)
         if not answer.ok:
             told = f"afterwards a good question fails: {failed(answer)}"
-            gone = 0 if not answer.status else treated.status
-            return Treated(name=name, verdict="FAIL", status=gone, message=_also(treated, told))
+            await asyncio.sleep(AGAIN_S)
+            gone = (await self.endpoint.ask(self._good.question)).status == 0
+            told += f"; {AGAIN_S:g} s later the server is gone" * gone
+            status = 0 if gone else treated.status
+            return Treated(name=name, verdict="FAIL", status=status, message=_also(treated, told))
         wrong = (await asyncio.to_thread(self.judge.judge, self._good, answer)).wrong
         if wrong:
             told = f"afterwards a good question is answered wrong: {wrong.message}"
@@ -156,6 +171,19 @@ class Misuse:
             text = (await response.read()).decode(errors="replace").strip()
             status = response.status
         return status, _reason(text)[:200]
+
+    async def _within_character(self) -> Treated:
+        """The answer's text must be that of its tokens, and nothing of the prompt's."""
+        assert self._within is not None
+        answer = await self.endpoint.ask(self._within.question)
+        name = "a prompt that ends within a character"
+        wrong = (await asyncio.to_thread(self.judge.judge, self._within, answer)).wrong
+        if not wrong:
+            return Treated(name=name, verdict="PASS", status=answer.status)
+        told = wrong.message
+        if wrong.got:
+            told += f": {wrong.got[:80]} in place of {wrong.expected[:80]}"
+        return Treated(name=name, verdict="FAIL", status=answer.status, message=told)
 
     async def _slow(self) -> Treated:
         """A stream that is not read for a while, and another question meanwhile."""
@@ -201,6 +229,15 @@ class Misuse:
         if right:
             return Treated(name=name, verdict="PASS")
         return Treated(name=name, verdict="FAIL", message="a good question beside it fails")
+
+
+def _within(questions: Questions) -> Asked | None:
+    """A prompt whose last token is a byte of a longer character, where there is such a token."""
+    words = questions.standard.model.vocabulary
+    if words is None or not questions.abilities.ids:
+        return None
+    parts = words.by_text.get("\ufffd") or ()
+    return questions.asked((*questions.prompt(9, 9), parts[-1])) if parts else None
 
 
 def _also(treated: Treated, told: str) -> str:

@@ -121,12 +121,17 @@ class Questions:
     # ---- prompts ------------------------------------------------------------------------------
 
     def prompt(self, length: int, number: int = 0) -> tuple[int, ...]:
-        """Token ids that are drawn; where the server takes text alone, those of a text."""
+        """Token ids that are drawn; where the server takes text alone, those of a text.
+
+        The last one ends a character, so that the answer's text begins with one.
+        """
         model = self.standard.model
         rng = np.random.default_rng([self._seed, length, number])
         special = model.ends | (model.vocabulary.special if model.vocabulary else frozenset())
         usual = [one for one in range(model.size) if one not in special]
         ids = [int(one) for one in rng.choice(usual, length)]
+        while model.vocabulary and "\ufffd" in model.vocabulary.text_of(ids[-1]):
+            ids[-1] = int(rng.choice(usual))
         if self.abilities.ids or model.vocabulary is None:
             return tuple(ids)
         return self._as_text(ids, length)
@@ -149,12 +154,14 @@ class Questions:
         Args:
             prompt: token ids.
             most: tokens to generate at most.
-            more: `stream`, `stops`, `greedy`, `stop_text`, and further fields of the body.
+            more: `stream`, `stops`, `greedy`, `stop_text`, and further fields of the body; one that
+                is None is not sent.
         """
         stops = frozenset(more.pop("stops", ()))
         own = {name: more.pop(name) for name in ("greedy", "stop_text") if name in more}
         stream = bool(more.pop("stream", False))
-        options = self.abilities.fields(**{"temperature": 0, **more})
+        told = self.abilities.fields(**{"temperature": 0, **more})
+        options = {name: value for name, value in told.items() if value is not None}
         words = self.standard.model.vocabulary
         sent: Any = tuple(prompt)
         if not self.abilities.ids:
@@ -272,7 +279,14 @@ class Questions:
         streams = (False, True) if self.abilities.stream else (False,)
         if "stop_token_ids" in self.abilities.options:
             asked = tuple(
-                self.asked(prompt, 16, stream=one, stops={due[at]}, stop_token_ids=[due[at]])
+                self.asked(
+                    prompt,
+                    16,
+                    stream=one,
+                    stops={due[at]},
+                    stop_token_ids=[due[at]],
+                    ignore_eos=None,
+                )
                 for one in streams
             )
             yield Case(name=f"a stop token after {at + 1}", group="stop", asked=asked)
@@ -281,7 +295,8 @@ class Questions:
             return
         if text not in words.decode(due[:at]):
             asked = tuple(
-                self.asked(prompt, 16, stream=one, stop_text=text, stop=[text]) for one in streams
+                self.asked(prompt, 16, stream=one, stop_text=text, stop=[text], ignore_eos=None)
+                for one in streams
             )
             yield Case(name=f"a stop text after {at + 1} tokens", group="stop", asked=asked)
 

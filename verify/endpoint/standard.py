@@ -60,6 +60,11 @@ class Expected:
         """By how much the likeliest token is likelier than this one, in nats."""
         return float(self.logprobs[at].max() - self.logprobs[at, token])
 
+    def lead(self, at: int) -> float:
+        """By how much the likeliest token is likelier than the next one, in nats."""
+        second, first = np.partition(self.logprobs[at], -2)[-2:]
+        return float(first - second)
+
     def best(self, at: int) -> int:
         """The likeliest token."""
         return int(self.logprobs[at].argmax())

@@ -70,8 +70,12 @@ class Outcome:
     def line(self) -> str:
         """The verdict in a line, with what was not checked."""
         counts = self.counts()
-        parts = [f"{counts['cases']} cases, {counts['answers']} answers, {counts['tokens']} tokens"]
+        parts = [
+            f"{counts['cases']} cases, {counts['answers']} answers, {counts['tokens']:,} tokens"
+        ]
         parts.append(f"{counts['ties']} ties" if counts["ties"] else "no ties")
+        if counts["wrong"]:
+            parts.append(f"{counts['wrong']} answers wrong")
         if (used := counts["used"]) is not None:
             parts.append(f"log-probabilities use {percent(used)} of what is allowed")
         if self.planted:
