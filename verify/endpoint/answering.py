@@ -303,6 +303,8 @@ class Judge:
             return Wrong(message=f"it holds the text {asked.stop_text!r} that should end it",
                          got=repr(text))  # fmt: skip
         room = max(min(most, self.context - len(ids)), 1)
+        if self._is_usual(ids, usual := words.encode(text), room):
+            return tuple(usual)
         while len(ids) - len(asked.prompt) < room:
             so_far = ids[len(asked.prompt) :]
             if answer.finish_reason == "stop" and words.decode(so_far) == text:
@@ -317,6 +319,13 @@ class Judge:
         if not asked.stop_text and _whole(words.decode(found)) != _whole(text):
             return self._other_text(text, words.decode(found), len(found))
         return tuple(found)
+
+    def _is_usual(self, prompt: Sequence[int], ids: Sequence[int], room: int) -> bool:
+        """Whether the usual tokens of a text are the likeliest ones; that takes a single pass."""
+        if len(ids) != room:
+            return False
+        expected = self.standard.of([*prompt, *ids[:-1]], len(prompt) - 1)
+        return all(expected.tied(at, token) for at, token in enumerate(ids))
 
     @staticmethod
     def _other_text(text: str, expected: str, at: int) -> Wrong:

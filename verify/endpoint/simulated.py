@@ -78,6 +78,7 @@ class Live:
         cache: keys and values of all tokens but the last.
         tokens: generated so far.
         finished: why it has ended, as servers say it; empty while it has not.
+        reused: tokens of the prompt whose keys and values were there before.
     """
 
     prompt: list[int]
@@ -88,6 +89,7 @@ class Live:
     cache: Any = None
     tokens: list[Token] = field(default_factory=list)
     finished: str = ""
+    reused: int = 0
 
 
 class Simulated:
@@ -120,7 +122,9 @@ class Simulated:
         """An answer in this process, as `Endpoint.ask` gives it."""
         answer = Answer(question, time.perf_counter_ns(), status=200)
         try:
-            pieces = [piece async for piece in self.pieces(question)]
+            live = self.begin(question)
+            pieces = [piece async for piece in self.generated(live, stream=question.stream)]
+            answer = replace(answer, usage=_usage(live, len(pieces)))
         except RefusedError as error:
             answer = replace(answer, status=400, error=str(error))
             pieces = []
@@ -134,7 +138,16 @@ class Simulated:
         Raises:
             RefusedError: for a question that cannot be answered.
         """
-        live = self.begin(question)
+        async for piece in self.generated(self.begin(question), stream=question.stream):
+            yield piece
+
+    async def generated(self, live: Live, *, stream: bool) -> AsyncIterator[Piece]:
+        """The answer to a question that was read, one token a piece.
+
+        Args:
+            live: as `begin` returns it.
+            stream: whether the pieces go out one by one.
+        """
         self._live.append(live)
         own = live
         try:
@@ -145,7 +158,7 @@ class Simulated:
                 token = self.step(live)
                 ended = bool(live.finished)
                 text = self._text(live, last=ended)
-                dropped = ended and question.stream and self.fault == "dropped-piece"
+                dropped = ended and stream and self.fault == "dropped-piece"
                 yield self._piece(live, token, text[len(told) :], dropped=dropped)
                 if ended:
                     break
@@ -241,6 +254,7 @@ class Simulated:
             differ = sum(a != b for a, b in zip(tokens, live.prompt, strict=False))
             stale = self.fault == "stale-prefix" and differ == 1
             if len(live.prompt) > PAGE and (differ == 0 or stale):
+                live.reused = PAGE
                 return copy.deepcopy(page)
         return transformers.DynamicCache()
 
@@ -343,6 +357,15 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for name in ("seed", "min_tokens"):
         if options.get(name) is not None and not isinstance(options[name], int):
             raise RefusedError(f"{name} is {options[name]!r}, and must be a whole number")
+
+
+def _usage(live: Live, generated: int) -> dict[str, Any]:
+    """As servers count tokens."""
+    return {
+        "prompt_tokens": len(live.prompt),
+        "completion_tokens": generated,
+        "prompt_tokens_details": {"cached_tokens": live.reused},
+    }
 
 
 def _joined(pieces: Sequence[Piece]) -> Piece:

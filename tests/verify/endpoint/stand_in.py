@@ -1,10 +1,11 @@
 """A server with OpenAI's completions that tests ask: a real one, on `tiny` or any checkpoint.
 
-    python tests/verify/endpoint/stand_in.py --port 8123 [--model tiny] [--fault page-end]
+    python tests/verify/endpoint/stand_in.py --port 8123 [--model tiny] [--dtype float32]
 
-Its answers are computed by `verify.endpoint.simulated` and are right, but for the fault that is
-planted. `--fault` also takes those of `MISUSES`, which are wrong in how bad questions are treated,
-and `--lacks` what another server may not have.
+Its answers are computed by `verify.endpoint.simulated` and are right. Under a path it is another
+server: `/page-end/v1/completions` is one with that fault, likewise each of `FAULTS` and of
+`MISUSES`, which are wrong in how bad questions are treated; `/lacks/seed,stream/v1/completions` is
+one that does not have these.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import torch
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 ROOT = Path(__file__).resolve().parents[3]
 if str(ROOT) not in sys.path:
@@ -48,17 +49,16 @@ LACKS = ("ids", "returned-ids", "logprobs", "stream", "seed", "stop-ids", "ignor
 class Server:
     """The routes."""
 
-    def __init__(self, simulated, misuse, lacks):
-        self.simulated, self.misuse, self.lacks = simulated, misuse, lacks
+    def __init__(self, simulated, misuse=""):
+        self.simulated, self.misuse = simulated, misuse
         self.refused = False
 
-    def app(self):
-        routes = [
+    def routes(self):
+        return [
             Route("/v1/models", self.models),
             Route("/health", self.models),
             Route("/v1/completions", self.completions, methods=["POST"]),
         ]
-        return Starlette(routes=routes)
 
     async def models(self, request):
         return JSONResponse({"object": "list", "data": [{"id": self.simulated.name}]})
@@ -71,7 +71,7 @@ class Server:
             return self.refusal(400, f"the request is not one: {error}")
         if name != self.simulated.name and self.misuse != "any-model":
             return self.refusal(404, f"there is no model {name!r} here")
-        if lacking := self.lacking(question):
+        if lacking := self.lacking(question, request):
             return self.refusal(400, f"this server does not take {lacking}")
         if question.stream:
             return await self.streamed(question)
@@ -104,7 +104,8 @@ class Server:
             return replace(question, prompt=[(ids[0] + 1) % self.simulated.size, *ids[1:]])
         return question
 
-    def lacking(self, question):
+    def lacking(self, question, request):
+        lacks = request.path_params.get("lacks", "").split(",")
         options = question.options
         asked = {
             "ids": not isinstance(question.prompt, str),
@@ -115,7 +116,7 @@ class Server:
             "stop-ids": options.get("stop_token_ids"),
             "ignore-eos": options.get("ignore_eos"),
         }
-        return next((name for name in self.lacks if asked[name]), None)
+        return next((name for name in lacks if asked.get(name)), None)
 
     def refusal(self, status, message):
         self.refused = True
@@ -130,9 +131,8 @@ class Server:
         answer = await self.simulated.ask(question)
         if answer.error:
             return self.refused_by(answer.error)
-        piece = answer.pieces[0]
-        count = len(self.simulated.begin(question).prompt)
-        return JSONResponse({**self.envelope([self.choice(piece)]), "usage": usage(count, answer)})
+        choice = self.choice(answer.pieces[0])
+        return JSONResponse({**self.envelope([choice]), "usage": answer.usage})
 
     async def streamed(self, question):
         pieces = self.simulated.pieces(question)
@@ -161,39 +161,37 @@ class Server:
         return {**told, "token_ids": list(piece.ids)} if piece.ids else told
 
 
-def usage(count, answer):
-    generated = len(answer.pieces[0].ids or answer.pieces[0].logprobs)
-    told = {"prompt_tokens": count}
-    return {**told, "completion_tokens": generated} if generated else told
-
-
 def event(told):
     return f"data: {json.dumps(told)}\n\n"
 
 
-def simulated_of(model, fault="", name=None, dtype="float32"):
+def app(model, dtype):
+    """The right server, and under their paths the wrong ones."""
     checkpoint = load(model)
     torch_model = load_model(checkpoint, getattr(torch, dtype))
-    vocabulary = vocabulary_of(checkpoint.folder, checkpoint.config.vocab_size)
     torch_model.config.eos_token_id = 0 if model == "tiny" else None
-    return Simulated(torch_model, vocabulary, fault, name or model)
+    vocabulary = vocabulary_of(checkpoint.folder, checkpoint.config.vocab_size)
+
+    def simulated(fault=""):
+        return Simulated(torch_model, vocabulary, fault, model)
+
+    right = Server(simulated())
+    wrong = [Mount(f"/{name}", routes=Server(simulated(name)).routes()) for name in FAULTS]
+    wrong += [Mount(f"/{name}", routes=Server(simulated(), name).routes()) for name in MISUSES]
+    lacking = Mount("/lacks/{lacks}", routes=right.routes())
+    return Starlette(routes=[*wrong, lacking, *right.routes()])
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--name")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--fault", default="", choices=["", *FAULTS, *MISUSES])
-    parser.add_argument("--lacks", default="", help="a,b of " + ", ".join(LACKS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    fault = options.fault if options.fault in FAULTS else ""
-    simulated = simulated_of(options.model, fault, options.name, options.dtype)
-    lacks = [one for one in options.lacks.split(",") if one]
-    app = Server(simulated, options.fault, lacks).app()
-    config = uvicorn.Config(app, port=options.port, log_level="warning", backlog=2048)
+    config = uvicorn.Config(
+        app(options.model, options.dtype), port=options.port, log_level="warning", backlog=2048
+    )
     asyncio.run(uvicorn.Server(config).serve())
 
 
