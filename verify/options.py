@@ -44,6 +44,9 @@ COMMANDS = {
         "verify.package.command", "an architecture package of MAX Serve, built in or your own"
     ),
     "zoo": Command("verify.package.zoo", "every text architecture that is built into MAX"),
+    "endpoint": Command(
+        "verify.endpoint.command_line", "a running server: does it answer as the model would?"
+    ),
     "places": Command("verify.places", "the places that a verification compares, a line each"),
     "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name
 from reports.pages.bench_page import bench_headline
+from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, moment_of, verify_headline
 from reports.pages.rendering import MISFITS
 from reports.saved.records import RecordsError, read_run
@@ -52,7 +53,7 @@ class Entry:
     Attributes:
         folder: of the run.
         identity: the run's name.
-        kind: `verify` or `bench`.
+        kind: `verify`, `bench` or `endpoint`.
         headline: its verdict and title; None where it cannot be read.
         problem: why it cannot be read, else empty.
         environment: what must be equal for a common line.
@@ -93,7 +94,7 @@ def _entry(folder: Path) -> Entry:
 def _readable(run: Run) -> Entry:
     environment = run.environment
     moment = moment_of(run.header.get("started_utc"))
-    lines, headline = _verify_lines(run) if run.kind == "verify" else _bench_lines(run)
+    lines, headline = _lines(run)
     versions = environment.get("versions") or {}
     return Entry(
         folder=run.folder,
@@ -121,7 +122,13 @@ def _is_float(check: Mapping[str, Any]) -> bool:
 
 def run_lines(run: Run) -> dict[str, Point]:
     """The figures of one run by name: shares of the allowed error, or times of workloads."""
-    return (_verify_lines(run) if run.kind == "verify" else _bench_lines(run))[0]
+    return _lines(run)[0]
+
+
+def _lines(run: Run) -> tuple[dict[str, Point], Headline]:
+    if run.kind == "endpoint":
+        return {}, endpoint_headline(run)
+    return _verify_lines(run) if run.kind == "verify" else _bench_lines(run)
 
 
 def _verify_lines(run: Run) -> tuple[dict[str, Point], Headline]:

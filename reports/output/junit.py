@@ -1,7 +1,8 @@
 """A run as JUnit XML, which CI systems show as a list of tests.
 
 A verification has one test for each place, in isolation and running free (the worst of its cases
-decides), and one for every other check. A benchmark has one for each row.
+decides), and one for every other check. A benchmark has one for each row, an endpoint one for each
+case.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def junit(run: Run, checks: pd.DataFrame | None = None) -> str:
     """
     name = f"{run.kind} {run.environment.get('model', '')}".strip()
     suite = ET.Element("testsuite", name=_clean(name), timestamp=_timestamp(run))
-    for case in _verify_cases(checks) if checks is not None else _bench_cases(run):
+    cases = _endpoint_cases if run.kind == "endpoint" else _bench_cases
+    for case in _verify_cases(checks) if checks is not None else cases(run):
         suite.append(case)
     for key, tags in (("tests", ["testcase"]), ("failures", ["failure"]), ("errors", ["error"]),
                       ("skipped", ["skipped"])):  # fmt: skip
@@ -68,6 +70,13 @@ def _bench_cases(run: Run) -> Iterator[ET.Element]:
     for row in rows_frame(run).to_dict("records"):
         name = " ".join(str(row[key]) for key in ("workload", "arm") if row[key])
         yield _case(f"bench.{row['device']}", name, str(row["status"]), _reasons(row))
+
+
+def _endpoint_cases(run: Run) -> Iterator[ET.Element]:
+    for case in run.of("case"):
+        name = f"endpoint.{case.get('group')}"
+        message = str(case.get("message") or "")
+        yield _case(name, str(case.get("name")), str(case.get("verdict")), message)
 
 
 def _reasons(row: Mapping[Any, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from reports.output.junit import junit
 from reports.output.summary import summary
 from reports.pages.bench_page import bench_page
+from reports.pages.endpoint_page import endpoint_page
 from reports.pages.rendering import MISFITS
 from reports.pages.verify_page import verify_page
 from reports.saved.files import JUNIT, PAGE, append, write
@@ -23,7 +24,7 @@ from reports.tables.frames import (
     modes_frame,
     rows_frame,
 )
-from reports.tables.markdown import bench_markdown, verify_markdown
+from reports.tables.markdown import bench_markdown, endpoint_markdown, verify_markdown
 from reports.tables.tidy import NAMES, kinds_of, write_tables
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
         RecordsError: if the records cannot be read, or the files cannot be written.
     """
     run = read_run(folder)
-    renderer = {"verify": _render_verify, "bench": _render_bench}.get(run.kind)
+    renderers = {"verify": _render_verify, "bench": _render_bench, "endpoint": _render_endpoint}
+    renderer = renderers.get(run.kind)
     if renderer is None:
         raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
     files = _guarded(lambda: renderer(run), run)
@@ -92,6 +94,13 @@ def _render_bench(run: Run) -> list[Path]:
     files += _tables(run, {"row": rows, "effect": effects})
     files.append(write(run.folder / JUNIT, junit(run)))
     return [write(run.folder / PAGE, bench_page(run)), *files]
+
+
+def _render_endpoint(run: Run) -> list[Path]:
+    files = [write(run.folder / "cases.md", endpoint_markdown(run))]
+    files += _tables(run, {"case": frame_of(run, "case")})
+    files.append(write(run.folder / JUNIT, junit(run)))
+    return [write(run.folder / PAGE, endpoint_page(run)), *files]
 
 
 def _tables(run: Run, frames: dict[str, pd.DataFrame]) -> list[Path]:

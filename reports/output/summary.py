@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.pages.bench_page import bench_headline
+from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, verify_headline
+from reports.pages.rendering import KINDS
 from reports.tables.frames import checks_frame, effects_frame, layers_frame, modes_frame, rows_frame
-from reports.tables.markdown import bench_tables, verify_tables
+from reports.tables.markdown import bench_tables, endpoint_tables, verify_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +28,8 @@ def summary(run: Run, figures: Sequence[str] = (), *, heading: str = "##") -> st
         figures: Markdown to put between headline and tables.
         heading: what its first line begins with.
     """
-    head, tables = _verification(run) if run.kind == "verify" else _benchmark(run)
+    kinds = {"verify": _verification, "endpoint": _endpoint}
+    head, tables = kinds.get(run.kind, _benchmark)(run)
     return "\n".join(
         [f"{heading} {title(run, head)}\n", *_lines(head), *figures, *_folded(tables), ""]
     )
@@ -38,13 +41,17 @@ def _verification(run: Run) -> tuple[Headline, str]:
     return verify_headline(run, checks), verify_tables(checks, layers, modes_frame(checks))
 
 
+def _endpoint(run: Run) -> tuple[Headline, str]:
+    return endpoint_headline(run), endpoint_tables(run)
+
+
 def _benchmark(run: Run) -> tuple[Headline, str]:
     return bench_headline(run), bench_tables(run, rows_frame(run), effects_frame(run))
 
 
 def title(run: Run, head: Headline) -> str:
     """What ran, and the verdict in words."""
-    what = "Verification" if run.kind == "verify" else "Benchmark"
+    what = KINDS.get(run.kind, run.kind)
     sign = SIGNS.get(head.verdict, "⚠️")
     return f"{sign} {what}: {head.title} ({head.verdict})"
 

@@ -4,5 +4,6 @@ rendering    templates filled: what every page has
 headline     what a run says in a few lines
 verify_page  the page of a verification
 bench_page   the page of a benchmark
+endpoint_page  the page of a running server that was asked
 templates/   HTML, SVG, style and script
 """

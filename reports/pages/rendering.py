@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+KINDS = {"verify": "Verification", "bench": "Benchmark", "endpoint": "Endpoint parity"}
+"""What runs are called, by kind."""
+
 MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What comes of records and arrays that are not of the documented kind."""
 
 
 def render_page(template: str, run: Run, context: Mapping[str, Any]) -> str:
     """Fill a run's template; every page has its title, its environment and its files."""
-    kind = {"verify": "Verification", "bench": "Benchmark"}.get(run.kind, run.kind)
+    kind = KINDS.get(run.kind, run.kind)
     identity = str(run.header.get("run_id", ""))
     model = str(run.environment.get("model", ""))
     return render_template(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TextIO
 
-Kind = Literal["verify", "bench"]
+Kind = Literal["verify", "bench", "endpoint"]
 
 # History of the format:
 # 1  first form: `run`, then `check` (verify) or `phase`, `sample`, `agreement`, `row`, `effect`
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """`verify` or `bench`."""
+        """`verify`, `bench` or `endpoint`."""
         return str(self.header.get("kind"))
 
     @property

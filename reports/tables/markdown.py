@@ -186,3 +186,34 @@ def _milliseconds(value: Any) -> str:
 def _blank(value: Any) -> str:
     """Four digits; nothing where there is no figure, so that a column without any can go."""
     return short(value, none="")
+
+
+def endpoint_markdown(run: Run) -> str:
+    """The tables of an endpoint's run: by case, and what was planted."""
+    return "\n".join([_title(run, "Endpoint parity"), endpoint_tables(run)])
+
+
+def endpoint_tables(run: Run) -> str:
+    """The tables alone; empty where nothing was asked."""
+    cases = pd.DataFrame(
+        {
+            "case": case.get("name"),
+            "answers": case.get("answers"),
+            "tokens": case.get("tokens"),
+            "ties": case.get("ties"),
+            "used": percent(case.get("used")),
+            "verdict": case.get("verdict"),
+            "seen": case.get("message") or "",
+        }
+        for case in run.of("case")
+    )
+    planted = pd.DataFrame(
+        {
+            "planted fault": one.get("fault"),
+            "what it is": one.get("text"),
+            "state": one.get("state"),
+            "noticed in": one.get("case") or "",
+        }
+        for one in run.of("planted")
+    )
+    return "\n\n".join(markdown_table(frame) for frame in (cases, planted) if len(frame)) + "\n"

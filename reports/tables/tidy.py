@@ -41,6 +41,9 @@ NAMES = {
     "layer": "layers",
     "scaling": "scaling",
     "called": "called",
+    "case": "cases",
+    "answer": "answers",
+    "planted": "planted",
 }
 """The table that each kind of record goes to."""
 

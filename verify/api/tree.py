@@ -18,6 +18,7 @@ TREE = {
         "steps": "which of the twelve steps in a folder are done",
         "package": "an architecture package of MAX Serve, built in or your own",
         "zoo": "every text architecture that is built into MAX",
+        "endpoint": "a running server: does it answer as the model would?",
         "places": "the places that a verification compares, a line each",
         "diff": "two runs: which places changed, and whether for the better",
         "reduce": "the smallest graph that MAX computes wrongly, as a file",
