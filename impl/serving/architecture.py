@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .adapter import from_safetensors
+from .checked_tokenizer import CheckedTokenizer
 from .max_interfaces import (
     PagedMemoryPlanner,
     PipelineTask,
     SupportedArchitecture,
     TextContext,
-    TextTokenizer,
     WeightsFormat,
 )
 from .pipeline import ServedBatches, ServedPipeline
@@ -21,7 +21,7 @@ gpt2 = SupportedArchitecture(
     default_encoding=ServedConfig.DEFAULT_ENCODING,
     supported_encodings=ServedConfig.SUPPORTED_ENCODINGS,
     pipeline_model=ServedPipeline,
-    tokenizer=TextTokenizer,
+    tokenizer=CheckedTokenizer,
     context_type=TextContext,
     default_weights_format=WeightsFormat.safetensors,
     weight_adapters={WeightsFormat.safetensors: from_safetensors},
