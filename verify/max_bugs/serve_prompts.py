@@ -11,9 +11,9 @@ Seen with MAX 26.7.0.
 
     python verify/max_bugs/serve_prompts.py
 
-draws a tiny Llama whose tokens are the 256 bytes and an end, serves it by `max serve`, asks, prints what came
-back, and exits with 1 while one of them is there, with 0 once all are gone. It takes a minute or
-two, nearly all of it for compiling.
+draws a tiny Llama whose tokens are the 256 bytes and an end, serves it by `max serve`, asks, prints
+what came back, and exits with 1 while one of them is there, with 0 once all are gone. It takes a
+minute or two, nearly all of it for compiling.
 """
 
 import contextlib
@@ -50,7 +50,8 @@ def write_llama(folder: Path) -> None:
     tokenizer = Tokenizer(models.BPE(vocab=words, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    whole = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
+    ends = {"eos_token": "<end>"}
+    whole = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ends)
     whole.save_pretrained(folder)
     config = transformers.LlamaConfig(
         vocab_size=BYTES + 1, hidden_size=64, intermediate_size=96, num_hidden_layers=1,
