@@ -51,6 +51,12 @@ GROUPS = {
         "tests/verify/graph/operations/test_paged.py",
     ),
     "planted faults of packages": ("tests/verify/package/test_planted.py",),
+    "a stand-in server": (
+        "tests/verify/endpoint/test_answering.py",
+        "tests/verify/endpoint/test_endpoint_command.py",
+        "tests/verify/endpoint/test_misuse.py",
+        "tests/verify/endpoint/test_noticed.py",
+    ),
     "benchmarks that are stopped": ("tests/bench/test_stops.py",),
 }
 

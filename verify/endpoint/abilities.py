@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from verify.endpoint.answering import failed
 from verify.endpoint.client import Question
@@ -11,7 +11,7 @@ from verify.endpoint.client import Question
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from verify.endpoint.asking import Server
+    from verify.endpoint.client import Answer
     from verify.endpoint.vocabulary import Vocabulary
 
 ALTERNATIVES = 5
@@ -21,6 +21,18 @@ FEW = (5, 3, 8)
 """Token ids of the prompt that is asked with, if the vocabulary has no texts."""
 
 TEXT = "In the beginning"
+
+
+class Respondent(Protocol):
+    """What answers: a server, or a simulated one."""
+
+    async def models(self) -> list[str]:
+        """The names of the models that it serves."""
+        ...
+
+    async def ask(self, question: Question) -> Answer:
+        """Ask once; whatever goes wrong is in the answer."""
+        ...
 
 
 class UnfitError(Exception):
@@ -71,7 +83,7 @@ WORDS = {
 """What may be lacking, in words."""
 
 
-async def find(server: Server, vocabulary: Vocabulary | None) -> Abilities:
+async def find(server: Respondent, vocabulary: Vocabulary | None) -> Abilities:
     """Ask a server for each thing in turn.
 
     Raises:
@@ -102,7 +114,7 @@ async def find(server: Server, vocabulary: Vocabulary | None) -> Abilities:
             options.add(name)
         else:
             lacking[name] = failed(tried)
-    streamed = await server.ask(_changed(plain, stream=True))
+    streamed = await server.ask(replace(plain, stream=True))
     if not streamed.ok:
         lacking["stream"] = failed(streamed)
     return Abilities(
@@ -111,21 +123,15 @@ async def find(server: Server, vocabulary: Vocabulary | None) -> Abilities:
     )  # fmt: skip
 
 
-async def _with(server: Server, plain: Question, **options: Any) -> Any:
-    return await server.ask(_changed(plain, options={**plain.options, **options}))
+async def _with(server: Respondent, plain: Question, **options: Any) -> Any:
+    return await server.ask(replace(plain, options={**plain.options, **options}))
 
 
-async def _logprobs(server: Server, plain: Question, lacking: dict[str, str]) -> int | None:
+async def _logprobs(server: Respondent, plain: Question, lacking: dict[str, str]) -> int | None:
     """How many alternatives it says: OpenAI's most, or one."""
     for count in (ALTERNATIVES, 1):
-        answer = await server.ask(_changed(plain, logprobs=count))
+        answer = await server.ask(replace(plain, logprobs=count))
         if answer.ok and answer.logprobs:
             return count
     lacking["logprobs"] = failed(answer) if not answer.ok else "it says none"
     return None
-
-
-def _changed(question: Question, **changes: Any) -> Question:
-    from dataclasses import replace
-
-    return replace(question, **changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from verify.endpoint.answering import Judged, Wrong, failed
 from verify.endpoint.chi_square import LEVEL, Sampled
@@ -13,21 +13,10 @@ from verify.endpoint.chi_square import judged as judged_sample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from verify.endpoint.abilities import Respondent
     from verify.endpoint.answering import Asked, Judge
-    from verify.endpoint.client import Answer, Question
+    from verify.endpoint.client import Answer
     from verify.endpoint.questions import Case
-
-
-class Server(Protocol):
-    """What answers: a server, or a simulated one."""
-
-    async def models(self) -> list[str]:
-        """The names of the models that it serves."""
-        ...
-
-    async def ask(self, question: Question) -> Answer:
-        """Ask once; whatever goes wrong is in the answer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +77,7 @@ class Found:
         return f"refused: {self.refused}" if self.refused else ""
 
 
-async def put(server: Server, case: Case, judge: Judge) -> Found:
+async def put(server: Respondent, case: Case, judge: Judge) -> Found:
     """Ask the questions of a case, as many at once as it says, and judge the answers."""
     answers: list[Answer] = []
     for start in range(0, len(case.asked), case.at_once):

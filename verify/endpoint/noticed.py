@@ -134,6 +134,6 @@ def _inapplicable(fault: str, abilities: Abilities, cases: Sequence[Case], conte
     if WHERE[fault] not in groups:
         return f"nothing is asked about {GROUPS[WHERE[fault]]}"
     most = max((case.at_once for case in cases if case.group == "load"), default=0)
-    if fault == "exchanged" and most < CROWD:
-        return f"it takes {CROWD} requests at once, and {most} are asked"
+    if fault == "exchanged" and most <= CROWD:
+        return f"it takes more than {CROWD} requests at once, and {most} are asked"
     return ""
