@@ -23,6 +23,7 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     decoder     the same with any decoder of transformers as the reference
     job         one run written down: records, tables, page
     package/    architecture packages of MAX Serve, in six answers
+    endpoint/   a running server with OpenAI's completions
     replay/     a run judged again: does its verdict still hold?
     live/       `--watch`: judged again whenever a file is saved
     reduce/     the smallest graph that MAX computes wrongly, and a file that shows it
