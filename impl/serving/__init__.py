@@ -1,0 +1,28 @@
+"""The GPT-2 of `impl.model` as MAX Serve runs it: an architecture package.
+
+    python -m impl serve --model tiny
+    max serve --custom-architectures impl/serving --model FOLDER_OR_HUB
+
+    max_interfaces  everything of MAX Serve that is used here, imported in one place
+    config          sizes, read from Hugging Face's config.json, and the paged cache's
+    weights         a checkpoint laid out as the model holds it
+    model           the modules: those of `impl.model`, over ragged tokens and a paged cache
+    pipeline        batches in, logits out
+    architecture    all of it, under Hugging Face's name
+
+`--custom-architectures` imports this folder as a package of its own name, with its parent on the
+path; the folder above that, which has `impl`, is put there here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ != "impl.serving":
+    sys.path.append(str(Path(__file__).parents[2]))
+
+from .architecture import gpt2
+
+ARCHITECTURES = [gpt2]
+"""What MAX Serve looks for."""

@@ -1,0 +1,34 @@
+"""All of it, under the name that Hugging Face's config.json has in `architectures`."""
+
+from __future__ import annotations
+
+from .config import ServedConfig
+from .max_interfaces import (
+    PagedMemoryPlanner,
+    PipelineTask,
+    SupportedArchitecture,
+    TextContext,
+    TextTokenizer,
+    WeightsFormat,
+)
+from .pipeline import ServedBatches, ServedPipeline
+from .weights import from_safetensors
+
+gpt2 = SupportedArchitecture(
+    name="GPT2LMHeadModel",
+    task=PipelineTask.TEXT_GENERATION,
+    example_repo_ids=["openai-community/gpt2", "distilbert/distilgpt2"],
+    default_encoding=ServedConfig.DEFAULT_ENCODING,
+    supported_encodings=ServedConfig.SUPPORTED_ENCODINGS,
+    pipeline_model=ServedPipeline,
+    tokenizer=TextTokenizer,
+    context_type=TextContext,
+    default_weights_format=WeightsFormat.safetensors,
+    weight_adapters={WeightsFormat.safetensors: from_safetensors},
+    multi_gpu_supported=False,
+    config=ServedConfig,
+    batching=ServedBatches,
+    memory_planner=PagedMemoryPlanner,
+    supports_overlap_scheduler=False,
+    supports_device_graph_capture=False,
+)
