@@ -246,7 +246,7 @@ def _program(
     kernels: str,
 ) -> Program:
     """The program that is asked for, or the fastest that runs here."""
-    from impl.mojo import MojoProgram
+    from impl.mojo_program import MojoProgram
     from impl.stock import StockProgram
 
     program: Program

@@ -6,7 +6,7 @@ from max.driver import Buffer
 
 from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
-from impl.mojo import MojoProgram
+from impl.mojo_program import MojoProgram
 from impl.packing import held_state
 from impl.runtime import NO_ACCELERATOR, InputError, device_names, open_device
 from impl.stock import future_mask

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from impl import packing
-from impl.mojo import SLOTS, VECTOR
+from impl.mojo_program import SLOTS, VECTOR
 from impl.packing import TooWideError, packed
 
 BASE = 112  # the first of 16 exponents, as impl/kernels/narrow.mojo has it

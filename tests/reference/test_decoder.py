@@ -160,6 +160,18 @@ def test_in_float64_other_orders_differ_by_float64s_rounding(llama, order):
     assert 0 < difference < 1e-13
 
 
+@pytest.mark.parametrize("order", [*ORDERS, DRAWN])
+def test_the_products_of_gpt2s_conv1d_have_other_orders_too(order):
+    """They are `torch.addmm`, whose sums begin with the bias: elsewhere it may come last."""
+    oracle = in_float64(made("gpt2"))
+    tap = "transformer.h.0.mlp.c_proj"
+    truth = oracle.trace(IDS)
+    given = {name: array for name, array in truth.items() if not name.endswith(":input")}
+    other = Decoder(oracle.model, order).trace(IDS, given)[tap]
+    error = np.abs(other - truth[tap])
+    assert 0 < error.max() < 1e-14
+
+
 def test_what_functions_round_shows_where_results_are_drawn(llama):
     """An activation has no sum whose order could be another."""
     oracle = in_float64(llama)

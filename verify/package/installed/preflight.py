@@ -165,7 +165,10 @@ class _Package:
         yield _check(part, "PASS", f"{cls.__name__} reads config.json", tap=cls.__name__)
 
     def _length(self) -> int:
-        longest = read_config(self.folder).get("max_position_embeddings")
+        """By transformers' own reading, which knows what GPT-2 calls `n_positions`."""
+        read_config(self.folder)
+        config = AutoConfig.from_pretrained(str(self.folder), local_files_only=True)
+        longest = getattr(config, "max_position_embeddings", None)
         return min(longest, MAX_LENGTH) if isinstance(longest, int) else MAX_LENGTH
 
     def plan(self, part: str) -> Iterator[Check]:
