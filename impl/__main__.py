@@ -1,4 +1,4 @@
-"""The command line: `python -m impl generate "Once upon a time"`, `python -m impl info`.
+"""The command line: `python -m impl generate "Once upon a time"`, `info`, `serve`.
 
 Text goes to stdout, everything else to stderr. Exit codes: 0, 2 with one sentence where something
 that was asked for cannot be done, 130 after Ctrl-C, 141 where the reader closed the pipe.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from impl.compiling import announced_to
 from impl.interrupt import interruptible
+from impl.serve import add_serve, serve
 from reports.commands import INTERRUPTED, Parser, UsageError, cannot_run
 from reports.program import as_program
 from reports.waiting import Waiting, print_line
@@ -236,7 +237,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m impl", description="GPT-2 in MAX.")
-    commands = parser.add_subparsers(required=True, metavar="{generate,info}")
+    commands = parser.add_subparsers(required=True, metavar="{generate,info,serve}")
     model = Parser(add_help=False)
     model.add_argument("--model", default="tiny", help="tiny, random:PRESET, a folder or a hub id")
     model.add_argument("--revision", help="branch, tag or commit on the hub")
@@ -245,6 +246,11 @@ def _parser() -> Parser:
     generate.set_defaults(run=_generate)
     info = commands.add_parser("info", parents=[model], help="sizes, hash and devices")
     info.set_defaults(run=_info)
+    server = commands.add_parser(
+        "serve", parents=[model], help="answer OpenAI's requests over HTTP"
+    )
+    add_serve(server.add_argument)
+    server.set_defaults(run=serve)
     return parser
 
 

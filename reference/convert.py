@@ -11,9 +11,7 @@ source is left as it is. What was written is read again and compared, bit for bi
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,7 @@ import numpy as np
 from impl.config import ACTIVATIONS, ConfigError, GPT2Config, parameter_shapes
 from impl.weights import CONV1D
 from reference.checkpoint import CheckpointError, check_weights
-from reference.folders import LLM_C_MAGIC, opened, tokenizer_files, written_by
+from reference.folders import LLM_C_MAGIC, opened, write_checkpoint, written_by
 from reference.load import CONVERSION, load
 from reference.names import under_our_names
 from reference.weight_files import read_object, read_weights, tensor_to_float32, torch_file
@@ -218,17 +216,9 @@ def _fill_biases(source: Source, choice: str | None) -> None:
 
 
 def _write(source: Source, target: Path) -> None:
-    from safetensors.numpy import save_file
-
-    target.mkdir(parents=True, exist_ok=True)
-    config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
-              **dataclasses.asdict(source.config)}  # fmt: skip
-    (target / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    save_file(source.weights, target / "model.safetensors", metadata={"format": "pt"})
+    write_checkpoint(target, source.config, source.weights, source.folder)
     notes = json.dumps({"notes": source.notes}, indent=1) + "\n"
     (target / CONVERSION).write_text(notes, encoding="utf-8")
-    for file in tokenizer_files(source.folder) if source.folder else ():
-        shutil.copy(file, target / file.name)
     again = load(str(target))
     if again.config != source.config or any(
         not np.array_equal(again.weights[name], array) for name, array in source.weights.items()

@@ -266,7 +266,9 @@ COMPUTING = (
             "linear",
         )
     )
-    | frozenset(("matmul", "layer_norm", "rms_norm", "addmm", "baddbmm", "bmm", "softplus", "log", "square"))
+    | frozenset(
+        ("matmul", "layer_norm", "rms_norm", "addmm", "baddbmm", "bmm", "softplus", "log", "square")
+    )
 )
 """Names of torch's functions whose results are rounded."""
 
@@ -312,7 +314,9 @@ class Reordered(TorchFunctionMode):
             bias = rest[0] if rest else kwargs.get("bias")
             product = self._product(x, weight.T)
             return product if bias is None else product + bias
-        if func is torch.addmm and not kwargs:  # GPT-2's Conv1D; torch's own sums begin with the bias
+        if (
+            func is torch.addmm and not kwargs
+        ):  # GPT-2's Conv1D; torch's own sums begin with the bias
             bias, x, weight = args
             return self._product(x, weight) + bias
         if func in (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__):

@@ -1,16 +1,22 @@
-"""What somebody gives as a checkpoint, where it is not one as it stands."""
+"""Folders with a checkpoint: what somebody gives as one and is not as it stands; a new one."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import struct
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from reference.checkpoint import CheckpointError
 from reports.commands import as_called
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from impl.config import GPT2Config
+    from reference.checkpoint import Array
 
 LLM_C_MAGIC = 20240326
 """The first number of the files that llm.c writes."""
@@ -93,3 +99,24 @@ def tokenizer_files(folder: Path) -> Iterator[Path]:
     """Those that a copy of a checkpoint takes along."""
     for pattern in ("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json"):
         yield from sorted(folder.glob(pattern))
+
+
+def write_checkpoint(
+    target: Path, config: GPT2Config, weights: Mapping[str, Array], tokenizer: Path | None = None
+) -> None:
+    """Write a folder as `save_pretrained` does.
+
+    Args:
+        target: the folder; what it has under the same names goes.
+        config: of the model.
+        weights: float32, by Hugging Face's names.
+        tokenizer: the folder whose tokenizer is taken along, if it has one.
+    """
+    from safetensors.numpy import save_file
+
+    target.mkdir(parents=True, exist_ok=True)
+    values = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **asdict(config)}
+    (target / "config.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    save_file(dict(weights), target / "model.safetensors", metadata={"format": "pt"})
+    for file in tokenizer_files(tokenizer) if tokenizer else ():
+        shutil.copy(file, target / file.name)

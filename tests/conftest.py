@@ -18,8 +18,8 @@ def pytest_configure():
     """What child processes inherit, those of pytest-xdist among them."""
     # A shell starts background jobs, a CI's among them, deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Importing max, as conftest files do, sets PYTHONEXECUTABLE where os.environ does not see it, to
-    # the first python3 on the path. A child would take itself for that one, and pip install there.
+    # Importing max, as conftest files do, sets PYTHONEXECUTABLE to the first python3 on the path,
+    # where os.environ does not see it. A child would take itself for that, and pip install there.
     os.unsetenv("PYTHONEXECUTABLE")
 
 

@@ -1,4 +1,4 @@
-"""What the MLP bends its values by; `NUMBERS` of impl/mojo.py has the numbers."""
+"""What the MLP bends its values by; `NUMBERS` of impl/mojo_program.py has the numbers."""
 
 from std.math import erf, exp, tanh
 

@@ -89,6 +89,7 @@ class PagedAttention(GPT2Attention):
         self.layer = layer
 
     def forward(self, x: Tensor, pages: Pages) -> Tensor:  # type: ignore[override]
+        """[T, D] -> [T, D]; keys and values of these tokens are in the cache afterwards."""
         layer = F.constant(self.layer, DType.uint32, device=CPU())
         fused = self.c_attn(x)  # [T, 3D]
         query, key, value = map(self.split_ragged_heads, F.chunk(fused, 3, axis=-1))
@@ -118,6 +119,7 @@ class PagedBlock(GPT2Block):
         self.attn = PagedAttention(config, layer)
 
     def forward(self, x: Tensor, pages: Pages) -> Tensor:  # type: ignore[override]
+        """[T, D] -> [T, D]."""
         x = x + self.attn(self.ln_1(x), pages)
         return x + self.mlp(self.ln_2(x))
 
@@ -130,6 +132,7 @@ class PagedModel(GPT2Model):
         self.h = ModuleList(PagedBlock(config, layer) for layer in range(config.n_layer))
 
     def forward(self, tokens: Tensor, pages: Pages) -> Tensor:  # type: ignore[override]
+        """[T] -> [T, D]."""
         at = positions(tokens, pages.offsets, pages.values.cache_lengths)
         x = self.wte(tokens) + self.wpe(at)  # [T, D]
         for block in self.h:
@@ -187,7 +190,7 @@ class ServedGPT2(Module[..., ModuleV3Outputs]):
         per_device = tree.leaves(
             self.kv_params.unflatten_kv_inputs(flat), leaf=KVCacheInputsPerDevice
         )
-        return Pages(self.kv_params, per_device[0], offsets)  # type: ignore[arg-type]
+        return Pages(self.kv_params, per_device[0], offsets)
 
 
 def _last_of_each(count: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:

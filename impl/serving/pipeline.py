@@ -64,6 +64,7 @@ class ServedPipeline(LogProbabilitiesMixin, ModuleV3PipelineModelWithKVCache[Tex
     batch_processor_cls: ClassVar[type[ServedBatches]] = ServedBatches
 
     def _create_model_config(self, state_dict: dict[str, Any]) -> ServedConfig:
+        del state_dict
         config = ServedConfig.initialize(self.pipeline_config, max_seq_len=self.max_seq_len)
         config.return_logits = self.return_logits
         return config

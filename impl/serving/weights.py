@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Array = npt.NDArray[Any]
+
     from .max_interfaces import Weights
 
 BARE = "transformer."
@@ -54,7 +56,7 @@ def _full(name: str) -> str:
     return name if name.startswith((BARE, "lm_head.")) else BARE + name
 
 
-def _float32(data: WeightData) -> npt.NDArray[np.float32]:
+def _float32(data: WeightData) -> Array:
     converted = data if data.dtype == DType.float32 else data.astype(DType.float32)
     return np.from_dlpack(converted.to_buffer())
 

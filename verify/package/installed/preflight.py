@@ -166,6 +166,8 @@ class _Package:
 
     def _length(self) -> int:
         """By transformers' own reading, which knows what GPT-2 calls `n_positions`."""
+        from transformers import AutoConfig
+
         read_config(self.folder)
         config = AutoConfig.from_pretrained(str(self.folder), local_files_only=True)
         longest = getattr(config, "max_position_embeddings", None)
