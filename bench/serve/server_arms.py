@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 GREEDY = {"temperature": 0}
 
+GRACE_S = 20.0
+"""How long a server may take to end: MAX Serve waits for requests that are open."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerArm:
@@ -32,7 +35,8 @@ class ServerArm:
 
     Attributes:
         command: from the checkpoint's name, its folder, a port and a number of threads.
-        ready: the path that answers with 200 once it serves.
+        ready: the path that answers with 200 once it serves, or the beginning of the line that it
+            prints then.
         dtype: of weights, keys and values.
         judged_as: the dtype that its answers are judged by.
         takes_ids: whether a prompt may be token ids.
@@ -76,7 +80,7 @@ def _transformers(_model: str, folder: Path, port: int, _threads: int) -> list[s
 
 SERVERS: dict[str, ServerArm] = {
     "max": ServerArm(
-        command=_max, takes_ids=True,
+        command=_max, ready="Ready: ", takes_ids=True,
         options={**GREEDY, "ignore_eos": True, "return_token_ids": True},
     ),
     "llama.cpp": ServerArm(
@@ -135,6 +139,11 @@ def gguf_of(model: str) -> Path:
     return Path(run.stdout.strip().splitlines()[-1])
 
 
+def _printed(log: Path, beginning: str) -> bool:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return any(line.startswith(beginning) for line in text.splitlines())
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """A server that was started: itself, its address, and the name of its model."""
@@ -170,7 +179,8 @@ def server_of(
                    "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
     if cold is not None:
         environment["MODULAR_DERIVED_PATH"] = str(cold)
-    server = Server(pinned, ready=url + arm.ready, log=log, environment=environment)
+    ready = url + arm.ready if arm.ready.startswith("/") else lambda: _printed(log, arm.ready)
+    server = Server(pinned, ready=ready, log=log, environment=environment, grace_s=GRACE_S)
     return Started(server, url, str(folder) if name == "transformers" else model)
 
 
