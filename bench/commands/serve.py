@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.peers import folder as peers_folder
 from bench.results.surroundings import peer_versions
+from bench.screen.load_tables import show_load
 from bench.serve.course import Course
 from bench.serve.cross_check import cross_check
 from bench.serve.load_effects import knees, load_effects
 from bench.serve.load_options import load_parser, plan_of
 from bench.serve.load_rows import load_rows
-from bench.serve.load_tables import show_load
 from bench.serve.server_arms import SERVERS
 from reference.load import config_of, load
 from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console

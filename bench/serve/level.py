@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from reports.tables.load_markdown import load_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -70,4 +72,4 @@ class Level:
 
 def level_name(loop: Any, load: Any) -> str:
     """A level in the words that tables show."""
-    return f"{load:g} at a time" if loop == "closed" else f"{load:.3g}/s"
+    return load_name({"loop": loop, "load": load})

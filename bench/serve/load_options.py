@@ -141,8 +141,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--cold and --threads are for servers that --arms starts")
     if not options.concurrency and not options.rates:
         raise UsageError("there is no load: --concurrency is 0 and --rates names none")
-    if options.cross_check and (options.arms or ["max"])[0] != "max":
-        raise UsageError("--cross-check asks the first of --arms, which must be max")
+    if options.cross_check and (options.arms != ["max", *(options.arms or [])[1:]]
+                                and not options.check):  # fmt: skip
+        raise UsageError("--cross-check asks the first of --arms, which must be max, or a URL with "
+                         "--check MODEL, whose tokenizer `max benchmark` needs")  # fmt: skip
 
 
 def _served(options: argparse.Namespace) -> str:

@@ -3,6 +3,7 @@
 parts      what several records have in common
 verifying  records of a verification
 measuring  records of a benchmark
+loading    records and JSON of servers under load
 outcomes   what `--json` writes, by command
 schemas    the schemas, made from these types (`python -m reports schema`)
 

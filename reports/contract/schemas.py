@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from reports.contract import outcomes
+from reports.contract.loading import Loaded, LoadRecord
 from reports.contract.measuring import BenchRecord
 from reports.contract.verifying import Architecture, VerifyRecord
 from reports.saved.records import SCHEMA_VERSION
@@ -19,7 +20,9 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "verify-records": ("A line of a verification's records.jsonl", get_args(VerifyRecord)),
-    "bench-records": ("A line of a benchmark's records.jsonl", get_args(BenchRecord)),
+    "bench-records": (
+        "A line of a benchmark's records.jsonl", (*get_args(BenchRecord), *get_args(LoadRecord))
+    ),
     "atlas-records": ("A line of an atlas's architectures.jsonl", (Architecture,)),
     "verify": (
         "What --json of python -m verify and of its command package writes",
@@ -28,6 +31,7 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "bench": (
         "What --json of python -m bench writes", (outcomes.Measured, outcomes.Unmeasured)
     ),
+    "serve": ("What --json of python -m bench serve writes", (Loaded, outcomes.Unmeasured)),
     "step": ("What --json of python -m verify step writes", (outcomes.Step, outcomes.Unjudged)),
     "steps": ("What --json of python -m verify steps writes", (outcomes.Steps, outcomes.Unjudged)),
     "campaign": (

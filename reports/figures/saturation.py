@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reports.figures import chart
 from reports.figures.parity import Variant
 from reports.figures.speed import series
+from reports.tables.load_markdown import load_name
 from reports.tables.numbers import brief, figure, short
 
 if TYPE_CHECKING:
@@ -154,14 +155,6 @@ def _request(request: Record, x: float, y: float, css: str, time_ms: float) -> c
     if problem:
         return chart.cross(x, y, "failed", f"{tip}\n{problem}")
     return chart.dot(x, y, css if request.get("counts") else f"{css} hollow", tip, 2.6)
-
-
-def load_name(record: Record) -> str:
-    """A load in the words that tables show: `4 at a time`, `12.5/s`."""
-    load = figure(record.get("load"))
-    if load is None:
-        return ""
-    return f"{load:g} at a time" if record.get("loop") == "closed" else f"{load:.3g}/s"
 
 
 def _tip(row: Record) -> str:

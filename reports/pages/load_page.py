@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import saturation
-from reports.figures.saturation import load_name
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.rendering import render_page
+from reports.tables.load_markdown import load_name
 from reports.tables.numbers import brief, duration, figure, interval
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def _figures(run: Run) -> list[Fact]:
         facts.append(Fact(f"{arm}: knee, requests/s", _knee_value(knee), knee_words(knee)))
         facts.append(Fact(f"{arm}: tokens/s at most", brief(knee.get("most_tok_s"))))
     facts += [
-        Fact(f"{one.get('arm')}: first token after", duration(one.get("first_token_s")),
-             f"its start, with {one.get('cache')} caches")
+        Fact(f"{one.get('arm')}: from its start to a token", duration(one.get("first_token_s")),
+             f"with {one.get('cache')} caches of compilers")
         for one in run.of("start")
         if one.get("generation") in (-1, 0) and figure(one.get("first_token_s")) is not None
     ]  # fmt: skip

@@ -41,6 +41,13 @@ NAMES = {
     "layer": "layers",
     "scaling": "scaling",
     "called": "called",
+    "load": "loads",
+    "load_effect": "load_effects",
+    "knee": "knees",
+    "start": "starts",
+    "cross_check": "cross_checks",
+    "level": "levels",
+    "request": "requests",
 }
 """The table that each kind of record goes to."""
 
