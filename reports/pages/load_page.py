@@ -54,21 +54,26 @@ def load_page(run: Run) -> str:
     rows = [Lenient(row) for row in run.of("load")]
     context: dict[str, Any] = {
         "head": load_headline(run),
-        "rows": [{**row, "name": load_name(row), "errors": _errors(row)} for row in rows],
+        "rows": [Lenient({**row, "name": load_name(row), "errors": _errors(row)}) for row in rows],
         "columns": [c for c in COLUMNS if any(figure(row[c[1]]) is not None for row in rows)],
         "latency": saturation.latency_by_rate(run),
         "answered": saturation.answered_by_rate(run),
         "callers": saturation.tokens_by_callers(run),
         "over_time": saturation.over_time(run),
-        "knees": [{**k, "words": knee_words(k)} for k in map(Lenient, run.of("knee"))],
+        "knees": [Lenient({**k, "words": knee_words(k)}) for k in run.of("knee")],
         "starts": [Lenient(one) for one in run.of("start")],
-        "effects": [{**e, "name": load_name(e)} for e in map(Lenient, run.of("load_effect"))],
-        "cross": [{**c, "name": load_name(c)} for c in map(Lenient, run.of("cross_check"))],
-        "wrong": [{**w, "name": load_name(w)} for w in _wrong(run)[:MOST_WRONG]],
+        "effects": _named(run.of("load_effect")),
+        "cross": _named(run.of("cross_check")),
+        "wrong": _named(_wrong(run)[:MOST_WRONG]),
         "tabs": [("loads", "Loads"), ("servers", "Servers"), ("times", "Over time"),
                  ("run", "This run")],
     }  # fmt: skip
     return render_page("load.html", run, context)
+
+
+def _named(records: Sequence[Mapping[str, Any]]) -> list[Lenient]:
+    """Records with the words of their load."""
+    return [Lenient({**one, "name": load_name(one)}) for one in records]
 
 
 def load_headline(run: Run) -> Headline:
