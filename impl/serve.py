@@ -1,8 +1,8 @@
 """`python -m impl serve`: MAX Serve with this GPT-2, started, announced and stopped.
 
-Everything that can be wrong is looked at before MAX is started: the checkpoint, the port, the
-device. MAX Serve then runs as a process of its own with the package `impl.serving`; what it logs
-goes to stderr where it is not routine, or all of it with `--verbose`.
+What is usually wrong is looked at before MAX is started: the checkpoint, the port, the device. MAX
+Serve then runs as a process of its own with the package `impl.serving`. Of its log stderr has what
+is not routine, once it answers; all of it with `--verbose`.
 """
 
 from __future__ import annotations
@@ -83,18 +83,21 @@ def serve(arguments: argparse.Namespace) -> int:
 
     if arguments.max_batch_size < 1:
         raise UsageError("--max-batch-size must be at least 1")
+    if arguments.dtype == "bfloat16" and arguments.device == "cpu":
+        raise UsageError("MAX Serve computes bfloat16 on a GPU alone: on a CPU give float32")
     port = _free(arguments.host, arguments.port)
     checkpoint = load(arguments.model, revision=arguments.revision)
     for note in checkpoint.notes:
         print(f"{checkpoint.name}: {note}", file=sys.stderr)
     check_device(arguments.device)
     with ExitStack() as stack:
-        folder = _servable(checkpoint) or _written(checkpoint, stack)
+        folder = servable(checkpoint) or written(checkpoint, stack)
         name = arguments.name or arguments.model
         words = _words(arguments, folder, port, name)
         with terminable(), _running(words, verbose=arguments.verbose) as server:
             url = f"http://{arguments.host}:{port}"
             server.wait_for(url)
+            server.shows_trouble = True
             print(ready_line(url, name, checkpoint), flush=True)
             server.wait()
     raise UsageError(server.how_it_ended())
@@ -120,7 +123,7 @@ def _free(host: str, port: int) -> int:
         raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
 
 
-def _servable(checkpoint: Checkpoint) -> Path | None:
+def servable(checkpoint: Checkpoint) -> Path | None:
     """The checkpoint's own folder, where MAX Serve can read it as it stands."""
     folder = checkpoint.folder
     if folder is None or checkpoint.notes or not any(folder.glob("*.safetensors")):
@@ -129,7 +132,7 @@ def _servable(checkpoint: Checkpoint) -> Path | None:
     return folder if config.get("architectures") == ["GPT2LMHeadModel"] else None
 
 
-def _written(checkpoint: Checkpoint, stack: ExitStack) -> Path:
+def written(checkpoint: Checkpoint, stack: ExitStack) -> Path:
     """A folder for as long as the server runs: weights as they were loaded, and a tokenizer."""
     from reference.folders import write_checkpoint
 
@@ -173,7 +176,11 @@ class Running:
 
     Args:
         words: of its command line.
-        verbose: whether routine lines of its log are shown.
+        verbose: whether all of its log is shown.
+
+    Attributes:
+        shows_trouble: whether lines of its log that are not routine are shown. Before it answers
+            they are not: a sentence says why it does not.
     """
 
     def __init__(self, words: Sequence[str], *, verbose: bool) -> None:
@@ -183,6 +190,7 @@ class Running:
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(PACKAGE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
+        self.shows_trouble = False
         self._verbose = verbose
         self._last: deque[str] = deque(maxlen=KEPT_LINES)
         self._process = subprocess.Popen(
@@ -227,7 +235,7 @@ class Running:
         for line in self._process.stdout or ():
             if stripped := line.strip():
                 self._last.append(stripped)
-            if self._verbose or (stripped and not is_routine(stripped)):
+            if self._verbose or (self.shows_trouble and stripped and not is_routine(stripped)):
                 print(line, end="", file=sys.stderr, flush=True)
 
 
