@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from impl.compiling import announced_to
 from impl.interrupt import interruptible
-from impl.serve import add_serve, serve
+from impl.serving.launch import add_serve, serve
 from reports.commands import INTERRUPTED, Parser, UsageError, cannot_run
 from reports.program import as_program
 from reports.waiting import Waiting, print_line

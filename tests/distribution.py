@@ -29,6 +29,7 @@ GROUPS = {
         "tests/impl/test_model.py",
         "tests/impl/test_precompile.py",
         "tests/impl/test_runtime.py",
+        "tests/impl/serving/test_launch.py",
         "tests/verify/test_engine_parity.py",
         "tests/bench/test_bench_cli.py",
     ),

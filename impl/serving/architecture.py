@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .config import ServedConfig
+from .adapter import from_safetensors
 from .max_interfaces import (
     PagedMemoryPlanner,
     PipelineTask,
@@ -12,7 +12,7 @@ from .max_interfaces import (
     WeightsFormat,
 )
 from .pipeline import ServedBatches, ServedPipeline
-from .weights import from_safetensors
+from .served_config import ServedConfig
 
 gpt2 = SupportedArchitecture(
     name="GPT2LMHeadModel",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from max import tree
 
-from .config import ServedConfig
 from .max_interfaces import (
     LogProbabilitiesMixin,
     ModelInputs,
@@ -15,7 +14,8 @@ from .max_interfaces import (
     ModuleV3SingleReplicaBatchProcessor,
     TextContext,
 )
-from .model import ServedGPT2
+from .paged_model import ServedGPT2
+from .served_config import ServedConfig
 
 if TYPE_CHECKING:
     from max.driver import Buffer

@@ -48,6 +48,7 @@ TREE = {
     "impl": {
         "generate": "continue a text with this project's GPT-2 in MAX",
         "info": "sizes, hash and devices of a checkpoint",
+        "serve": "answer OpenAI's requests over HTTP, by MAX Serve",
     },
     "reference": {
         "convert": "a checkpoint folder of what nanoGPT or llm.c saved",

@@ -39,7 +39,7 @@ from .max_interfaces import (
 if TYPE_CHECKING:
     from impl.config import GPT2Config
 
-    from .config import ServedConfig
+    from .served_config import ServedConfig
 
 attend = F.functional(flash_attention_ragged)
 store_keys = F.functional(store_k_cache_ragged)

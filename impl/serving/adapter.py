@@ -35,7 +35,7 @@ def from_safetensors(
         pipeline_config: whose model says the precision.
 
     Returns:
-        By the names of `impl.serving.model.ServedGPT2`'s parameters; of a tied head there is none.
+        By the names of `paged_model.ServedGPT2`'s parameters, which has none for a tied head.
 
     Raises:
         WeightsError: for a weight that is missing, of another shape, or not a GPT-2's.
@@ -62,8 +62,8 @@ def _float32(data: WeightData) -> Array:
 
 
 def _asked_for(pipeline_config: Any) -> DType:
-    from .config import ServedConfig
     from .max_interfaces import encoding_of, supported_encoding_dtype
+    from .served_config import ServedConfig
 
     encoding = encoding_of(pipeline_config.model, ServedConfig.DEFAULT_ENCODING)
     return supported_encoding_dtype(encoding)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-PACKAGE = Path(__file__).parent / "serving"
+PACKAGE = Path(__file__).parent
 
 DTYPES = ("float32", "bfloat16")
 
@@ -184,7 +184,7 @@ class Running:
     """
 
     def __init__(self, words: Sequence[str], *, verbose: bool) -> None:
-        command = [sys.executable, "-m", "impl.serve", str(os.getpid()), *words]
+        command = [sys.executable, "-m", "impl.serving.launch", str(os.getpid()), *words]
         beside = {"MAX_SERVE_METRICS_ENDPOINT_PORT": str(_free(LOOPBACK, 0))}
         environment = {**QUIET, **beside, **os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(

@@ -15,12 +15,12 @@ import psutil
 import pytest
 import transformers
 
-from impl.serve import QUIET, is_error, is_routine, ready_line, servable, written
+from impl.serving.launch import QUIET, is_error, is_routine, ready_line, servable, written
 from reference.load import load
 from reference.oracle import Oracle
 from reference.taps import LOGITS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROMPT = "In the beginning God created"
 
 
