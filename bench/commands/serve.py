@@ -23,7 +23,9 @@ from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RunWriter
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from bench.serve.load_plan import LoadPlan
 
@@ -65,15 +67,23 @@ def main(argv: Sequence[str]) -> int:
             writer.write(record)
         if not stop:
             writer.finish(_summary(results))
-    render(writer.folder, options.summary)
-    show_load(open_console(), [*records, *results], quiet=options.quiet)
-    open_console().print(f"Report: {writer.folder / PAGE}", highlight=False)
-    if options.json:
-        write_json(options.json, load_json([*records, *results], environment))
+    present_load(writer.folder, [*records, *results], environment, options)
     if stop:
         print(f"bench: {how_stopped(stop)}; the records are in {writer.folder}", file=sys.stderr)
         return exit_code_of(stop)
     return _exit_code(results)
+
+
+def present_load(
+    folder: Path, records: Sequence[Record], environment: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> None:  # fmt: skip
+    """Make the page, show the tables, and write what `--json` asks for."""
+    render(folder, options.summary)
+    show_load(open_console(), records, quiet=options.quiet)
+    open_console().print(f"Report: {folder / PAGE}", highlight=False)
+    if options.json:
+        write_json(options.json, load_json(records, environment))
 
 
 def results_of(records: Sequence[Record], plan: LoadPlan) -> list[Record]:
