@@ -1,4 +1,4 @@
-"""`python -m bench [run|compare|null|ceilings|scaling|peers|env]`: how fast is the MAX model?
+"""`python -m bench [run|serve|compare|null|ceilings|scaling|peers|env]`: how fast is the MAX model?
 
 Exit codes: 0; 1 where timed outputs disagree with the reference, or `compare` finds a regression;
 2 with one sentence where something could not be run; 130 after Ctrl-C and 143 after SIGTERM, with
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "bench.commands.run",
+    "serve": "bench.commands.serve",
     "compare": "bench.commands.compare",
     "finish": "bench.commands.finish",
     "null": "bench.commands.null",
@@ -40,6 +41,7 @@ COMMANDS = {
 USAGE = """usage: python -m bench [COMMAND] [options]
 
   run       time arms beside each other; the default where no command is named
+  serve     a load on a server, or on several beside each other: latencies, saturation
   compare   two runs: is the second slower? exit 1 if it is (for CI)
   finish    rows and a page for a run that was killed, from the samples in its records
   null      how often equal code is called different, and a planted +5% is found, on this machine
@@ -52,7 +54,8 @@ USAGE = """usage: python -m bench [COMMAND] [options]
 
 exit codes:
   0  measured; compare: no arm became slower; null: the rates are as they must be
-  1  timed outputs disagree with the reference; compare: an arm became slower; null: a rate is wrong
+  1  timed outputs disagree with the reference, or a server's answers are wrong; compare: an arm
+     became slower; null: a rate is wrong
   2  it could not be run; one sentence says why
   130 after Ctrl-C, 143 after SIGTERM, 141 where the reader of the output went away"""
 

@@ -6,6 +6,7 @@ results are judged as those of float16.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -118,8 +119,14 @@ class LlamaCpp(Arm):
         return found.copy()
 
 
-def write_gguf(checkpoint: Checkpoint, file: Path) -> None:
-    """Write a checkpoint in float32 under llama.cpp's names of GPT-2, without a tokenizer."""
+def write_gguf(checkpoint: Checkpoint, file: Path, *, tokenizer: bool = False) -> None:
+    """Write a checkpoint in float32 under llama.cpp's names of GPT-2.
+
+    Args:
+        checkpoint: what is written.
+        file: where to.
+        tokenizer: whether the tokenizer.json of its folder is written too, as servers need it.
+    """
     config = checkpoint.config
     writer = gguf.GGUFWriter(file, "gpt2")
     writer.add_block_count(config.n_layer)
@@ -130,7 +137,10 @@ def write_gguf(checkpoint: Checkpoint, file: Path) -> None:
     writer.add_layer_norm_eps(config.layer_norm_epsilon)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_vocab_size(config.vocab_size)
-    writer.add_tokenizer_model("no_vocab")
+    if tokenizer:
+        _add_tokenizer(writer, checkpoint)
+    else:
+        writer.add_tokenizer_model("no_vocab")
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, config.n_layer)
     for name, array in checkpoint.weights.items():
         theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))
@@ -140,3 +150,27 @@ def write_gguf(checkpoint: Checkpoint, file: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, checkpoint: Checkpoint) -> None:
+    """GPT-2's byte-level BPE, as tokenizer.json has it."""
+    assert checkpoint.folder is not None
+    told = json.loads((checkpoint.folder / "tokenizer.json").read_text(encoding="utf-8"))
+    special = {one["id"] for one in told["added_tokens"]}
+    texts = {number: text for text, number in told["model"]["vocab"].items()}
+    texts |= {one["id"]: one["content"] for one in told["added_tokens"]}
+    count = checkpoint.config.vocab_size
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([texts.get(n, f"[unused {n}]") for n in range(count)])
+    writer.add_token_types([
+        gguf.TokenType.CONTROL if n in special
+        else gguf.TokenType.NORMAL if n in texts else gguf.TokenType.UNUSED
+        for n in range(count)
+    ])  # fmt: skip
+    merges = told["model"]["merges"]
+    writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
+    end = min(special, default=0)
+    writer.add_bos_token_id(end)
+    writer.add_eos_token_id(end)
+    writer.add_add_bos_token(False)

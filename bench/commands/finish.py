@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from bench.commands.null import show
 from bench.commands.run import present
+from bench.commands.serve import present_load, results_of
 from bench.results.as_json import results_json
 from bench.results.rebuilt import groups_of, unverified_in
 from bench.results.replays import replay_of, summary
 from bench.results.whole import make_results
+from bench.serve.load_plan import LoadPlan
 from reports.commands import (
     Parser,
     UsageError,
@@ -29,6 +31,7 @@ from reports.saved.files import write_json
 from reports.saved.records import RunWriter, read_run
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from reports.saved.records import Run
@@ -52,6 +55,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if run.of("replay"):
         return _finish_null(run)
+    if run.of("load_plan"):
+        return _finish_loads(run, options)
     groups = groups_of(run)
     arms = any(group.contestants for group in groups)
     if not run.of("sample" if arms else "rate"):  # `bench ceilings` has no arms
@@ -80,6 +85,19 @@ def _finish_null(run: Run) -> int:
     return 0
 
 
+def _finish_loads(run: Run, options: argparse.Namespace) -> int:
+    """Rows of the loads that came to their end."""
+    if not run.of("level"):
+        raise UsageError(f"{run.folder} ended before any load came to its end")
+    results = results_of(run.records, LoadPlan(**run.of("load_plan")[-1]["plan"]))
+    with RunWriter.continued(run.folder, run) as writer:
+        for record in results:
+            writer.write(record)
+    records = [*run.records, *results]
+    present_load(run.folder, records, run.environment, options)
+    return 0
+
+
 AGAIN = "`python -m reports` makes its page again"
 
 
@@ -93,7 +111,7 @@ def _why_not(run: Run) -> str:
         raise UsageError(f"{run.folder} holds no benchmark, but a run of kind {run.kind!r}")
     if run.end is not None:
         return f"{run.folder} was finished already; {as_called(AGAIN)}"
-    if run.of("row") or run.of("called") or run.of("ceiling"):
+    if run.of("load") or run.of("row") or run.of("called") or run.of("ceiling"):
         return (
             f"{run.folder} was stopped, and has the results of what it had measured; "
             f"{as_called(AGAIN)}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name
 from reports.tables.frames import rows_frame, worst_of
+from reports.tables.load_markdown import load_name
 from reports.tables.numbers import percent
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def _bench_cases(run: Run) -> Iterator[ET.Element]:
     for row in rows_frame(run).to_dict("records"):
         name = " ".join(str(row[key]) for key in ("workload", "arm") if row[key])
         yield _case(f"bench.{row['device']}", name, str(row["status"]), _reasons(row))
+    for load in run.of("load"):
+        name = " ".join(filter(None, (str(load.get("arm")), load_name(load))))
+        yield _case("serve", name, str(load.get("status")), _reasons(load))
 
 
 def _endpoint_cases(run: Run) -> Iterator[ET.Element]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reports.figures import parity, roofline, scaling, speed, strips
+from reports.figures import parity, roofline, saturation, scaling, speed, strips
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write
@@ -26,7 +26,7 @@ PUBLISHED = "published"
 INDEX = "README.md"
 
 BENCH_TABLES = ("row", "effect", "null", "ceiling", "layer", "memory", "phase", "scaling",
-                "called")  # fmt: skip
+                "called", "load", "load_effect", "knee", "start", "cross_check")  # fmt: skip
 """Kinds of record that are published; samples are left out, because they are large."""
 
 _TWO_COLOURS = re.compile(r"(--[\w-]+):\s*light-dark\((#\w+), (#\w+)\)")
@@ -68,7 +68,8 @@ def name_of(run: Run) -> str:
     """The folder of a run: its kind, model, and candidate if that is not `impl`."""
     environment = run.environment
     candidate = str(environment.get("candidate") or "impl")
-    parts = [run.kind, str(environment.get("model") or "model")]
+    kind = "serve" if run.of("load_plan") else run.kind
+    parts = [kind, str(environment.get("model") or "model")]
     parts += [] if candidate == "impl" else [candidate.rpartition("/")[2]]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-")
 
@@ -101,9 +102,14 @@ def _verify_charts(run: Run) -> Iterator[tuple[str, Chart]]:
 
 
 def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
-    ratios = speed.ratios(run)
-    if ratios:
-        yield "ratios", ratios
+    for name, figure in (
+        ("ratios", speed.ratios(run)),
+        ("latency", saturation.latency_by_rate(run)),
+        ("answered", saturation.answered_by_rate(run)),
+        ("callers", saturation.tokens_by_callers(run)),
+    ):
+        if figure:
+            yield name, figure
     for name, variants in (
         ("strips", strips.strips(run)),
         ("roofline", roofline.rooflines(run)),

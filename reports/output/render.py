@@ -91,7 +91,9 @@ def _render_verify(run: Run) -> list[Path]:
 def _render_bench(run: Run) -> list[Path]:
     rows, effects = rows_frame(run), effects_frame(run)
     files = [write(run.folder / "bench.md", bench_markdown(run, rows, effects))]
-    files += _tables(run, {"row": rows, "effect": effects})
+    loads = run.of("load_plan")
+    own = {"load": frame_of(run, "load")} if loads else {"row": rows, "effect": effects}
+    files += _tables(run, own)
     files.append(write(run.folder / JUNIT, junit(run)))
     return [write(run.folder / PAGE, bench_page(run)), *files]
 

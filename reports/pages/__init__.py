@@ -3,6 +3,7 @@
 rendering    templates filled: what every page has
 headline     what a run says in a few lines
 verify_page  the page of a verification
+load_page    the page of servers under load
 bench_page   the page of a benchmark
 endpoint_page  the page of a running server that was asked
 templates/   HTML, SVG, style and script

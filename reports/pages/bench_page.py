@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reports.commands import as_called
 from reports.figures import bars, course, roofline, scaling, speed, strips
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
+from reports.pages.load_page import is_load, load_headline, load_page
 from reports.pages.rendering import render_page
 from reports.tables.draws import inconclusive_lines, unfinished, warning
 from reports.tables.numbers import brief, figure, interval, percent, short
@@ -43,6 +44,8 @@ class Lenient(dict[str, Any]):
 
 def bench_page(run: Run) -> str:
     """The page of a benchmark, from its records."""
+    if is_load(run):
+        return load_page(run)
     rows = run.of("row")
     context: dict[str, Any] = {
         "head": bench_headline(run),
@@ -76,6 +79,8 @@ def bench_page(run: Run) -> str:
 
 def bench_headline(run: Run) -> Headline:
     """The headline of a benchmark."""
+    if is_load(run):
+        return load_headline(run)
     verdict, title, lead = _verdict(run)
     skipped = {
         Fact(_row_name(row), _reasons(row)): None

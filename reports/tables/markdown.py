@@ -9,6 +9,7 @@ import pandas as pd
 from reports.commands import as_called
 from reports.tables.draws import unfinished
 from reports.tables.frames import missing
+from reports.tables.load_markdown import load_tables
 from reports.tables.numbers import brief, figure, interval, percent, scientific, shape, short
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def layer_table(layers: pd.DataFrame, style: str = "pipe") -> str:
 
 def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
     """The tables of a benchmark: by workload and arm, ratios, the null, and the ceilings."""
+    if run.of("load_plan"):
+        return "\n".join([_title(run, "Servers under load"), loads_markdown(run)])
     parts = [_title(run, "Benchmark")]
     if not len(rows):
         samples = len(run.of("sample"))
@@ -77,6 +80,8 @@ def bench_markdown(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
 
 def bench_tables(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
     """The tables alone; empty without rows."""
+    if run.of("load_plan"):
+        return loads_markdown(run)
     if not len(rows):
         return ""
     nulls, ceilings = (pd.DataFrame(run.of(kind), dtype=object) for kind in ("null", "ceiling"))
@@ -91,6 +96,16 @@ def bench_tables(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
             markdown_table(_ceiling_table(ceilings)),
             "",
         ]
+    return "\n".join(parts)
+
+
+def loads_markdown(run: Run) -> str:
+    """The tables of servers under load alone; empty where no load came to its end."""
+    parts = []
+    for heading, rows in load_tables(run):
+        if rows:
+            parts += [f"## {heading}\n"] if heading else []
+            parts += [markdown_table(pd.DataFrame(rows)), ""]
     return "\n".join(parts)
 
 

@@ -41,9 +41,19 @@ NAMES = {
     "layer": "layers",
     "scaling": "scaling",
     "called": "called",
+<<<<<<< HEAD
     "case": "cases",
     "answer": "answers",
     "planted": "planted",
+=======
+    "load": "loads",
+    "load_effect": "load_effects",
+    "knee": "knees",
+    "start": "starts",
+    "cross_check": "cross_checks",
+    "level": "levels",
+    "request": "requests",
+>>>>>>> load
 }
 """The table that each kind of record goes to."""
 

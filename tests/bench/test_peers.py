@@ -83,10 +83,10 @@ def test_installing_one_peer_that_fails_does_not_cost_the_others(tmp_path, monke
 
     def pip(python, arguments):
         asked.append(list(arguments))
-        return Done(1 if "llama-cpp-python" in arguments else 0)
+        return Done(1 if "llama-cpp-python[server]" in arguments else 0)
 
     monkeypatch.setattr(peers, "_pip", pip)
     monkeypatch.setattr(peers.venv, "create", lambda *a, **k: None)
-    assert peers.install(tmp_path) == ["llama-cpp-python"]
+    assert peers.install(tmp_path) == ["llama-cpp-python[server]"]
     assert ["onnxruntime"] in asked
     assert ["ctranslate2"] in asked

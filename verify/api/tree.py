@@ -28,6 +28,7 @@ TREE = {
     },
     "bench": {
         "": "how fast is it? Arms that take turns, beside PyTorch",
+        "serve": "a load on servers: latencies, throughput, the knee, every answer checked",
         "compare": "two runs: is the second slower? exit 1 if it is",
         "finish": "rows and a page for a run that was killed",
         "null": "how often equal code is called different on this machine",
