@@ -6,10 +6,7 @@
     max_interfaces  everything of MAX Serve that is used here, imported in one place
     served_config   sizes, read from Hugging Face's config.json, and the paged cache's
     adapter         a checkpoint laid out as the model holds it
-<<<<<<< HEAD
     checked_tokenizer  prompts that are looked at before the model sees them
-=======
->>>>>>> load
     paged_model     the modules: those of `impl.model`, over ragged tokens and a paged cache
     pipeline        batches in, logits out
     architecture    all of it, under Hugging Face's name

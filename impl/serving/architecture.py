@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from .adapter import from_safetensors
-<<<<<<< HEAD
 from .checked_tokenizer import CheckedTokenizer
-=======
->>>>>>> load
 from .max_interfaces import (
     PagedMemoryPlanner,
     PipelineTask,
     SupportedArchitecture,
     TextContext,
-<<<<<<< HEAD
-=======
-    TextTokenizer,
->>>>>>> load
     WeightsFormat,
 )
 from .pipeline import ServedBatches, ServedPipeline
@@ -28,11 +21,7 @@ gpt2 = SupportedArchitecture(
     default_encoding=ServedConfig.DEFAULT_ENCODING,
     supported_encodings=ServedConfig.SUPPORTED_ENCODINGS,
     pipeline_model=ServedPipeline,
-<<<<<<< HEAD
     tokenizer=CheckedTokenizer,
-=======
-    tokenizer=TextTokenizer,
->>>>>>> load
     context_type=TextContext,
     default_weights_format=WeightsFormat.safetensors,
     weight_adapters={WeightsFormat.safetensors: from_safetensors},

@@ -144,14 +144,10 @@ def written(checkpoint: Checkpoint, stack: ExitStack) -> Path:
 
 
 def _write_numbers(vocab_size: int, folder: Path) -> None:
-<<<<<<< HEAD
     """A tokenizer whose texts are the token ids themselves, `12 7 3`, for weights without one.
 
     The last id ends a text, as in GPT-2: MAX Serve does not start without one.
     """
-=======
-    """A tokenizer whose texts are the token ids themselves, `12 7 3`, for weights without one."""
->>>>>>> load
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = {str(number): number for number in range(vocab_size)}
@@ -159,12 +155,8 @@ def _write_numbers(vocab_size: int, folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))
     kind = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-<<<<<<< HEAD
     end = {"eos_token": str(vocab_size - 1)}
     (folder / "tokenizer_config.json").write_text(json.dumps(kind | end))
-=======
-    (folder / "tokenizer_config.json").write_text(json.dumps(kind))
->>>>>>> load
 
 
 def _words(arguments: argparse.Namespace, folder: Path, port: int, name: str) -> list[str]:

@@ -20,10 +20,7 @@ from max.nn.kv_cache import (
 )
 from max.nn.transformer import ReturnLogits
 from max.pipelines.context import TextContext
-<<<<<<< HEAD
 from max.pipelines.context.exceptions import InputError
-=======
->>>>>>> load
 from max.pipelines.kv_cache import cache_dtype_for_encoding
 from max.pipelines.kv_cache.memory_planner import PagedMemoryPlanner
 from max.pipelines.lib import (
@@ -52,10 +49,7 @@ encoding_of = _select_quantization_encoding
 __all__ = [
     "ArchConfigWithKVCache",
     "ArchConfigWithStoredKVParams",
-<<<<<<< HEAD
     "InputError",
-=======
->>>>>>> load
     "KVCacheConfig",
     "KVCacheInputs",
     "KVCacheInputsPerDevice",

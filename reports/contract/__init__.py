@@ -3,11 +3,8 @@
 parts      what several records have in common
 verifying  records of a verification
 measuring  records of a benchmark
-<<<<<<< HEAD
 asking     records of an endpoint's run, and its `--json`
-=======
 loading    records and JSON of servers under load
->>>>>>> load
 outcomes   what `--json` writes, by command
 schemas    the schemas, made from these types (`python -m reports schema`)
 

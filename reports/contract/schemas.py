@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from reports.contract import outcomes
-<<<<<<< HEAD
 from reports.contract.asking import Endpoint, EndpointRecord
-=======
 from reports.contract.loading import Loaded, LoadRecord
->>>>>>> load
 from reports.contract.measuring import BenchRecord
 from reports.contract.verifying import Architecture, VerifyRecord
 from reports.saved.records import SCHEMA_VERSION
@@ -24,14 +21,10 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "verify-records": ("A line of a verification's records.jsonl", get_args(VerifyRecord)),
-<<<<<<< HEAD
-    "bench-records": ("A line of a benchmark's records.jsonl", get_args(BenchRecord)),
     "endpoint-records": ("A line of an endpoint's records.jsonl", get_args(EndpointRecord)),
-=======
     "bench-records": (
         "A line of a benchmark's records.jsonl", (*get_args(BenchRecord), *get_args(LoadRecord))
     ),
->>>>>>> load
     "atlas-records": ("A line of an atlas's architectures.jsonl", (Architecture,)),
     "verify": (
         "What --json of python -m verify and of its command package writes",
@@ -40,13 +33,10 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "bench": (
         "What --json of python -m bench writes", (outcomes.Measured, outcomes.Unmeasured)
     ),
-<<<<<<< HEAD
     "endpoint": (
         "What --json of python -m verify endpoint writes", (Endpoint, outcomes.Unjudged)
     ),
-=======
     "serve": ("What --json of python -m bench serve writes", (Loaded, outcomes.Unmeasured)),
->>>>>>> load
     "step": ("What --json of python -m verify step writes", (outcomes.Step, outcomes.Unjudged)),
     "steps": ("What --json of python -m verify steps writes", (outcomes.Steps, outcomes.Unjudged)),
     "campaign": (

@@ -41,11 +41,9 @@ NAMES = {
     "layer": "layers",
     "scaling": "scaling",
     "called": "called",
-<<<<<<< HEAD
     "case": "cases",
     "answer": "answers",
     "planted": "planted",
-=======
     "load": "loads",
     "load_effect": "load_effects",
     "knee": "knees",
@@ -53,7 +51,6 @@ NAMES = {
     "cross_check": "cross_checks",
     "level": "levels",
     "request": "requests",
->>>>>>> load
 }
 """The table that each kind of record goes to."""
 
