@@ -268,6 +268,43 @@ def make_run(tmp_path):
     return functools.partial(write_run, tmp_path)
 
 
+def endpoint_run(failing=False):
+    """What an endpoint's run writes: records and the end."""
+    message = "token 3 is 812 ' king' in place of 266 ' in', which is likelier by 0.53 nats"
+    case = {
+        "record": "case", "name": "a prompt of 129 tokens", "group": "alone", "verdict": "PASS",
+        "answers": 1, "at_once": 1, "wrong": 0, "tokens": 8, "ties": 1, "used": 0.3,
+        "status": None, "message": "", "sampled": None,
+    }  # fmt: skip
+    wrong = case | {"verdict": "FAIL", "wrong": 1, "tokens": 2, "used": None, "message": message}
+    answer = {
+        "record": "answer", "case": "a prompt of 129 tokens", "number": 0, "prompt_tokens": 129,
+        "streamed": False, "verdict": "FAIL" if failing else "PASS", "tokens": 2, "ties": 0,
+        "used": None, "message": message if failing else "", "position": 2 if failing else None,
+        "expected": "", "got": "", "margin": None,
+    }  # fmt: skip
+    many = case | {"name": "100 requests at once", "group": "load", "answers": 100, "at_once": 100}
+    bad = case | {"name": "an empty prompt", "group": "operation", "status": 500}
+    bad |= {"verdict": "FAIL" if failing else "PASS", "message": "internal error"}
+    planted = [
+        {"record": "planted", "fault": fault, "state": state, "case": "streamed", "message": "why",
+         "text": "a stream ends without its last token"}
+        for fault, state in (("dropped-piece", "caught"), ("exchanged", "not applicable"))
+    ]  # fmt: skip
+    first = {
+        "case": "a prompt of 129 tokens", "group": "alone", "message": message, "position": 2,
+        "expected": "266 ' in'", "got": "812 ' king'", "margin": 0.53,
+        "text": "129 tokens [12, 7, 45, ...]; max_tokens 8, temperature 0",
+    }  # fmt: skip
+    end = {
+        "verdict": "FAIL" if failing else "PASS", "line": "", "unchecked": ["seeds (it says 400)"],
+        "first_wrong": first if failing else None,
+        "counts": {"cases": 2, "answers": 101, "wrong": int(failing), "tokens": 808, "ties": 1,
+                   "used": 0.3},
+    }  # fmt: skip
+    return [answer, wrong if failing else case, many, bad, *planted], end
+
+
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory):
     """A page of each kind, by name."""
@@ -280,6 +317,8 @@ def pages(tmp_path_factory):
         "benched": write_run(root, "bench", *benchmark()),
         "empty": write_run(root, "verify"),
         "deep": write_run(root, "verify", *deep_verification()),
+        "answered": write_run(root, "endpoint", *endpoint_run()),
+        "answered wrong": write_run(root, "endpoint", *endpoint_run(failing=True)),
     }
     found = {name: render(folder)[0] for name, folder in folders.items()}
     both = compare_page(read_run(folders["passing"]), read_run(folders["failing"]))

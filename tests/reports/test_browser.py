@@ -80,7 +80,10 @@ def visit(browser, tmp_path):
     return open_page
 
 
-@pytest.fixture(params=["passing", "failing", "benched", "empty", "deep", "index", "compare"])
+@pytest.fixture(params=[
+    "passing", "failing", "benched", "empty", "deep", "index", "compare", "answered",
+    "answered wrong",
+])  # fmt: skip
 def page(request, pages):
     """The path of a page of each kind."""
     return pages[request.param]
@@ -115,6 +118,14 @@ def test_nothing_overlaps_and_nothing_is_wider_than_the_screen(visit, page, size
             if chart.is_displayed():
                 selector = f"#{chart.get_attribute('id')} text"
                 assert browser.execute_script(OVERLAPS, selector) == []
+
+
+def test_an_endpoint_shows_its_first_wrong_answer_on_the_first_screen(visit, pages):
+    browser = visit(pages["answered wrong"])
+    assert visible(browser.one(".badge"))
+    seen = " ".join(one.text for one in browser.all(".facts dd, .facts + p") if visible(one))
+    for what in ("a prompt of 129 tokens", "266 ' in'", "812 ' king'", "0.53", "[12, 7, 45, ...]"):
+        assert what in seen
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

@@ -72,12 +72,6 @@ def test_a_server_of_text_alone_is_compared_by_its_text(run):
     assert told["counts"]["tokens"] > 100
 
 
-def test_a_server_without_log_probabilities_is_compared_by_its_tokens(run):
-    code, told, _, _ = run("/lacks/logprobs", *FEW)
-    assert code == 0
-    assert told["counts"]["used"] is None
-
-
 @pytest.mark.parametrize(
     ("path", "more", "told"),
     [

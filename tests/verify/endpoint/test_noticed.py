@@ -56,6 +56,10 @@ def test_a_right_server_passes(asking, group):
     assert asking(first_wrong(group)) is None
 
 
+def test_a_server_without_log_probabilities_is_judged_by_its_tokens(asking):
+    assert asking(first_wrong("alone"), "/lacks/logprobs") is None
+
+
 def test_every_fault_has_a_place_where_it_is_noticed():
     assert set(WHERE) == set(FAULTS) == set(SEEN)
     assert set(SMALL) < set(FAULTS)
