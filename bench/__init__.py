@@ -11,7 +11,8 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     plan/      from a command line to what is measured
     match/     the competition, the parent's side: turns, contestants, ceilings
     results/   from samples to records
-    serve/     servers under load
+    asking/    the process that asks a server
+    serving/   servers under load
     screen/    what the terminal shows
     commands/  one file for each word of `python -m bench`; `cli` is the table of them
 """

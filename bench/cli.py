@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "bench.commands.run",
-    "serve": "bench.commands.serve",
+    "serve": "bench.commands.serving",
     "compare": "bench.commands.compare",
     "finish": "bench.commands.finish",
     "null": "bench.commands.null",

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from bench.commands.null import show
 from bench.commands.run import present
-from bench.commands.serve import present_load, results_of
+from bench.commands.serving import present_load, results_of
 from bench.results.as_json import results_json
 from bench.results.rebuilt import groups_of, unverified_in
 from bench.results.replays import replay_of, summary
 from bench.results.whole import make_results
-from bench.serve.load_plan import LoadPlan
+from bench.serving.load_plan import LoadPlan
 from reports.commands import (
     Parser,
     UsageError,

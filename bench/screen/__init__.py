@@ -1,1 +1,1 @@
-"""What the terminal shows: `tables` when a run ends, `live` while it goes on."""
+"""What the terminal shows: `tables`, `load_tables` at a run's end, `live` while it goes on."""

@@ -8,10 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from bench.serve.latency import too_few
-from bench.serve.level import level_name
-from bench.serve.load_rows import row_name
-from bench.serve.server_arms import SERVERS
+from bench.asking.level import level_name
+from bench.serving.latency import too_few
+from bench.serving.load_rows import row_name
+from bench.serving.server_arms import SERVERS
 from reports.tables.numbers import brief, duration, percent
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ def gguf_of(model: str) -> Path:
     """
     python = str(peers_folder() / "bin" / "python")
     run = subprocess.run(
-        [python, "-m", "bench.serve.gguf_file", model], cwd=REPOSITORY, capture_output=True,
+        [python, "-m", "bench.serving.gguf_file", model], cwd=REPOSITORY, capture_output=True,
         text=True, check=False, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     if run.returncode:
@@ -172,7 +172,7 @@ def server_of(
     arm, port = SERVERS[name], free_port()
     folder = folder_of(model)
     command = arm.command(model, folder, port, threads)
-    pinned = [sys.executable, "-m", "bench.serve.pinned", ",".join(map(str, cpus)), *command]
+    pinned = [sys.executable, "-m", "bench.asking.pinned", ",".join(map(str, cpus)), *command]
     url = f"http://{LOOPBACK}:{port}"
     path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
     environment = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": path,

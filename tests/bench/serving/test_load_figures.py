@@ -2,11 +2,11 @@
 
 import pytest
 
-from bench.serve.latency import errors_of, gaps_of, latencies, times_of, within
-from bench.serve.load_effects import knees, load_effects
-from bench.serve.load_plan import LoadPlan, rates_of
-from bench.serve.load_rows import bottleneck, load_rows
-from bench.serve.windows import level_record
+from bench.serving.latency import errors_of, gaps_of, latencies, times_of, within
+from bench.serving.load_effects import knees, load_effects
+from bench.serving.load_plan import LoadPlan, rates_of
+from bench.serving.load_rows import bottleneck, load_rows
+from bench.serving.windows import level_record
 
 MS = 1_000_000
 

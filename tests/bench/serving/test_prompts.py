@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from bench.serve.prompts import draw
-from bench.serve.server_arms import SERVERS, why_not
+from bench.serving.known import compare_with_alone
+from bench.serving.prompts import draw
+from bench.serving.server_arms import SERVERS, why_not
 from impl.tokenizer import Tokenizer
 from reference.load import TINY_FOLDER
 from reports.commands import UsageError
@@ -43,10 +44,23 @@ def test_more_prompts_than_there_are_is_said():
         draw(9, (1, 1), 0, 4, None)
 
 
+def answer(prompt, ids, tokens=None):
+    return {"prompt": prompt, "error": "", "ids": ids, "text": "", "tokens": tokens or len(ids)}
+
+
+def test_without_a_checkpoint_an_answer_must_be_the_one_alone_and_whole():
+    alone = {0: answer(0, [1, 2, 3]), 1: answer(1, [4, 5, 6]), 2: {"error": "gone"}}
+    found = [answer(0, [1, 2, 3]), answer(1, [1, 2, 3]), answer(0, [1, 2]), answer(2, [1, 2, 3])]
+    compare_with_alone(found, alone, 3)
+    assert [one["right"] for one in found] == [True, False, False, None]
+    assert found[1]["wrong"] == "another answer than the same prompt has alone"
+    assert found[2]["wrong"] == "2 tokens, 3 were asked for"
+
+
 def test_a_pinned_command_has_these_cpus_alone():
     cpu = min(os.sched_getaffinity(0))
     told = "import json, os; print(json.dumps(sorted(os.sched_getaffinity(0))))"
-    command = [sys.executable, "-m", "bench.serve.pinned", str(cpu), sys.executable, "-c", told]
+    command = [sys.executable, "-m", "bench.asking.pinned", str(cpu), sys.executable, "-c", told]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert json.loads(done.stdout) == [cpu]
 

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bench.serve.caller import Caller, CallerError
-from bench.serve.known import Known, compare_with_alone
-from bench.serve.load_plan import ROUNDS, rates_of
-from bench.serve.server_arms import SERVERS, ServerError, Started, server_of, why_not
-from bench.serve.windows import level_record
+from bench.asking.caller import Caller, CallerError
+from bench.serving.known import Known, compare_with_alone
+from bench.serving.load_plan import ROUNDS, rates_of
+from bench.serving.server_arms import SERVERS, ServerError, Started, server_of, why_not
+from bench.serving.windows import level_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.serve.level import Level
-    from bench.serve.load_plan import LoadPlan
+    from bench.asking.level import Level
+    from bench.serving.load_plan import LoadPlan
 
     Record = dict[str, Any]
 

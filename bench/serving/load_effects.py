@@ -13,15 +13,15 @@ import numpy as np
 
 from bench.judge.estimate import estimate
 from bench.judge.verdict import judge
-from bench.serve.latency import times_of
-from bench.serve.load_rows import KEY, PLACE, grouped, seconds_a_token, turns_of
-from bench.serve.saturation import knee_of
+from bench.serving.latency import times_of
+from bench.serving.load_rows import KEY, PLACE, grouped, seconds_a_token, turns_of
+from bench.serving.saturation import knee_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.judge.statistics import Turns
-    from bench.serve.load_plan import LoadPlan
+    from bench.serving.load_plan import LoadPlan
 
     Record = Mapping[str, Any]
 

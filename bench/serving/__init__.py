@@ -1,10 +1,5 @@
 """Servers under load: `python -m bench serve`.
 
-In the process that asks, which does nothing else:
-    level         so many requests at a time, or so many a second, for so long
-    lateness      how late the client itself is
-    generator     closed and open loops; latency counts from the scheduled time
-    client        the process itself
 What is asked, and which answers are right:
     prompts       token ids, and the texts that are encoded to just these
     truth         right answers in float64, in a process of its own
@@ -12,8 +7,6 @@ What is asked, and which answers are right:
 Who answers:
     server_arms   the servers that are started here, and what each lacks
     gguf_file     a checkpoint for llama.cpp's server
-    pinned        a command on some CPUs alone
-    caller        the client's process, as the harness sees it
 The run:
     load_plan     what is measured
     load_options  the command line, and what it comes to

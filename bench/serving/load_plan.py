@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.serve.level import Level, Loop
+from bench.asking.level import Level, Loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

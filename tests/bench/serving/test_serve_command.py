@@ -6,9 +6,9 @@ import signal
 import pytest
 
 from bench.cli import main
-from tests.bench.serve.conftest import STAND_IN, bench_serve, running
+from tests.bench.served import STAND_IN, bench_serve, running
 from tests.conforming import file_misfits, record_misfits
-from tests.processes import started, wait_until
+from tests.processes import started
 
 FEW = ("--seconds", "0.5", "-p", "8", "-n", "4", "--prompts", "24")
 
@@ -74,36 +74,31 @@ def test_errors_are_counted_and_an_open_loop_has_its_row(queue, tmp_path):
     assert all(row["wrong"] == 0 for row in done.json["loads"])
 
 
-def test_a_missing_token_is_caught(queue, tmp_path):
-    with queue("--fault", "short") as url:
-        done = bench_serve(tmp_path, url, "-c", "4", "-r", "none", *FEW,
-                           "--body", '{"ignore_eos": true}')  # fmt: skip
-    assert done.code == 1
-    assert "3 tokens, 4 were asked for" in " ".join(done.out.split())
-
-
 def test_a_server_that_ends_under_load_leaves_every_record(queue, tmp_path):
     with queue("--fault", "dies") as url:
         done = bench_serve(tmp_path, url, "-c", "2", "-r", "30", *FEW)
     requests = done.records("request")
     assert done.code == 2
     assert done.json["loads"][-1]["status"] == "ERROR"
-    assert sum(not one["error"] for one in requests) == 19
+    assert 17 <= sum(not one["error"] for one in requests) <= 19  # two were open at the end
     assert any("Client" in one["error"] or "Server" in one["error"] for one in requests)
 
 
 def test_ctrl_c_keeps_what_was_measured(queue, tmp_path):
     folder = tmp_path / "run"
-    options = ("-c", "1,2,4,8", "-r", "none", "--check", "tiny", *FEW, "--seconds", "3")
-    with queue() as url, started("bench", "serve", url, *options, "-o", folder) as process:
-        records = folder / "records.jsonl"
-        assert wait_until(lambda: records.exists() and '"level"' in records.read_text())
+    options = ("-c", "1,2,4,8", "-r", "none", *FEW, "--seconds", "3", "-o", folder)
+    with queue() as url, started("bench", "serve", url, *options) as process:
+        said = iter(process.stdout.readline, "")
+        assert any("2 at a time" in line for line in said)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "interrupted; the records are in" in err
-    assert '"record": "load"' in records.read_text()
-    assert "1 at a time" in out
+    records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    rows = [one for one in records if one["record"] == "load"]
+    assert [one["load"] for one in rows] == [1, 2]
+    assert all(one["requests"] and one["status"] == "INVALID" for one in rows)
+    assert "no answer was checked" in out
 
 
 def test_a_run_that_was_killed_is_finished_from_its_records(exchanged, tmp_path, capsys):

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.asking.level import level_name
 from bench.judge.estimate import median_time
-from bench.serve.latency import errors_of, latencies, within
-from bench.serve.level import level_name
+from bench.serving.latency import errors_of, latencies, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bench.judge.statistics import Turns
-    from bench.serve.load_plan import LoadPlan
+    from bench.serving.load_plan import LoadPlan
 
     Record = Mapping[str, Any]
 

@@ -6,12 +6,10 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import pytest
-
 from tests.processes import ROOT
 from verify.endpoint.servers import Server, free_port
 
-QUEUE = ROOT / "tests" / "bench" / "serve" / "queue_server.py"
+QUEUE = ROOT / "tests" / "bench" / "serving" / "queue_server.py"
 STAND_IN = ROOT / "tests" / "verify" / "endpoint" / "stand_in.py"
 
 
@@ -23,12 +21,6 @@ def running(folder, script, *options):
     url = f"http://127.0.0.1:{port}"
     with Server(command, ready=f"{url}/v1/models", log=folder / f"server-{port}.log"):
         yield url
-
-
-@pytest.fixture
-def queue(tmp_path):
-    """Starts a server with known service time: `with queue("--fault", "mixed") as url`."""
-    return lambda *options: running(tmp_path, QUEUE, *options)
 
 
 class Done:

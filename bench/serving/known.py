@@ -1,7 +1,7 @@
 """Which answers are right: by the checkpoint where it is known, else by the server alone.
 
 Where the checkpoint is known, every answer is compared with the greedy continuation in float64; one
-that differs is right only where it decided a tie (`bench.serve.truth`). Where it is not, every
+that differs is right only where it decided a tie (`bench.serving.truth`). Where it is not, every
 prompt that was asked under load is asked once more alone, and the answers must be the same.
 """
 
@@ -11,8 +11,9 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from reports.commands import UsageError
 from reports.saved.home import REPOSITORY
@@ -20,10 +21,56 @@ from reports.saved.home import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.serve.prompts import Prompt
+    from bench.serving.prompts import Prompt
     from impl.tokenizer import Tokenizer
 
     Record = dict[str, Any]
+
+
+class Truth:
+    """`bench.serving.truth` in a process of its own, because this one imports no torch; a context.
+
+    Args:
+        model: of the checkpoint.
+        revision: of a model of the hub.
+    """
+
+    def __init__(self, model: str, revision: str | None) -> None:
+        self._words = [model, *([revision] if revision else [])]
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask; the process is started with the first question.
+
+        Raises:
+            UsageError: with the last that it said, where it fails.
+        """
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.serving.truth", *self._words], cwd=REPOSITORY,
+                env=os.environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            _, said = self._process.communicate()
+            lines = said.strip().splitlines() or ["it said nothing"]
+            raise UsageError(f"right answers could not be computed: {lines[-1]}")
+        found: dict[str, Any] = json.loads(line)
+        return found
 
 
 @dataclass(slots=True)
@@ -33,16 +80,14 @@ class Known:
     Attributes:
         prompts: what is asked.
         n_new: tokens of each answer.
-        model: of the checkpoint; empty where it is not known.
-        revision: of a model of the hub.
+        truth: tells what is right; None where the checkpoint is not known.
         tokenizer: of the checkpoint.
         greedy: for each prompt its continuation; empty where the checkpoint is not known.
     """
 
     prompts: Sequence[Prompt]
     n_new: int
-    model: str = ""
-    revision: str | None = None
+    truth: Truth | None = None
     tokenizer: Tokenizer | None = None
     greedy: list[list[int]] = field(default_factory=list)
     _verdicts: dict[tuple[int, tuple[int, ...], str], str] = field(default_factory=dict)
@@ -93,7 +138,7 @@ class Known:
         if unknown:
             asked = {"do": "judge", "prompts": [self.prompts[k[0]].ids for k in unknown],
                      "answers": [k[1] for k in unknown], "dtype": dtype}  # fmt: skip
-            self._verdicts |= dict(zip(unknown, self._truth(asked)["verdicts"], strict=True))
+            self._verdicts |= dict(zip(unknown, self._asked(asked)["verdicts"], strict=True))
         for answer, key in zip(answers, keys, strict=True):
             count = answer["tokens"]
             problem = f"{count} tokens, {self.n_new} were asked for"
@@ -109,14 +154,14 @@ class Known:
     def _whole(self, ids: Sequence[int]) -> bool:
         return len(ids) == self.n_new
 
-    def _truth(self, asked: Mapping[str, Any]) -> Record:
-        return ask_truth({**asked, "model": self.model, "revision": self.revision})
+    def _asked(self, asked: Mapping[str, Any]) -> Record:
+        assert self.truth is not None
+        return self.truth.ask(asked)
 
 
 def known_answers(
-    prompts: Sequence[Prompt], count: int, n_new: int, model: str, revision: str | None,
-    tokenizer: Tokenizer | None,
-) -> Known:  # fmt: skip
+    prompts: Sequence[Prompt], count: int, n_new: int, truth: Truth, tokenizer: Tokenizer | None
+) -> Known:
     """The right answers of a checkpoint, of so many of these prompts.
 
     Prompts whose continuation has the end of a text are left out, so that servers which stop there
@@ -126,8 +171,7 @@ def known_answers(
         UsageError: where too few are left, or the model cannot be loaded.
     """
     ids = [prompt.ids for prompt in prompts]
-    asked = {"do": "greedy", "prompts": ids, "n_new": n_new, "model": model, "revision": revision}
-    found = ask_truth(asked)["continuations"]
+    found = truth.ask({"do": "greedy", "prompts": ids, "n_new": n_new})["continuations"]
     end = tokenizer.eos_token_id if tokenizer else None
     pairs = [(p, c) for p, c in zip(prompts, found, strict=True)
              if end not in c and (tokenizer is None or _plain_text(tokenizer, c))]  # fmt: skip
@@ -137,7 +181,7 @@ def known_answers(
             "tokens without an end of text; ask for fewer tokens"
         )
     kept, continuations = zip(*pairs[:count], strict=True)
-    return Known(list(kept), n_new, model, revision, tokenizer, list(continuations))
+    return Known(list(kept), n_new, truth, tokenizer, list(continuations))
 
 
 def _plain_text(tokenizer: Tokenizer, ids: Sequence[int]) -> bool:
@@ -166,20 +210,3 @@ def compare_with_alone(
         elif (answer["ids"], answer["text"]) != (other["ids"], other["text"]):
             problem = "another answer than the same prompt has alone"
         answer["right"], answer["wrong"] = not problem, problem
-
-
-def ask_truth(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask `bench.serve.truth`, in a process of its own, because this one imports no torch.
-
-    Raises:
-        UsageError: with the last that it said, where it fails.
-    """
-    run = subprocess.run(
-        [sys.executable, "-m", "bench.serve.truth"], input=json.dumps(asked), cwd=REPOSITORY,
-        env=os.environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if run.returncode:
-        lines = run.stderr.strip().splitlines() or ["it said nothing"]
-        raise UsageError(f"right answers could not be computed: {lines[-1]}")
-    found: dict[str, Any] = json.loads(run.stdout)
-    return found

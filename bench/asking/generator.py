@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.serve.lateness import Probe
+from bench.asking.lateness import Probe
 from verify.endpoint.client import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from bench.serve.level import Level
+    from bench.asking.level import Level
     from verify.endpoint.client import Endpoint, Question
 
 PAUSE_S = 0.05

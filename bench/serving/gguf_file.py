@@ -1,4 +1,4 @@
-"""`python -m bench.serve.gguf_file MODEL [REVISION]`: a checkpoint as llama.cpp's server takes it.
+"""`python -m bench.serving.gguf_file MODEL [REVISION]`: a checkpoint for llama.cpp's server.
 
 Runs in the peers' environment, and prints where the file lies. It is kept as the peers' other
 conversions are (`bench.arms.caches`).

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.serve.saturation import knee_of
+from bench.serving.saturation import knee_of
 
 SERVICE_MS = 20.0
 SHARES = (0.2, 0.35, 0.5, 0.6, 0.7, 0.8)

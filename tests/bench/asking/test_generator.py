@@ -7,9 +7,9 @@ import time
 import aiohttp
 import pytest
 
-from bench.serve.generator import run_level
-from bench.serve.level import Level
-from tests.bench.serve.queue_server import continuation
+from bench.asking.generator import run_level
+from bench.asking.level import Level
+from tests.bench.serving.queue_server import continuation
 from verify.endpoint.client import Endpoint, Question
 
 

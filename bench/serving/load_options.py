@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from bench.plan.options import margin_option, natural, positive, processes_option
-from bench.serve.known import Known, known_answers
-from bench.serve.load_plan import LoadPlan
-from bench.serve.prompts import draw
-from bench.serve.server_arms import SERVERS
+from bench.serving.known import Known, Truth, known_answers
+from bench.serving.load_plan import LoadPlan
+from bench.serving.prompts import draw
+from bench.serving.server_arms import SERVERS
 from impl.tokenizer import Tokenizer, TokenizerError
 from reference.load import config_of, folder_of
 from reports.commands import (
@@ -39,6 +39,9 @@ PROCESSES = 3
 
 SPARE = 1.5
 """So many prompts are drawn for each that is needed: some have an answer that ends too soon."""
+
+ANY_VOCABULARY = 256
+"""Token ids that a model whose checkpoint is not known is asked with; every model has so many."""
 
 CONCURRENCY = [1, 2, 4, 8, 16]
 EXTRAS = {"temperature": 0}
@@ -113,8 +116,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     add_quiet(group, "how many rows are VALID")
 
 
-def plan_of(options: argparse.Namespace) -> tuple[LoadPlan, Known]:
-    """What is measured, and the right answers.
+def plan_of(options: argparse.Namespace) -> LoadPlan:
+    """What is measured.
 
     Raises:
         UsageError, reference.checkpoint.CheckpointError: for what cannot be carried out.
@@ -122,13 +125,24 @@ def plan_of(options: argparse.Namespace) -> tuple[LoadPlan, Known]:
     check_written(options.json, "--json")
     check_appended(options.summary, "--summary")
     _check(options)
-    served = _served(options) if options.url else ""
     checkpoint = options.check if options.url else options.model or "tiny"
-    config, tokenizer = _checkpoint(checkpoint) if checkpoint else (None, None)
-    if config:
-        _check_sizes(options, config)
-    known = _known(options, checkpoint or "", config, tokenizer)
-    return _plan(options, checkpoint or "", served), known
+    if checkpoint:
+        _check_sizes(options, config_of(checkpoint))
+    return _plan(options, checkpoint or "", _served(options) if options.url else "")
+
+
+def known_of(plan: LoadPlan, truth: Truth) -> Known:
+    """What is asked, and the right answers.
+
+    Raises:
+        UsageError: where there are no such prompts.
+    """
+    if not plan.model:
+        return Known(draw(plan.prompts, plan.n_prompt, plan.seed, ANY_VOCABULARY, None), plan.n_new)
+    config, tokenizer = _checkpoint(plan.model)
+    drawn = draw(round(SPARE * plan.prompts) + 8, plan.n_prompt, plan.seed, config.vocab_size,
+                 tokenizer)  # fmt: skip
+    return known_answers(drawn, plan.prompts, plan.n_new, truth, tokenizer)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -141,6 +155,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--cold and --threads are for servers that --arms starts")
     if not options.concurrency and not options.rates:
         raise UsageError("there is no load: --concurrency is 0 and --rates names none")
+    if options.text and not options.check:
+        raise UsageError("--text needs --check MODEL, whose tokenizer makes the texts")
     if options.cross_check and (options.arms != ["max", *(options.arms or [])[1:]]
                                 and not options.check):  # fmt: skip
         raise UsageError("--cross-check asks the first of --arms, which must be max, or a URL with "
@@ -185,22 +201,6 @@ def _check_sizes(options: argparse.Namespace, config: GPT2Config) -> None:
             f"{options.prompt[1]} + {options.new} tokens are more than the model's "
             f"{config.n_positions} positions"
         )
-
-
-def _known(
-    options: argparse.Namespace, checkpoint: str, config: GPT2Config | None,
-    tokenizer: Tokenizer | None,
-) -> Known:  # fmt: skip
-    count = options.prompts
-    if config is None:
-        if options.text:
-            raise UsageError("--text needs --check MODEL, whose tokenizer makes the texts")
-        prompts = draw(count, options.prompt, options.seed, 256, None)
-        return Known(prompts, options.new)
-    texts = tokenizer if options.text or options.arms else None
-    drawn = draw(round(SPARE * count) + 8, options.prompt, options.seed, config.vocab_size,
-                 texts or tokenizer)  # fmt: skip
-    return known_answers(drawn, count, options.new, checkpoint, None, tokenizer)
 
 
 def _plan(options: argparse.Namespace, checkpoint: str, served: str) -> LoadPlan:

@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.serve.caller import Caller, CallerError
-from bench.serve.latency import latencies
-from bench.serve.level import Level
-from bench.serve.load_plan import WARM_SHARE
-from bench.serve.server_arms import SERVERS, ServerError, server_of
-from bench.serve.windows import level_record
+from bench.asking.caller import Caller, CallerError
+from bench.asking.level import Level
+from bench.serving.latency import latencies
+from bench.serving.load_plan import WARM_SHARE
+from bench.serving.server_arms import SERVERS, ServerError, server_of
+from bench.serving.windows import level_record
 from reference.load import folder_of
 from reports.saved.home import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.serve.known import Known
-    from bench.serve.load_plan import LoadPlan
+    from bench.serving.known import Known
+    from bench.serving.load_plan import LoadPlan
 
     Record = dict[str, Any]
 
@@ -148,7 +148,7 @@ def _as_dataset(known: Known, cache: Path) -> None:
 def _command(plan: LoadPlan, known: Known, url: str, served: str) -> list[str]:
     cpus = ",".join(map(str, plan.client_cpus))
     return [
-        sys.executable, "-m", "bench.serve.pinned", cpus,
+        sys.executable, "-m", "bench.asking.pinned", cpus,
         str(Path(sys.executable).with_name("max")), "benchmark",
         "--backend", "modular", "--base-url", url, "--endpoint", "/v1/completions",
         "--model", served, "--tokenizer", str(folder_of(plan.model)),

@@ -1,6 +1,6 @@
 """A server whose service time and faults are known: a queue behind OpenAI's completions.
 
-    python tests/bench/serve/queue_server.py --port 8123 [--service 0.02] [--random] [--fault mixed]
+    python tests/bench/serving/queue_server.py --port 8123 [--service 0.02] [--fault mixed]
 
 Its model continues token ids by counting on from their sum. One request is served at a time, for
 the service time, or one drawn from an exponential distribution around it.
@@ -21,7 +21,6 @@ FAULTS = {
     "refuses": "every fifth request is refused with 503",
     "breaks-off": "every fifth stream breaks off in the middle",
     "dies": "the server ends with the twentieth request",
-    "short": "the last token is missing where two are open at once",
     "holds": "nobody is answered until twelve have asked",
 }
 
@@ -68,8 +67,6 @@ class Queue:
             crowded = self.open > 1
             if self.fault == "mixed" and crowded and self.last:
                 ids = self.last
-            if self.fault == "short" and crowded:
-                ids = ids[:-1]
             self.last = continuation(body["prompt"], body["max_tokens"])
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bench.serve.level import Level
+    from bench.asking.level import Level
 
     Record = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Caller:
     """A context with a process that asks one server.
 
     Args:
-        connection: `url`, `model`, `prompts`, `max_tokens`, `options`, as `bench.serve.client`
+        connection: `url`, `model`, `prompts`, `max_tokens`, `options`, as `bench.asking.client`
             takes them.
         cpus: that it may run on.
         log: takes what it says on standard error.
@@ -37,8 +37,8 @@ class Caller:
         self._connection, self._cpus, self._log = connection, cpus, log
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "bench.serve.pinned", ",".join(map(str, self._cpus)),
-                   sys.executable, "-m", "bench.serve.client"]  # fmt: skip
+        command = [sys.executable, "-m", "bench.asking.pinned", ",".join(map(str, self._cpus)),
+                   sys.executable, "-m", "bench.asking.client"]  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=REPOSITORY, env=os.environ, text=True, stderr=log,

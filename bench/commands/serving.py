@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from bench.peers import folder as peers_folder
 from bench.results.surroundings import peer_versions
 from bench.screen.load_tables import show_load
-from bench.serve.course import Course
-from bench.serve.cross_check import cross_check
-from bench.serve.load_effects import knees, load_effects
-from bench.serve.load_options import load_parser, plan_of
-from bench.serve.load_rows import load_rows
-from bench.serve.server_arms import SERVERS
+from bench.serving.course import Course
+from bench.serving.cross_check import cross_check
+from bench.serving.known import Truth
+from bench.serving.load_effects import knees, load_effects
+from bench.serving.load_options import known_of, load_parser, plan_of
+from bench.serving.load_rows import load_rows
+from bench.serving.server_arms import SERVERS
 from reference.load import config_of, load
 from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console
 from reports.output.render import render
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bench.serve.load_plan import LoadPlan
+    from bench.serving.known import Known
+    from bench.serving.load_plan import LoadPlan
 
     Record = dict[str, Any]
 
@@ -37,7 +39,15 @@ WRONG = 1
 def main(argv: Sequence[str]) -> int:
     """Measure, and return the exit code: 1 where an answer was wrong, 2 where a server failed."""
     options = load_parser().parse_args(argv)
-    plan, known = plan_of(options)
+    plan = plan_of(options)
+    with Truth(plan.model, plan.revision) as truth:
+        return carry_out(plan, known_of(plan, truth), options, argv)
+
+
+def carry_out(
+    plan: LoadPlan, known: Known, options: argparse.Namespace, argv: Sequence[str]
+) -> int:
+    """Measure into a run of its own, and return the exit code."""
     console = open_console(quiet=options.quiet)
     environment = _environment(plan)
     writer = RunWriter("bench", command=["python", "-m", "bench", "serve", *argv],

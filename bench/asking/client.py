@@ -1,11 +1,11 @@
-"""`python -m bench.serve.client`: the process that asks, and does nothing else.
+"""`python -m bench.asking.client`: the process that asks, and does nothing else.
 
 It reads one JSON object a line from standard input, and answers with JSON lines, of which the last
 has `done`. What was measured is written after a level is over, not while it runs.
 
     {"do": "connect", "url", "model", "prompts", "max_tokens", "options"}
     {"do": "alone", "prompts": [numbers]}    each asked once, one after the other
-    {"do": "level", ...}                     as `bench.serve.level.Level` has it
+    {"do": "level", ...}                     as `bench.asking.level.Level` has it
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from bench.serve.generator import Asked, run_level
-from bench.serve.level import Level
+from bench.asking.generator import Asked, run_level
+from bench.asking.level import Level
 from reports.commands import end_with_parent
 from verify.endpoint.client import Answer, Endpoint, Question
 

@@ -1,10 +1,10 @@
-"""`python -m bench.serve.truth`: right answers, by Hugging Face's model in float64.
+"""`python -m bench.serving.truth MODEL [REVISION]`: right answers, by Hugging Face's, in float64.
 
-One JSON object is read from standard input, and one written to standard output:
+One JSON object a line is read from standard input, and one a line written to standard output:
 
-    {"do": "greedy", "model", "revision", "prompts": [ids], "n_new"}
+    {"do": "greedy", "prompts": [ids], "n_new"}
         {"continuations": [ids]}
-    {"do": "judge", "model", "revision", "prompts": [ids], "answers": [ids], "dtype"}
+    {"do": "judge", "prompts": [ids], "answers": [ids], "dtype"}
         {"verdicts": [what is wrong; empty where it is right]}
 
 An answer that differs from the greedy one is right where the server's arithmetic may have decided
@@ -15,6 +15,7 @@ the best by no more than `bench.judge.agreement` allows in that dtype.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from bench.worker.allowance import Allowances
 from bench.workload.workload import Workload
 from reference.huggingface import load_model
 from reference.load import load
+from reports.commands import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,16 +39,19 @@ AT_ONCE = 32
 
 
 def main() -> int:
-    """Answer, and end."""
-    asked = json.load(sys.stdin)
-    checkpoint = load(asked["model"], revision=asked["revision"])
+    """Answer until there are no more questions."""
+    end_with_parent(os.getppid())
+    name, *rest = sys.argv[1:]
+    checkpoint = load(name, revision=rest[0] if rest else None)
     model = load_model(checkpoint, torch.float64)
     with torch.inference_mode():
-        if asked["do"] == "greedy":
-            found: dict[str, Any] = {"continuations": _greedy_all(model, asked)}
-        else:
-            found = {"verdicts": _verdicts(model, checkpoint, asked)}
-    json.dump(found, sys.stdout)
+        for line in sys.stdin:
+            asked = json.loads(line)
+            if asked["do"] == "greedy":
+                found: dict[str, Any] = {"continuations": _greedy_all(model, asked)}
+            else:
+                found = {"verdicts": _verdicts(model, checkpoint, asked)}
+            print(json.dumps(found), flush=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.serve.pinned 0,1 COMMAND ...`: a command on these CPUs alone.
+"""`python -m bench.asking.pinned 0,1 COMMAND ...`: a command on these CPUs alone.
 
 The client gets a CPU of its own where there is more than one, and every server the same others.
 """
