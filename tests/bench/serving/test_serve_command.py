@@ -21,9 +21,11 @@ def statuses(done):
 def exchanged(tmp_path_factory):
     """Two requests get each other's answer where many run at once; the checkpoint is known."""
     folder = tmp_path_factory.mktemp("exchanged")
-    with running(folder, STAND_IN, "--fault", "exchanged") as url:
-        return bench_serve(folder, url, "--check", "tiny", "-c", "1,24", "-r", "none", *FEW,
-                           "--seconds", "1.5", "--slo-ttft", "60000")  # fmt: skip
+    with running(folder, STAND_IN) as url:
+        return bench_serve(
+            folder, f"{url}/exchanged", "--check", "tiny", "-c", "1,24", "-r", "none", *FEW,
+            "--seconds", "1.5", "--slo-ttft", "60000",
+        )  # fmt: skip
 
 
 def test_exchanged_answers_are_caught_where_they_are_exchanged(exchanged):
