@@ -91,14 +91,14 @@ def test_ctrl_c_keeps_what_was_measured(queue, tmp_path):
     options = ("-c", "1,2,4,8", "-r", "none", *FEW, "--seconds", "3", "-o", folder)
     with queue() as url, started("bench", "serve", url, *options) as process:
         said = iter(process.stdout.readline, "")
-        assert any("2 at a time" in line for line in said)
+        assert any("4 at a time" in line for line in said)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "interrupted; the records are in" in err
     records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
     rows = [one for one in records if one["record"] == "load"]
-    assert [one["load"] for one in rows] == [1, 2]
+    assert [one["load"] for one in rows][:2] == [1, 2]
     assert all(one["requests"] and one["status"] == "INVALID" for one in rows)
     assert "no answer was checked" in out
 

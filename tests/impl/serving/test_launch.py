@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,6 +144,28 @@ def test_its_log_probabilities_are_the_oracles(served):
     of_tokens = expected[range(8), choice["token_ids"]]
     assert choice["token_ids"] == rows.argmax(axis=-1).tolist()
     assert np.abs(of_tokens - choice["logprobs"]["token_logprobs"]).max() < 1e-4
+
+
+@pytest.mark.compiles
+def test_every_answer_is_the_models_own_alone_and_100_at_once(served, tmp_path):
+    url, _ = served
+    words = ("endpoint", url, "--model", "tiny", "--no-prove", "--out", tmp_path / "run", "-q")
+    command = [sys.executable, "-m", "verify", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Verdict: PASS" in done.stdout
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("prompt", [[1024], [-1], [1, 2**40]])
+def test_a_token_that_is_not_in_the_vocabulary_is_refused_and_the_server_lives(served, prompt):
+    """MAX's own tokenizer lets it through: `verify/max_bugs/serve_prompts.py`."""
+    url, _ = served
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        asked(url, prompt=prompt)
+    assert refusal.value.code == 400
+    assert "is not in the vocabulary" in refusal.value.read().decode()
+    assert asked(url, max_tokens=1)["text"]
 
 
 @pytest.mark.compiles
