@@ -76,10 +76,16 @@ def _verdict(run: Run) -> tuple[str, str, str]:
         case "PASS":
             return verdict, "It answers as the model would", _passed(run)
         case "FAIL":
-            return verdict, "It does not answer as the model would", _failed(run, failed)
+            return verdict, _how_it_fails(failed), _failed(run, failed)
         case "UNDERPOWERED":
             return verdict, "Not proven", _missed(run)
     return verdict, "Could not be judged", ""
+
+
+def _how_it_fails(failed: Sequence[Mapping[str, Any]]) -> str:
+    if all(case.get("group") == "operation" for case in failed):
+        return "It answers as the model would, but not every bad question as it should"
+    return "It does not answer as the model would"
 
 
 def _passed(run: Run) -> str:
@@ -94,7 +100,8 @@ def _passed(run: Run) -> str:
 def _failed(run: Run, failed: Sequence[Mapping[str, Any]]) -> str:
     wrong = (run.end or {}).get("first_wrong") or {}
     rest = f" {len(failed)} of {len(run.of('case'))} cases fail." if len(failed) > 1 else ""
-    return f"In “{wrong.get('case')}”: {wrong.get('message')}.{rest}"
+    message = str(wrong.get("message")).rstrip(".")
+    return f"In “{wrong.get('case')}”: {message}.{rest}"
 
 
 def _missed(run: Run) -> str:
