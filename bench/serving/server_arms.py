@@ -18,7 +18,7 @@ from bench.peers import folder as peers_folder
 from reference.load import config_of, folder_of
 from reports.commands import UsageError
 from reports.saved.home import REPOSITORY
-from verify.endpoint.servers import LOOPBACK, Server, ServerError, free_port
+from verify.endpoint.servers import LOOPBACK, READY_S, Server, ServerError, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +27,10 @@ GREEDY = {"temperature": 0}
 
 GRACE_S = 20.0
 """How long a server may take to end: MAX Serve waits for requests that are open."""
+
+
+COLD_S = 1200.0
+"""How long a server may take to answer that compiles everything anew, on one CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +184,8 @@ def server_of(
     if cold is not None:
         environment["MODULAR_DERIVED_PATH"] = str(cold)
     ready = url + arm.ready if arm.ready.startswith("/") else lambda: _printed(log, arm.ready)
-    server = Server(pinned, ready=ready, log=log, environment=environment, grace_s=GRACE_S)
+    server = Server(pinned, ready=ready, log=log, environment=environment, grace_s=GRACE_S,
+                    ready_s=COLD_S if cold else READY_S)  # fmt: skip
     return Started(server, url, str(folder) if name == "transformers" else model)
 
 
