@@ -56,6 +56,7 @@ GROUPS = {
         "tests/verify/endpoint/test_endpoint_command.py",
         "tests/verify/endpoint/test_misuse.py",
         "tests/verify/endpoint/test_noticed.py",
+        "tests/verify/endpoint/test_standard.py",
     ),
     "benchmarks that are stopped": ("tests/bench/test_stops.py",),
 }

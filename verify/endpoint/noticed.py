@@ -16,7 +16,7 @@ from verify.endpoint.questions import GROUPS
 from verify.endpoint.simulated import CROWD, FAULTS, PAGE, Simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from verify.endpoint.abilities import Abilities
     from verify.endpoint.answering import Judge
@@ -73,6 +73,7 @@ def planted(
     cases: Sequence[Case],
     judge: Judge,
     status: Callable[[str], None] = lambda _: None,
+    faults: Iterable[str] = tuple(FAULTS),
 ) -> list[Planted]:
     """Plant every fault and say which case notices it first.
 
@@ -82,9 +83,10 @@ def planted(
         cases: of the plan.
         judge: of the answers.
         status: called with a few words for each fault.
+        faults: which to plant.
     """
     found = []
-    for fault in FAULTS:
+    for fault in faults:
         status(f"planting {fault}")
         found.append(
             Planted(fault=fault, state="not applicable", message=why)
