@@ -89,7 +89,8 @@ def _finish_loads(run: Run, options: argparse.Namespace) -> int:
     """Rows of the loads that came to their end."""
     if not run.of("level"):
         raise UsageError(f"{run.folder} ended before any load came to its end")
-    results = results_of(run.records, LoadPlan(**run.of("load_plan")[-1]["plan"]))
+    plan = LoadPlan(**run.of("load_plan")[-1]["plan"])
+    results = results_of(run.records, plan, run.environment)
     with RunWriter.continued(run.folder, run) as writer:
         for record in results:
             writer.write(record)

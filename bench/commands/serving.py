@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from bench.judge.validity import why_package_unverified
 from bench.peers import folder as peers_folder
 from bench.results.surroundings import peer_versions
 from bench.screen.load_tables import show_load
@@ -17,10 +18,11 @@ from bench.serving.load_options import known_of, load_parser, plan_of
 from bench.serving.load_rows import load_rows
 from bench.serving.server_arms import SERVERS
 from reference.load import config_of, load
-from reports.commands import CANNOT_RUN, exit_code_of, how_stopped, open_console
+from reports.commands import CANNOT_RUN, as_called, exit_code_of, how_stopped, open_console
 from reports.output.render import render
 from reports.saved.environment import collect
 from reports.saved.files import PAGE, write_json
+from reports.saved.home import runs_root
 from reports.saved.records import SCHEMA_VERSION, RunWriter
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 WRONG = 1
+OWN = "max"
+PACKAGE = "impl/serving"
+"""What that arm serves, which must have passed as an architecture package."""
+VERIFY = as_called(f"python -m verify package {PACKAGE} --model tiny")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,7 +78,7 @@ def carry_out(
                 cross_check(plan, known, emit, say, logs)
         except KeyboardInterrupt as caught:
             stop = caught
-        results = results_of(records, plan)
+        results = results_of(records, plan, environment)
         for record in results:
             writer.write(record)
         if not stop:
@@ -96,9 +102,12 @@ def present_load(
         write_json(options.json, load_json(records, environment))
 
 
-def results_of(records: Sequence[Record], plan: LoadPlan) -> list[Record]:
+def results_of(
+    records: Sequence[Record], plan: LoadPlan, environment: Mapping[str, Any]
+) -> list[Record]:
     """Rows, ratios and knees, from what was recorded."""
-    rows = load_rows(records, plan)
+    unproven = why_package_unverified(PACKAGE, environment, VERIFY, runs_root())
+    rows = load_rows(records, plan, {OWN: unproven} if unproven else {})
     return [*rows, *load_effects(records, rows, plan), *knees(records, plan)]
 
 

@@ -5,12 +5,14 @@ same weights, the same code of `impl/` (its Mojo kernels too) and the same MAX, 
 for an engine, one that checked this very engine (`--engines`) with the kernels that it takes here,
 else one in float32. For the model that `--candidate` names it is a run of this candidate, none of
 whose own files has changed or is gone.
-Of all such runs the newest decides.
+Of all such runs the newest decides. What `impl/serving` serves counts once `python -m verify
+package impl/serving` passed, compiled, with the same code and MAX.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impl.kernel_choice import NAMES, choose
@@ -20,8 +22,7 @@ from reports.saved.records import RECORDS, RecordsError, read_header, read_run
 from verify.candidate.own_files import changed_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reports.saved.records import Run
 
@@ -67,26 +68,69 @@ def why_unverified(subject: Verified, root: Path) -> str:
     of_name = [run for run in _runs(root, subject) if run.end is not None]
     finished = [run for run in of_name if not _changed_files(run, subject)]
     covering = [run for run in finished if _covers(run, subject, kernels)]
-    matching = [run for run in covering if _same_code(run, subject)]
+    code = subject.impl_sha256, subject.max_version
+    matching = [run for run in covering if _code(run) == code]
     if not matching:
         why = CHANGED if covering else _nearest(finished, of_name, subject)
         return f"{why}: run `{subject.command}` first"
-    newest = max(matching, key=lambda run: str(run.header.get("started_utc")))
+    return _not_passed(matching)
+
+
+def why_package_unverified(
+    package: str, environment: Mapping[str, Any], command: str, root: Path
+) -> str:
+    """The reason why a served package's speed does not count, or nothing if it passed.
+
+    Any checkpoint will do: what the server answers on the one that it has is judged by itself.
+
+    Args:
+        package: its folder, of which the name counts; it belongs to `impl/`.
+        environment: of the run, whose code and MAX must have been verified.
+        command: the verification that is asked for where there is none.
+        root: the folder that holds `runs/` and `latest/`.
+    """
+    of_name = [
+        run
+        for run in _verifications(root, lambda header: _package(header) == Path(package).name)
+        if run.end is not None and run.end.get("compiled", True)
+    ]
+    code = environment.get("impl_sha256"), (environment.get("versions") or {}).get("max")
+    matching = [run for run in of_name if _code(run) == code]
+    if not matching:
+        why = CHANGED if of_name else f"{package} was never verified"
+        return f"{why}: run `{command}` first"
+    return _not_passed(matching)
+
+
+def _package(header: Mapping[str, Any]) -> str:
+    """The name of the folder that `verify package` was given; empty for any other verification."""
+    candidate = (header.get("environment") or {}).get("candidate", "")
+    return Path(candidate).name if "package" in (header.get("command") or ()) else ""
+
+
+def _runs(root: Path, subject: Verified) -> Iterator[Run]:
+    """Every readable verification of these weights and this model, each once."""
+    return _verifications(root, lambda header: _same_model(header, subject))
+
+
+def _not_passed(runs: Sequence[Run]) -> str:
+    """Why the newest run does not count; nothing where it passed."""
+    newest = max(runs, key=lambda run: str(run.header.get("started_utc")))
     verdict = (newest.end or {}).get("verdict")
     if verdict == "PASS":
         return ""
     return f"verification {newest.header.get('run_id')} ended with {verdict}, not PASS"
 
 
-def _runs(root: Path, subject: Verified) -> Iterator[Run]:
-    """Every readable verification of these weights and this model, each once."""
+def _verifications(root: Path, wanted: Callable[[Mapping[str, Any]], bool]) -> Iterator[Run]:
+    """Every readable verification whose header is wanted, each once."""
     folders = {path.parent.resolve() for path in root.glob(f"runs/*/{RECORDS}")}
     folders |= {path.parent.resolve() for path in root.glob(f"latest/verify/{RECORDS}")}
     folders |= {folder for folder in known(root) if (folder / RECORDS).is_file()}
     for folder in folders:
         try:
             header = read_header(folder)
-            if header.get("kind") == "verify" and _same_model(header, subject):
+            if header.get("kind") == "verify" and wanted(header):
                 yield read_run(folder)
         except RecordsError:
             continue  # a damaged run verifies nothing
@@ -117,12 +161,10 @@ def _name(candidate: str) -> str:
     return candidate.rpartition(":")[2]
 
 
-def _same_code(run: Run, subject: Verified) -> bool:
-    environment = run.header["environment"]
-    return (
-        environment.get("impl_sha256") == subject.impl_sha256
-        and (environment.get("versions") or {}).get("max") == subject.max_version
-    )
+def _code(run: Run) -> tuple[str | None, str | None]:
+    """The code of `impl/` and the MAX that a run verified."""
+    versions = run.environment.get("versions") or {}
+    return run.environment.get("impl_sha256"), versions.get("max")
 
 
 def _kernels(subject: Verified) -> str:

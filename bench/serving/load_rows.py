@@ -1,7 +1,7 @@
 """From requests and levels to rows: one for each server and load, VALID or with the reason.
 
-A row is INVALID where an answer was wrong, where more than 1% of the requests failed (what fails
-fast would look fast), or where the client was the bottleneck:
+A row is INVALID where what is served was not verified, where an answer was wrong, where more than
+1% of the requests failed (what fails fast would look fast), or where the client was the bottleneck:
 
 - it computed for more than `MOST_CPU` of the time, or
 - at the median, or at the 99th percentile where that is known, it was late by more than a tenth of
@@ -33,11 +33,22 @@ PLACE = ("model", "workload", "arm", "device", "dtype", "threads")
 KEY = ("arm", "loop", "load")
 
 
-def load_rows(records: Sequence[Record], plan: LoadPlan) -> list[dict[str, Any]]:
-    """A row for each server and load, and one for each server that did not come so far."""
+def load_rows(
+    records: Sequence[Record], plan: LoadPlan, unproven: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """A row for each server and load, and one for each server that did not come so far.
+
+    Args:
+        records: of the run.
+        plan: what was measured.
+        unproven: by server, why what it serves is not verified.
+    """
     levels = grouped((r for r in records if r["record"] == "level"), KEY)
     requests = grouped((r for r in records if r["record"] == "request" and r["counts"]), KEY)
-    rows = [_row(some, requests.get(key, []), plan) for key, some in levels.items()]
+    rows = [
+        _row(some, requests.get(key, []), plan, (unproven or {}).get(key[0], ""))
+        for key, some in levels.items()
+    ]
     order = {arm: place for place, arm in enumerate(plan.arms)}
     rows.sort(key=lambda row: (row["loop"], row["load"], order[row["arm"]]))
     return [*rows, *_missing(records, {row["arm"] for row in rows})]
@@ -66,7 +77,9 @@ def seconds_a_token(level: Record) -> float | None:
     return 1 / level["tok_s"] if level["tok_s"] else None
 
 
-def _row(levels: Sequence[Record], requests: Sequence[Record], plan: LoadPlan) -> dict[str, Any]:
+def _row(
+    levels: Sequence[Record], requests: Sequence[Record], plan: LoadPlan, unproven: str
+) -> dict[str, Any]:
     first, figures = levels[0], latencies(requests)
     seconds = sum(level["seconds"] for level in levels)
     found = median_time(turns_of(levels, seconds_a_token))
@@ -93,7 +106,7 @@ def _row(levels: Sequence[Record], requests: Sequence[Record], plan: LoadPlan) -
            ("client_late_ms_p50", "client_late_ms_p99", "client_late_ms_max",
             "client_cpu_share")},
     }  # fmt: skip
-    reasons = list(_reasons(row, requests))
+    reasons = [*([unproven] if unproven else []), *_reasons(row, requests)]
     status = "ERROR" if requests and not judged else "INVALID" if reasons else "VALID"
     return {**row, "status": status, "invalid_reasons": reasons}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.judge.validity import Verified, why_unverified
+from bench.judge.validity import Verified, why_package_unverified, why_unverified
 from impl.kernel_choice import SWITCH
 from reports.saved.records import RECORDS, RunWriter
 from verify.candidate.factory import named_file
@@ -270,3 +270,46 @@ def test_an_engine_that_cannot_run_here_was_not_verified(
     monkeypatch.setenv(SWITCH, switch)
     verified(tmp_path, checks=(CHECK, engine_check(engine)))
     assert reason in why_unverified(replace(SUBJECT, engine=engine), tmp_path)
+
+
+PACKAGE = {"candidate": "impl/serving", "weights_sha256": "other"}
+SERVE = "python -m verify package impl/serving --model tiny"
+
+
+def package_verified(root, **options):
+    command = ["python", "-m", "verify", "package", "impl/serving"]
+    end = {"verdict": "PASS", "compiled": True} | options.pop("end", {})
+    environment = ENVIRONMENT | PACKAGE | options
+    with RunWriter("verify", command=command, environment=environment, root=root) as writer:
+        writer.finish(end)
+    return writer.folder
+
+
+def unverified_package(root):
+    return why_package_unverified("impl/serving", ENVIRONMENT, SERVE, root)
+
+
+def test_a_served_package_counts_once_it_passed_on_any_checkpoint(tmp_path):
+    assert unverified_package(tmp_path) == f"impl/serving was never verified: run `{SERVE}` first"
+    package_verified(tmp_path)
+    assert unverified_package(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "change", [{"impl_sha256": "x"}, {"versions": {"max": "27.0.0"}}], ids=["code", "MAX"]
+)
+def test_a_package_of_other_code_or_another_max_does_not_count(tmp_path, change):
+    package_verified(tmp_path, **change)
+    assert "has changed" in unverified_package(tmp_path)
+
+
+def test_a_package_that_failed_or_was_not_compiled_does_not_count(tmp_path):
+    package_verified(tmp_path, end={"compiled": False})
+    assert "never verified" in unverified_package(tmp_path)
+    folder = package_verified(tmp_path, end={"verdict": "FAIL"})
+    assert unverified_package(tmp_path) == f"verification {folder.name} ended with FAIL, not PASS"
+
+
+def test_a_verification_of_the_model_says_nothing_of_the_package(tmp_path):
+    verified(tmp_path)
+    assert "never verified" in unverified_package(tmp_path)

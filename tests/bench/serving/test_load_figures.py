@@ -139,6 +139,13 @@ def test_a_row_is_valid_or_says_why_not(requests, status, reason):
     assert row["invalid_reasons"] == ([reason] if reason else [])
 
 
+def test_what_is_served_unverified_has_no_valid_row():
+    (row,) = load_rows([seen(), *[request()] * 9], plan(), {"max": "never verified"})
+    assert (row["status"], row["invalid_reasons"]) == ("INVALID", ["never verified"])
+    (row,) = load_rows([seen(), *[request()] * 9], plan(), {"other": "never verified"})
+    assert row["status"] == "VALID"
+
+
 def test_requests_of_the_warm_up_do_not_count():
     (row,) = load_rows([seen(), *[request()] * 9, request(counts=False, right=False)], plan())
     assert (row["requests"], row["status"]) == (9, "VALID")
