@@ -2,9 +2,9 @@
 
 A server's own tokens are fed to the oracle in one pass, so that each is judged by what stands
 before it. What is allowed of a log-probability is the project's rule: three times the largest error
-of legitimate evaluations of the same tokens in the server's precision, and half a unit in the last
-place (`verify.judge.acceptance`). Two tokens that lie nearer to each other than both may stray are
-a tie.
+of legitimate evaluations of the same tokens in the server's precision, the last step's in float32
+included, and half a unit in the last place (`verify.judge.acceptance`). Two tokens that lie nearer
+to each other than both may stray are a tie.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from verify.judge.metrics import ulp_at
 from verify.truth.cases import LARGE_PARAMETERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from reference.trace import Array
@@ -136,13 +136,33 @@ class Standard:
         start = max(0, min(first, ids.shape[1] - LEAST_ROWS))
         logits = self.model.oracle(ids)[0, start:].astype(np.float64)
         truth = log_softmax(logits, axis=-1)
-        worst = 0.0
-        for other in self.model.others:
-            found = log_softmax(other(ids)[0, start:].astype(np.float64), axis=-1)
-            worst = max(worst, float(np.abs(found - truth).max()))
-        rows = logits[first - start :]
-        half = [ulp_at(float(np.abs(row).max()), DTYPES[self.dtype]) / 2 for row in rows]
-        return Expected(truth[first - start :], MAX_FACTOR * worst + np.asarray(half))
+        worst = max(
+            float(np.abs(found - truth).max())
+            for other in self.model.others
+            for found in _logprobs(other(ids)[0, start:])
+        )
+        half = [self._half_ulp(*rows) for rows in zip(logits, truth, strict=True)]
+        return Expected(
+            truth[first - start :], MAX_FACTOR * worst + np.asarray(half[first - start :])
+        )
+
+    def _half_ulp(self, logits: Array, logprobs: Array) -> float:
+        """Half a unit in the last place, of logits in the server's precision or of what it returns.
+
+        Log-probabilities are made and returned in float32 whatever the model computes in.
+        """
+        of_logits = ulp_at(float(np.abs(logits).max()), DTYPES[self.dtype])
+        return max(of_logits, ulp_at(float(np.abs(logprobs).max()), np.float32)) / 2
+
+
+def _logprobs(logits: Array) -> Iterator[Array]:
+    """Log-probabilities of logits: exact, and as servers make them, in float32."""
+    yield log_softmax(logits.astype(np.float64), axis=-1)
+    single = logits.astype(np.float32)
+    yield log_softmax(single, axis=-1)
+    largest = single.max(axis=-1, keepdims=True)
+    total = np.exp(single - largest).cumsum(axis=-1)[:, -1:]  # in order, one after the other
+    yield single - (largest + np.log(total))
 
 
 def model_of(name: str, dtype: str, revision: str | None = None) -> Model:

@@ -97,3 +97,16 @@ def test_greedy_tokens_are_the_oracle_s_own(standard):
 def test_a_folder_that_is_no_model_is_a_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         model_of(str(tmp_path), "float32")
+
+
+def test_log_probabilities_that_are_made_in_float32_are_allowed_where_logits_are_small():
+    """An untrained model's logits are near 0, and every log-probability near -log(vocabulary)."""
+    model = model_of("random:tiny", "float32")
+    ids = np.random.default_rng(0).integers(0, model.size, 40)
+    expected = Standard(model, "float32").of(ids, 0)
+    exact = torch.from_numpy(model.oracle(ids[None])[0])
+    in_float32 = exact.float().log_softmax(-1).double().numpy()
+    error = np.abs(in_float32 - expected.logprobs).max(axis=-1)
+    assert (error > 0).any()
+    assert (error <= expected.allowed).all()
+    assert expected.allowed.max() < 1e-4
