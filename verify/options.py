@@ -7,9 +7,10 @@ command that needs neither.
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports.commands import UsageError
 from verify.candidate.sandbox import OWN_CODE_S
@@ -107,6 +108,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="PATH", help="write the outcome as JSON; - is standard output"
     )
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object, for argparse."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value
 
 
 def natural(text: str) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -28,6 +27,7 @@ from reports.commands import (
 )
 from reports.saved.environment import usable_cpus
 from verify.endpoint.client import Endpoint
+from verify.options import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
         "URL the name that the server has for it (default: its only one)")  # fmt: skip
     add("--check", metavar="MODEL", help="with a URL: the checkpoint that it serves, by which "
         "answers are checked; without, they must be what the same prompt has alone")  # fmt: skip
-    add("--body", type=_object, default={}, metavar="JSON",
+    add("--body", type=json_object, default={}, metavar="JSON",
         help='with a URL: more fields of each request, such as {"ignore_eos": true}')  # fmt: skip
     add("--text", action="store_true", help="with a URL: it takes texts, and no token ids")
     add("--served-as", default="float32", metavar="DTYPE",
@@ -263,13 +263,3 @@ def _milliseconds(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds")
     return value
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
-    return found

@@ -136,12 +136,20 @@ class Endpoint:
         url: of the server, with or without `/v1`.
         model: the name under which it serves the model.
         session: of aiohttp, which keeps the connections.
+        fields: of the body of each request, besides what is asked, which comes first.
     """
 
-    def __init__(self, url: str, model: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        session: aiohttp.ClientSession,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self.session = session
+        self.fields = fields or {}
 
     async def models(self) -> list[str]:
         """The names of the models that it serves.
@@ -159,7 +167,7 @@ class Endpoint:
         answer = Answer(question, time.perf_counter_ns())
         pieces: list[Piece] = []
         try:
-            body = question.body(self.model)
+            body = {**self.fields, **question.body(self.model)}
             async with self.session.post(self.url + COMPLETIONS, json=body) as response:
                 answer = replace(answer, status=response.status)
                 streamed = "event-stream" in response.headers.get("Content-Type", "")

@@ -30,7 +30,7 @@ from reports.saved.environment import collect
 from reports.saved.files import PAGE, write_json
 from reports.saved.records import SCHEMA_VERSION, RecordsError, RunWriter
 from verify.endpoint.client import Endpoint
-from verify.options import add_json, natural, positive
+from verify.options import add_json, json_object, natural, positive
 
 if TYPE_CHECKING:
     import argparse
@@ -75,6 +75,8 @@ def _parser() -> Parser:
         help=f"how many are asked at once in the end ({REQUESTS})")  # fmt: skip
     add("--context", type=natural, metavar="N",
         help="tokens that the server takes at most (the model's positions)")  # fmt: skip
+    add("--body", type=json_object, default={}, metavar="JSON",
+        help='more fields of each request: {"repeat_penalty": 1} for llama.cpp')  # fmt: skip
     add("--text", action="append", default=[], metavar="TEXT", help="a prompt besides; repeatable")
     add("--operation", action="store_true",
         help="bad questions and bad clients too, which may bring a server down")  # fmt: skip

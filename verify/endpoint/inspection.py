@@ -81,7 +81,7 @@ class Inspection:
         timeout = aiohttp.ClientTimeout(total=self.options.timeout)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            endpoint = Endpoint(self.options.url, self.name, session)
+            endpoint = Endpoint(self.options.url, self.name, session, self.options.body)
             try:
                 abilities = await find(endpoint, self.model.vocabulary)
             except UnfitError as error:

@@ -95,3 +95,17 @@ def test_a_server_that_is_not_there_and_an_address_that_is_none(capsys):
     assert "ClientConnectorError" in capsys.readouterr().err
     assert main(["localhost", "--model", "tiny"]) == 2
     assert "is not the address of a server" in capsys.readouterr().err
+
+
+def test_further_fields_are_in_every_request(run):
+    """A server that is told to stop at "the" answers less than was asked for."""
+    code, told, _, _ = run("", *FEW, "--body", '{"stop_token_ids": [259]}')
+    assert code == 1
+    assert told["first_wrong"]["message"] == "it stops after 3 tokens for no reason"
+
+
+def test_fields_that_are_not_an_object_are_refused(run, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("", *FEW, "--body", "[1]")
+    assert stop.value.code == 2
+    assert "'[1]' is not a JSON object" in capsys.readouterr().err
