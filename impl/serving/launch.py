@@ -188,7 +188,7 @@ class Running:
     """
 
     def __init__(self, words: Sequence[str], *, verbose: bool) -> None:
-        command = [sys.executable, "-m", "impl.serving.launch", str(os.getpid()), *words]
+        command = [sys.executable, "-P", "-m", "impl.serving.launch", str(os.getpid()), *words]
         beside = {"MAX_SERVE_METRICS_ENDPOINT_PORT": str(_free(LOOPBACK, 0))}
         environment = {**QUIET, **beside, **os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(
