@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from impl import kernel_choice, mojo, precompile
+from impl import kernel_choice, mojo_program, precompile
 from impl.engine import Engine, EngineError
 from impl.kernel_choice import SWITCH
 from impl.packing import aligned, bfloat16_bits, packed, quantised
@@ -58,7 +58,7 @@ def test_without_kernels_the_engine_says_so_or_takes_stock_operations(
     monkeypatch.setattr(kernel_choice, "CPUINFO", tmp_path / "cpuinfo")
     (tmp_path / "__init__.mojo").write_text("nonsense")
     monkeypatch.setattr(precompile, "SOURCE", tmp_path)
-    mojo._compiled.cache_clear()  # an earlier engine of this shape has its program
+    mojo_program._compiled.cache_clear()  # an earlier engine of this shape has its program
     with pytest.raises(EngineError, match="the kernels do not build"):
         Engine(checkpoint.config, checkpoint.weights, kernels="mojo")
     engine = Engine(checkpoint.config, checkpoint.weights)
