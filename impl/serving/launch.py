@@ -22,7 +22,7 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reports.commands import UsageError, end_with_parent, terminable
 
@@ -68,11 +68,8 @@ def add_serve(add: Callable[..., object]) -> None:
     add("more", nargs="*", metavar="-- OPTION", help="further options of `max serve`")
 
 
-def serve(arguments: argparse.Namespace) -> int:
-    """Serve until a signal comes.
-
-    Returns:
-        0: a signal ends the program as `reports.commands` has it.
+def serve(arguments: argparse.Namespace) -> NoReturn:
+    """Serve until a signal comes, which ends the program as `reports.commands` has it.
 
     Raises:
         UsageError: for an address that cannot be had, or where MAX Serve does not start.
