@@ -75,8 +75,7 @@ class DecoderMathematics:
         if case.label in PROBES:
             return expectation
         runs = [order.trace(case.ids) for order in self.orders]
-        draws = envelope.LEAST_DRAWS
-        bounds = envelope.free(self.oracle, sample, truth, stages, case.seed, runs, draws=draws)
+        bounds = envelope.free(self.oracle, sample, truth, stages, case.seed, runs)
         return replace(expectation, free=truth, free_envelope=pooled(bounds, truth))
 
 

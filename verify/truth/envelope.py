@@ -192,7 +192,6 @@ def free(
     stages: Mapping[str, Stage],
     seed: int,
     evaluations: Sequence[Trace] = (),
-    draws: int = DRAWS,
 ) -> dict[str, Envelope]:
     """The error that stages within their envelopes add up to at each tap of a free run.
 
@@ -204,7 +203,6 @@ def free(
         seed: draws the signs.
         evaluations: free traces of the sample's ids in the candidate's precision, which are
             legitimate too and widen the envelope by what they really strayed.
-        draws: runs with errors added, at most, copies of the input counted.
     """
     strayed = {
         tap: [
@@ -216,7 +214,7 @@ def free(
     }
     drawn: dict[str, list[Envelope]] = {tap: [] for tap in truth}
     spread = True
-    for draw in range(max(LEAST_DRAWS, -(-draws // sample.copies))):
+    for draw in range(max(LEAST_DRAWS, -(-DRAWS // sample.copies))):
         if draw >= LEAST_DRAWS and spread:
             break
         noise = NoisyRecorder(stages, np.random.default_rng([seed, draw]))

@@ -172,10 +172,7 @@ class Mathematics:
     ) -> dict[str, Envelope]:
         """How far whole runs stray, by what their stages add up to and by what they really did."""
         runs = [order.trace(sample.ids) for order in self._orders]
-        found = envelope.free(
-            self.oracle, sample, truth, stages, seed, runs, draws=envelope.LEAST_DRAWS
-        )
-        return pooled(found, truth)
+        return pooled(envelope.free(self.oracle, sample, truth, stages, seed, runs), truth)
 
     def expected_taps(self, ids: Array) -> dict[str, str]:
         """Every tap that the oracle has; none is excused."""

@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reference.load import load
 from reference.regimes import REGIMES, with_regime
 from verify.judge.acceptance import EXACT, Envelope, judge
+from verify.truth import envelope
 from verify.truth.cases import PROBE_SIZE, probe_case, random_cases
+from verify.truth.envelope import DRAWS, LEAST_DRAWS, NoisyRecorder
 from verify.truth.float32 import Pairwise
 from verify.truth.float64 import Fused, Mathematics, Shuffled, pooled
 
@@ -25,9 +28,9 @@ def expected(truth, checkpoint):
 
 
 def test_what_is_allowed_is_float64s_own_rounding(expected):
-    for tap, envelope in expected.isolated_envelope.items():
+    for tap, allowed in expected.isolated_envelope.items():
         size = np.sqrt((expected.isolated[tap].astype(float) ** 2).mean())
-        assert envelope.rms <= 1e-14 * size, tap
+        assert allowed.rms <= 1e-14 * size, tap
     logits = expected.free_envelope["lm_head"]
     assert 1e-17 < logits.rms < 1e-13
 
@@ -87,3 +90,22 @@ def test_an_expectation_is_kept_for_its_own_input_alone(checkpoint):
     keeping.expectation(third, [])
     assert keeping.expectation(first, []) is not known
     assert forgetting.expectation(first, []) is not forgetting.expectation(first, [])
+
+
+def test_a_near_tie_that_carries_an_error_is_drawn_more_often(monkeypatch):
+    made, tiny = [], load("tiny")
+
+    class Counted(NoisyRecorder):
+        def __init__(self, *arguments):
+            made.append(self)
+            super().__init__(*arguments)
+
+    def drawn(regime):
+        made.clear()
+        (case,) = random_cases(tiny.config, regime, [PROBE_SIZE], seed=0, device="cpu")
+        Mathematics(with_regime(tiny, regime)).expectation(case, [])
+        return len(made)
+
+    monkeypatch.setattr(envelope, "NoisyRecorder", Counted)
+    assert drawn("given") == LEAST_DRAWS
+    assert drawn("stress") == DRAWS
