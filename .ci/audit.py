@@ -28,7 +28,7 @@ def told(packages: list[dict[str, Any]]) -> tuple[int, list[str]]:
     if not asked:
         return 0, ["audit: skipped: the service that knows of vulnerabilities cannot be asked here"]
     lines = [
-        f"audit: {package['name']} {package['version']}: {found['id']}, mended in "
+        f"audit: {package['name']} {package['version']}: {found['id']}, fixed in "
         f"{', '.join(found['fix_versions']) or 'no version yet'}"
         for package in asked
         for found in package["vulns"]

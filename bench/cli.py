@@ -50,7 +50,7 @@ USAGE = """usage: python -m bench [COMMAND] [options]
   peers     install ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp in an environment apart
   env       what about this machine will spoil a measurement, and what to do about it
 
-`python -m bench COMMAND --help` tells the options of each; --version tells versions.
+`python -m bench COMMAND --help` lists the options of each; --version prints versions.
 
 exit codes:
   0  measured; compare: no arm became slower; null: the rates are as they must be

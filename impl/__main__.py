@@ -272,7 +272,7 @@ def _add_generate(add: Callable[..., object]) -> None:
     add("--top-k", type=int, default=0, help="0 keeps all tokens (default: %(default)s)")
     add("--top-p", type=float, default=0.95, help="1 keeps all tokens (default: %(default)s)")
     add("--greedy", action="store_true", help="always the best token: temperature 0")
-    add("--seed", type=int, help="of the random draws; drawn and told if not given")
+    add("--seed", type=int, help="of the random draws; drawn and printed if not given")
     add("--stop", action="append", default=[], metavar="TEXT", help="end before this text")
     add("--stream", action=switch, default=True, help="print each token as it comes")
     add("--stats", action=switch, default=True, help="notes and speed on stderr")

@@ -38,10 +38,10 @@ class Tokenizer:
         """Wrap a tokenizer of the tokenizers library.
 
         Raises:
-            TokenizerError: if it is no byte-level BPE.
+            TokenizerError: if it is not a byte-level BPE.
         """
         if not isinstance(backend.decoder, decoders.ByteLevel):
-            raise TokenizerError("the tokenizer is no byte-level BPE, which GPT-2 uses")
+            raise TokenizerError("the tokenizer is not a byte-level BPE, which GPT-2 uses")
         # tokenizer.json may ask for both, and would cut a prompt short without a word.
         backend.no_truncation()
         backend.no_padding()

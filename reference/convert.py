@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     target: Path = options.target
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise CheckpointError(f"{target} exists already, and nothing is written over")
+        raise CheckpointError(f"{target} exists already, and is not overwritten")
     source = _read(options.source, options.activation)
     _fill_biases(source, options.missing_bias)
     check_weights(source.config, source.weights)
@@ -75,7 +75,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--activation", choices=list(ACTIVATIONS), metavar="NAME",
-        help="activation_function, which nanoGPT's file does not tell (gelu)",
+        help="activation_function, which nanoGPT's file does not record (gelu)",
     )  # fmt: skip
     return parser
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SCHEMAS = Path(__file__).parent / "schema"
 
 COMMANDS = """\
-commands (python -m reports COMMAND --help tells the options of each):
+commands (python -m reports COMMAND --help lists the options of each):
   render    pages and tables of runs again; the default where no command is named
   table     print one table of saved runs: by layer, kind, fault, row, sample, ...
   index     the page over all runs

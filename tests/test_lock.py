@@ -108,4 +108,4 @@ def test_the_machines_are_those_that_the_lock_is_made_for():
 def test_an_audit_that_could_not_ask_does_not_pass_for_one_that_found_nothing(packages, code, last):
     found, lines = run_path(str(ROOT / ".ci" / "audit.py"))["told"](packages)
     assert (found, lines[-1]) == (code, last)
-    assert ("audit: a 1: CVE-1, mended in 2" in lines) == bool(code)
+    assert ("audit: a 1: CVE-1, fixed in 2" in lines) == bool(code)

@@ -74,7 +74,7 @@ def chosen(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
 def listed() -> str:
     """The commands, one a line, for `--help`."""
     lines = [f"  {word:<9} {command.summary}" for word, command in COMMANDS.items()]
-    title = "commands (python -m verify COMMAND --help tells the options of each):"
+    title = "commands (python -m verify COMMAND --help lists the options of each):"
     return "\n".join([title, "  (none)    verify a model, with the options above", *lines])
 
 

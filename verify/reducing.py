@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
     except CandidateError as error:
         print(f"verify: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
     except TimeUpError:
-        print("verify: the time was over before a wrong part was found", file=sys.stderr)
+        print("verify: time ran out before a wrong part was found", file=sys.stderr)
     except KNOWN_ERRORS as error:
         print(f"verify: {error}", file=sys.stderr)
     return CANNOT_RUN
@@ -188,7 +188,7 @@ def _why_not(run: Run) -> str:
         return "nothing failed in this run, so that there is nothing to reduce"
     if divergence.get("blame"):
         return f"what failed there is not MAX's: {divergence['blame']}"
-    return as_called("this run blames nobody for what failed; run `python -m verify` again")
+    return as_called("this run does not say whose fault it is; run `python -m verify` again")
 
 
 def _subject(options: argparse.Namespace, run: Run | None) -> Subject:

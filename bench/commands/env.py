@@ -163,7 +163,7 @@ def gpus() -> Iterator[Finding]:
     """Names, clocks and other users of NVIDIA GPUs."""
     found = describe_gpus()
     if not found:
-        yield Finding("GPU", "none that nvidia-smi tells of", OK)
+        yield Finding("GPU", "nvidia-smi lists none", OK)
     for gpu in found:
         seen = ", ".join(f"{key} {gpu[key]}" for key in ("name", "clocks_sm", "memory_used"))
         users = len(gpu["processes"])

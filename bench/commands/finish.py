@@ -88,7 +88,7 @@ def _finish_null(run: Run) -> int:
 def _finish_loads(run: Run, options: argparse.Namespace) -> int:
     """Rows of the loads that came to their end."""
     if not run.of("level"):
-        raise UsageError(f"{run.folder} ended before any load came to its end")
+        raise UsageError(f"{run.folder} ended before any load was complete")
     plan = LoadPlan(**run.of("load_plan")[-1]["plan"])
     results = results_of(run.records, plan, run.environment)
     with RunWriter.continued(run.folder, run) as writer:

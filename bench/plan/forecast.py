@@ -85,7 +85,7 @@ class Forecast:
         if self.unknown:
             names = ", ".join(self.unknown)
             yield (
-                f"No earlier run here tells how long {names} takes to get ready; compiling takes "
+                f"No earlier run here says how long {names} takes to get ready; compiling takes "
                 "minutes where a cache lacks the program, and is not cut short."
             )
         parts = {

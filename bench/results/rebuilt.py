@@ -111,7 +111,7 @@ def _older_plan(run: Run) -> Plan:
             named=named,
         )
     except (KeyError, TypeError, ConfigError) as error:
-        raise UsageError(f"{run.folder} does not tell what was planned: {error}") from None
+        raise UsageError(f"{run.folder} does not say what was planned: {error}") from None
 
 
 def _options(run: Run) -> argparse.Namespace:

@@ -234,8 +234,8 @@ def _typical_notes(records: Sequence[Record]) -> list[str]:
     """Where a caller typically sees another ratio than the one that arms are compared by."""
     return [
         f"{effect['arm']}, {effect['workload']}: typical calls have a ratio of "
-        f"{brief(effect['ratio_typical'])}, the fastest {brief(effect['ratio'])}: what else goes "
-        "on here slows the two unequally."
+        f"{brief(effect['ratio_typical'])}, the fastest {brief(effect['ratio'])}: other work "
+        "on this machine slows the two unequally."
         for effect in of(records, "effect")
         if effect.get("ratio_typical")
         and abs(math.log(effect["ratio_typical"] / effect["ratio"])) > TYPICAL_DIFFERS

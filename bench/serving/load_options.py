@@ -54,7 +54,7 @@ def load_parser() -> Parser:
         description="Put a load on a server with OpenAI's completions, or on several that are "
         "started in turns: latencies, throughput, saturation; every answer checked.",
     )
-    parser.add_argument("url", nargs="?", help="of a server that is there")
+    parser.add_argument("url", nargs="?", help="of a running server")
     _add_server(parser.add_argument_group("whom"))
     _add_load(parser.add_argument_group("the load"))
     _add_judging(parser.add_argument_group("how it is judged"))
@@ -150,7 +150,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("name the URL of a server, or with --arms servers to start, and not both")
     given = {"--check": options.check, "--body": options.body, "--text": options.text}
     if not options.url and (wrong := next((name for name, value in given.items() if value), "")):
-        raise UsageError(f"{wrong} is for a server that is there, by its URL")
+        raise UsageError(f"{wrong} is for a running server, given by its URL")
     if options.url and (options.cold or options.threads):
         raise UsageError("--cold and --threads are for servers that --arms starts")
     if not options.concurrency and not options.rates:

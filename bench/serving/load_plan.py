@@ -28,7 +28,7 @@ class LoadPlan:
 
     Attributes:
         arms: servers that are started, or the one that is there.
-        url: of a server that is there; empty where they are started.
+        url: of a running server; empty where they are started.
         model: the checkpoint; empty where it is not known.
         revision: of a model of the hub.
         served: the name under which a server at `url` has its model.

@@ -93,7 +93,7 @@ def _verdict(run: Run) -> tuple[str, str, str]:
     statuses = Counter(str(row.get("status")) for row in run.of("load"))
     counted = f"Rows: {', '.join(f'{n} {status}' for status, n in statuses.items())}."
     if not statuses:
-        return "EMPTY", "Nothing to show", "No load came to its end."
+        return "EMPTY", "Nothing to show", "No load was completed."
     if run.end is None:
         return "INCOMPLETE", "Not finished", counted
     if _wrong(run):

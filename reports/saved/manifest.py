@@ -60,7 +60,7 @@ def differences(folder: Path, records: str) -> list[str]:
     found = read(folder)
     if found is None:
         why = "it was interrupted, or is of format 4 or older"
-        return [f"it has no {FILE}, so that nobody can tell whether it is as it was written: {why}"]
+        return [f"it has no {FILE}, so that it cannot be compared with what was written: {why}"]
     told = {**found["files"], **found.get("made", {})}
     return [
         sentence

@@ -184,7 +184,9 @@ class RunWriter:
         except BlockingIOError:
             if self._file is not None:
                 self._file.close()
-            raise RecordsError(f"{self.folder} is still being written: its run goes on") from None
+            raise RecordsError(
+                f"{self.folder} is still being written: its run has not ended"
+            ) from None
         except OSError as error:
             raise RecordsError(f"{path} cannot be written: {error.strerror}") from error
         return self

@@ -122,7 +122,7 @@ def main(argv: Sequence[str]) -> None:
     """
     named = os.environ.pop(WRITABLE, tempfile.gettempdir()).split(os.pathsep)
     if not fence([*map(Path, named), *devices()]) and version():
-        sys.exit("Linux has Landlock, and does not put this process behind its fence")
+        sys.exit("Linux has Landlock, but refuses to restrict this process")
     sys.argv = list(argv)
     runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
 

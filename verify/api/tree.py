@@ -61,7 +61,7 @@ TREE = {
 HEAD = """\
 usage: max-parity COMMAND ...
 
-Is your model in MAX the same as PyTorch's, and is it fast? `max-parity COMMAND --help` tells more.
+Is your model in MAX the same as PyTorch's, and is it fast? `max-parity COMMAND --help` says more.
 """
 
 

@@ -33,7 +33,7 @@ class ClingingError(Exception):
     """A process that was started cannot be ended."""
 
     def __str__(self) -> str:
-        return "what it has started goes on, however often it is ended"
+        return "what it started keeps running, however often it is killed"
 
 
 class Descendants:

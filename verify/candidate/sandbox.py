@@ -360,7 +360,7 @@ def died(code: int, doing: str) -> str:
         return f"{doing} ended the process, with exit code {code}"
     name = signal_name(-code)
     why = {
-        "SIGKILL": "something killed the process, the system for want of memory perhaps",
+        "SIGKILL": "something killed the process, perhaps the system, which was out of memory",
         "SIGSEGV": "the process crashed",
         "SIGABRT": "the process aborted itself",
     }.get(name, "the process was ended")

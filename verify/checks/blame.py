@@ -42,7 +42,7 @@ Party = Literal["compiler", "graph", "precision"]
 MODES = ("isolated", "free", "plain")
 """Checks whose arrays the graph can be evaluated for."""
 
-GRAPH = "the port's: the traced graph, which nobody has compiled, computes something else"
+GRAPH = "the port's: the traced graph, before any compile, computes something else"
 """Of a failing check of the mathematics."""
 
 FUSED = {
@@ -110,7 +110,7 @@ class Meaning:
         try:
             return self._blame(check, observed, expected)
         except GraphError as error:
-            return Blame(None, f"MAX's or the port's, nobody can tell: {error}")
+            return Blame(None, f"MAX's or the port's, undecided: {error}")
 
     def _blame(self, check: Check, observed: Observation, expected: Expectation) -> Blame:
         standard = expected.at(check.tap, alone=check.mode == "isolated")
@@ -123,7 +123,7 @@ class Meaning:
             return Blame("precision", _lost(declared, dtype))
         compiled = judge(_at(check, observed), exact, standard.envelope, dtype)
         if compiled.verdict == "PASS":  # at the edge: near its own meaning, and not near the truth
-            return Blame(None, "nobody's for sure: the error lies at the edge of what is allowed")
+            return Blame(None, "undecided: the error is at the edge of what is allowed")
         return Blame("compiler", self._not_the_graph(check, exact, standard, compiled))
 
     def _not_the_graph(
@@ -186,7 +186,7 @@ def blame_invariance(check: Check, exact: Iterable[Check]) -> Blame:
     """
     own = next((one for one in exact if one.case == check.case), None)
     if own is None or own.max_abs is None or check.max_abs is None:
-        return Blame(None, "MAX's or the port's, nobody can tell from this check")
+        return Blame(None, "MAX's or the port's: this check cannot say")
     if check.max_abs <= APART * own.max_abs:
         return Blame("graph", GRAPH)
     return Blame(

@@ -67,7 +67,7 @@ class Abilities:
 
 
 TRIED: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "ignore_eos": ("goes on after the end of a text", {"ignore_eos": True}),
+    "ignore_eos": ("continues after the end of a text", {"ignore_eos": True}),
     "stop_token_ids": ("stop tokens by their id", {"stop_token_ids": [1]}),
     "seed": ("seeds", {"seed": 1}),
 }
@@ -105,7 +105,7 @@ async def find(server: Respondent, vocabulary: Vocabulary | None) -> Abilities:
     if not told.ok or not told.ids:
         lacking["returned"] = failed(told) if not told.ok else "it says none"
         if vocabulary is None:
-            raise UnfitError("the server says no token ids, and the model has no tokenizer")
+            raise UnfitError("the server returns no token ids, and the model has no tokenizer")
     logprobs = await _logprobs(server, plain, lacking)
     options = set()
     for name, (_, values) in TRIED.items():

@@ -240,7 +240,7 @@ class Judge:
         stops, reason = asked.stops | self._ends(asked), answer.finish_reason
         early = [at for at, one in enumerate(ids[:-1]) if one in stops]
         if early:
-            told = f"it goes on after the stop token {self.named(ids[early[0]])}"
+            told = f"it continues after the stop token {self.named(ids[early[0]])}"
             return Wrong(message=told, position=early[0] + 1, got=self.named(ids[early[0] + 1]))
         if reason == "stop":
             return self._stopped(asked, ids, stops)

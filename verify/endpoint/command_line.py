@@ -77,7 +77,7 @@ def _parser() -> Parser:
         help="tokens that the server takes at most (the model's positions)")  # fmt: skip
     add("--body", type=json_object, default={}, metavar="JSON",
         help='more fields of each request: {"repeat_penalty": 1} for llama.cpp')  # fmt: skip
-    add("--text", action="append", default=[], metavar="TEXT", help="a prompt besides; repeatable")
+    add("--text", action="append", default=[], metavar="TEXT", help="one more prompt; repeatable")
     add("--operation", action="store_true",
         help="bad questions and bad clients too, which may bring a server down")  # fmt: skip
     add("--prove", action="store_true",

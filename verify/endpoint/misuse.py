@@ -228,7 +228,7 @@ class Misuse:
     def _beside(name: str, right: bool) -> Treated:
         if right:
             return Treated(name=name, verdict="PASS")
-        return Treated(name=name, verdict="FAIL", message="a good question beside it fails")
+        return Treated(name=name, verdict="FAIL", message="a good question next to it fails")
 
 
 def _within(questions: Questions) -> Asked | None:

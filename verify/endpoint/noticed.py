@@ -108,7 +108,7 @@ async def _plant(
     if fault in SMALL or (abilities.lacking and fault not in _OTHERWISE):
         why = "no log-probability changes by more than the precision allows"
         if abilities.logprobs is None:
-            why = "the text stays the same, and the server says no log-probabilities"
+            why = "the text stays the same, and the server returns no log-probabilities"
         return Planted(fault=fault, state="not applicable", message=why)
     return Planted(fault=fault, state="missed", message="every answer passed")
 

@@ -187,7 +187,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 def _reason(said: str, found: dict[str, Any]) -> str:
     """Why nothing was judged, in a sentence."""
     lines = [line for line in said.splitlines() if line.startswith("verify: ")]
-    last = lines[-1].removeprefix("verify: ") if lines else "it ended without a word"
+    last = lines[-1].removeprefix("verify: ") if lines else "it ended without any output"
     return without_paths(str(found.get("error") or last))
 
 

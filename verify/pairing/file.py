@@ -121,7 +121,7 @@ def from_toml(path: Path, n_layer: int) -> Corrections:
     except OSError as error:
         raise PairingError(f"--pairing {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PairingError(f"--pairing {path} is no TOML: {error}") from error
+        raise PairingError(f"--pairing {path} is not TOML: {error}") from error
     if unknown := sorted(tables.keys() - {"weights", "places"}):
         raise PairingError(
             f"--pairing {path} has a table [{unknown[0]}]; [weights] and [places] are known"

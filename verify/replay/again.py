@@ -112,7 +112,7 @@ def recorded_words(run: Run) -> list[str]:
     """
     command = [str(word) for word in run.header.get("command") or ()]
     if run.kind != "verify" or "verify" not in command:
-        raise UsageError(f"{run.folder} is no run of python -m verify")
+        raise UsageError(f"{run.folder} is not a run of python -m verify")
     if run.end is None:
         raise UsageError(f"{run.folder} was interrupted: there is no verdict to replay")
     parser = argparse.ArgumentParser(add_help=False)

@@ -54,7 +54,7 @@ def compared(before: Run, after: Run) -> Sameness:
     first, second = _checks(before), _checks(after)
     shared = [key for key in first if key in second]
     unlike = [*_ends(before, after)]
-    unlike += [f"{_where(first[key])} was checked, and is not any more" for key in first
+    unlike += [f"{_where(first[key])} was checked, and is not now" for key in first
                if key not in second]  # fmt: skip
     unlike += [f"{_where(second[key])} is checked, and was not" for key in second
                if key not in first]  # fmt: skip

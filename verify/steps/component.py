@@ -217,7 +217,7 @@ def check_numbers(step: Step, component: Component, *, quick: bool = False) -> N
     if extra:
         raise StepError(
             f"its parameter {extra[0]} has no counterpart in GPT-2",
-            "what is not learned belongs into forward, not into an attribute",
+            "what is not learned belongs in forward, not in an attribute",
         )
     paired = PairedCandidate(component.here, component.outline, pairing, component.reference)
     refuse_random(paired.candidate)

@@ -75,9 +75,9 @@ def check_step(step: Step, file: Path, *, quick: bool = False) -> Iterator[Phase
 def _hint_of(title: str) -> str:
     hints = {
         PHASES[0]: "run the file with python alone: it must end without an error",
-        PHASES[3]: "print the shapes on the way; --explain tells which ones are expected",
+        PHASES[3]: "print the shapes on the way; --explain shows which are expected",
     }
-    return hints.get(title, "--explain tells what is expected")
+    return hints.get(title, "--explain shows what is expected")
 
 
 def _imported(step: Step, file: Path) -> None:

@@ -62,7 +62,7 @@ def check_config(factory: Any, *, quick: bool = False) -> None:  # noqa: ARG001 
     except Exception:
         return
     raise StepError(
-        "64 features are shared out to 5 heads without an error",
+        "64 features are split over 5 heads without an error",
         "each head takes the same number of features",
     )
 
@@ -185,7 +185,7 @@ def _check_ids(ids: Array) -> None:
         raise ValueError(f"logits was given a token id that is not in 0..{SMALL.vocab_size - 1}")
 
 
-_GENERATE_HINT = "follow one row by hand: which position's logits tell the next token?"
+_GENERATE_HINT = "follow one row by hand: which position's logits predict the next token?"
 
 
 def _judge_generated(found: Array, prompt: Array, logits: Callable[[Array], Array]) -> None:

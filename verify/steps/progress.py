@@ -132,7 +132,7 @@ def _checked(step: Step, file: Path, options: argparse.Namespace) -> dict[str, A
         if done.returncode == TERMINATED:
             raise Terminated
         if not target.is_file():
-            words = done.stderr.strip().splitlines() or ["it ended without a word"]
+            words = done.stderr.strip().splitlines() or ["it ended without any output"]
             report = {"verdict": "ERROR", "reason": words[-1]}
         else:
             report = json.loads(target.read_text(encoding="utf-8"))

@@ -99,7 +99,7 @@ def test_what_cannot_be_finished_is_one_sentence(killed, tmp_path):
     old = [line for line in lines if json.loads(line)["record"] != "plan"]
     (killed / RECORDS).write_text("\n".join(old) + "\n")
     with pytest.raises(
-        UsageError, match=r"its command cannot be read|does not tell what was planned"
+        UsageError, match=r"its command cannot be read|does not say what was planned"
     ):
         main([str(killed)])
     none = [line for line in lines if json.loads(line)["record"] != "sample"]

@@ -37,7 +37,7 @@ def test_without_an_earlier_run_it_says_that_nothing_is_known(tmp_path):
     assert found.unknown == ("max", "torch")
     assert found.whole_s == 100
     text = told([asked], tmp_path, 100.0)
-    assert "No earlier run here tells how long max, torch takes" in text
+    assert "No earlier run here says how long max, torch takes" in text
     assert "This takes about 1 min 30 s" in text
 
 

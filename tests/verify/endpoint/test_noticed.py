@@ -23,7 +23,7 @@ SEEN = {
     "exchanged": "in place of",
     "temperature-ignored": "not the model's distribution at temperature 0.7",
     "seed-ignored": "the same question has two answers",
-    "stop-ignored": "it goes on after the stop token",
+    "stop-ignored": "it continues after the stop token",
     "one-too-many": "it has 9 tokens, and 8 were due",
     "tempered-logprobs": "it is that of the distribution at temperature 0.5",
     "epsilon": "what is allowed",

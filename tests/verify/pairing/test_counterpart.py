@@ -121,7 +121,7 @@ def test_a_file_corrects_single_entries_for_every_block(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[weights", "is no TOML"),
+        ("[weights", "is not TOML"),
         ("[other]\n", r"has a table \[other\]"),
         ('[weights]\n"a" = 3\n', "must be given a string"),
         ('[weights]\n"a" = "b [third]"\n', "which is not of the form"),

@@ -276,7 +276,7 @@ def _place(folder: Path) -> tuple[str, str]:
     """
     name = folder.name
     if not name.isidentifier():
-        raise CandidateError(f"{folder} cannot be imported: {name!r} is no name of a module")
+        raise CandidateError(f"{folder} cannot be imported: {name!r} is not a module's name")
     taken = _origin(name)
     if taken is None or (taken == folder and folder not in _OWN):
         return name, str(folder)

@@ -91,7 +91,7 @@ def misfits(found: Found) -> Iterator[Misfit]:
         architecture.pipeline_model, architecture.config, architecture.batching,
     )  # fmt: skip
     if not issubclass(model, PipelineModel):
-        yield Misfit(model.__name__, f"{model.__name__} is no PipelineModel of MAX {release()}")
+        yield Misfit(model.__name__, f"{model.__name__} is not a PipelineModel of MAX {release()}")
     else:
         yield from _constructor(model)
     for cls in filter(None, (model, batching)):
@@ -101,7 +101,7 @@ def misfits(found: Found) -> Iterator[Misfit]:
     if isinstance(config, type):
         yield from _configuration(config, model)
     if batching is not None and not issubclass(batching, BatchProcessor):
-        yield Misfit(batching.__name__, f"{batching.__name__} is no BatchProcessor")
+        yield Misfit(batching.__name__, f"{batching.__name__} is not a BatchProcessor")
     if issubclass(model, PipelineModel) and getattr(model, "model_config_cls", None) is None:
         name = config.__name__ if isinstance(config, type) else "the configuration class"
         yield Misfit(

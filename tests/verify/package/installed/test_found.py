@@ -126,7 +126,7 @@ def test_a_name_that_max_would_import_from_elsewhere_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_no_name_of_a_module_is_refused(tmp_path):
-    assert told(package(tmp_path, name="my-llama")).endswith("'my-llama' is no name of a module")
+    assert told(package(tmp_path, name="my-llama")).endswith("'my-llama' is not a module's name")
 
 
 def test_a_folder_that_is_not_there_and_a_file_are_told(tmp_path):

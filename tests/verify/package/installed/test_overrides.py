@@ -136,6 +136,6 @@ def test_a_name_that_is_imported_later_and_not_there_is_named(tmp_path):
 
 def test_a_pipeline_model_that_is_none_of_maxs_is_named(tmp_path):
     code = "class Own:\n    pass\n"
-    assert "Own is no PipelineModel of MAX" in sentences(
+    assert "Own is not a PipelineModel of MAX" in sentences(
         tmp_path, code, "pipeline_model=Own, batching=None"
     )
