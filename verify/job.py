@@ -27,10 +27,9 @@ from reports.saved.records import SCHEMA_VERSION, RunWriter
 from reports.waiting import Waiting, print_line
 from verify.artefacts import Problem
 from verify.candidate.sandbox import say
-from verify.display import show, show_verdict
 from verify.outcome import divergence_record, report
 from verify.pairing.file import to_toml
-from verify.pairing.table import pairing_table
+from verify.screen.printed import show, show_verdict
 
 if TYPE_CHECKING:
     import argparse
@@ -157,9 +156,7 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
 
 
 def _show(options: argparse.Namespace, outcome: Outcome, console: Console) -> None:
-    if outcome.pairing and not outcome.pairing.by_path:
-        console.print(pairing_table(outcome.pairing))
-    show(console, outcome, power=options.power)
+    show(console, outcome, table=options.table, power=options.power)
     if options.pairing and outcome.pairing:
         _write_pairing(options, outcome.pairing, console)
 

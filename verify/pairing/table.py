@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -33,6 +34,24 @@ def pairing_table(pairing: Pairing) -> Table:
     for name in pairing.unheld:
         table.add_row("none", name, "")
     return table
+
+
+def pairing_line(pairing: Pairing) -> str:
+    """How many parameters and modules were paired, by what, and how many have no counterpart."""
+    by = {name: ", ".join(_ways(found)) for name, found in
+          (("parameters", pairing.weights), ("modules", pairing.places))}  # fmt: skip
+    counts = {"parameters": len(pairing.weights), "modules": len(pairing.places)}
+    said = [f"{counts[name]} {name} by {ways}" for name, ways in by.items() if ways]
+    turned = sum(found.transposed for found in pairing.weights.values())
+    line = f"Pairing: {'; '.join(said)}"
+    line += f"; {turned} transposed" if turned else ""
+    line += f"; {len(pairing.loose)} without counterpart" if pairing.loose else ""
+    return f"{line}; not held: {', '.join(pairing.unheld)}" if pairing.unheld else line
+
+
+def _ways(found: Mapping[str, Counterpart]) -> list[str]:
+    """How counterparts were found, the most frequent first."""
+    return [why for why, _ in Counter(one.why for one in found.values()).most_common()]
 
 
 def _add(table: Table, found: Mapping[str, Counterpart]) -> None:
