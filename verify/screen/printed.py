@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from verify.outcome import Outcome
 
 TELLING = (
-    "coverage", "precision", "logits", "perplexity", "greedy", "engine", "power", "math-power", "math-mutants",
+    "coverage", "precision", "logits", "perplexity", "greedy", "engine", "power", "math-power",
+    "math-mutants",
 )  # fmt: skip
 """Kinds of check whose figures are worth a line where all is well."""
 

@@ -189,7 +189,8 @@
     pointing(canvas, rows, columns, (row, column) => {
       const value = values[row * columns + column] / STEPS;
       const real = heat.log ? heat.low * (heat.high / heat.low) ** value : heat.low + (heat.high - heat.low) * value;
-      const shown = value > 1 ? "not a number" : `${real <= heat.low ? "at most " : ""}${percent(real)}`;
+      const written = heat.form === "number" ? real.toExponential(2) : percent(real);
+      const shown = value > 1 ? "not a number" : `${value ? "" : "at most "}${written}`;
       return `${heat.rows[row]}, ${heat.columns[column]}\n${shown} ${heat.unit}`;
     });
   });
