@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reports.saved.artefacts import Artefacts
 
-DECADES = 6
+DECADES = 4
 """Powers of ten that are told apart, down from the largest."""
 
 MOST_NAMES = 24

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import layer_of
 from reports.figures import inside, logits, parity, tensors
+from reports.figures.cases_of_places import cases_of_places
 from reports.figures.fault_matrix import fault_matrix
 from reports.figures.model_map import place_map
 from reports.figures.paired_names import paired_names
@@ -48,6 +49,7 @@ def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:
         "pointed_layer": layer_of(first) if first else None,
         "failing": bool((layers["verdict"] == "FAIL").any()),
         **_parity(run, checks, list(dict.fromkeys(taps)), divergence),
+        "cases": cases_of_places(checks, list(dict.fromkeys(taps)), first),
         **_checks(checks),
         "matrix": fault_matrix(run),
         "pairing": paired_names(run),

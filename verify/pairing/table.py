@@ -16,7 +16,7 @@ from verify.pairing.counterpart import Counterpart
 from verify.pairing.file import collapsed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from verify.pairing.counterpart import Pairing
 
@@ -71,8 +71,13 @@ def together(found: Mapping[str, Counterpart]) -> dict[str, Counterpart]:
         for kind, entries in alike.items()
         for own, theirs in collapsed(entries).items()
     }
-    places = {template: n for n, template in enumerate(map(_numberless, found))}
-    return dict(sorted(rows.items(), key=lambda row: places.get(_numberless(row[0]), len(places))))
+    return dict(sorted(rows.items(), key=lambda row: _first_of(row[0], found)))
+
+
+def _first_of(own: str, names: Iterable[str]) -> int:
+    """Where the first name stands that a name with `{layer}` is for."""
+    pattern = re.compile(re.sub(r"\\\{layer.*?\\\}", r"\\d+", re.escape(own)))
+    return next(n for n, name in enumerate(names) if pattern.fullmatch(name))
 
 
 def _numberless(name: str) -> str:
