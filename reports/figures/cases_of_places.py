@@ -79,9 +79,7 @@ def cases_of_places(
     shares = _shares(some, modes, list(taps), cases)
     worst = [_gravest(row) for row in shares[0]]
     chosen = taps.index(first) if first in taps else worst.index(max(worst))
-    high = 10.0 ** math.ceil(math.log10(max(1.0, *(w for w in worst if math.isfinite(w)))))
-    free = shares[1][np.isfinite(shares[1])].max(initial=high)
-    high = max(high, float(free))
+    high = float(shares[np.isfinite(shares)].max(initial=1.0))
     return CasesOfPlaces(
         places=[short_name(tap) for tap in taps],
         cases=[str(case) for case in cases],

@@ -64,12 +64,12 @@ class PairedNames:
 def paired_names(run: Run) -> PairedNames | None:
     """The pairing that a run recorded; None in runs without one, and in older ones."""
     for record in run.of("pairing"):
-        groups = [("Parameters", record["weights"]), ("Modules", record["modules"])]
+        groups = [("Parameters", record.get("weights")), ("Modules", record.get("modules"))]
         return PairedNames(
             groups=[(title, [_row(one) for one in rows]) for title, rows in groups if rows],
-            loose=[(one["name"], one["reason"]) for one in record["loose"]],
-            unheld=[short_name(name) for name in record["unheld"]],
-            spared=[short_name(name) for name in record["spared"]],
+            loose=[(one["name"], one["reason"]) for one in record.get("loose") or ()],
+            unheld=[short_name(name) for name in record.get("unheld") or ()],
+            spared=[short_name(name) for name in record.get("spared") or ()],
         )
     return None
 

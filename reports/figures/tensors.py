@@ -94,7 +94,7 @@ def window(artefacts: Artefacts, divergence: Mapping[str, Any] | None) -> Window
     }
     if not whole:
         return None
-    case = max(whole, key=lambda one: whole[one]["candidate"].shape[0])
+    case = max(whole, key=lambda one: (whole[one]["candidate"].shape[0], "probe" not in one))
     return _window(str(tap), case, whole[case])
 
 
