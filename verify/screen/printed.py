@@ -47,6 +47,9 @@ TELLING = (
 )  # fmt: skip
 """Kinds of check whose figures are worth a line where all is well."""
 
+OF_PLACES = ("math", "math-free", "isolated", "free")
+"""Kinds whose failures the first divergence and the table of failing places have told."""
+
 
 def show(console: Console, outcome: Outcome, *, table: bool = False, power: bool = False) -> None:
     """Print a run.
@@ -132,9 +135,10 @@ def _show_what_is_wrong(
 def _not_passed(kind: Kind) -> Text:
     """A kind of check that is not PASS, in a line."""
     name = kind.name.replace("… ", f"{MODES['math']}, ")
-    count = f" ({kind.passed} of {kind.of} pass)" if kind.of > 1 else ""
-    seen = f": {kind.seen}" if kind.seen else ""
-    return Text.assemble((kind.verdict, of_verdict(kind.verdict)), f" {name}{count}{seen}")
+    said = [f"{kind.passed} of {kind.of} pass"] if kind.of > 1 else []
+    if kind.seen and kind.name not in {MODES[mode] for mode in OF_PLACES}:
+        said.append(kind.seen)
+    return Text.assemble((kind.verdict, of_verdict(kind.verdict)), f" {name}: {'; '.join(said)}")
 
 
 def _show_tables(
