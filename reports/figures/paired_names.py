@@ -50,12 +50,14 @@ class PairedNames:
 
     Attributes:
         groups: title, and rows.
+        ways: how they were found: a word, and what it means.
         loose: the candidate's modules without a counterpart, with the reason.
         unheld: parameters of the reference that the candidate does not hold.
         spared: those of which it leaves out the bias of the keys.
     """
 
     groups: list[tuple[str, list[Row]]]
+    ways: list[tuple[str, str]]
     loose: list[tuple[str, str]] = field(default_factory=list)
     unheld: list[str] = field(default_factory=list)
     spared: list[str] = field(default_factory=list)
@@ -65,8 +67,10 @@ def paired_names(run: Run) -> PairedNames | None:
     """The pairing that a run recorded; None in runs without one, and in older ones."""
     for record in run.of("pairing"):
         groups = [("Parameters", record.get("weights")), ("Modules", record.get("modules"))]
+        shown = [(title, [_row(one) for one in rows]) for title, rows in groups if rows]
         return PairedNames(
-            groups=[(title, [_row(one) for one in rows]) for title, rows in groups if rows],
+            groups=shown,
+            ways=list(dict.fromkeys((row.by, row.told) for _, rows in shown for row in rows)),
             loose=[(one["name"], one["reason"]) for one in record.get("loose") or ()],
             unheld=[short_name(name) for name in record.get("unheld") or ()],
             spared=[short_name(name) for name in record.get("spared") or ()],
