@@ -96,7 +96,8 @@ def in_short(checks: pd.DataFrame) -> str:
     wrong = alone.loc[~alone["verdict"].isin(("PASS", "SKIP")), "tap"].nunique()
     places, cases = alone["tap"].nunique(), alone["case"].nunique()
     if wrong:
-        return f"{wrong} of {counted(places, 'place')} fail alone, in {counted(cases, 'case')}."
+        fail = "fails" if wrong == 1 else "fail"
+        return f"{wrong} of {counted(places, 'place')} {fail} alone, in {counted(cases, 'case')}."
     nearest = worst(alone)
     return (
         f"{counted(places, 'place')}, each alone, in {counted(cases, 'case')}: at most "

@@ -70,7 +70,7 @@ def test_with_table_every_place_and_kind_has_a_row():
 def test_what_fails_is_shown_with_its_neighbours():
     lines = said(outcome("transformer.h.3.attn.c_proj"))
     assert lines[0] == "Verdict: FAIL"
-    assert lines[1] == "1 of 40 places fail alone, in 1 case."
+    assert lines[1] == "1 of 40 places fails alone, in 1 case."
     assert rows_of(lines) == ["h.3.attn.c_attn", "h.3.attn.c_proj", "h.3.mlp.c_fc"]
     text = " ".join(lines)
     assert "First divergence: h.3.attn.c_proj (isolated, given-2x33)" in text
