@@ -137,7 +137,8 @@ def _not_passed(kind: Kind) -> Text:
     """A kind of check that is not PASS, in a line."""
     name = kind.name.replace("… ", f"{MODES['math']}, ")
     said = [f"{kind.passed} of {kind.of} pass"] if kind.of > 1 else []
-    if kind.seen and kind.name not in {MODES[mode] for mode in OF_PLACES}:
+    told = said and kind.verdict == "FAIL" and kind.name in {MODES[mode] for mode in OF_PLACES}
+    if kind.seen and not told:
         said.append(kind.seen)
     return Text.assemble((kind.verdict, of_verdict(kind.verdict)), f" {name}: {'; '.join(said)}")
 

@@ -113,3 +113,10 @@ def test_an_outcome_without_places_has_a_verdict_and_its_reason():
     lines = said(Outcome(checks=[wrong]))
     assert lines[0] == "Verdict: FAIL, not compiled"
     assert message in " ".join(lines)
+
+
+def test_why_a_graph_could_not_be_judged_is_said():
+    wrong = Check(case="graph", mode="math", tap="", verdict="ERROR", message="not judged: a loop")
+    lines = said(Outcome(checks=[wrong]))
+    assert lines[0] == "Verdict: ERROR, not compiled"
+    assert "ERROR mathematics: graph: not judged: a loop" in lines
