@@ -14,10 +14,10 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     mutants/    the candidate's graph with one operation changed: what would have been noticed of it
     checks/     what is asked of a candidate
     options     the words of the command line, and options that several share
-    display     the tables in the terminal
     rules/      this project's rule next to published ones (`python -m verify rules`)
     steps/      the twelve steps of building a GPT-2, each checked alone
     outcome     what a run found: checks, verdict, first divergence
+    screen/     what the terminal shows: the verdict, a map of the model, what is not PASS
     mathematics  whether the traced graph is the same mathematics
     run         one run: the mathematics, then what MAX compiles of it
     decoder     the same with any decoder of transformers as the reference

@@ -15,6 +15,7 @@ import numpy as np
 from impl.tokenizer import Tokenizer
 from reference.taps import INPUT, LOGITS
 from verify.judge.metrics import kl_divergence
+from verify.judge.whole_tensor import heads_at, pictured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -118,7 +119,9 @@ class Artefacts:
         if failed:
             with self.making(f"around the worst element, {case}"):
                 self._keep_window(failed[0].tap, observed.forced, expected)
-        if expected.free:
+            with self.making(f"the whole of {failed[0].tap}, {case}"):
+                self._keep_whole(failed[0].tap, observed.forced, expected)
+        if expected.free and expected.torch_free:
             with self.making(f"logits, {case}"):
                 self._keep_logits(observed.logits, expected)
 
@@ -169,18 +172,21 @@ class Artefacts:
         }
         self.arrays |= {f"{device}/inside/{name}": array for name, array in found.items()}
 
-    def save(self, folder: Path, divergence: str | None = None) -> None:
+    def save(self, folder: Path, divergence: str | None = None, place: str | None = None) -> None:
         """Write the arrays; nothing where there are none.
 
         Args:
             folder: of the run.
             divergence: the case of the first divergence; of other failing cases the tokens' errors
                 are left out.
+            place: of the first divergence; of other places the whole tensors are left out.
         """
+        cases = {*self.shown, divergence}
         kept = {
             path: array
             for path, array in self.arrays.items()
-            if "/tokens/" not in path or path.partition("/")[0] in {*self.shown, divergence}
+            if ("/tokens/" not in path or path.partition("/")[0] in cases)
+            and ("/whole/" not in path or f"/whole/{place}/" in path)
         }
         if kept:
             with self.making(FILE):
@@ -221,10 +227,31 @@ class Artefacts:
         path = f"{expected.case.name}/window/{tap}"
         self.arrays[f"{path}/worst"] = np.array(worst)
         self.arrays[f"{path}/first"] = np.array(first)
-        for name, array in (
-            ("candidate", found), ("oracle", truth), ("torch", expected.torch_isolated[tap]),
-        ):  # fmt: skip
+        shown = {"candidate": found, "oracle": truth}
+        if expected.torch_isolated:  # it takes no part where the graph is evaluated in float64
+            shown["torch"] = expected.torch_isolated[tap]
+        for name, array in shown.items():
             self.arrays[f"{path}/{name}"] = array[part].astype(np.float64)
+
+    def _keep_whole(self, tap: str, forced: Trace, expected: Expectation) -> None:
+        """All of a place that fails, in the case that has most tokens."""
+        found, truth = forced[tap], expected.isolated[tap]
+        if found.shape != truth.shape or found.ndim != 3 or not self._has_most(tap, found):
+            return
+        config = getattr(expected.oracle, "config", None) or expected.oracle.model.config
+        envelope, heads = expected.isolated_envelope[tap], heads_at(tap, config)
+        pictures = pictured(found, truth, envelope, expected.dtype, heads)
+        path = f"{expected.case.name}/whole/{tap}"
+        self.arrays |= {f"{path}/{name}": array for name, array in pictures.items()}
+
+    def _has_most(self, tap: str, found: Array) -> bool:
+        """Whether no case of a place that is kept has as many tokens; one with fewer is dropped."""
+        for path in [path for path in self.arrays if path.endswith(f"/whole/{tap}/shape")]:
+            if np.prod(self.arrays[path][:2]) >= np.prod(found.shape[:2]):
+                return False
+            start = path.removesuffix("shape")
+            self.arrays = {p: one for p, one in self.arrays.items() if not p.startswith(start)}
+        return True
 
     def _keep_logits(self, logits: Array, expected: Expectation) -> None:
         """For each position: divergence from the oracle, its lead, and the error of the logits."""

@@ -34,7 +34,14 @@ from verify.candidate.guard import CandidateError
 from verify.candidate.own_files import changed, described, table_of, table_of_candidate
 from verify.checks.engine import EngineSpec
 from verify.job import Job, run
-from verify.options import EXIT_CODES, add_json, add_limits, add_padded_vocab, listed
+from verify.options import (
+    EXIT_CODES,
+    add_json,
+    add_limits,
+    add_padded_vocab,
+    add_table,
+    listed,
+)
 from verify.pairing.counterpart import PairingError
 from verify.pairing.prepare import OUTPUTS, NamedCandidate, prepare, subject_of
 from verify.run import DEFAULT_REGIMES, Plan, verify
@@ -164,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="show every planted fault, plant them in MAX graphs too, and judge every mutant",
     )
+    add_table(parser)
     add_json(parser)
     add_quiet(parser)
     add("--summary", type=Path, metavar="PATH", help="append a Markdown summary")

@@ -277,6 +277,7 @@ def mathematics_checks(
         observed = Observation(bound, expected)
         expected = with_rounded_constants(expected, bound, observed)
         checks = list(_checked(observed, expected))
+        outcome.artefacts.look(observed, expected, checks)
         checks.append(range_check(expected, observed, declared, narrowest(weights.values())))
         yield from map(of_graph, checks)
         computing = partial(_computing, bound, expected)

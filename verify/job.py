@@ -27,10 +27,10 @@ from reports.saved.records import SCHEMA_VERSION, RunWriter
 from reports.waiting import Waiting, print_line
 from verify.artefacts import Problem
 from verify.candidate.sandbox import say
-from verify.display import show, show_verdict
 from verify.outcome import divergence_record, report
 from verify.pairing.file import to_toml
-from verify.pairing.table import pairing_table
+from verify.pairing.table import pairing_record
+from verify.screen.printed import show, show_verdict
 
 if TYPE_CHECKING:
     import argparse
@@ -88,7 +88,8 @@ def run(job: Job, options: argparse.Namespace, command: Sequence[str]) -> int:
         with writer:
             outcome = _verify_with_progress(job, writer, quiet=options.quiet)
             divergence = outcome.first_divergence
-            outcome.artefacts.save(writer.folder, divergence.case if divergence else None)
+            at = (divergence.case, divergence.tap) if divergence else ()
+            outcome.artefacts.save(writer.folder, *at)
             for record in _further_records(outcome):
                 writer.write(record)
             writer.finish(_end(job, outcome))
@@ -130,11 +131,14 @@ def _render(writer: RunWriter, summary: Path | None, console: Console) -> None:
 def _further_records(outcome: Outcome) -> Iterator[dict[str, Any]]:
     """What is known at the end alone.
 
-    What would have been noticed, what explains failures, and what no picture could be made of.
+    What would have been noticed, what explains failures, whose names stand for whose, and what no
+    picture could be made of.
     """
     yield from outcome.power.records()
     yield from outcome.mutants.records()
     yield from outcome.explanations()
+    if outcome.pairing:
+        yield pairing_record(outcome.pairing)
     yield from (problem.record() for problem in outcome.artefacts.problems)
 
 
@@ -157,9 +161,7 @@ def _end(job: Job, outcome: Outcome) -> dict[str, Any]:
 
 
 def _show(options: argparse.Namespace, outcome: Outcome, console: Console) -> None:
-    if outcome.pairing and not outcome.pairing.by_path:
-        console.print(pairing_table(outcome.pairing))
-    show(console, outcome, power=options.power)
+    show(console, outcome, table=options.table, power=options.power)
     if options.pairing and outcome.pairing:
         _write_pairing(options, outcome.pairing, console)
 

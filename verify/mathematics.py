@@ -148,6 +148,7 @@ class MathematicsRun:
         expected = with_rounded_constants(expected, self.bound, observed)
         checks = list(check_case(observed, expected))
         yield from checks
+        self.outcome.artefacts.look(observed, expected, checks)
         failed = [c.tap for c in checks if c.mode == "isolated" and c.verdict == "FAIL"]
         self.outcome.failures.add(
             failed, observed.forced, expected, self.candidate.forced_taps,

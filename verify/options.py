@@ -110,6 +110,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_table(parser: argparse.ArgumentParser) -> None:
+    """Add `--table`."""
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="print every row: of each place, each kind of check, and a candidate's pairing",
+    )
+
+
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object, for argparse."""
     try:

@@ -121,6 +121,33 @@ class Mutant(Record, kw_only=True, tag="mutant"):
     judged: int
 
 
+class Counterpart(Closed, kw_only=True):
+    """What stands for one of a candidate's parameters or modules, or for one in each block."""
+
+    own: str
+    theirs: str
+    part: Literal["", "query", "key", "value"]
+    transposed: bool
+    by: Literal["path", "name", "shape", "order", "parameters", "structure", "value", "file"]
+
+
+class Loose(Closed, kw_only=True):
+    """A module of the candidate's without a counterpart, and why."""
+
+    name: str
+    reason: str
+
+
+class Pairing(Record, kw_only=True, tag="pairing"):
+    """Which of a candidate's names stand for which of the reference's."""
+
+    weights: list[Counterpart]
+    modules: list[Counterpart]
+    loose: list[Loose]
+    unheld: list[str]
+    spared: list[str]
+
+
 class Divergence(Closed, kw_only=True):
     """The first place that is wrong, and whose fault that is where somebody can tell."""
 
@@ -204,4 +231,4 @@ class Architecture(Record, kw_only=True, tag="architecture"):
     relative: Figure | Absent = UNSET
 
 
-VerifyRecord = Header | Check | Fault | Finding | Graph | Mutant | Problem | End
+VerifyRecord = Header | Check | Fault | Finding | Graph | Mutant | Pairing | Problem | End

@@ -1,7 +1,7 @@
 """Charts and maps as data; the templates of `reports.pages` draw them.
 
-Of a verification: `model_map`, `parity`, `logits`, `tensors`, `inside`, `fault_matrix`,
-`operations`.
+Of a verification: `model_map`, `parity`, `logits`, `tensors`, `whole`, `inside`,
+`fault_matrix`, `operations`, `paired_names`, `cases_of_places`.
 Of a benchmark: `speed`, `strips`, `roofline`, `course`, `bars`, `scaling`; of servers under
 load: `saturation`.
 Beneath them: `chart` (scales, marks, ticks) and `heat` (maps too fine for a table).

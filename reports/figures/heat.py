@@ -31,6 +31,8 @@ class Heat:
         log: whether the steps are of the logarithm.
         unit: what a value is, written after it.
         ticks: share of the scale (0 to 1) and label.
+        form: how a value is written: `percent`, or `number`.
+        row_borders, column_borders: lines across, from 0 to 1, each with what begins there.
     """
 
     name: str
@@ -44,6 +46,9 @@ class Heat:
     log: bool
     unit: str
     ticks: Sequence[tuple[float, str]]
+    form: str = "percent"
+    row_borders: Sequence[tuple[float, str]] = ()
+    column_borders: Sequence[tuple[float, str]] = ()
 
 
 def log_heat(values: Any, *, low: float, high: float, **texts: Any) -> Heat:

@@ -90,11 +90,11 @@ def window(artefacts: Artefacts, divergence: Mapping[str, Any] | None) -> Window
     whole = {
         case: arrays
         for case, arrays in found.items()
-        if {"worst", "first", "candidate", "oracle", "torch"} <= arrays.keys()
+        if {"worst", "first", "candidate", "oracle"} <= arrays.keys()
     }
     if not whole:
         return None
-    case = max(whole, key=lambda one: whole[one]["candidate"].shape[0])
+    case = max(whole, key=lambda one: (whole[one]["candidate"].shape[0], "probe" not in one))
     return _window(str(tap), case, whole[case])
 
 
@@ -104,17 +104,19 @@ def _window(tap: str, case: str, arrays: Mapping[str, Any]) -> Window:
     scale = float(np.nanmax(np.abs(truth), initial=0.0)) or 1.0
     difference = found - truth
     largest = float(np.nanmax(np.abs(np.nan_to_num(difference)), initial=0.0)) or 1.0
+    panels = [
+        ("candidate", _panel(found, scale)),
+        ("float64", _panel(truth, scale)),
+        ("candidate - float64", _panel(difference, largest)),
+    ]
+    if "torch" in arrays:  # not where the graph was evaluated in float64
+        panels.append(("PyTorch - float64", _panel(arrays["torch"] - truth, largest)))
     return Window(
         tap=tap,
         case=case,
         tokens=[first[0] + index for index in range(found.shape[0])],
         features=[first[1] + index for index in range(found.shape[1])],
-        panels=[
-            ("candidate", _panel(found, scale)),
-            ("float64", _panel(truth, scale)),
-            ("candidate - float64", _panel(difference, largest)),
-            ("PyTorch - float64", _panel(arrays["torch"] - truth, largest)),
-        ],
+        panels=panels,
         worst=(at[1] - first[0], at[2] - first[1]),
     )
 

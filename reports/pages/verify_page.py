@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import layer_of
 from reports.figures import inside, logits, parity, tensors
+from reports.figures.cases_of_places import cases_of_places
 from reports.figures.fault_matrix import fault_matrix
 from reports.figures.model_map import place_map
+from reports.figures.paired_names import paired_names
+from reports.figures.whole import whole
 from reports.pages.headline import verify_headline
 from reports.pages.rendering import MISFITS, render_page
 from reports.saved.artefacts import FILE, Artefacts, read_artefacts
@@ -46,16 +49,19 @@ def verify_page(run: Run, checks: pd.DataFrame, layers: pd.DataFrame) -> str:
         "pointed_layer": layer_of(first) if first else None,
         "failing": bool((layers["verdict"] == "FAIL").any()),
         **_parity(run, checks, list(dict.fromkeys(taps)), divergence),
+        "cases": cases_of_places(checks, list(dict.fromkeys(taps)), first),
         **_checks(checks),
         "matrix": fault_matrix(run),
+        "pairing": paired_names(run),
     }
     tabs = [("parity", "Parity"), ("inside", "Inside the model"), ("power", "Planted faults")]
-    tabs += [("checks", "All checks"), ("run", "This run")]
+    tabs += [("checks", "All checks"), ("pairing", "Pairing"), ("run", "This run")]
     shown = {
         "parity": len(checks),
         "inside": context["insides"],
         "power": context["matrix"],
         "checks": len(checks),
+        "pairing": context["pairing"],
         "run": True,
     }
     context["tabs"] = [(name, text) for name, text in tabs if shown[name]]
@@ -93,6 +99,7 @@ def _from_artefacts(artefacts: Artefacts, divergence: Mapping[str, Any]) -> dict
     """The figures that are made from saved arrays."""
     return {
         "window": tensors.window(artefacts, divergence),
+        "whole": whole(artefacts, divergence),
         "tokens": tensors.token_heat(artefacts, divergence),
         "kl": logits.divergences(artefacts),
         "leads": logits.leads(artefacts),

@@ -103,7 +103,7 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
         gravest of all), `verdict_alone`, `verdict_free`. Of a run that compiled nothing these are
         figures of the traced graph in float64.
     """
-    modes = _modes(checks)
+    modes = place_modes(checks)
     taps = checks[checks["mode"].isin(modes)]
     alone, free = (_worst_by_place(taps[taps["mode"] == mode]) for mode in modes)
     every = _worst_by_place(taps)
@@ -120,12 +120,12 @@ def layers_frame(checks: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFram
 
 def computing_taps(checks: pd.DataFrame) -> list[str]:
     """Taps with an envelope, in isolation: something is computed there, not only passed on."""
-    alone = checks[checks["mode"] == _modes(checks)[0]]
+    alone = checks[checks["mode"] == place_modes(checks)[0]]
     some = alone["envelope_rms"].map(lambda value: (figure(value) or 0.0) > 0)
     return list(dict.fromkeys(alone.loc[some.astype(bool), "tap"]))
 
 
-def _modes(checks: pd.DataFrame) -> tuple[str, str]:
+def place_modes(checks: pd.DataFrame) -> tuple[str, str]:
     """The modes that tell about places: of the compiled program, where anything was compiled."""
     return _COMPILED if (checks["mode"] == _COMPILED[0]).any() else _TRACED
 

@@ -96,6 +96,24 @@ def stage_graph(operations=12):
     }  # fmt: skip
 
 
+def pairing():
+    """Whose names stand for whose: some of each kind."""
+    found = {"part": "", "transposed": False, "by": "name"}
+    return {
+        "record": "pairing",
+        "weights": [
+            found | {"own": "tok.weight", "theirs": "transformer.wte.weight", "by": "shape"},
+            found | {"own": "blocks.{layer}.q.weight", "transposed": True, "part": "query",
+                     "theirs": "transformer.h.{layer}.attn.c_attn.weight"},
+        ],
+        "modules": [found | {"own": "blocks.{layer}", "theirs": "transformer.h.{layer}",
+                             "by": "parameters"}],
+        "loose": [{"name": "drop", "reason": "it only passes on what it is given"}],
+        "unheld": ["lm_head.weight"],
+        "spared": ["transformer.h.0.attn.c_attn.bias"],
+    }  # fmt: skip
+
+
 def verification(*, failing=False):
     """Records and the end of a verification of three layers; if failing, `BROKEN` is wrong."""
     wrong = {"verdict": "FAIL", "rms": 2e-4, "relative": 2e-4, "max_abs": 9e-4, "used": 1500.0,
@@ -123,7 +141,7 @@ def verification(*, failing=False):
         "diagnosis": "h.1.mlp.act: found 0.5 x (1 + erf(x / sqrt(2))); GPT-2 has its tanh form",
     }  # fmt: skip
     if failing:
-        records += [*findings(), stage_graph()]
+        records += [*findings(), stage_graph(), pairing()]
     end = {
         "verdict": "FAIL" if failing else "PASS", "devices": ["cpu"], "dtypes": ["float32"],
         "first_divergence": divergence if failing else None, "order": TAPS,
@@ -178,6 +196,12 @@ def artefacts(*, failing=False):
         arrays[f"{path}/worst"], arrays[f"{path}/first"] = np.array([0, 4, 7]), np.array([2, 3])
         arrays[f"{path}/oracle"], arrays[f"{path}/torch"] = truth, truth + 1e-8
         arrays[f"{path}/candidate"] = truth + np.eye(5, 9, 2) * 1e-3
+        path = f"given-2x33/whole/{BROKEN}"
+        values = np.abs(rng.normal(size=(66, 64))).astype(np.float32)
+        arrays[f"{path}/error"] = values * 1e-3
+        arrays[f"{path}/candidate"] = arrays[f"{path}/oracle"] = values
+        arrays[f"{path}/shape"], arrays[f"{path}/cell"] = np.array([2, 33, 128]), np.array([1, 2])
+        arrays[f"{path}/allowed"], arrays[f"{path}/heads"] = np.array(1e-6), np.array(4)
     return arrays
 
 

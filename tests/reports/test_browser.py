@@ -200,6 +200,35 @@ def test_a_cell_of_the_map_is_reached_by_keys_tells_itself_and_leads_to_its_chec
     assert {row.text.split()[0] for row in rows} == {"h.2.mlp.act"}
 
 
+def test_a_place_of_the_map_that_is_clicked_shows_all_of_its_cases(visit, pages):
+    browser = visit(pages["failing"])
+    (cell,) = browser.all(".cell[data-place='h.2.ln_2']")
+    cell.click()
+    choice = "return document.querySelector('[data-place-choice]').value"
+    assert browser.execute_script(choice) == "h.2.ln_2"
+    rows = [row.text.split() for row in browser.all(".case-bar")]
+    assert rows == [[case, "40%", "1,500x"] for case in ("given-1x9", "given-2x33", "stress-1x9")]
+    options = browser.all("[data-place-choice] option")
+    next(option for option in options if option.text == "h.1.mlp.act").click()
+    assert [row.text.split()[1] for row in browser.all(".case-bar.wrong")] == ["1,500x"] * 3
+
+
+def test_the_whole_tensor_is_drawn_and_each_cell_tells_itself(visit, pages):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    browser = visit(pages["failing"])
+    canvas = browser.one("#whole-error")
+    pixels = "const c = arguments[0]; return [...c.getContext('2d').getImageData(0, 0, 1, 1).data]"
+    assert browser.execute_script(pixels, canvas)[3] == 255
+    size = browser.execute_script("return [arguments[0].height, arguments[0].width]", canvas)
+    assert size == [66, 64]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    ActionChains(browser).move_to_element(canvas).perform()
+    told = browser.one("#tip").text
+    assert "of row 0, features 64 to 65, head 2" in told
+    assert "of what an element may have" in told
+
+
 def test_the_switch_changes_the_colours_whatever_the_system_says(visit, pages):
     path = pages["passing"]
     paper = "return getComputedStyle(document.body).backgroundColor"

@@ -175,15 +175,34 @@ def test_a_picture_that_cannot_be_kept_is_a_problem_and_the_others_are_kept(smal
     expected = expected_of(small, (2, 9))
     observed = with_wrong_positions(expected)
     checks = judged(observed.forced, expected)
-    without = dataclasses.replace(expected, torch_isolated={})  # the window shows PyTorch's too
+    unlike = {**expected.torch_isolated, WPE: np.zeros(3)}  # the window shows PyTorch's too
+    without = dataclasses.replace(expected, torch_isolated=unlike)
     artefacts = Artefacts()
     artefacts.look(observed, without, checks, tokens=True)
     (problem,) = artefacts.problems
     assert problem.part == f"around the worst element, {expected.case.name}"
-    assert problem.error == f"KeyError: '{WPE}'"
+    assert problem.error.startswith("IndexError: too many indices")
     assert problem.record()["record"] == "problem"
     assert any("/tokens/" in path for path in artefacts.arrays)
     assert any("/logits/" in path for path in artefacts.arrays)
+
+
+def test_of_a_failing_place_the_case_of_most_tokens_is_kept_whole(small):
+    artefacts = Artefacts()
+    for shape in ((1, 9), (2, 9), (1, 3)):
+        expected = expected_of(small, shape)
+        observed = with_wrong_positions(expected)
+        artefacts.look(observed, expected, judged(observed.forced, expected))
+    owners = {path.partition("/whole/")[0] for path in artefacts.arrays if "/whole/" in path}
+    assert owners == {"given-1x9"}  # positions have one row for the whole batch
+    assert artefacts.arrays[f"given-1x9/whole/{WPE}/error"].shape == (9, 32)
+
+
+def test_whole_tensors_of_other_places_than_the_first_divergence_are_not_written(tmp_path):
+    arrays = {f"case/whole/{tap}/error": np.ones((2, 2)) for tap in ("first", "second")}
+    Artefacts(arrays).save(tmp_path, "case", "first")
+    with np.load(tmp_path / FILE, allow_pickle=False) as saved:
+        assert set(saved) == {"case/whole/first/error"}
 
 
 def test_a_model_that_cannot_be_looked_into_is_a_problem(small):

@@ -33,7 +33,7 @@ def job_of(outcome):
 def options_for(tmp_path, *, quiet=False):
     return argparse.Namespace(
         out=tmp_path / "run", json=tmp_path / "out.json", summary=None, power=False, pairing=None,
-        quiet=quiet,
+        quiet=quiet, table=False,
     )  # fmt: skip
 
 

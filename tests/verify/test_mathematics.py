@@ -12,6 +12,7 @@ from impl.runtime import build, open_device
 from reference.checkpoint import Checkpoint
 from reference.load import load
 from reference.regimes import initial_weights, with_regime
+from reports.saved.artefacts import read_artefacts
 from reports.saved.records import read_run
 from verify.candidate.model_graphs import trace_model
 from verify.cli import main
@@ -101,6 +102,12 @@ def test_the_command_blames_a_wrong_activation_and_compiles_nothing(tmp_path, ca
     end = read_run(out).end
     assert (end["verdict"], end["compiled"]) == ("FAIL", False)
     assert (out / "report.html").is_file()
+    kept = read_artefacts(out).arrays  # of the graph in float64, which nothing was compiled for
+    assert {path.partition("/whole/")[2] for path in kept if "/whole/" in path} == {
+        f"transformer.h.3.mlp.act/{name}"
+        for name in ("error", "candidate", "oracle", "allowed", "shape", "cell", "heads")
+    }
+    assert any("/window/transformer.h.3.mlp.act/oracle" in path for path in kept)
 
 
 def test_quick_says_that_nothing_was_compiled_and_passes(tmp_path, capsys):

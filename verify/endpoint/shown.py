@@ -9,8 +9,8 @@ from rich.text import Text
 
 from reports.commands import WIDTH
 from reports.tables.numbers import percent
-from verify.display import STYLES
 from verify.endpoint.written import OPERATION, case_of, treated_of
+from verify.screen.colours import STYLES
 
 if TYPE_CHECKING:
     from typing import Any

@@ -75,12 +75,19 @@ def judge(found: Array, truth: Array, envelope: Envelope, dtype: npt.DTypeLike) 
         return Judgement("ERROR", None, "the reference itself is not finite here", None)
     with np.errstate(invalid="ignore", over="ignore"):
         found_errors = errors(found, truth, dtype)
-    allowed_rms = RMS_FACTOR * envelope.rms + ulp_at(rms(truth.astype(float)), dtype) / 2
-    allowed_max = MAX_FACTOR * envelope.max + ulp_at(float(np.abs(truth).max()), dtype) / 2
-    used = max(_used(found_errors.rms, allowed_rms), _used(found_errors.max_abs, allowed_max))
-    if found_errors.rms <= allowed_rms and found_errors.max_abs <= allowed_max:
+    bound = allowed(truth, envelope, dtype)
+    used = max(_used(found_errors.rms, bound.rms), _used(found_errors.max_abs, bound.max))
+    if found_errors.rms <= bound.rms and found_errors.max_abs <= bound.max:
         return Judgement("PASS", used, "", found_errors)
     return Judgement("FAIL", used, _explain(found, used), found_errors)
+
+
+def allowed(truth: Array, envelope: Envelope, dtype: npt.DTypeLike) -> Envelope:
+    """The largest errors that pass: their rms, and that of an element."""
+    return Envelope(
+        rms=RMS_FACTOR * envelope.rms + ulp_at(rms(truth.astype(float)), dtype) / 2,
+        max=MAX_FACTOR * envelope.max + ulp_at(float(np.abs(truth).max()), dtype) / 2,
+    )
 
 
 def _unlike(found: Array, truth: Array, dtype: npt.DTypeLike) -> str:

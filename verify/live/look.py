@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -14,6 +15,7 @@ from verify.candidate.sandbox import wait_for_word
 from verify.mathematics import cases_of, runs_free, sizes_of
 from verify.pairing.candidate_apart import stand_by
 from verify.run import Plan, verify
+from verify.screen.printed import frame_of_outcome, map_of
 from verify.truth.float64 import Mathematics
 
 if TYPE_CHECKING:
@@ -79,5 +81,6 @@ def _verdict(outcome: Outcome) -> dict[str, Any]:
         "diagnosis": (divergence.diagnosis or "") if divergence else "",
         "wrong": [tap for tap in outcome.order if tap in wrong],
         "places": len({check.tap for check in alone}),
+        "map": asdict(map_of(outcome, frame_of_outcome(outcome))),
         "notes": outcome.notes,
     }

@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,17 @@ from rich.text import Text
 from watchfiles import watch as changes
 
 from reference.taps import short_name
-from reports.commands import CANNOT_RUN, INTERRUPTED
+from reports.commands import CANNOT_RUN, INTERRUPTED, WIDTH
 from verify.candidate.sandbox import Standby, supervise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MOST_NAMED = 6
 """Places that a line names; more are counted."""
+
+INDENT = 10
+"""Columns before what belongs to a verdict: as wide as the time of day."""
 
 DEBOUNCE_MS = 100
 """An editor may write a file in several steps within this time."""
@@ -51,6 +54,8 @@ class Verdict:
         files: the candidate's own files.
         seconds: that it took.
         notes: on how the candidate was read.
+        map: of the model, as `dataclasses.asdict` makes it of a `reports.figures.model_map.Map`;
+            empty where there is no verdict on places.
     """
 
     verdict: str
@@ -61,6 +66,7 @@ class Verdict:
     files: tuple[str, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    map: Mapping[str, Any] = field(default_factory=dict)
 
 
 def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
@@ -74,7 +80,7 @@ def watch(argv: Sequence[str], file: Path, once: int | None = None) -> int:
     Returns:
         0 where the last look passed, 1 where it did not, 2 for bad usage, 130 after Ctrl-C.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     last: Verdict | None = None
     with tempfile.TemporaryDirectory(prefix="verify-watch-") as folder:
         result = Path(folder) / "verdict.json"
@@ -141,6 +147,7 @@ def _look(standby: Standby, result: Path, file: Path) -> Verdict | None:
         places=values.get("places", 0),
         files=tuple(values.get("files", ())) or (str(file),),
         notes=tuple(values.get("notes", ())),
+        map=values.get("map", {}),
         seconds=seconds,
     )
 
@@ -180,7 +187,7 @@ def _saved(files: Iterable[str], since: int) -> bool:
 
 
 def show(console: Console, found: Verdict, last: Verdict | None) -> None:
-    """Print one look: the verdict, the first divergence, and what has changed."""
+    """Print one look: the verdict, the map where other places fail, the first divergence."""
     style = "green" if found.verdict == "PASS" else "bold red"
     when = time.strftime("%H:%M:%S")
     head = Text.assemble(
@@ -189,8 +196,21 @@ def show(console: Console, found: Verdict, last: Verdict | None) -> None:
     if found.verdict == "PASS":
         head.append(f": {found.places} places are the reference's")
     console.print(head)
+    if found.wrong and (last is None or last.wrong != found.wrong):
+        _show_map(console, found.map)
     for line in _lines(found, last):
-        console.print(Padding(line, (0, 0, 0, 10), expand=False))
+        console.print(Padding(line, (0, 0, 0, INDENT), expand=False))
+
+
+def _show_map(console: Console, found: Mapping[str, Any]) -> None:
+    """The model as a map, as a whole run shows it."""
+    from msgspec import convert  # with pandas below it, only where something fails
+
+    from reports.figures.model_map import Map
+    from verify.screen.map_lines import map_lines
+
+    for line in map_lines(convert(found, Map), min(console.width, WIDTH) - INDENT):
+        console.print(Padding(line, (0, 0, 0, INDENT), expand=False))
 
 
 def _lines(found: Verdict, last: Verdict | None) -> Iterable[Text]:

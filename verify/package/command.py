@@ -23,7 +23,7 @@ from reports.saved.records import RecordsError
 from verify.candidate.guard import CandidateError
 from verify.candidate.own_files import described, table_of_package
 from verify.job import Job, run
-from verify.options import add_json, add_limits
+from verify.options import add_json, add_limits, add_table
 from verify.package.names import ANSWERS, V3
 from verify.pairing.counterpart import PairingError
 from verify.pairing.file import from_toml
@@ -80,6 +80,7 @@ def _parser() -> Parser:
         "written to it")  # fmt: skip
     add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
     add("--summary", type=Path, metavar="FILE", help="append a summary in Markdown")
+    add_table(parser)
     add_json(parser)
     add_quiet(parser)
     add_limits(parser)

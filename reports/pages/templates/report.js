@@ -98,6 +98,7 @@
     if (!search || !tab || !place) return;
     open(tab);
     search.value = place;
+    showCases(place);
     search.dispatchEvent(new Event("input"));
     search.scrollIntoView({ block: "center" });
     search.focus();
@@ -189,9 +190,47 @@
     pointing(canvas, rows, columns, (row, column) => {
       const value = values[row * columns + column] / STEPS;
       const real = heat.log ? heat.low * (heat.high / heat.low) ** value : heat.low + (heat.high - heat.low) * value;
-      const shown = value > 1 ? "not a number" : `${real <= heat.low ? "at most " : ""}${percent(real)}`;
+      const written = heat.form === "number" ? real.toExponential(2) : percent(real);
+      const shown = value > 1 ? "not a number" : `${value ? "" : "at most "}${written}`;
       return `${heat.rows[row]}, ${heat.columns[column]}\n${shown} ${heat.unit}`;
     });
+  });
+
+  // ---- every case of a place
+  let showCases = () => {};
+  all("[data-cases]").forEach((figure) => {
+    const told = JSON.parse(one("[data-shares]", figure).textContent);
+    const values = unpack(told.data);
+    const [choice, bars] = [one("[data-place-choice]", figure), one("[data-bars]", figure)];
+    const shareAt = (mode, place, index) => {
+      const value = values[(mode * told.places.length + place) * told.cases.length + index];
+      if (!value) return NaN;
+      return value > STEPS ? Infinity : value > 1 ? told.low * (told.high / told.low) ** ((value - 1) / (STEPS - 1)) : 0;
+    };
+    const written = (share) => Number.isNaN(share) ? "" : share === Infinity ? "no number"
+      : share < 10 ? `${Math.round(100 * share)}%` : share < 1e6 ? `${Math.round(share).toLocaleString("en")}x`
+      : `${share.toExponential(0)}x`;
+    const part = (kind, css, text = "") => Object.assign(document.createElement(kind), { className: css, textContent: text });
+    const draw = (place) => {
+      const found = told.cases.map((name, index) => [name, shareAt(0, place, index), shareAt(1, place, index)])
+        .filter((row) => !Number.isNaN(row[1])).sort((a, b) => b[1] - a[1]);
+      bars.replaceChildren(...found.map(([name, alone, free]) => {
+        const row = part("div", alone > 1 ? "case-bar wrong" : "case-bar");
+        const [track, bar] = [part("span", "track"), part("i", "")];
+        bar.style.setProperty("--v", Math.min(1, alone));
+        track.append(bar);
+        row.append(part("span", "who", name), track, part("span", "number", written(alone)),
+          part("span", "number quiet", written(free)));
+        return row;
+      }));
+    };
+    choice.addEventListener("change", () => draw(choice.selectedIndex));
+    showCases = (name) => {
+      const place = told.places.indexOf(name);
+      if (place < 0) return;
+      choice.selectedIndex = place;
+      draw(place);
+    };
   });
 
   // ---- attention

@@ -86,6 +86,35 @@ def test_a_passing_page_has_no_graph_of_a_stage(passing):
     assert "graph-area" not in page_of(passing).partition("</style>")[2]
 
 
+def test_a_failing_page_shows_the_whole_tensor_and_how_cells_were_made(failing):
+    page = page_of(failing)
+    assert "All of h.1.mlp.act, given-2x33" in page
+    assert "A cell is 1 x 2 elements and shows the largest of them, not their mean" in page
+    assert page.count('<i class="upright"') == 3 * 3  # three borders of four heads, three pictures
+    assert page.count('<i class="level"') == 3
+
+
+def test_a_page_shows_whose_names_stand_for_whose(failing):
+    page = page_of(failing)
+    panel = page.partition('id="panel-pairing"')[2].partition("</section>")[0]
+    assert "blocks.{layer}.q.weight" in panel
+    assert "transposed" in panel
+    assert "nothing else has its shape" in panel
+    assert "it only passes on what it is given" in panel
+    assert "lm_head.weight" in panel
+
+
+def test_a_run_without_a_pairing_has_no_panel_of_it(passing):
+    assert "panel-pairing" not in page_of(passing)
+
+
+def test_every_case_of_the_broken_place_is_shown(failing):
+    page = page_of(failing)
+    bars = page.partition("data-bars")[2].partition("</script>")[0].partition("<script")[0]
+    assert re.findall(r'class="who">([^<]*)', bars) == ["given-1x9", "given-2x33", "stress-1x9"]
+    assert bars.count("1,500x") == 6  # alone, and after all earlier places
+
+
 def test_findings_are_a_table(failing):
     page_of(failing)
     assert (failing / "findings.csv").read_text().count("\n") == 3
@@ -169,6 +198,7 @@ def test_arrays_of_unexpected_shapes_do_no_harm(passing):
         [{"record": "check", "mode": "power", "verdict": "PASS", "details": "text"}],
         [{"record": "check", "mode": "isolated", "tap": "a", "verdict": "FAIL", "used": "nan",
           "rms": "inf", "relative": "nan"}],
+        [{"record": "pairing"}, {"record": "pairing", "weights": [{}]}],
         [{"record": "fault"}, {"record": "row", "status": 3, "invalid_reasons": "text"}],
     ],
 )  # fmt: skip

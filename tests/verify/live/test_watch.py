@@ -75,6 +75,7 @@ def test_each_save_is_judged_and_what_has_changed_is_named(session, tmp_path):
     assert "FAIL in" in said
     assert "[gelu_erf]" in said
     assert "wrong since the last save: h.0.mlp.c_proj" in said
+    assert "mlp.c_proj ←   >FAIL  FAIL  FAIL" in said  # the map, where other places are wrong
     file.write_text(right.replace("self.up(x)", "self.up(x).nothing"))
     said = watch.wait_for("watching", 3)
     assert "AttributeError" in said
