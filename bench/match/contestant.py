@@ -108,8 +108,10 @@ class Contestant:
 
     def wait_until_ready(
         self, weights_sha256: str, emit: Emit, *, alone: bool = True, tick: Tick = lambda: None
-    ) -> None:
+    ) -> bool:
         """Wait until the worker has loaded and compiled, and record how long each phase took.
+
+        Returns whether it is ready.
 
         Args:
             weights_sha256: of what it must have loaded.
@@ -130,6 +132,7 @@ class Contestant:
             said["facts"] = {name: ready[name] for name in ("seconds", *FACTS)}
             self._note_loading(ready, emit)
         self.note(emit, {"record": "ready", **self.place(None), **self._now, **said})
+        return bool(said["facts"])
 
     def refuse(self, reason: str, emit: Emit) -> None:
         """Record why it cannot run here."""

@@ -41,7 +41,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
         raise UsageError(
             f"--baseline {options.baseline}: it takes no part; the arms are {', '.join(names)}"
         )
-    arms = with_null(labels_of(names), options.baseline)
+    arms = with_null(labels_of(names), options.baseline or "")
     models = dict.fromkeys(options.model or ["tiny"])
     checkpoints = [load(name, revision=options.revision) for name in models]
     for checkpoint in checkpoints:
@@ -65,7 +65,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
             cold=options.cold,
             named=named,
             notes=list(checkpoint.notes),
-            baseline=options.baseline,
+            baseline=options.baseline or "",
         )
         for checkpoint in checkpoints
     ]

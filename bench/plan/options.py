@@ -75,7 +75,7 @@ def _add_workloads(group: argparse._ArgumentGroup) -> None:
 def _add_arms(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     arms_option(group, list(DEFAULT_ARMS))
-    add("--baseline", type=_arm, default="", metavar="ARM",
+    add("--baseline", type=_arm, metavar="ARM",
         help="the arm that ratios are taken to (default: torch, or the first); the first line of "
         "the results is about max all the same")  # fmt: skip
     add("--candidate", metavar="FILE.py:NAME",

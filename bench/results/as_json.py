@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def results_json(
     records: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Rows, effects, null, ceilings and environment; `reports/SCHEMA.md` tells the keys.
+    """Answers, rows, effects, pairs, null, ceilings, environment (keys: `reports/SCHEMA.md`).
 
     `null` is that of the first workload; `nulls` has each.
     """

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from reports.tables.numbers import brief, counted
+from reports.tables.numbers import brief, counted, figure
 from reports.tables.paired import name_of, standings
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _own(row: Mapping[str, Any]) -> Text:
     """The own arm's time, or why it has none."""
     if row.get("status") != "VALID":
         return Text(str(row.get("status")), "bold red")
-    return Text(f"{brief(1e3 * row['median_s'])} ms  ")
+    seconds = figure(row.get("median_s"))
+    return Text("-" if seconds is None else f"{brief(1e3 * seconds)} ms  ")
 
 
 def _cell(cell: Cell | None) -> Text:

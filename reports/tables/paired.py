@@ -7,6 +7,7 @@ reciprocal of an `effect`, and other arms have no ratio to MAX.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,6 +120,27 @@ def name_of(arm: str) -> str:
     return NAMES.get(arm, arm)
 
 
+def strength(cell: Cell) -> float:
+    """How far a ratio is from 1, for a colour: 0 at 1, 1 from a factor of 2 on."""
+    return round(min(1.0, abs(math.log2(cell.ratio))), 3) if cell.ratio else 0.0
+
+
+def word(cell: Cell, own: str) -> str:
+    """What a ratio says of the own arm, in a word or two."""
+    name = name_of(own)
+    words = {"faster": f"{name} faster", "slower": f"{name} slower", "same": "the same"}
+    return words.get(cell.says, "not conclusive")
+
+
+def said(cell: Cell, arm: str, own: str, workload: str) -> str:
+    """What is shown when a cell is pointed at."""
+    name, mine = name_of(arm), name_of(own)
+    if cell.ratio is None:
+        return f"{workload}, {name}: {cell.reason or cell.status or 'no ratio'}"
+    text = f"{workload}: {name} takes {cell.text} times as long as {mine} ({word(cell, own)})"
+    return f"{text}\n{cell.reason}" if cell.reason else text
+
+
 def is_max(arm: str) -> bool:
     """Whether an arm runs a model in MAX."""
     return arm in ("max", "candidate") or arm.startswith("max-")
@@ -153,10 +175,10 @@ def _standing(
     arms = arms if main else [arm for arm in arms if any(arm == other for _, other in here)]
     mine = {str(row["workload"]): row for row in rows if row["arm"] == own}
     cells = {
-        (arm, str(row["workload"])): _cell(row, mine.get(str(row["workload"])), here)
+        (arm, workload): _cell(row, mine[workload], here)
         for arm in arms
         for row in rows
-        if row["arm"] == arm
+        if row["arm"] == arm and (workload := str(row["workload"])) in mine
     }
     dtypes = {str(row["arm"]): str(row.get("dtype") or "") for row in rows}
     elsewhere = frozenset(str(r["arm"]) for r in ratios
@@ -165,11 +187,11 @@ def _standing(
     return Standing(place, own, mine, arms, cells, main, dtypes, elsewhere)
 
 
-def _cell(row: Record, own: Record | None, ratios: Mapping[tuple[Any, Any], Record]) -> Cell:
-    for one in (row, own or {}):
+def _cell(row: Record, own: Record, ratios: Mapping[tuple[Any, Any], Record]) -> Cell:
+    for one in (row, own):
         if one.get("status") != "VALID":
             reasons = "; ".join(map(str, one.get("invalid_reasons") or ()))
-            whose = "" if one is row else f"{name_of(str(one.get('arm') or 'the own arm'))}: "
+            whose = "" if one is row else f"{name_of(str(one['arm']))}: "
             return Cell("none", status=str(one.get("status") or "-"), reason=f"{whose}{reasons}")
     ratio = ratios.get((row["workload"], row["arm"]))
     if ratio is None or not figure(ratio.get("ratio")):
@@ -189,8 +211,9 @@ def _owns(rows: Sequence[Record], ratios: Sequence[Record]) -> list[str]:
     """The own arm, then MAX's arms that others of their dtype were compared with."""
     place, labels = _place(rows[0]), list(dict.fromkeys(str(row["arm"]) for row in rows))
     versus = [str(r.get("versus")) for r in ratios if _place(r) == place]
-    main = OWN if OWN in labels else next(iter(versus), labels[0])
-    return list(dict.fromkeys([main, *(own for own in versus if is_max(own))]))
+    main = OWN if OWN in labels else next((own for own in versus if own in labels), labels[0])
+    further = [own for own in versus if is_max(own) and own in labels]
+    return list(dict.fromkeys([main, *further]))
 
 
 def _ratios(records: Sequence[Record]) -> list[Record]:

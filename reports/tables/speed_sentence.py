@@ -107,8 +107,13 @@ def answer(standing: Standing) -> str:
     own = name_of(standing.own)
     if not standing.arms:
         return f"No other arm took part beside {own}."
-    found = [one for w in standing.workloads if (one := _nearest(standing, w))]
+    found = nearest(standing)
     return " ".join(filter(None, (_clauses(standing, found), *_rest(standing, found))))
+
+
+def nearest(standing: Standing) -> list[Beside]:
+    """The own arm beside its nearest rival, of each workload that has a ratio."""
+    return [one for w in standing.workloads if (one := _nearest(standing, w))]
 
 
 def _nearest(standing: Standing, workload: str) -> Beside | None:
@@ -216,7 +221,7 @@ def _rest(standing: Standing, found: Sequence[Beside]) -> list[str]:
     own = name_of(standing.own)
     texts = [_without_own(standing)]
     if bare := [one.cell for one in found if one.kind[1]]:
-        why = f": {bare[0].reason}" if bare[0].reason else ""
+        why = f" ({bare[0].reason})" if bare[0].reason else ""
         texts.append(f"There are no intervals, and so no verdicts{why}.")
     named = {(one.rival, one.workload) for one in found}
     open_ = _by_arm(standing, "open", named)
