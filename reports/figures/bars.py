@@ -146,7 +146,7 @@ def start_chart(run: Run) -> chart.Chart | None:
     if not found:
         return None
     absent = ", ".join(start.arm for start in every if start.cold and not start.seconds)
-    said = f" With empty caches, {absent} were not measured: --cold does it." if absent else ""
+    said = f" Not measured with empty caches (--cold does it): {absent}." if absent else ""
     left, row = 210, 26
     height = chart.TOP + chart.BOTTOM + row * len(found)
     longest = max(sum(start.seconds.values()) for start in found)

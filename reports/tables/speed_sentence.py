@@ -64,6 +64,8 @@ def title(records: Iterable[Mapping[str, Any]]) -> str:
     own = name_of(found[0].own)
     if set(outcomes) == {"invalid"}:
         return f"{own} has no speed that counts"
+    if set(outcomes) == {"open"}:
+        return f"No clear verdict on {own}, in {counted(len(outcomes), 'workload')}"
     rivals = list(dict.fromkeys(rival for one in found for rival in one.rivals))
     return f"{own} {_counted(outcomes, rivals)}"
 
@@ -83,8 +85,9 @@ def _counted(outcomes: Sequence[str], rivals: Sequence[str]) -> str:
     if len(counts) == 1:
         every = "" if total == 1 else f" in all {total} workloads"
         return f"is {words[outcomes[0]]}{every}"
-    parts = [f"{words[kind]} in {counts[kind]}" for kind in words if counts[kind]]
-    return f"is {parts[0]} of {total} workloads, {', '.join(parts[1:])}"
+    first, *later = (kind for kind in words if counts[kind])
+    rest = (f"{words[kind].removesuffix(f' than {one}')} in {counts[kind]}" for kind in later)
+    return f"is {words[first]} in {counts[first]} of {total} workloads, {', '.join(rest)}"
 
 
 def _outcome(standing: Standing, workload: str) -> str:
@@ -280,7 +283,8 @@ def _where(standing: Standing, every: Sequence[Standing]) -> str:
             parts.append(form.format(counted(int(value), "thread") if index == 2 else value))
     parts += [] if standing.main else [f"in {standing.dtypes.get(standing.own)}"]
     text = ", ".join(parts)
-    return f"{text[0].upper()}{text[1:]}: " if text else ""
+    begins = text.partition(" ")[0] in ("on", "with", "in")
+    return f"{text[0].upper() if begins else text[0]}{text[1:]}: " if text else ""
 
 
 def _listed(words: Sequence[str]) -> str:
