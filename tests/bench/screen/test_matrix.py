@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.screen.matrix import matrices
 from bench.screen.tables import show
 from reports.commands import WIDTH
-from tests.reports.tables.test_speed_sentence import prompt, row, run
+from tests.reports.beside import prompt, row, run
 
 
 def shown(records):

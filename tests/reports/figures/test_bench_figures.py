@@ -6,7 +6,7 @@ from reports.figures.bars import host_copies, phases, start_chart, starts
 from reports.figures.exactness import exactness
 from reports.figures.token_latency import by_position, distribution
 from reports.saved.records import read_run
-from tests.reports.tables.test_speed_sentence import DECODE, prompt, row
+from tests.reports.beside import DECODE, prompt, row
 
 PLACE = {"model": "tiny", "device": "cpu", "threads": 2}
 MIB = 2**20

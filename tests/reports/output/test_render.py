@@ -16,7 +16,7 @@ from reports.figures.roofline import rooflines
 from reports.figures.scaling import scalings
 from reports.output.render import render
 from reports.saved.records import RecordsError, read_run
-from tests.reports.tables.test_speed_sentence import row, run
+from tests.reports.beside import row, run
 
 DATA = Path(__file__).parents[1] / "data"
 

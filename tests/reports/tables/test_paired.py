@@ -3,7 +3,7 @@
 import pytest
 
 from reports.tables.paired import Cell, said, standings, strength, word
-from tests.reports.tables.test_speed_sentence import pair, prompt, row, run
+from tests.reports.beside import pair, prompt, row, run
 
 
 def effect(arm, ratio, verdict, versus="torch"):

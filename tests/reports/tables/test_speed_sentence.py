@@ -4,42 +4,7 @@ import pytest
 
 from reports.tables.paired import standings
 from reports.tables.speed_sentence import answers, title
-
-DECODE = {"workload": "tg16 @ d32", "n_prompt": 0, "n_gen": 16, "n_depth": 32, "batch": 1}
-
-
-def prompt(size, batch=1):
-    name = f"pp{size}{f' b{batch}' if batch > 1 else ''}"
-    return {"workload": name, "n_prompt": size, "n_gen": 0, "n_depth": 0, "batch": batch}
-
-
-def row(arm, work=DECODE, status="VALID", reason="", **rest):
-    return {
-        "record": "row", "model": "tiny", "device": "cpu", "threads": 2, "dtype": "float32",
-        "arm": arm, "status": status, "invalid_reasons": [reason] if reason else [],
-        "median_s": 0.01, **work, **rest,
-    }  # fmt: skip
-
-
-def pair(arm, ratio, verdict, work=DECODE, spread=1.1, versus="max", **rest):
-    """Of an arm that takes `ratio` times as long as MAX."""
-    return {
-        "record": "pair", "model": "tiny", "device": "cpu", "threads": 2, "arm": arm,
-        "versus": versus, "workload": work["workload"], "ratio": ratio,
-        "ci_lo": spread and ratio / spread, "ci_hi": spread and ratio * spread,
-        "margin": 1.01, "verdict": verdict, "why": "" if spread else "one process of each arm",
-        **rest,
-    }  # fmt: skip
-
-
-def run(work=DECODE, **ratios):
-    """Rows of MAX and others with their pairs: `torch=2.0` takes twice as long, surely."""
-    said = {
-        arm: ("SLOWER" if value > 1 else "FASTER") if value > 1.1 or value < 0.9 else "INCONCLUSIVE"
-        for arm, value in ratios.items()
-    }
-    rows = [row(arm, work) for arm in ("max", *ratios)]
-    return [*rows, *(pair(arm, value, said[arm], work) for arm, value in ratios.items())]
+from tests.reports.beside import pair, prompt, row, run
 
 
 def test_the_only_rival_is_named():
