@@ -83,7 +83,7 @@ def _counted(outcomes: Sequence[str], rivals: Sequence[str]) -> str:
     counts = Counter(outcomes)
     total = len(outcomes)
     if len(counts) == 1:
-        every = "" if total == 1 else f" in all {total} workloads"
+        every = {1: "", 2: " in both workloads"}.get(total, f" in all {total} workloads")
         return f"is {words[outcomes[0]]}{every}"
     first, *later = (kind for kind in words if counts[kind])
     rest = (f"{words[kind].removesuffix(f' than {one}')} in {counts[kind]}" for kind in later)
@@ -229,7 +229,7 @@ def _rest(standing: Standing, found: Sequence[Beside]) -> list[str]:
     named = {(one.rival, one.workload) for one in found}
     open_ = _by_arm(standing, "open", named)
     if open_ and not any(one.kind[1] for one in found):
-        texts.append(f"Not conclusive either: {own} beside {open_}.")
+        texts.append(f"Not conclusive: {own} beside {open_}.")
     texts.append(_not_compared(standing))
     return [text for text in texts if text]
 

@@ -32,7 +32,7 @@ def test_an_arm_that_is_surely_faster_goes_before_one_that_may_be():
     records[-1] |= {"verdict": "INCONCLUSIVE"}
     (text,) = answers(records)
     assert "as long as the fastest (OpenVINO)" in text
-    assert "Not conclusive either: MAX beside ONNX Runtime (tg16 @ d32)." in text
+    assert "Not conclusive: MAX beside ONNX Runtime (tg16 @ d32)." in text
 
 
 def test_decode_comes_before_prompts_and_each_has_its_figure():
