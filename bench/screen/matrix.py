@@ -1,4 +1,4 @@
-"""The arms beside MAX in the terminal: a table of ratios, arms by workloads."""
+"""The answer in the terminal, and a table of ratios to MAX: arms by workloads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from rich.text import Text
 
 from reports.tables.numbers import brief, counted, figure
 from reports.tables.paired import name_of, standings
+from reports.tables.speed_sentence import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
+
+    from rich.console import Console
 
     from reports.tables.paired import Cell, Standing
 
@@ -28,6 +31,17 @@ LEGEND = (
     "Times over {own}'s, pair by pair [95% interval]: above 1 {own} is faster. + {own} is faster, "
     "- slower, = the same within the margin, ? not conclusive."
 )
+
+
+def show_answer(console: Console, records: Sequence[Mapping[str, Any]]) -> None:
+    """Print whether MAX is faster than what else ran, then each arm beside it."""
+    for sentence in answers(records):
+        console.print(sentence, style="bold", markup=False, highlight=False)
+    for table in matrices(records, console.width):
+        console.print(table)
+    if text := legend(records):
+        console.print(text, style="dim", markup=False, highlight=False)
+        console.print()
 
 
 def matrices(records: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:

@@ -10,11 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from bench.screen.matrix import legend as matrix_legend
-from bench.screen.matrix import matrices
+from bench.screen.matrix import show_answer
 from reports.tables.draws import inconclusive_lines
 from reports.tables.numbers import brief, clock, duration, percent
-from reports.tables.speed_sentence import answers
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -63,17 +61,6 @@ def show(console: Console, records: Sequence[Record]) -> None:
         console.print(line, style="dim", markup=False, highlight=False)
     for line in [*inconclusive_lines(effects), *reason_lines(rows)]:
         console.print(line, style="yellow", markup=False, highlight=False)
-
-
-def show_answer(console: Console, records: Sequence[Record]) -> None:
-    """Print whether MAX is faster than what else ran, then each arm beside it."""
-    for sentence in answers(records):
-        console.print(sentence, style="bold", markup=False, highlight=False)
-    for table in matrices(records, console.width):
-        console.print(table)
-    if text := matrix_legend(records):
-        console.print(text, style="dim", markup=False, highlight=False)
-        console.print()
 
 
 def of(records: Iterable[Record], kind: str) -> list[Record]:

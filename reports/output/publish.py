@@ -6,15 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from reports.figures import (
-    exactness,
     parity,
     roofline,
     saturation,
     scaling,
     speed,
     strips,
-    token_latency,
 )
+from reports.figures.arms import exactness, token_latency
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write

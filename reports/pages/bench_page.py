@@ -9,20 +9,20 @@ from reports.commands import as_called
 from reports.figures import (
     bars,
     course,
-    exactness,
     roofline,
     scaling,
     speed,
     strips,
-    token_latency,
 )
+from reports.figures.arms import exactness, starts, token_latency
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.load_page import is_load, load_headline, load_page
 from reports.pages.rendering import render_page
 from reports.tables.draws import inconclusive_lines, unfinished, warning
 from reports.tables.numbers import brief, figure, interval, percent, short
 from reports.tables.paired import name_of, standings
-from reports.tables.speed_sentence import answers, nearest, title
+from reports.tables.rivals import nearest
+from reports.tables.speed_sentence import answers, title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,12 +73,12 @@ def bench_page(run: Run) -> str:
         "fits": [Lenient(fit) for fit in run.of("scaling")],
         "memory": bars.memory(run),
         "phases": bars.phases(run),
-        "starts": bars.start_chart(run),
-        "copies": bars.host_copies(run),
+        "starts": starts.start_chart(run),
+        "copies": starts.host_copies(run),
         "layers": bars.layers(run),
         "ceilings": [Lenient(one) for one in run.of("ceiling")],
         "aids": {
-            "memory": bars.MEMORY_AID, "layers": bars.LAYERS_AID, "copies": bars.COPIES_AID,
+            "memory": bars.MEMORY_AID, "layers": bars.LAYERS_AID, "copies": starts.COPIES_AID,
         },
     }  # fmt: skip
     tabs = [("speed", "Speed"), ("tokens", "Token by token"), ("memory", "Starting and memory"),

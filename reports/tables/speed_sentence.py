@@ -1,52 +1,27 @@
 """The first line of a benchmark: is MAX faster than what else ran, over all workloads?
 
-A sentence for each competition (model, device, threads). In every workload the own arm stands
-beside its nearest rival: the fastest of those that are certainly faster, else the fastest. What has
-no verdict, no speed or no ratio is named after it.
+A sentence for each competition (model, device, threads), of the own arm beside its nearest rival in
+every workload. What has no verdict, no speed or no ratio is named after it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports.tables.numbers import counted, percent
 from reports.tables.paired import is_max, name_of, standings
+from reports.tables.rivals import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from reports.tables.paired import Cell, Says, Standing
+    from reports.tables.paired import Says, Standing
+    from reports.tables.rivals import Beside
 
 MOST_LISTED = 2
 """Figures of one kind of workload that a sentence lists; of more it has the least and the most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """The own arm beside its nearest rival in one workload.
-
-    Attributes:
-        rival: its label.
-        cell: the rival's.
-        faster: how many rivals are certainly faster than the own arm.
-        of: how many have a ratio.
-    """
-
-    workload: str
-    rival: str
-    cell: Cell
-    faster: int
-    of: int
-
-    @property
-    def kind(self) -> tuple[Says, bool]:
-        """What can be said in one breath: the verdict, and whether there is an interval."""
-        bare = self.cell.low is None
-        ratio = self.cell.ratio or 1.0
-        return ("faster" if ratio >= 1 else "slower") if bare else self.cell.says, bare
 
 
 def answers(records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -112,24 +87,6 @@ def answer(standing: Standing) -> str:
         return f"No other arm took part beside {own}."
     found = nearest(standing)
     return " ".join(filter(None, (_clauses(standing, found), *_rest(standing, found))))
-
-
-def nearest(standing: Standing) -> list[Beside]:
-    """The own arm beside its nearest rival, of each workload that has a ratio."""
-    return [one for w in standing.workloads if (one := _nearest(standing, w))]
-
-
-def _nearest(standing: Standing, workload: str) -> Beside | None:
-    cells = {
-        rival: cell
-        for rival in standing.rivals
-        if (cell := standing.cells.get((rival, workload))) and cell.ratio
-    }
-    if not cells:
-        return None
-    faster = [rival for rival, cell in cells.items() if cell.says == "slower"]
-    nearest = min(faster or cells, key=lambda rival: cells[rival].ratio or 0.0)
-    return Beside(workload, nearest, cells[nearest], len(faster), len(cells))
 
 
 def _clauses(standing: Standing, found: Sequence[Beside]) -> str:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from reports.figures.bars import host_copies, phases, start_chart, starts
-from reports.figures.exactness import exactness
-from reports.figures.token_latency import by_position, distribution
+from reports.figures.arms.exactness import exactness
+from reports.figures.arms.starts import host_copies, start_chart, starts
+from reports.figures.arms.token_latency import by_position, distribution
+from reports.figures.bars import phases
 from reports.saved.records import read_run
 from tests.reports.beside import DECODE, prompt, row
 
