@@ -52,7 +52,7 @@ def _counted(outcomes: Sequence[str], rivals: Sequence[str]) -> str:
         "faster": f"faster than {one}" if one else "the fastest",
         "slower": f"slower than {one}" if one else "slower than another arm",
         "same": f"as fast as {one}" if one else "level with the fastest",
-        "open": f"not clearly faster or slower than {one}" if one else "without a clear verdict",
+        "open": "undecided",
         "none": "without a ratio", "invalid": "without a speed that counts",
     }  # fmt: skip
     counts = Counter(outcomes)
@@ -142,8 +142,7 @@ def _claim(own: str, group: Sequence[Beside]) -> str:
         case "faster":
             return is_ + _figures(group, "times as fast as", "next", inverse=False)
         case "slower":
-            rank = _rank(group)
-            return takes + _figures(group, "times as long as", "fastest", inverse=True) + rank
+            return takes + _figures(group, "times as long as", "fastest", inverse=True)
         case "same":
             margin = percent(group[0].cell.margin - 1)
             return f"{is_}as fast as {_rivals(group, 'fastest')}, within {margin}: " + _listed(
@@ -156,7 +155,7 @@ def _claim(own: str, group: Sequence[Beside]) -> str:
 def _rank(group: Sequence[Beside]) -> str:
     """How many are faster, where that is more than one."""
     most = max(group, key=lambda one: one.faster)
-    return f" ({most.faster} of {most.of} are faster)" if most.faster > 1 else ""
+    return f"; {most.faster} of {most.of} are faster" if most.faster > 1 else ""
 
 
 def _figures(group: Sequence[Beside], words: str, which: str, *, inverse: bool) -> str:
@@ -173,7 +172,8 @@ def _figures(group: Sequence[Beside], words: str, which: str, *, inverse: bool) 
 def _rivals(group: Sequence[Beside], which: str) -> str:
     """`the next (CTranslate2)`; the name alone where there is only one."""
     names = _listed(list(dict.fromkeys(name_of(one.rival) for one in group)))
-    return names if all(one.of == 1 for one in group) else f"the {which} ({names})"
+    alone = all(one.of == 1 for one in group)
+    return names if alone else f"the {which} ({names}{_rank(group)})"
 
 
 def _rest(standing: Standing, found: Sequence[Beside]) -> list[str]:

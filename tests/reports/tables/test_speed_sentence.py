@@ -22,8 +22,7 @@ def test_of_several_the_fastest_is_the_next():
 
 def test_where_others_are_faster_it_says_how_much_longer_and_how_many_they_are():
     (text,) = answers(run(torch=2.0, onnxruntime=0.8, openvino=0.5))
-    assert "MAX takes 2 [1.818, 2.2] times as long as the fastest (OpenVINO)" in text
-    assert "(2 of 3 are faster)" in text
+    assert "MAX takes 2 [1.818, 2.2] times as long as the fastest (OpenVINO; 2 of 3" in text
     assert title(run(torch=2.0, onnxruntime=0.8)) == "MAX is slower than another arm"
 
 
