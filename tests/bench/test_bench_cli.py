@@ -295,7 +295,14 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     shares = run.end["shares"]
     assert 0 < shares["judging_s"] < shares["loading_s"] < shares["wall_s"]
     assert "Wall time" in done.stdout
+    assert "MAX has no speed here (INVALID: these weights were never verified" in one_line(done)
+    assert run.of("pair") == []
     assert killed_and_finished(tmp_path) == run.of("row") + run.of("effect") + run.of("null")
+
+
+def one_line(done):
+    """What was printed, however it was wrapped."""
+    return " ".join(done.stdout.split())
 
 
 def killed_and_finished(tmp_path):
