@@ -21,6 +21,7 @@ class Beside:
         cell: the rival's.
         faster: how many rivals are certainly faster than the own arm.
         of: how many have a ratio.
+        first: whether no rival's ratio is less, however sure it is.
     """
 
     workload: str
@@ -28,6 +29,7 @@ class Beside:
     cell: Cell
     faster: int
     of: int
+    first: bool
 
     @property
     def kind(self) -> tuple[Says, bool]:
@@ -52,4 +54,5 @@ def _nearest(standing: Standing, workload: str) -> Beside | None:
         return None
     faster = [rival for rival, cell in cells.items() if cell.says == "slower"]
     nearest = min(faster or cells, key=lambda rival: cells[rival].ratio or 0.0)
-    return Beside(workload, nearest, cells[nearest], len(faster), len(cells))
+    first = cells[nearest].ratio == min(cell.ratio or 0.0 for cell in cells.values())
+    return Beside(workload, nearest, cells[nearest], len(faster), len(cells), first)

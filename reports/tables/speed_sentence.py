@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from reports.tables.paired import Says, Standing
+    from reports.tables.paired import Cell, Says, Standing
     from reports.tables.rivals import Beside
 
 MOST_LISTED = 2
@@ -41,15 +41,27 @@ def title(records: Iterable[Mapping[str, Any]]) -> str:
         return f"{own} has no speed that counts"
     if set(outcomes) == {"open"}:
         return f"No clear verdict on {own}, in {counted(len(outcomes), 'workload')}"
-    rivals = list(dict.fromkeys(rival for one in found for rival in one.rivals))
-    return f"{own} {_counted(outcomes, rivals)}"
+    rivals = {rival for one in found for rival in one.rivals}
+    compared = {rival for one in found for rival in one.rivals if _has_ratio(one, rival)}
+    return f"{own} {_counted(outcomes, compared, whole=compared == rivals)}" if compared else ""
 
 
-def _counted(outcomes: Sequence[str], rivals: Sequence[str]) -> str:
-    """`is the fastest in 2 of 3 workloads, slower in 1`."""
-    one = name_of(rivals[0]) if len(rivals) == 1 else ""
+def _has_ratio(standing: Standing, arm: str) -> bool:
+    return any(cell.ratio for (name, _), cell in standing.cells.items() if name == arm)
+
+
+def _counted(outcomes: Sequence[str], compared: set[str], *, whole: bool) -> str:
+    """`is the fastest in 2 of 3 workloads, slower in 1`.
+
+    Args:
+        outcomes: of every workload.
+        compared: the rivals that have a ratio.
+        whole: whether these are all.
+    """
+    one = name_of(next(iter(compared))) if len(compared) == 1 else ""
+    fastest = "the fastest" if whole else "the fastest of those compared"
     words = {
-        "faster": f"faster than {one}" if one else "the fastest",
+        "faster": f"faster than {one}" if one else fastest,
         "slower": f"slower than {one}" if one else "slower than another arm",
         "same": f"as fast as {one}" if one else "level with the fastest",
         "open": "undecided",
@@ -116,7 +128,8 @@ def _subject(standing: Standing, workloads: Sequence[str]) -> str:
     starts, sizes, ends = zip(*(words[name] for name in workloads), strict=True)
     if len(set(starts)) > 1 or len(set(ends)) > 1 or len(workloads) > MOST_LISTED + 1:
         return _several(workloads)
-    return f"{starts[0]} {_listed(sizes)} tokens{ends[0]}"
+    unit = "token" if sizes == ("1",) else "tokens"
+    return f"{starts[0]} {_listed(sizes)} {unit}{ends[0]}"
 
 
 def _words(row: Mapping[str, Any]) -> tuple[str, str, str] | tuple[()]:
@@ -145,10 +158,9 @@ def _claim(own: str, group: Sequence[Beside]) -> str:
             return takes + _figures(group, "times as long as", "fastest", inverse=True)
         case "same":
             margin = percent(group[0].cell.margin - 1)
-            return f"{is_}as fast as {_rivals(group, 'fastest')}, within {margin}: " + _listed(
-                [one.cell.text for one in group]
-            )
-    text = _figures(group, "times as fast as", "next", inverse=False)
+            figures = _span([one.cell for one in group])
+            return f"{is_}as fast as {_rivals(group, 'fastest')}, within {margin}: {figures}"
+    text = _figures(group, "times as fast as", "nearest", inverse=False)
     return f"{is_}{text}, which is not conclusive"
 
 
@@ -160,19 +172,22 @@ def _rank(group: Sequence[Beside]) -> str:
 
 def _figures(group: Sequence[Beside], words: str, which: str, *, inverse: bool) -> str:
     """`1.31 [1.20, 1.44] and 1.5 [1.4, 1.6] times as fast as the next (CTranslate2)`."""
-    cells = [one.cell.inverse if inverse else one.cell for one in group]
-    if len(cells) > MOST_LISTED:
-        ends = sorted(cells, key=lambda cell: cell.ratio or 0.0)
-        figures = f"{ends[0].text} to {ends[-1].text}"
-    else:
-        figures = _listed([cell.text for cell in cells])
+    figures = _span([one.cell.inverse if inverse else one.cell for one in group])
     return f"{figures} {words} {_rivals(group, which)}"
 
 
+def _span(cells: Sequence[Cell]) -> str:
+    """Each of a few; of more the least and the most."""
+    if len(cells) <= MOST_LISTED:
+        return _listed([cell.text for cell in cells])
+    ends = sorted(cells, key=lambda cell: cell.ratio or 0.0)
+    return f"{ends[0].text} to {ends[-1].text}"
+
+
 def _rivals(group: Sequence[Beside], which: str) -> str:
-    """`the next (CTranslate2)`; the name alone where there is only one."""
+    """`the next (CTranslate2)`; the name alone of the only one, and where another may be nearer."""
     names = _listed(list(dict.fromkeys(name_of(one.rival) for one in group)))
-    alone = all(one.of == 1 for one in group)
+    alone = all(one.of == 1 for one in group) or not all(one.first for one in group)
     return names if alone else f"the {which} ({names}{_rank(group)})"
 
 
