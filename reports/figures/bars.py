@@ -61,7 +61,8 @@ def phases(run: Run) -> list[BarRow]:
     seconds: dict[tuple[str, Any, Any], list[float]] = {}
     for record in run.of("phase"):
         if positive(took := record.get("seconds")) and record.get("phase") != "host_copy":
-            apart = "(empty caches)" if record.get("generation", 0) is None else ""
+            cold = record.get("generation", 0) is None and record.get("cache") is None
+            apart = "(empty caches)" if cold else ""
             parts = (record.get("phase"), record.get("workload"), record.get("cache"), apart)
             name = " ".join(str(part) for part in parts if part)
             key = name, record.get("arm"), record.get("device")

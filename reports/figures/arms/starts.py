@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reports.figures import chart
 from reports.figures.bars import BarRow, bar_rows
 from reports.figures.speed import Record, arms_of, not_cpu, positive
-from reports.tables.numbers import duration, figure, percent
+from reports.tables.numbers import duration, figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,6 +134,6 @@ def host_copies(run: Run) -> list[BarRow]:
     shares: dict[str, list[str]] = {}
     for row in rows:
         if (call := calls[id(row)]) and "#" not in str(row.get("arm")):
-            text = f"{percent(row['host_copy_s'] / call)} of a call"
+            text = f"{100 * row['host_copy_s'] / call:.2g}% of a call"
             shares.setdefault(str(row.get("workload") or ""), []).append(text)
     return [BarRow(row.name, row.bars, shares.get(row.name, [])) for row in found]
