@@ -39,6 +39,8 @@ def pairs_in(group: Group) -> list[tuple[Contestant, Contestant]]:
     where there is one.
     """
     arms = {c.label: c for c in group.contestants if "#" not in c.label}
+    if not arms:  # `bench ceilings`
+        return []
     own = own_of(list(arms), group.plan.baseline)
     others = [label for label in arms if label != own]
     coarser = {

@@ -71,6 +71,10 @@ def test_a_pair_over_the_baseline_is_the_reciprocal_of_its_effect():
         assert pair[one] == pytest.approx(1 / effect[other])
 
 
+def test_where_only_ceilings_are_measured_there_is_no_pair():
+    assert [r for r in make_results([group()], {}) if r["record"] == "pair"] == []
+
+
 def test_without_max_the_pairs_are_over_the_baseline():
     found = pairs_of(*arms(openvino=5.0, torch=10.0), contestant("torch#2"))
     assert set(found) == {("openvino", "torch")}
