@@ -98,7 +98,10 @@ DEFAULT_ARMS = ("max", "torch")
 PEER_ARMS = tuple(name for name, spec in ARMS.items() if spec.peer)
 
 BASELINE = "torch"
-"""The arm that ratios are taken to, where it takes part."""
+"""The arm that ratios are taken to, where it takes part and `--baseline` names no other."""
+
+OWN = "max"
+"""The arm that a run answers about, where it takes part."""
 
 
 def spec_of(label: str) -> ArmSpec:
@@ -116,17 +119,22 @@ def labels_of(names: Sequence[str]) -> list[str]:
     return labels
 
 
-def baseline_of(labels: Sequence[str]) -> str:
-    """The label that ratios are taken to: PyTorch's, or the first."""
-    return BASELINE if BASELINE in labels else labels[0]
+def baseline_of(labels: Sequence[str], named: str = "") -> str:
+    """The label that ratios are taken to: the named one, PyTorch's, or the first."""
+    return next((label for label in (named, BASELINE) if label in labels), labels[0])
 
 
-def with_null(labels: Sequence[str]) -> list[str]:
+def own_of(labels: Sequence[str], baseline: str = "") -> str:
+    """The label that a run answers about: MAX's engine, else the baseline."""
+    return OWN if OWN in labels else baseline_of(labels, baseline)
+
+
+def with_null(labels: Sequence[str], baseline: str = "") -> list[str]:
     """Add the baseline's second runner where no arm runs twice, so that every run has a null."""
     names = [label.partition("#")[0] for label in labels]
     if len(set(names)) < len(names):
         return list(labels)
-    return labels_of([*names, baseline_of(labels)])
+    return labels_of([*names, baseline_of(labels, baseline)])
 
 
 def null_pair(labels: Sequence[str]) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms.specs import spec_of
 from bench.worker.process import Worker, WorkerError, WorkerUnavailable
+from reports.tables.numbers import figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +47,7 @@ class Contestant:
         kv_bytes: by workload.
         disagreements: the first message of each workload whose outputs were wrong.
         judged: how many outputs were compared, by workload.
+        errors: the largest difference of an output and what was allowed there, by workload.
         error: why it ended early.
         skipped: why it cannot run here.
     """
@@ -67,6 +69,7 @@ class Contestant:
     kv_bytes: dict[str, int] = field(default_factory=dict)
     disagreements: dict[str, str] = field(default_factory=dict)
     judged: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     error: str = ""
     skipped: str = ""
 
@@ -105,8 +108,10 @@ class Contestant:
 
     def wait_until_ready(
         self, weights_sha256: str, emit: Emit, *, alone: bool = True, tick: Tick = lambda: None
-    ) -> None:
+    ) -> bool:
         """Wait until the worker has loaded and compiled, and record how long each phase took.
+
+        Returns whether it is ready.
 
         Args:
             weights_sha256: of what it must have loaded.
@@ -127,6 +132,7 @@ class Contestant:
             said["facts"] = {name: ready[name] for name in ("seconds", *FACTS)}
             self._note_loading(ready, emit)
         self.note(emit, {"record": "ready", **self.place(None), **self._now, **said})
+        return bool(said["facts"])
 
     def refuse(self, reason: str, emit: Emit) -> None:
         """Record why it cannot run here."""
@@ -208,11 +214,17 @@ class Contestant:
             case "memory" | "held" if name:
                 self._take_peaks(record, name)
             case "agreement":
-                self.judged[name] = self.judged.get(name, 0) + 1
-                if not record["agreed"]:
-                    self.disagreements.setdefault(name, record["message"])
+                self._take_agreement(record, name)
             case "failure":
                 self.error = self.error or record["error"]
+
+    def _take_agreement(self, record: Record, name: str) -> None:
+        self.judged[name] = self.judged.get(name, 0) + 1
+        if not record["agreed"]:
+            self.disagreements.setdefault(name, record["message"])
+        found = figure(record.get("difference"))
+        if found is not None and found >= self.errors.get(name, (0.0, None))[0]:
+            self.errors[name] = found, figure(record.get("allowed"))
 
     def _take_ready(self, record: Record) -> None:
         self.error = self.error or record["error"]

@@ -207,7 +207,7 @@ class Competition:
         )  # fmt: skip
 
     def _start_cold(self, stack: ExitStack) -> None:
-        """Start every arm that compiles once with empty caches, for its phases alone."""
+        """Start every arm once with empty caches, for its phases and first call alone."""
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-cold-")))
         variables = {name: str(folder / name) for name in VARIABLES}
         for contestant in group_of(
@@ -222,10 +222,12 @@ class Competition:
             contestant.generation = None
             with self.hall.ledger.spend("loading"), self._worker(contestant, variables) as worker:
                 contestant.worker = worker
-                contestant.wait_until_ready(
+                ready = contestant.wait_until_ready(
                     self.group.plan.weights_sha256, self.hall.emit,
                     tick=partial(self.hall.status, progress),
                 )  # fmt: skip
+                if ready:
+                    contestant.warm(self.group.plan.workloads[0], self.hall.emit)
 
     def _officials(self, stack: ExitStack) -> tuple[Worker, Path]:
         """Start the referee and the ceilings, both at once."""

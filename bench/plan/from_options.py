@@ -36,7 +36,12 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
         raise UsageError("there is nothing to time: -p and -n are both 0")
     named = find_candidate(options)
     own = [CANDIDATE] if named and CANDIDATE not in options.arms else []
-    arms = with_null(labels_of(in_dtypes([*own, *options.arms], options.dtype)))
+    names = in_dtypes([*own, *options.arms], options.dtype)
+    if options.baseline and options.baseline not in names:
+        raise UsageError(
+            f"--baseline {options.baseline}: it takes no part; the arms are {', '.join(names)}"
+        )
+    arms = with_null(labels_of(names), options.baseline or "")
     models = dict.fromkeys(options.model or ["tiny"])
     checkpoints = [load(name, revision=options.revision) for name in models]
     for checkpoint in checkpoints:
@@ -60,6 +65,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
             cold=options.cold,
             named=named,
             notes=list(checkpoint.notes),
+            baseline=options.baseline or "",
         )
         for checkpoint in checkpoints
     ]

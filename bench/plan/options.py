@@ -75,6 +75,9 @@ def _add_workloads(group: argparse._ArgumentGroup) -> None:
 def _add_arms(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     arms_option(group, list(DEFAULT_ARMS))
+    add("--baseline", type=_arm, metavar="ARM",
+        help="the arm that ratios are taken to (default: torch, or the first); the first line of "
+        "the results is about max all the same")  # fmt: skip
     add("--candidate", metavar="FILE.py:NAME",
         help="your own MAX GPT-2, as python -m verify takes it: the arm `candidate`")  # fmt: skip
     add("--pairing", metavar="FILE.toml", help="its pairing file, which python -m verify writes")
@@ -194,6 +197,12 @@ def _threads(text: str) -> list[int]:
 
 def _arms(text: str) -> list[str]:
     return _chosen(text, "arm", list(ARMS))
+
+
+def _arm(text: str) -> str:
+    if text not in ARMS:
+        raise argparse.ArgumentTypeError(f"unknown arm {text!r}; choose from {', '.join(ARMS)}")
+    return text
 
 
 def _dtypes(text: str) -> list[str]:

@@ -67,6 +67,7 @@ class Plan:
         cold: start each arm that compiles once with empty caches before.
         notes: what was done to read the checkpoint that is not done to every one.
         named: what the arm `candidate` runs; None where it takes no part.
+        baseline: the arm that ratios are taken to; empty for the usual one.
     """
 
     model: str
@@ -85,6 +86,7 @@ class Plan:
     cold: bool = False
     named: CandidateSpec | None = None
     notes: Sequence[str] = field(default_factory=list)
+    baseline: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON holds them; `bench.results.rebuilt.plan_of` reads them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reports.saved.records import SCHEMA_VERSION
+from reports.tables.speed_sentence import answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def results_json(
     records: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Rows, effects, null, ceilings and environment; `reports/SCHEMA.md` tells the keys.
+    """Answers, rows, effects, pairs, null, ceilings, environment (keys: `reports/SCHEMA.md`).
 
     `null` is that of the first workload; `nulls` has each.
     """
@@ -21,8 +22,10 @@ def results_json(
     first = nulls[0] if nulls else {}
     return {
         "schema_version": SCHEMA_VERSION,
+        "answers": answers(records),
         "rows": _of(records, "row"),
         "effects": _of(records, "effect"),
+        "pairs": _of(records, "pair"),
         "null": {key: first.get(key) for key in ("arm", "ratio", "ci_lo", "ci_hi", "failed")},
         "nulls": nulls,
         "ceilings": ceilings_json(records),

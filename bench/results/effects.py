@@ -81,10 +81,10 @@ def make_nulls(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[str
     pair = null_pair(group.plan.arms)
     if pair is None:
         return []
-    second, first = (_named(group, label) for label in pair)
+    second, first = (named(group, label) for label in pair)
     records = []
     for workload in group.plan.workloads:
-        if _valid(rows, workload, second, first):
+        if all_valid(rows, workload, second, first):
             ratio = _ratio(second, first, times_of(group, workload), group.machine)
             records += [_null(second, first, workload, ratio)] if ratio else []
     return records
@@ -96,16 +96,13 @@ def make_effects(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[s
     arms = [arm for arm in group.contestants if arm.label != second]
     effects = []
     for workload in group.plan.workloads:
-        entered = [arm for arm in arms if _valid(rows, workload, arm)]
+        entered = [arm for arm in arms if all_valid(rows, workload, arm)]
         if len(entered) < 2:
             continue
-        versus = _named(group, baseline_of([contestant.label for contestant in entered]))
+        labels = [contestant.label for contestant in entered]
+        versus = named(group, baseline_of(labels, group.plan.baseline))
         costs = costs_of(group)
-        turned = Turned(
-            times_of(group, workload),
-            times_of(group, workload, clean_only=True),
-            times_of(group, workload, call="typical"),
-        )
+        turned = turned_of(group, workload)
         effects += [
             _effect(arm, versus, workload, turned, group, costs)
             for arm in entered
@@ -114,11 +111,22 @@ def make_effects(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[s
     return effects
 
 
-def _named(group: Group, label: str) -> Contestant:
+def turned_of(group: Group, workload: Workload) -> Turned:
+    """The turns of a workload."""
+    return Turned(
+        times_of(group, workload),
+        times_of(group, workload, clean_only=True),
+        times_of(group, workload, call="typical"),
+    )
+
+
+def named(group: Group, label: str) -> Contestant:
+    """The contestant of this label."""
     return next(c for c in group.contestants if c.label == label)
 
 
-def _valid(rows: Iterable[Mapping[str, Any]], workload: Workload, *arms: Contestant) -> bool:
+def all_valid(rows: Iterable[Mapping[str, Any]], workload: Workload, *arms: Contestant) -> bool:
+    """Whether these arms' rows of a workload are all VALID."""
     valid = {row["arm"] for row in rows
              if row["workload"] == workload.name and row["status"] == "VALID"}  # fmt: skip
     return all(arm.label in valid for arm in arms)
@@ -164,22 +172,36 @@ def _effect(
     costs: Costs,
 ) -> dict[str, Any]:
     """The effect of one arm."""
-    ratio = _ratio(arm, versus, turned.every, group.machine)
-    typical = _ratio(arm, versus, turned.typical, group.machine)
-    assert ratio is not None, "VALID rows have complete quads"
-    assert typical is not None
     undisturbed = _ratio(arm, versus, turned.clean, group.machine)
-    judgement = judge(ratio, group.plan.margin)
     return {
         "record": "effect",
-        **arm.place(workload),
-        "versus": versus.label,
-        **_figures(ratio),
-        "ratio_typical": typical.value,
+        **compared(arm, versus, workload, turned, group, costs),
         "ratio_clean": undisturbed.value if undisturbed else None,
         "ci_lo_clean": undisturbed.low if undisturbed else None,
         "ci_hi_clean": undisturbed.high if undisturbed else None,
         "quads_clean": undisturbed.quads if undisturbed else 0,
+    }
+
+
+def compared(
+    arm: Contestant,
+    versus: Contestant,
+    workload: Workload,
+    turned: Turned,
+    group: Group,
+    costs: Costs,
+) -> dict[str, Any]:
+    """One arm's time over another's, quad by quad, and what that says; both rows are VALID."""
+    ratio = _ratio(arm, versus, turned.every, group.machine)
+    typical = _ratio(arm, versus, turned.typical, group.machine)
+    assert ratio is not None, "VALID rows have complete quads"
+    assert typical is not None
+    judgement = judge(ratio, group.plan.margin)
+    return {
+        **arm.place(workload),
+        "versus": versus.label,
+        **_figures(ratio),
+        "ratio_typical": typical.value,
         "margin": 1 + group.plan.margin,
         "verdict": judgement.verdict,
         "more_processes": judgement.more_processes,

@@ -96,6 +96,7 @@ def make_row(
         "kernel_path": contestant.facts.get("kernel_path"),
         "status": status,
         **(speed(samples, workload) if valid else dict.fromkeys(speed([], workload))),
+        **_error(contestant, workload),
         **_counts(samples),
         **(latencies(samples, workload) if valid else dict.fromkeys(latencies([], workload))),
         **_work(contestant, workload, group),
@@ -106,6 +107,12 @@ def make_row(
         "verified": valid,
         "invalid_reasons": reasons,
     }
+
+
+def _error(contestant: Contestant, workload: Workload) -> dict[str, float | None]:
+    """The largest difference of an output to PyTorch's in float32, of an INVALID row too."""
+    found, allowed = contestant.errors.get(workload.name, (None, None))
+    return {"error_logits": found, "error_allowed_logits": allowed}
 
 
 def pressure_pct(contestants: Sequence[Contestant]) -> float | None:

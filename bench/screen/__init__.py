@@ -1,1 +1,7 @@
-"""What the terminal shows: `tables`, `load_tables` at a run's end, `live` while it goes on."""
+"""What the terminal shows.
+
+tables       of a run at its end, the answer and the `matrix` first
+matrix       the arms beside MAX
+load_tables  of servers under load
+live         what goes on meanwhile
+"""

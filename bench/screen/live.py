@@ -88,7 +88,8 @@ def _ratios(group: Group) -> Table:
     names = [workload.name for workload in group.plan.workloads]
     for column in ("arm", "calls", *names):
         table.add_column(column, justify="left" if column == "arm" else "right")
-    versus = baseline_of([contestant.label for contestant in group.contestants])
+    labels = [contestant.label for contestant in group.contestants]
+    versus = baseline_of(labels, group.plan.baseline)
     base = next(c for c in group.contestants if c.label == versus)
     for contestant in group.contestants:
         count = max(map(len, contestant.samples.values()), default=0)

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from bench.screen.matrix import show_answer
 from reports.tables.draws import inconclusive_lines
 from reports.tables.numbers import brief, clock, duration, percent
 
@@ -44,7 +45,8 @@ LEGEND = (
 
 
 def show(console: Console, records: Sequence[Record]) -> None:
-    """Print the table, what it rests on, then every reason why a row has no speed."""
+    """Print the answer, the tables, what they rest on, and why a row has no speed."""
+    show_answer(console, records)
     rows, effects, nulls = (of(records, kind) for kind in ("row", "effect", "null"))
     seconds = {null["arm"] for null in nulls}  # these have a line of their own
     shown = [row for row in rows if row["arm"] not in seconds]
@@ -53,7 +55,8 @@ def show(console: Console, records: Sequence[Record]) -> None:
     legend = LEGEND.format(baseline=" or ".join(baselines) or "the other arm")
     console.print(legend, style="dim", markup=False, highlight=False)
     lines = [*coarse_lines(rows), *null_lines(nulls), *ceiling_lines(of(records, "ceiling"))]
-    lines += [*latency_lines(rows, seconds), *phase_lines(rows), *memory_lines(rows, seconds)]
+    lines += [*latency_lines(rows, seconds), *phase_lines(rows), *copy_lines(rows, seconds)]
+    lines += memory_lines(rows, seconds)
     for line in lines:
         console.print(line, style="dim", markup=False, highlight=False)
     for line in [*inconclusive_lines(effects), *reason_lines(rows)]:
@@ -174,8 +177,8 @@ def latency_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[
 
 
 def phase_lines(rows: Iterable[Record]) -> list[str]:
-    """`max on cpu: load 0.1 s, compile 2.3 s (warm)`, once for each arm and device."""
-    lines = {}
+    """`max on cpu: load 0.1 s, compile 2.3 s (warm), first call 9 ms`, for each arm and device."""
+    lines: dict[tuple[str, str], str] = {}
     for row in rows:
         phases = {name: row.get(f"{name}_s") for name in ("import", "load", "compile")}
         told = [
@@ -183,8 +186,23 @@ def phase_lines(rows: Iterable[Record]) -> list[str]:
         ]
         if told:
             cache = f" ({row['compile_cache']})" if row.get("compile_cache") else ""
-            lines[row["arm"], row["device"]] = ", ".join(told) + cache
+            first = row.get("first_call_s")
+            call = "" if first is None else f", first call {duration(first)}"
+            lines.setdefault((row["arm"], row["device"]), ", ".join(told) + cache + call)
     return [f"{arm} on {device}: {text}" for (arm, device), text in lines.items()]
+
+
+def copy_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[str]:
+    """`Copies to the host, in no other time: max 0.1 ms, 1% of a call (pp128)`, at most."""
+    most: dict[str, tuple[float, str]] = {}
+    for row in rows:
+        copied, call, arm = row.get("host_copy_s"), row.get("median_s"), row["arm"]
+        if copied and call and arm not in without:
+            share = copied / call
+            text = f"{arm} {duration(copied)}, {percent(share)} of a call ({row['workload']})"
+            most[arm] = max((share, text), most.get(arm, (0.0, "")))
+    told = "; ".join(text for _, text in most.values())
+    return [f"Copies to the host, in no other time, at most: {told}"] if told else []
 
 
 def memory_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[str]:

@@ -206,6 +206,8 @@ class RowFigures(Place, kw_only=True):
     first_call_min_s: MaybeFigure = UNSET
     first_call_max_s: MaybeFigure = UNSET
     host_copy_s: MaybeFigure = UNSET
+    error_logits: MaybeFigure = UNSET
+    error_allowed_logits: MaybeFigure = UNSET
     paused_ratio: MaybeFigure = UNSET
 
 
@@ -245,6 +247,23 @@ class EffectFigures(Ratio, kw_only=True):
 
 class Effect(EffectFigures, kw_only=True, tag_field="record", tag="effect"):
     """One arm against the baseline."""
+
+
+class PairFigures(Ratio, kw_only=True):
+    """One arm against this project's own, whatever the baseline."""
+
+    ratio_typical: float
+    margin: float
+    verdict: Comparison
+    more_processes: int | None
+    more_processes_s: Figure
+    more_quads: int | None
+    more_quads_s: Figure
+    why: str | None
+
+
+class Pair(PairFigures, kw_only=True, tag_field="record", tag="pair"):
+    """One arm against this project's own, whatever the baseline."""
 
 
 class NullFigures(Ratio, kw_only=True):
@@ -389,5 +408,6 @@ class End(Record, kw_only=True, tag="end"):
 
 BenchRecord = (
     Header | Plan | Unverified | Ready | Luck | Failure | Pause | Phase | Memory | Rate | Sample
-    | Agreement | Row | Effect | Null | Ceiling | Layer | Scaling | Replay | Called | Problem | End
+    | Agreement | Row | Effect | Pair | Null | Ceiling | Layer | Scaling | Replay | Called | Problem
+    | End
 )  # fmt: skip

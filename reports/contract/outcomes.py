@@ -10,6 +10,7 @@ from reports.contract.measuring import (
     CeilingFigures,
     EffectFigures,
     NullFigures,
+    PairFigures,
     RowFigures,
     ScalingFigures,
 )
@@ -73,11 +74,16 @@ class Unjudged(Closed, kw_only=True):
 
 
 class Measured(Closed, kw_only=True):
-    """Of `python -m bench`. `null` is that of the first workload; `nulls` has each."""
+    """Of `python -m bench`. `null` is that of the first workload; `nulls` has each.
+
+    `answers` are the first lines: a sentence for each model, device and number of threads.
+    """
 
     schema_version: int
+    answers: list[str]
     rows: list[RowFigures]
     effects: list[EffectFigures]
+    pairs: list[PairFigures]
     null: FirstNull
     nulls: list[NullFigures]
     ceilings: dict[str, CeilingFigures]

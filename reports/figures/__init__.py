@@ -2,7 +2,7 @@
 
 Of a verification: `model_map`, `parity`, `logits`, `tensors`, `whole`, `inside`,
 `fault_matrix`, `operations`, `paired_names`, `cases_of_places`.
-Of a benchmark: `speed`, `strips`, `roofline`, `course`, `bars`, `scaling`; of servers under
-load: `saturation`.
+Of a benchmark: `arms/`, `speed`, `strips`, `roofline`, `course`, `bars`, `scaling`; of servers
+under load: `saturation`.
 Beneath them: `chart` (scales, marks, ticks) and `heat` (maps too fine for a table).
 """

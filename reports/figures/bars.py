@@ -46,7 +46,7 @@ def memory(run: Run) -> list[BarRow]:
     """Peak resident memory of each phase and workload, a bar for each arm."""
     arms = arms_of(run)
     records = [r for r in run.of("memory") if positive(r.get("peak_rss_mib"))]
-    return _bar_rows(
+    return bar_rows(
         records,
         arms,
         lambda r: str(r.get("workload") or r.get("phase") or ""),
@@ -60,8 +60,10 @@ def phases(run: Run) -> list[BarRow]:
     arms = arms_of(run)
     seconds: dict[tuple[str, Any, Any], list[float]] = {}
     for record in run.of("phase"):
-        if positive(took := record.get("seconds")):
-            parts = (record.get("phase"), record.get("workload"), record.get("cache"))
+        if positive(took := record.get("seconds")) and record.get("phase") != "host_copy":
+            cold = record.get("generation", 0) is None and record.get("cache") is None
+            apart = "(empty caches)" if cold else ""
+            parts = (record.get("phase"), record.get("workload"), record.get("cache"), apart)
             name = " ".join(str(part) for part in parts if part)
             key = name, record.get("arm"), record.get("device")
             seconds.setdefault(key, []).append(figure(took) or 0.0)
@@ -69,14 +71,15 @@ def phases(run: Run) -> list[BarRow]:
         {"name": name, "arm": arm, "device": device, "seconds": median(took)}
         for (name, arm, device), took in seconds.items()
     ]
-    return _bar_rows(
+    return bar_rows(
         records, arms, lambda r: str(r["name"]), lambda r: figure(r["seconds"]), duration
     )
 
 
-def _bar_rows(
+def bar_rows(
     records: Sequence[Record], arms: Sequence[str], name_of: Any, value_of: Any, text_of: Any
 ) -> list[BarRow]:
+    """Rows by `name_of`, in each a bar for every record, as long as `value_of` says."""
     largest = max((value_of(r) or 0.0 for r in records), default=0.0) or 1.0
     rows: dict[str, list[Bar]] = {}
     for record in records:
@@ -93,7 +96,7 @@ def layers(run: Run) -> list[BarRow]:
     """Time of each place, a bar for each arm, next to its error and what is allowed."""
     arms = arms_of(run)
     records = [r for r in run.of("layer") if positive(r.get("median_s"))]
-    rows = _bar_rows(
+    rows = bar_rows(
         records, arms, lambda r: short_name(r.get("tap")), lambda r: figure(r.get("median_s")),
         duration,
     )  # fmt: skip

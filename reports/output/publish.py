@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reports.figures import parity, roofline, saturation, scaling, speed, strips
+from reports.figures import (
+    parity,
+    roofline,
+    saturation,
+    scaling,
+    speed,
+    strips,
+)
+from reports.figures.arms import exactness, token_latency
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 PUBLISHED = "published"
 INDEX = "README.md"
 
-BENCH_TABLES = ("row", "effect", "null", "ceiling", "layer", "memory", "phase", "scaling",
+BENCH_TABLES = ("row", "effect", "pair", "null", "ceiling", "layer", "memory", "phase", "scaling",
                 "called", "load", "load_effect", "knee", "start", "cross_check")  # fmt: skip
 """Kinds of record that are published; samples are left out, because they are large."""
 
@@ -111,6 +119,8 @@ def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
         if figure:
             yield name, figure
     for name, variants in (
+        ("exactness", exactness.exactness(run)),
+        ("tokens", token_latency.by_position(run)),
         ("strips", strips.strips(run)),
         ("roofline", roofline.rooflines(run)),
         ("scaling", scaling.scalings(run)),

@@ -6,22 +6,32 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reports.commands import as_called
-from reports.figures import bars, course, roofline, scaling, speed, strips
+from reports.figures import (
+    bars,
+    course,
+    roofline,
+    scaling,
+    speed,
+    strips,
+)
+from reports.figures.arms import exactness, starts, token_latency
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.load_page import is_load, load_headline, load_page
 from reports.pages.rendering import render_page
 from reports.tables.draws import inconclusive_lines, unfinished, warning
 from reports.tables.numbers import brief, figure, interval, percent, short
+from reports.tables.paired import name_of, standings
+from reports.tables.rivals import nearest
+from reports.tables.speed_sentence import answers, title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reports.saved.records import Run
+    from reports.tables.paired import Cell
 
 MOST_FIGURES = 6
 """Ratios on the first screen; the figure below it has them all."""
-
-WORDS = {"FASTER": "faster on", "SLOWER": "slower on", "SAME": "as fast on"}
 
 ROW_COLUMNS = (
     ("tokens/s", "tok_s", "short"), ("median", "median_s", "duration"),
@@ -51,7 +61,11 @@ def bench_page(run: Run) -> str:
         "head": bench_headline(run),
         "rows": [Lenient(row) for row in rows],
         "columns": [c for c in ROW_COLUMNS if any(figure(r.get(c[1])) is not None for r in rows)],
+        "standings": [one for one in standings(run.records) if one.main and one.arms],
         "ratios": speed.ratios(run),
+        "exactness": exactness.exactness(run),
+        "positions": token_latency.by_position(run),
+        "distributions": token_latency.distribution(run),
         "rooflines": roofline.rooflines(run),
         "courses": course.courses(run),
         "strips": strips.strips(run),
@@ -59,18 +73,24 @@ def bench_page(run: Run) -> str:
         "fits": [Lenient(fit) for fit in run.of("scaling")],
         "memory": bars.memory(run),
         "phases": bars.phases(run),
+        "starts": starts.start_chart(run),
+        "copies": starts.host_copies(run),
         "layers": bars.layers(run),
         "ceilings": [Lenient(one) for one in run.of("ceiling")],
-        "aids": {"memory": bars.MEMORY_AID, "layers": bars.LAYERS_AID},
-    }
-    tabs = [("speed", "Speed"), ("course", "Samples"), ("layers", "Layers"), ("scaling", "Scaling"),
-            ("memory", "Memory and phases"), ("run", "This run")]  # fmt: skip
+        "aids": {
+            "memory": bars.MEMORY_AID, "layers": bars.LAYERS_AID, "copies": starts.COPIES_AID,
+        },
+    }  # fmt: skip
+    tabs = [("speed", "Speed"), ("tokens", "Token by token"), ("memory", "Starting and memory"),
+            ("course", "Samples"), ("layers", "Layers"), ("scaling", "Scaling"),
+            ("run", "This run")]  # fmt: skip
     shown = {
         "speed": rows or context["ceilings"],
+        "tokens": context["positions"],
         "course": context["courses"],
         "layers": context["layers"],
         "scaling": context["scalings"] or context["fits"],
-        "memory": context["memory"] or context["phases"],
+        "memory": context["memory"] or context["phases"] or context["copies"],
         "run": True,
     }
     context["tabs"] = [(name, text) for name, text in tabs if shown[name]]
@@ -124,11 +144,14 @@ def _verdict(run: Run) -> tuple[str, str, str]:
     statuses = Counter(str(row.get("status")) for row in rows)
     if set(statuses) == {"SKIP"}:
         return "SKIPPED", "Nothing was measured", "Everything was skipped; the reasons are below."
+    told = " ".join(answers(run.records))
+    name = title(run.records)
     if run.end is None:
-        return "INCOMPLETE", "Not finished", _counted(statuses)
+        return "INCOMPLETE", name or "Not finished", f"{told} {_counted(statuses)}".strip()
     if statuses["ERROR"] or statuses["INVALID"]:
-        return "PARTLY", "Not everything counts", f"{_counted(statuses)} {_first_reason(run)}"
-    return "MEASURED", _title(run), _counted(statuses)
+        lead = f"{told} {_counted(statuses)} {_first_reason(run)}"
+        return "PARTLY", name or "Not everything counts", lead.strip()
+    return "MEASURED", name or "Measured", f"{told} {_counted(statuses)}".strip()
 
 
 def _shares(run: Run) -> str:
@@ -153,24 +176,17 @@ def _draws(run: Run) -> list[str]:
         for null in run.of("null")
         if null.get("failed")
     ]
-    unsettled = [f"{line}." for line in inconclusive_lines(run.of("effect"))]
+    unsettled = [] if told else [f"{line}." for line in _unsettled(run)]
     return [*([f"{told[0].upper()}{told[1:]}."] if told else []), *failed, *unsettled]
 
 
-def _title(run: Run) -> str:
-    """Who is faster, and on how many workloads, where one pair of arms was compared."""
-    effects = [e for e in run.of("effect") if "#" not in str(e.get("arm"))]
-    pairs = {(str(e.get("arm")), str(e.get("versus"))) for e in effects}
-    if len(pairs) != 1:
-        return "Measured"
-    ((arm, versus),) = pairs
-    verdicts = Counter(str(e.get("verdict")) for e in effects)
-    found = [
-        f"{words} {verdicts[verdict]} of {len(effects)} workloads"
-        for verdict, words in WORDS.items()
-        if verdicts[verdict]
-    ]
-    return f"{arm} against {versus}: {', '.join(found) or 'no difference was found'}"
+def _unsettled(run: Run) -> list[str]:
+    """What would settle what is open between the own arm and others; in older runs, the effects."""
+    own = next((one.own for one in standings(run.records)), "")
+    pairs = [pair for pair in run.of("pair") if pair.get("versus") == own]
+    if not pairs:
+        return inconclusive_lines(run.of("effect"))
+    return inconclusive_lines(pairs, f"INCONCLUSIVE beside {name_of(own)}:")
 
 
 def _counted(statuses: Mapping[str, int]) -> str:
@@ -186,16 +202,15 @@ def _first_reason(run: Run) -> str:
 
 
 def _figures(run: Run) -> list[Fact]:
-    """Ratios with their intervals; without any, the speeds."""
+    """The own arm beside its nearest rival, by workload; without any, the speeds."""
     facts = [
         Fact(
-            f"{effect.get('workload')}: time of {effect.get('arm')} over {effect.get('versus')}",
-            brief(effect.get("ratio")),
-            f"95%: {interval(effect.get('ci_lo'), effect.get('ci_hi'))}"
-            f"{', ' + str(effect['verdict']) if effect.get('verdict') else ''}",
+            f"{one.workload}: time of {name_of(one.rival)} over {name_of(standing.own)}'s",
+            brief(one.cell.ratio),
+            _interval(one.cell),
         )
-        for effect in run.of("effect")
-        if figure(effect.get("ratio")) is not None
+        for standing in standings(run.records)
+        for one in nearest(standing)
     ]
     facts += [_called(record) for record in run.of("called")]
     if not facts:
@@ -205,6 +220,12 @@ def _figures(run: Run) -> list[Fact]:
             if figure(row.get("tok_s")) is not None
         ]
     return facts[:MOST_FIGURES]
+
+
+def _interval(cell: Cell) -> str:
+    """`95%: 1.20 to 1.44`."""
+    found = interval(cell.low, cell.high)
+    return f"95%: {found}" if found else "no interval"
 
 
 def _called(record: Mapping[str, Any]) -> Fact:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from reference.taps import short_name
 from reports.saved.artefacts import FILE
-from reports.tables import numbers
+from reports.tables import numbers, paired
 from reports.tables.tidy import NAMES
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ def _environment() -> Environment:
         numbers.shape, numbers.brief, short_name,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
+    for name, made in (("name_of", paired.name_of), ("strength", paired.strength),
+                       ("word", paired.word), ("said", paired.said)):  # fmt: skip
+        environment.filters[name] = made
     environment.filters["formatted"] = lambda value, form: environment.filters[form](value)
     return environment
 

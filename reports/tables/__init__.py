@@ -2,6 +2,9 @@
 
 numbers   how every figure is read and written
 verdicts  which verdict is graver, and which check the worst
+paired    who was compared with MAX, and what each ratio says
+rivals    by whom MAX is measured in each workload
+speed_sentence  the first line of a benchmark
 frames    records as pandas frames, and the table by layer
 kinds     the kinds of check: figures, and what was seen in a sentence
 draws     how many processes of each arm a benchmark had, and how many more it needs

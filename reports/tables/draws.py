@@ -45,15 +45,26 @@ def unfinished(run: Run) -> bool:
     return bool(run.kind == "bench" and run.end is None and measured and not made)
 
 
-def inconclusive_lines(effects: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What would probably settle what is open, the cheaper of more processes and more quads."""
+def inconclusive_lines(
+    effects: Iterable[Mapping[str, Any]], what: str = "INCONCLUSIVE"
+) -> list[str]:
+    """What would probably settle what is open, the cheaper of more processes and more quads.
+
+    Args:
+        effects: or pairs.
+        what: how each line begins.
+    """
     grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
     for effect in effects:
         if effect.get("verdict") == "INCONCLUSIVE":
             why = f" ({effect['why']})" if effect.get("why") else ""
             grouped[effect["arm"], _needed(effect) + why].append(effect["workload"])
+    alike: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
+    for (arm, text), names in grouped.items():
+        alike[tuple(names), text].append(arm)
     return [
-        f"INCONCLUSIVE {arm} ({', '.join(names)}): {text}" for (arm, text), names in grouped.items()
+        f"{what} {', '.join(arms)} ({', '.join(names)}): {text}"
+        for (names, text), arms in alike.items()
     ]
 
 

@@ -10,10 +10,21 @@ from reports.commands import as_called
 from reports.tables.draws import unfinished
 from reports.tables.frames import missing
 from reports.tables.load_markdown import load_tables
-from reports.tables.numbers import brief, figure, interval, percent, scientific, shape, short
+from reports.tables.numbers import (
+    brief,
+    counted,
+    figure,
+    interval,
+    percent,
+    scientific,
+    shape,
+    short,
+)
+from reports.tables.paired import name_of, standings, word
 
 if TYPE_CHECKING:
     from reports.saved.records import Run
+    from reports.tables.paired import Standing
 
 LEGEND = (
     "error, PyTorch: rms distance to float64 in the worst case. used: share of the allowed error, "
@@ -84,8 +95,9 @@ def bench_tables(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
         return loads_markdown(run)
     if not len(rows):
         return ""
+    matrices = [table for one in standings(run.records) if (table := _matrix(one))]
     nulls, ceilings = (pd.DataFrame(run.of(kind), dtype=object) for kind in ("null", "ceiling"))
-    parts = [markdown_table(_bench_table(rows)), ""]
+    parts = [*matrices, markdown_table(_bench_table(rows)), ""]
     if len(effects):
         parts += ["## Time of one arm over another's\n", markdown_table(_effect_table(effects)), ""]
     if len(nulls):
@@ -97,6 +109,25 @@ def bench_tables(run: Run, rows: pd.DataFrame, effects: pd.DataFrame) -> str:
             "",
         ]
     return "\n".join(parts)
+
+
+def _matrix(standing: Standing) -> str:
+    """Each arm's time over the own arm's, arms by workloads; empty where nothing is beside it."""
+    if not standing.arms or not standing.main:
+        return ""
+    own = name_of(standing.own)
+    model, device, threads = standing.place
+    cells = standing.cells
+    frame = pd.DataFrame(
+        [
+            {"arm": arm}
+            | {w: f"{c.text}, {word(c, standing.own)}" if (c := cells.get((arm, w))) and c.ratio
+               else c.text if c else "" for w in standing.workloads}
+            for arm in standing.arms
+        ]
+    )  # fmt: skip
+    heading = f"## Time of each arm over {own}'s ({model}, {device}, {counted(threads, 'thread')})"
+    return f"{heading}\n\nAbove 1, {own} is faster.\n\n{markdown_table(frame)}\n"
 
 
 def loads_markdown(run: Run) -> str:

@@ -32,6 +32,7 @@ NAMES = {
     "finding": "findings",
     "row": "bench",
     "effect": "effects",
+    "pair": "pairs",
     "null": "nulls",
     "sample": "samples",
     "agreement": "agreements",

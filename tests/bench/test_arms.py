@@ -6,7 +6,16 @@ import sys
 
 import pytest
 
-from bench.arms.specs import ARMS, BASELINE, baseline_of, labels_of, null_pair, spec_of, with_null
+from bench.arms.specs import (
+    ARMS,
+    BASELINE,
+    baseline_of,
+    labels_of,
+    null_pair,
+    own_of,
+    spec_of,
+    with_null,
+)
 
 PROGRAM = """
 import sys
@@ -57,3 +66,15 @@ def test_every_run_has_an_arm_that_runs_against_itself():
 def test_torch_is_the_baseline_where_it_takes_part():
     assert baseline_of(["max", "torch"]) == "torch"
     assert baseline_of(["openvino", "max"]) == "openvino"
+
+
+def test_a_named_baseline_goes_first_where_it_takes_part():
+    assert baseline_of(["max", "torch"], "max") == "max"
+    assert baseline_of(["max", "torch"], "openvino") == "torch"
+    assert with_null(["max", "torch"], "max") == ["max", "torch", "max#2"]
+
+
+def test_a_run_answers_about_max_and_without_it_about_the_baseline():
+    assert own_of(["torch", "max"], "torch") == "max"
+    assert own_of(["openvino", "torch"]) == "torch"
+    assert own_of(["openvino", "torch"], "openvino") == "openvino"

@@ -64,6 +64,8 @@ def test_help_names_every_command(capsys):
         ([*CPU, "-p", "257"], "256 positions"),
         ([*CPU, "-n", "225"], "257, more than"),
         ([*CPU, "-d", "0,256"], "272, more than"),
+        ([*CPU, "--baseline", "jax"], "unknown arm 'jax'"),
+        ([*CPU, "--baseline", "openvino"], "takes no part; the arms are max, torch"),
         ([*CPU, "--dtype", "float16"], "unknown dtype 'float16'"),
         ([*CPU, "--arms", "openvino", "--dtype", "bfloat16"], "openvino has no bfloat16"),
         (["sing"], "unknown command 'sing'"),
@@ -104,6 +106,15 @@ def test_a_candidate_takes_part_beside_the_other_arms_and_every_worker_is_told_o
     assert environment["candidate"] == OWN
     assert environment["candidate_files"] == table_of_candidate(OWN)
     assert environment["candidate_sha256"] == digest(table_of_candidate(OWN))
+
+
+def test_a_named_baseline_is_in_the_plan_and_runs_twice(root):
+    options = make_parser().parse_args([*CPU, "--baseline", "max"])
+    (plan,), _ = make_plans(options)
+    assert plan.baseline == "max"
+    assert plan.arms == ["max", "torch", "max#2"]
+    (usual,), _ = make_plans(make_parser().parse_args(CPU))
+    assert (usual.baseline, usual.arms) == ("", ["max", "torch", "torch#2"])
 
 
 def test_the_reason_names_the_verification_that_a_candidate_wants(root):
@@ -193,6 +204,8 @@ def test_rows_are_recorded_and_written_as_json(measured):
     assert run.end["statuses"] == {"VALID": 2}
     values = json.loads(table.read_text())
     assert {"schema_version", "rows", "effects", "null", "ceilings", "environment"} <= values.keys()
+    assert values["answers"] == ["No other arm took part beside PyTorch."]
+    assert values["pairs"] == []
     assert values["null"]["ratio"] == 1
     row, _ = values["rows"]
     asked = (
@@ -282,7 +295,14 @@ def test_max_and_torch_are_measured_end_to_end(tmp_path):
     shares = run.end["shares"]
     assert 0 < shares["judging_s"] < shares["loading_s"] < shares["wall_s"]
     assert "Wall time" in done.stdout
+    assert "MAX has no speed here (INVALID: these weights were never verified" in one_line(done)
+    assert run.of("pair") == []
     assert killed_and_finished(tmp_path) == run.of("row") + run.of("effect") + run.of("null")
+
+
+def one_line(done):
+    """What was printed, however it was wrapped."""
+    return " ".join(done.stdout.split())
 
 
 def killed_and_finished(tmp_path):

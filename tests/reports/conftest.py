@@ -12,6 +12,9 @@ from reports.history.index import write_index
 from reports.output.render import render
 from reports.saved.files import write
 from reports.saved.records import RunWriter, read_run
+from tests.reports.beside import measured
+
+BESIDE = "torch", "onnxruntime", "openvino", "ctranslate2", "llama.cpp", "torch-compile"
 
 DATA = Path(__file__).parent / "data"
 
@@ -339,6 +342,7 @@ def pages(tmp_path_factory):
             root, "verify", *verification(failing=True), arrays=artefacts(failing=True)
         ),
         "benched": write_run(root, "bench", *benchmark()),
+        "beside": write_run(root, "bench", measured(*BESIDE), {"rows": 14}),
         "empty": write_run(root, "verify"),
         "deep": write_run(root, "verify", *deep_verification()),
         "answered": write_run(root, "endpoint", *endpoint_run()),

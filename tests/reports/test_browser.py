@@ -81,7 +81,7 @@ def visit(browser, tmp_path):
 
 
 @pytest.fixture(params=[
-    "passing", "failing", "benched", "empty", "deep", "index", "compare", "answered",
+    "passing", "failing", "benched", "beside", "empty", "deep", "index", "compare", "answered",
     "answered wrong",
 ])  # fmt: skip
 def page(request, pages):
@@ -142,6 +142,19 @@ def test_a_failing_run_shows_the_broken_place_on_the_first_screen(visit, pages, 
         browser.execute_script(colour, cell) for cell in browser.all(".map td .cell:not(.origin)")
     }
     assert browser.execute_script(colour, broken) not in others
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_benchmark_answers_on_the_first_screen(visit, pages, size):
+    browser = visit(pages["beside"], size)
+    assert visible(browser.one("h1"), size)
+    assert "MAX" in browser.one("h1").text
+    assert visible(browser.one(".lead"), size)
+    assert "times as long as the fastest" in browser.one(".lead").text
+    colour = "return getComputedStyle(arguments[0]).backgroundColor"
+    seen = {says: browser.execute_script(colour, browser.one(f".matrix td.{says}"))
+            for says in ("faster", "slower", "same")}  # fmt: skip
+    assert len(set(seen.values())) == 3
 
 
 @pytest.mark.parametrize("kind", ["passing", "benched"])

@@ -8,8 +8,10 @@ import pytest
 from bench.commands.finish import main
 from bench.results.rebuilt import groups_of, plan_of
 from reports.commands import UsageError
+from reports.output.render import render
 from reports.saved.records import RECORDS, RecordsError, RunWriter, read_run
 from tests.bench.helpers import PP8, TG4, plan, samples
+from tests.conforming import record_misfits
 
 ARMS = ["torch", "torch#2"]
 PLACE = {"model": "tiny", "device": "cpu", "threads": 2}
@@ -27,14 +29,18 @@ def facts(**rest):
 @pytest.fixture
 def killed(tmp_path):
     """A run's folder as SIGKILL leaves it: samples, a judged output for each turn, no row."""
-    folder = tmp_path / "run"
+    return write_killed(tmp_path / "run", dict(zip(ARMS, (1.0, 1.02), strict=True)))
+
+
+def write_killed(folder, arms):
+    """Such a run, of arms that take so many times as long as 10 ms."""
     writer = RunWriter(
         "bench", command=["python"], environment={"model": "tiny", "threads": [2]}, out=folder
     )
     with writer:
-        asked = plan(ARMS, (PP8, TG4))
+        asked = plan(list(arms), (PP8, TG4))
         writer.write({"record": "plan", **PLACE, "plan": asked.as_dict()})
-        for arm, slower in zip(ARMS, (1.0, 1.02), strict=True):
+        for arm, slower in arms.items():
             place = {**PLACE, "arm": arm, "dtype": "float32", "workload": None}
             told = {"facts": facts(), "error": "", "skipped": ""}
             writer.write({"record": "ready", **place, **told})
@@ -69,6 +75,32 @@ def test_a_killed_run_gets_the_rows_that_its_samples_allow(killed, capsys):
     assert run.end is None
     assert "torch" in capsys.readouterr().out
     assert (killed / "report.html").is_file()
+
+
+def test_what_is_finished_answers_as_a_run_that_ended(tmp_path, capsys):
+    """Pairs are records, so that the page can be made again without bench."""
+    arms = {"max": 0.5, "torch": 1.0, "openvino": 0.4, "torch#2": 1.0}
+    folder = write_killed(tmp_path / "run", arms)
+    assert main([str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        f"Decode after {TG4.n_depth} tokens: MAX takes 1.250 [1.250, 1.250] times as long as the "
+        "fastest"
+    )
+    pairs = read_run(folder).of("pair")
+    assert [(pair["workload"], pair["arm"]) for pair in pairs] == [
+        (workload.name, arm) for workload in (PP8, TG4) for arm in ("torch", "openvino")
+    ]
+    assert record_misfits_of("pair", folder) == []
+    page = (folder / "report.html").read_bytes()
+    assert b"MAX is slower than another arm in both workloads" in page
+    (folder / "report.html").unlink()
+    render(folder)
+    assert (folder / "report.html").read_bytes() == page
+
+
+def record_misfits_of(kind, folder):
+    return [text for text in record_misfits(folder) if text.startswith(f"{kind}:")]
 
 
 def test_a_last_line_that_was_cut_off_is_taken_away(killed):

@@ -183,3 +183,13 @@ def test_time_is_accounted_for(play):
     assert sum(s for name, s in shares.items() if name != "wall_s") == pytest.approx(
         shares["wall_s"]
     )
+
+
+def test_a_first_call_with_empty_caches_is_apart_from_those_of_rows():
+    records = []
+    cold = Contestant("max", "cpu", worker=FakeWorker([], "max"), generation=None)
+    assert cold.warm(PP8, records.append) == SLOW_S
+    assert [(r["phase"], r["workload"], r["generation"]) for r in records] == [
+        ("first_call", PP8.name, None), ("host_copy", PP8.name, None),
+    ]  # fmt: skip
+    assert cold.first_call_s == cold.host_copy_s == {}

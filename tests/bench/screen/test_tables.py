@@ -84,6 +84,16 @@ def test_phases_latencies_and_the_null_are_told():
     assert "Null, torch against itself: pp8 1.010 [0.990, 1.030]" in text
 
 
+def test_a_start_goes_to_the_first_call_and_copies_stand_apart():
+    rows = [
+        ROW | {"first_call_s": 0.5, "host_copy_s": 0.0123},
+        ROW | {"workload": "pp8", "first_call_s": 0.01, "host_copy_s": 1e-6},
+    ]
+    text = " ".join(shown(rows).split())
+    assert "compile 1 min (cold), first call 500 ms" in text
+    assert "at most: torch-compile 12.3 ms, 1% of a call (tg128 @ d1024 b64)" in text
+
+
 def test_the_nulls_second_runner_has_no_line_in_the_table():
     table = shown([ROW, ROW | {"arm": "torch#2"}], [NULL]).partition("[ ]:")[0]
     assert "torch-compile" in table

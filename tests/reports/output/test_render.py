@@ -16,6 +16,7 @@ from reports.figures.roofline import rooflines
 from reports.figures.scaling import scalings
 from reports.output.render import render
 from reports.saved.records import RecordsError, read_run
+from tests.reports.beside import row, run
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -126,6 +127,34 @@ def test_a_benchmarks_page_has_every_figure(benched):
                  "The fitted model", "phase or workload"):  # fmt: skip
         assert text in page, text
     assert len(re.findall(r'class="series-\d hollow dirty"', page)) > 0
+
+
+def test_a_benchmarks_page_begins_with_the_answer_and_the_matrix(make_run):
+    records = [*run(torch=2.0, openvino=0.5), row("ctranslate2", status="INVALID", reason="off")]
+    page = page_of(make_run("bench", records, {"rows": 4}))
+    first = page.partition("</style>")[2].partition('role="tablist"')[0]
+    assert "<h1>MAX is slower than another arm</h1>" in first
+    assert "MAX takes 2 [1.818, 2.2] times as long as the fastest (OpenVINO)" in first
+    assert "Not compared: CTranslate2 (INVALID)." in first
+    for says, text in (("faster", "MAX faster"), ("slower", "MAX slower"), ("none", "INVALID")):
+        cell = first.partition(f'<td class="{says}"')[2].partition("</td>")[0]
+        assert text in cell
+        assert "data-tip=" in cell
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_benchmarks_of_older_formats_are_answered_as_far_as_they_tell(saved_run, version):
+    page = page_of(saved_run(f"version-{version}-bench"))
+    assert 'role="tablist"' in page
+
+
+def test_a_matrix_is_a_table_of_the_markdown_too(make_run):
+    folder = make_run("bench", run(torch=2.0), {"rows": 2})
+    render(folder)
+    text = (folder / "bench.md").read_text(encoding="utf-8")
+    assert "## Time of each arm over MAX's (tiny, cpu, 2 threads)" in text
+    assert "| torch | 2 [1.818, 2.2], MAX faster |" in text
+    assert (folder / "pairs.csv").is_file()
 
 
 @pytest.mark.parametrize("kind", ["verify", "bench"])
