@@ -40,6 +40,7 @@ TREE = {
     "reports": {
         "": "pages and tables of runs again",
         "table": "print one table of saved runs: by layer, kind, fault, row, sample, ...",
+        "export": "speeds of benchmarks for github-action-benchmark",
         "index": "the page over all runs",
         "compare": "a page with two runs next to each other",
         "annotate": "what a CI shows beside your source: file, line and message",
