@@ -22,8 +22,7 @@ class Machine:
     """A machine, and how many of its threads were used.
 
     Attributes:
-        name: as people call it: `AMD EPYC (family 26, model 2, stepping 1), 2 threads #3f2a91`. The
-            number at its end tells apart machines that have the same name.
+        name: as people call it: `AMD EPYC (family 26, model 2, stepping 1), 2 threads`.
         key: everything that must be equal.
     """
 
@@ -31,14 +30,22 @@ class Machine:
     key: tuple[str, ...]
 
     @property
+    def number(self) -> str:
+        """Six digits that tell machines of one name apart."""
+        return hashlib.sha256("\n".join(self.key).encode()).hexdigest()[:6]
+
+    @property
+    def label(self) -> str:
+        """Name and number."""
+        return f"{self.name} #{self.number}"
+
+    @property
     def slug(self) -> str:
-        """A file's name for it."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        """The same as the name of a file."""
+        return re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")
 
 
-def machine_of(
-    environment: Mapping[str, Any], threads: Any = None, device: Any = None
-) -> Machine:
+def machine_of(environment: Mapping[str, Any], threads: Any = None, device: Any = None) -> Machine:
     """The machine that an environment describes.
 
     Args:
@@ -48,24 +55,22 @@ def machine_of(
     """
     threads = environment.get("threads") if threads is None else threads
     accelerator = None if device == "cpu" else environment.get("accelerator")
-    kind = str(environment.get("system") or "").split()
+    system = str(environment.get("system") or "").split()
     memory = environment.get("memory_bytes")
-    key = tuple(
-        str(part)
-        for part in (
-            environment.get("cpu"), environment.get("cpu_flags"), environment.get("logical_cpus"),
-            environment.get("usable_cpus"), environment.get("cgroup_cpus"), _listed(threads),
-            round(memory / GIB) if isinstance(memory, int) else None, kind[:1] + kind[2:],
-            accelerator,
-        )
+    parts = (
+        environment.get("cpu"), environment.get("cpu_flags"), environment.get("logical_cpus"),
+        environment.get("usable_cpus"), environment.get("cgroup_cpus"), _listed(threads),
+        round(memory / GIB) if isinstance(memory, int) else None, system[:1] + system[2:],
+        accelerator,
     )  # fmt: skip
-    words = [accelerator, environment.get("cpu") or "unknown CPU", _counted(threads)]
-    number = hashlib.sha256("\n".join(key).encode()).hexdigest()[:6]
-    return Machine(f"{', '.join(str(word) for word in words if word)} #{number}", key)
+    words = (accelerator, environment.get("cpu") or "unknown CPU", _counted(threads))
+    return Machine(
+        ", ".join(str(word) for word in words if word), tuple(str(part) for part in parts)
+    )
 
 
 def _listed(threads: Any) -> list[int]:
-    """A benchmark's environment lists its threads, a row and a verification have a number."""
+    """A benchmark's environment lists its threads; a row and a verification have a number."""
     return threads if isinstance(threads, list) else [threads]
 
 

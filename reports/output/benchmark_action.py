@@ -77,7 +77,9 @@ def _entries(run: Run, better: Better) -> Iterator[Entry]:
 
 
 def _valid(run: Run, record: str) -> list[dict[str, Any]]:
-    return [row for row in run.of(record) if row.get("status") == "VALID"]
+    """Rows that have a speed, less the runner of an arm that is there twice: the null."""
+    rows = [row for row in run.of(record) if row.get("status") == "VALID"]
+    return [row for row in rows if "#" not in str(row.get("arm"))]
 
 
 def _place(record: Mapping[str, Any], arm: str = "arm") -> tuple[Any, ...]:
@@ -141,7 +143,7 @@ def _name(run: Run, row: Mapping[str, Any], what: str) -> str:
     """All that must be alike from run to run: what, of what, by whom, and on which machine."""
     machine = machine_of(run.environment, row.get("threads"), row.get("device"))
     parts = [row.get("model"), row.get("workload"), load_name(row), _arm(run, row),
-             row.get("dtype"), what, machine.name]  # fmt: skip
+             row.get("dtype"), what, machine.label]  # fmt: skip
     return " · ".join(str(part) for part in parts if part)
 
 
