@@ -79,9 +79,12 @@ def _on_gpu() -> Iterator[Step]:
     ):  # fmt: skip
         name = model.rpartition(":")[2]
         verify = f"verify --device gpu --model {model}{sizes}"
-        yield _step(f"verify-{name}-float32", "float32, cuBLAS without TF32", verify, minutes, OFF)
+        engines = " --engines auto,stock"
+        yield _step(
+            f"verify-{name}-float32", "float32, cuBLAS without TF32", verify + engines, minutes, OFF
+        )
         yield _step(f"verify-{name}-tf32", "float32 as MAX ships it, TF32 included",
-                    f"{verify} --tf32", minutes, ON)  # fmt: skip
+                    f"{verify} --tf32{engines}", minutes, ON)  # fmt: skip
         yield _step(f"verify-{name}-bfloat16", "bfloat16",
                     f"{verify} --dtype bfloat16 --engines none", minutes)  # fmt: skip
     yield from _benchmarks(
@@ -106,9 +109,9 @@ def _benchmarks(
         yield _step(f"bench-{name}-tf32", "beside peers, with TF32",
                     f"{bench} --arms {PEERS}", minutes, ON)  # fmt: skip
         yield _step(f"bench-{name}-bfloat16", "bfloat16; the stock graph has none, as a row says",
-                    f"{bench} --arms max,max-bf16,torch,torch-bf16", minutes)  # fmt: skip
+                    f"{bench} --arms max,max-bf16,torch,torch-bf16", minutes, ON)  # fmt: skip
         yield _step(f"bench-{name}-kernels", "the kernels' choice: auto, stock, no cache",
-                    f"{bench} --arms max,max-stock,max-readable,torch", minutes)  # fmt: skip
+                    f"{bench} --arms max,max-stock,max-readable,torch", minutes, ON)  # fmt: skip
 
 
 def _rehearsed() -> Iterator[Step]:
@@ -121,7 +124,7 @@ def _rehearsed() -> Iterator[Step]:
     )  # fmt: skip
     verify = "verify --device cpu --model tiny --regimes given --lengths 1,9 --batch 1"
     for name, words, variables in (
-        ("float32", "", OFF), ("tf32", " --tf32", ON),
+        ("float32", " --engines auto,stock", OFF), ("tf32", " --tf32 --engines auto,stock", ON),
         ("bfloat16", " --dtype bfloat16 --engines none", {}),
     ):  # fmt: skip
         yield _step(f"verify-tiny-{name}", f"{name}, the stock graph", f"{verify}{words}", 2,

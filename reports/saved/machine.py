@@ -70,6 +70,12 @@ def accelerator_model(device: str) -> str:
     return device
 
 
+def nvidia_gpus() -> list[str]:
+    """The GPUs that NVIDIA's tool lists, by name and memory; none without the tool."""
+    program, options = TOOLS[0]
+    return names_in(_printed(program, options))
+
+
 def names_in(text: str) -> list[str]:
     """The devices that a maker's tool has listed, one a line: number, name, and memory if told."""
     rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if len(row) > 1]

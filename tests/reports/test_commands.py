@@ -10,7 +10,7 @@ import pytest
 from reports.__main__ import main
 from reports.commands import duration
 from reports.history.compare import compared
-from reports.history.entries import read_entries
+from reports.history.kept import read_entries
 from reports.history.trends import groups
 from reports.output.render import render
 from reports.saved.files import write_json
@@ -111,7 +111,7 @@ def test_another_max_is_named_at_its_step(make_run, tmp_path):
         make_run("bench", [row(median)], {}, versions={"max": version})
     (group,) = groups(read_entries(tmp_path / "runs"))
     assert "MAX 26.6.0 to 26.7.0" in group.steps[0]
-    assert any(mark.text == "MAX 26.7.0" for mark in group.figure.marks)
+    assert any(mark.text == "MAX 26.7.0" for figure in group.figures for mark in figure.marks)
 
 
 def test_a_run_that_cannot_be_read_is_listed_with_the_reason(root, make_run, capsys):

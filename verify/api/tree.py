@@ -36,6 +36,7 @@ TREE = {
         "scaling": "sweep sizes, and fit what a pass costs",
         "peers": "install the runtimes that MAX is compared with, in an environment apart",
         "env": "what about this machine will spoil a measurement",
+        "gpu": "verify and bench on an NVIDIA GPU, all of it",
     },
     "reports": {
         "": "pages and tables of runs again",
