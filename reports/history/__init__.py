@@ -1,6 +1,6 @@
 """Several runs next to each other.
 
-machines which machine a run was made on
+same_machine  which machine a run was made on
 entries  what is kept of a run, and which of its figures can be compared
 kept     all runs of a folder, read once each
 steps    where figures stepped, and the noise that they lie in between

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from reference.taps import short_name
-from reports.history.machines import Machine, machine_of
+from reports.history.same_machine import Machine, machine_of
 from reports.pages.bench_page import bench_headline
 from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, moment_of, verify_headline

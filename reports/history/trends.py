@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reports.figures.chart import Chart
-    from reports.history.machines import Machine
+    from reports.history.same_machine import Machine
 
 MOST_RUNS = 30
 """Runs in one map of places; of more, the newest."""

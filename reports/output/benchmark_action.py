@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from reports.history.machines import machine_of
+from reports.history.same_machine import machine_of
 from reports.saved.records import RecordsError, read_run
 from reports.tables.load_markdown import load_name
 from reports.tables.numbers import figure, interval, short

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.history.machines import machine_of
+from reports.history.same_machine import machine_of
 
 HERE = {
     "cpu": "A CPU (family 26)", "cpu_flags": "avx2 avx512f", "logical_cpus": 4, "usable_cpus": 4,
