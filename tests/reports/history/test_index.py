@@ -10,7 +10,7 @@ from reports.history.index import MOST_ROWS, write_index
 from reports.history.kept import read_entries
 from reports.history.lines import NEWEST
 from reports.history.trends import groups
-from tests.reports.conftest import write_run
+from tests.reports.conftest import write_run, write_small_runs
 
 
 def row(median, **rest):
@@ -49,19 +49,7 @@ def test_the_page_of_a_machine_without_runs_is_taken_away(tmp_path):
 def many(tmp_path_factory):
     """More runs than a page lays out, of which the last quarter is slower."""
     root = tmp_path_factory.mktemp("many")
-    count = NEWEST + 60
-    for number in range(count):
-        started = f"2026-01-01T00:{number // 60:02d}:{number % 60:02d}Z"
-        median = 0.01 * (1 + 0.002 * (number % 5)) * (1.3 if number >= 0.75 * count else 1)
-        folder = root / "runs" / f"2026-{number:04d}-bench"
-        folder.mkdir(parents=True)
-        header = {
-            "record": "run", "schema_version": 5, "run_id": folder.name, "kind": "bench",
-            "command": ["bench"], "started_utc": started,
-            "environment": {"cpu": "A CPU", "threads": [2], "commit": f"{number:010d}"},
-        }  # fmt: skip
-        lines = (header, row(median), {"record": "end", "finished_utc": started})
-        (folder / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_small_runs(root, NEWEST + 60)
     write_index(root)
     return root
 
