@@ -53,7 +53,12 @@ class OnnxRuntime(Arm):
         self._session = ort.InferenceSession(
             folder / FILE, options, providers=[*self._providers, "CPUExecutionProvider"]
         )
-        self.kernel_path = ", ".join(self._session.get_providers())
+        used = self._session.get_providers()
+        if self._providers and CUDA not in used:  # it goes on with the CPU, and says so in its log
+            raise ArmUnavailable(
+                "ONNX Runtime cannot load the libraries of CUDA; its log says which"
+            )
+        self.kernel_path = ", ".join(used)
         layers = self._config.n_layer
         self._past, self._present = cache_names(layers, "past"), cache_names(layers, "present")
 
@@ -115,6 +120,7 @@ def placed(device: str) -> tuple[tuple[str, int], list[Any]]:
             f"this ONNX Runtime ({ort.__version__}) is for the CPU alone: install onnxruntime-gpu "
             "in its place, in the peers' environment"
         )
+    ort.preload_dlls()  # those that PyTorch's packages brought
     number = int(device.partition(":")[2] or 0)
     chosen = tf32.allowed()
     options = {"device_id": number} | ({} if chosen is None else {"use_tf32": int(chosen)})

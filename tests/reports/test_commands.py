@@ -12,6 +12,7 @@ from reports.commands import duration
 from reports.history.compare import compared
 from reports.history.kept import read_entries
 from reports.history.trends import groups
+from reports.output.publish import name_of
 from reports.output.render import render
 from reports.saved.files import write_json
 from reports.saved.records import read_run
@@ -226,3 +227,19 @@ def test_help_names_every_command(capsys):
 def test_json_of_what_is_not_finite_is_a_string(tmp_path):
     write_json(tmp_path / "out.json", {"used": float("nan"), "margin": float("inf")})
     assert json.loads((tmp_path / "out.json").read_text()) == {"used": "nan", "margin": "inf"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "environment", "name"),
+    [
+        ("verify", {"devices": ["cpu"], "dtypes": ["float32"]}, {}, "verify-tiny"),
+        ("verify", {"devices": ["gpu"], "dtypes": ["bfloat16"]}, {}, "verify-tiny-gpu-bfloat16"),
+        ("verify", {"devices": ["gpu:1"], "dtypes": ["float32"]}, {"tf32": True},
+         "verify-tiny-gpu-tf32"),
+        ("bench", {}, {}, "bench-tiny"),
+    ],
+)  # fmt: skip
+def test_another_device_or_precision_is_published_apart(make_run, kind, end, environment, name):
+    skip = {"record": "row", "arm": "max", "device": "gpu", "status": "SKIP"}
+    records = [row(0.01), skip] if kind == "bench" else []
+    assert name_of(read_run(make_run(kind, records, end, **environment))) == name
