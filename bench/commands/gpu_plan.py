@@ -227,7 +227,7 @@ def _run(step: Step, folder: Path) -> Done:
             _end(process)
             raise
         else:
-            said = _said(answer, log)
+            said = _said(step, answer, log)
     return Done(step, code, (time.monotonic() - started) / 60, said)
 
 
@@ -246,13 +246,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _said(answer: Path, log: Path) -> str:
-    """What a step found, in a line: of its `--json`, else the last line that it printed."""
+def _said(step: Step, answer: Path, log: Path) -> str:
+    """What a step found, in a line: of its `--json`, else a line that it printed."""
     try:
         told = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[1:]
+        return lines[step.telling].strip() if lines else ""
     return summed_up(told)
 
 

@@ -10,7 +10,6 @@ and as MAX ships, where a TF32 model is told by its error (`verify`'s `precision
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,6 +40,7 @@ class Step:
         minutes: that it takes, estimated.
         variables: of its environment.
         answers: whether it takes `--json`.
+        telling: the number of the line that sums it up, of what one prints that does not.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Step:
     minutes: float
     variables: Mapping[str, str] = field(default_factory=dict)
     answers: bool = True
+    telling: int = -1
 
     @property
     def line(self) -> str:
@@ -56,6 +57,12 @@ class Step:
         variables = [f"{name}={value}" for name, value in self.variables.items()]
         words = [f'"{word}"' if " " in word else word for word in self.words]
         return " ".join([*variables, "python", *words])
+
+
+SURROUNDINGS = Step(
+    name="surroundings", what="what will spoil a measurement", words=("-m", "bench", "env"),
+    minutes=0.2, answers=False, telling=0,
+)  # fmt: skip
 
 
 def steps(*, on_cpu: bool) -> list[Step]:
@@ -69,7 +76,7 @@ def steps(*, on_cpu: bool) -> list[Step]:
 
 
 def _on_gpu() -> Iterator[Step]:
-    yield _step("surroundings", "what will spoil a measurement", "bench env", 0.2, answers=False)
+    yield SURROUNDINGS
     yield Step(
         name="kernels", what="which kernels an engine takes there, and that they run",
         words=("-m", "pytest", "-q", "-m", "gpu", "tests"), minutes=4, answers=False,
@@ -116,7 +123,7 @@ def _benchmarks(
 
 def _rehearsed() -> Iterator[Step]:
     """The same steps on a CPU; what a device alone can tell is left out."""
-    yield _step("surroundings", "what will spoil a measurement", "bench env", 0.2, answers=False)
+    yield SURROUNDINGS
     yield Step(
         name="kernels", what="which kernels an engine takes",
         words=("-m", "pytest", "-q", "tests/impl/test_kernel_choice.py"), minutes=0.5,
@@ -141,12 +148,11 @@ def _rehearsed() -> Iterator[Step]:
 
 
 def _step(
-    name: str, what: str, line: str, minutes: float, variables: Mapping[str, str] | None = None,
-    *, answers: bool = True,
-) -> Step:  # fmt: skip
+    name: str, what: str, line: str, minutes: float, variables: Mapping[str, str] | None = None
+) -> Step:
     return Step(
         name=name, what=what, words=("-m", *line.split()), minutes=minutes,
-        variables=variables or {}, answers=answers,
+        variables=variables or {},
     )  # fmt: skip
 
 
@@ -159,8 +165,3 @@ def as_text(plan: list[Step]) -> str:
     ]
     total = sum(step.minutes for step in plan)
     return "\n".join([*lines, f"{len(plan)} steps, about {total:.0f} minutes, compiling included"])
-
-
-def interpreter() -> str:
-    """What runs the steps: the Python of this process."""
-    return sys.executable

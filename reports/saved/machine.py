@@ -24,7 +24,7 @@ TOOLS = (
 )
 """What makers bring to list their devices, in the order of its numbers: NVIDIA, AMD."""
 
-VECTOR_FLAGS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "fphp", "sve", "sme", "bf16", "i8mm")
+VECTOR_FLAGS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "fphp", "sve", "bf16", "i8mm")
 """What the flags begin with that compilers and libraries choose kernels by."""
 
 
