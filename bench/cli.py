@@ -1,4 +1,4 @@
-"""`python -m bench [run|serve|compare|null|ceilings|scaling|peers|env]`: how fast is the MAX model?
+"""`python -m bench [run|serve|compare|null|ceilings|scaling|peers|env|gpu]`: how fast is it?
 
 Exit codes: 0; 1 where timed outputs disagree with the reference, or `compare` finds a regression;
 2 with one sentence where something could not be run; 130 after Ctrl-C and 143 after SIGTERM, with
@@ -37,6 +37,7 @@ COMMANDS = {
     "scaling": "bench.commands.scaling",
     "peers": "bench.peers",
     "env": "bench.commands.env",
+    "gpu": "bench.commands.gpu_plan",
 }
 USAGE = """usage: python -m bench [COMMAND] [options]
 
@@ -49,6 +50,7 @@ USAGE = """usage: python -m bench [COMMAND] [options]
   scaling   sweep sizes, and fit what a pass costs
   peers     install ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp in an environment apart
   env       what about this machine will spoil a measurement, and what to do about it
+  gpu       verify and bench on an NVIDIA GPU, all of it; --dry-run prints the plan
 
 `python -m bench COMMAND --help` lists the options of each; --version prints versions.
 

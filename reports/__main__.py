@@ -15,6 +15,7 @@ from reports.contract.schemas import SOURCES, text, update
 from reports.history.compare import compare_page
 from reports.history.index import write_index
 from reports.output.annotations import read, remarks, workspace
+from reports.output.benchmark_action import BETTER, as_text, exported
 from reports.output.listing import BY, FORMATS, listing
 from reports.output.publish import publish
 from reports.output.render import render
@@ -33,6 +34,7 @@ COMMANDS = """\
 commands (python -m reports COMMAND --help lists the options of each):
   render    pages and tables of runs again; the default where no command is named
   table     print one table of saved runs: by layer, kind, fault, row, sample, ...
+  export    speeds of benchmarks for a tool that keeps them: github-action-benchmark
   index     the page over all runs
   compare   a page with two runs next to each other, and what differs
   annotate  what a CI shows beside the source: file, line and message
@@ -44,8 +46,9 @@ exit codes: 0, or 2 with one sentence where something cannot be read or written"
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns 0, or 2 with one sentence where something goes wrong."""
-    commands = {"render": _render, "table": _table, "index": _index, "compare": _compare,
-                "annotate": _annotate, "publish": _publish, "schema": _schema}  # fmt: skip
+    commands = {"render": _render, "table": _table, "export": _export, "index": _index,
+                "compare": _compare, "annotate": _annotate, "publish": _publish,
+                "schema": _schema}  # fmt: skip
     named = argv[0] if argv and argv[0] in commands else "render"
     rest = argv[1:] if argv and argv[0] == named else argv
     try:
@@ -83,6 +86,36 @@ def _table(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     runs = options.runs or newest_runs(runs_root())
     print(listing(runs, options.by, options.format), end="")
+    return 0
+
+
+def _export(argv: Sequence[str]) -> int:
+    parser = Parser(
+        prog="python -m reports export",
+        description="Write the speeds of benchmarks for a tool that keeps them over time. Only "
+        "rows that are VALID have a speed; the others are said on standard error.",
+    )
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="folders (default: the newest benchmark)"
+    )
+    parser.add_argument(
+        "--format", choices=("gha",), default="gha",
+        help="gha: a JSON list for github-action-benchmark's custom tools (default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--better", choices=BETTER, default="smaller",
+        help="smaller: times and ratios, for customSmallerIsBetter (default); bigger: tokens and "
+        "answers a second, for customBiggerIsBetter",
+    )  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: standard output")
+    options = parser.parse_args(argv)
+    entries, left_out = exported(options.runs or _newest_benchmark(), options.better)
+    for sentence in left_out:
+        print(f"reports: not exported: {sentence}", file=sys.stderr)
+    if options.out:
+        print(write(options.out, as_text(entries), "--out"))
+    else:
+        print(as_text(entries), end="")
     return 0
 
 
@@ -158,6 +191,13 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="folders (default: the newest of each kind)",
     )
+
+
+def _newest_benchmark() -> list[Path]:
+    link = runs_root() / "latest" / "bench"
+    if not link.is_dir():
+        raise RecordsError(as_called("there is no benchmark yet: `python -m bench` makes one"))
+    return [link.resolve()]
 
 
 def newest_runs(root: Path) -> list[Path]:

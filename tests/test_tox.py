@@ -86,3 +86,11 @@ def test_every_environment_installs_by_that_way():
                 if "install_command" in section]  # fmt: skip
     assert len(commands) == 2
     assert all(command.startswith("python {tox_root}/.ci/install.py ") for command in commands)
+
+
+def test_the_plan_for_a_gpu_is_asked_before_anything_is_installed():
+    tox = ConfigParser()
+    tox.read(ROOT / "tox.ini")
+    gpu = tox["testenv:gpu"]
+    assert gpu["deps"] == ""
+    assert gpu["commands"].startswith("python -m bench.commands.gpu_plan --install")

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from impl.config import GPT2Config
 
-GPT2_OPTIONS = ("model", "revision", "dtype", "engines", "output")
+GPT2_OPTIONS = ("model", "revision", "dtype", "tf32", "engines", "output")
 """Options that mean nothing together with `--reference`."""
 
 LARGEST_SEED = 2**31
@@ -128,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         default="float32",
         choices=DECLARED,
         help="precision of the candidate, in which PyTorch computes too (default float32)",
+    )
+    add(
+        "--tf32",
+        action="store_true",
+        help="let products of float32 use TF32, as GPUs of NVIDIA do: 10 bits of each factor",
     )
     add("--lengths", type=_sizes, metavar="N,N", help="sequence lengths")
     add("--batch", type=_sizes, metavar="N,N", help="batch sizes")
@@ -211,6 +216,8 @@ def _names(text: str) -> list[str]:
 def _plan(options: argparse.Namespace) -> Plan:
     """Turn options into a plan, or say what is wrong with them, before anything is written."""
     _check_targets(options)
+    if options.tf32 and options.dtype != "float32":
+        raise UsageError(f"--tf32 is of products of float32, not of {options.dtype}")
     devices = _devices(options.device)
     checkpoint = load(options.model, revision=options.revision)
     _check_lengths(checkpoint.config, options.lengths)
@@ -228,6 +235,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         sizes=chosen_shapes(checkpoint.config, options.lengths, options.batch),
         seed=seed_of(options),  # drawn now that the candidate's process has ended
         dtype=options.dtype,
+        tf32=options.tf32,
         subject=subject,
         prepared=prepared,
         max_faults=options.power,
@@ -338,6 +346,7 @@ def _gpt2_job(options: argparse.Namespace) -> Job:
             extra={
                 "model": name,
                 "checkpoint_notes": list(plan.checkpoint.notes),
+                **({"tf32": True} if plan.tf32 else {}),
                 **_candidate(options, plan.subject),
             },
         ),

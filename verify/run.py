@@ -84,6 +84,7 @@ class Plan:
         sizes: (batch, length) of the random cases of every regime; None for the default ones.
         seed: draws token ids, regimes and envelopes.
         dtype: the precision that the candidate declares.
+        tf32: whether products of float32 may use TF32.
         subject: the candidate; None for the model of `impl`.
         prepared: the candidate by device, where it was prepared before anything was written.
         max_faults: also plant faults in real MAX graphs (`verify.faults.in_max`), and judge every
@@ -101,6 +102,7 @@ class Plan:
     sizes: Sequence[tuple[int, int]] | None = None
     seed: int = 0
     dtype: str = "float32"
+    tf32: bool = False
     subject: NamedCandidate | None = None
     prepared: Mapping[str, PairedCandidate] = field(default_factory=dict)
     max_faults: bool = False
@@ -268,7 +270,9 @@ class RegimeRun:
         self.outcome = outcome
         self.status = status
         checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
-        self.references = References(without_spared(candidate, checkpoint), plan.dtype)
+        self.references = References(
+            without_spared(candidate, checkpoint), plan.dtype, tf32=plan.tf32
+        )
         self.weights = held_weights(candidate, self.references.checkpoint, plan.dtype)
         self.bound = candidate.bind(self.weights)
         self.meaning = Meaning(candidate, self.weights)
@@ -393,7 +397,7 @@ class RegimeRun:
         for form in self.plan.engines:
             held = expected
             if form.dtype != "float32":
-                rounded = References(form.held(checkpoint))
+                rounded = References(form.held(checkpoint), tf32=self.plan.tf32)
                 held = rounded.expectation(case, list(expected.given))
                 yield quality_check(form, expected, held)
             yield from engine_checks(form, checkpoint, held)

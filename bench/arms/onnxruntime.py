@@ -1,4 +1,7 @@
-"""ONNX Runtime on the CPU, with PyTorch's export of the model and its KV cache."""
+"""ONNX Runtime with PyTorch's export of the model and its KV cache.
+
+On a GPU it needs the package `onnxruntime-gpu` in the peers' environment in place of `onnxruntime`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import numpy as np
 import onnxruntime as ort
 
 from bench.arms import exported as exported_module
-from bench.arms.base import Arm
+from bench.arms import tf32
+from bench.arms.base import Arm, ArmUnavailable
 from bench.arms.caches import converted
 from bench.arms.exported import cache_names, export_onnx
 from bench.arms.greedy import greedy
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 FILE = "model.onnx"
+CUDA = "CUDAExecutionProvider"
 
 
 class OnnxRuntime(Arm):
@@ -33,7 +38,8 @@ class OnnxRuntime(Arm):
 
     compiles: ClassVar[bool] = True
 
-    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
+    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:
+        self._memory, self._providers = placed(device)
         self._checkpoint, self._config, self._threads = checkpoint, checkpoint.config, threads
         self.runtime = f"onnxruntime {ort.__version__}"
         self.weight_bytes = sum(array.nbytes for array in checkpoint.weights.values())
@@ -45,8 +51,14 @@ class OnnxRuntime(Arm):
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         self._session = ort.InferenceSession(
-            folder / FILE, options, providers=["CPUExecutionProvider"]
+            folder / FILE, options, providers=[*self._providers, "CPUExecutionProvider"]
         )
+        used = self._session.get_providers()
+        if self._providers and CUDA not in used:  # it goes on with the CPU, and says so in its log
+            raise ArmUnavailable(
+                "ONNX Runtime cannot load the libraries of CUDA; its log says which"
+            )
+        self.kernel_path = ", ".join(used)
         layers = self._config.n_layer
         self._past, self._present = cache_names(layers, "past"), cache_names(layers, "present")
 
@@ -72,7 +84,10 @@ class OnnxRuntime(Arm):
 
     def _empty(self, batch: int) -> list[Any]:
         shape = batch, self._config.n_head, 0, self._config.head_dim
-        return [ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32)) for _ in self._past]
+        return [
+            ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32), *self._memory)
+            for _ in self._past
+        ]
 
     def _run(self, ids: Array, rows: Array, past: Sequence[Any]) -> tuple[Array, list[Any]]:
         """One pass; the cache goes in and comes out without a copy to numpy."""
@@ -81,11 +96,35 @@ class OnnxRuntime(Arm):
         binding.bind_cpu_input("rows", rows)
         for name, value in zip(self._past, past, strict=True):
             binding.bind_ortvalue_input(name, value)
-        for name in ("logits", *self._present):
-            binding.bind_output(name)
+        binding.bind_output("logits")
+        for name in self._present:
+            binding.bind_output(name, *self._memory)
         self._session.run_with_iobinding(binding)
         logits, *present = binding.get_outputs()
         return logits.numpy(), present
+
+
+def placed(device: str) -> tuple[tuple[str, int], list[Any]]:
+    """Where keys and values are kept on a device of MAX's name, and who computes there.
+
+    Returns:
+        ONNX Runtime's name of the memory with its number, and providers with their options.
+
+    Raises:
+        ArmUnavailable: for a GPU where this ONNX Runtime has no CUDA.
+    """
+    if device == "cpu":
+        return ("cpu", 0), []
+    if CUDA not in ort.get_available_providers():
+        raise ArmUnavailable(
+            f"this ONNX Runtime ({ort.__version__}) is for the CPU alone: install onnxruntime-gpu "
+            "in its place, in the peers' environment"
+        )
+    ort.preload_dlls()  # those that PyTorch's packages brought
+    number = int(device.partition(":")[2] or 0)
+    chosen = tf32.allowed()
+    options = {"device_id": number} | ({} if chosen is None else {"use_tf32": int(chosen)})
+    return ("cuda", number), [(CUDA, options)]
 
 
 def onnx_folder(checkpoint: Checkpoint) -> tuple[Path, Any]:

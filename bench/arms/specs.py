@@ -78,9 +78,7 @@ ARMS: dict[str, ArmSpec] = {
     "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
     "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),
     "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),
-    "onnxruntime": ArmSpec(
-        "bench.arms.onnxruntime:OnnxRuntime", packages=("onnxruntime",), cpu_only=True
-    ),
+    "onnxruntime": ArmSpec("bench.arms.onnxruntime:OnnxRuntime", packages=("onnxruntime",)),
     "openvino": ArmSpec("bench.arms.openvino:OpenVino", packages=("openvino",), cpu_only=True),
     "ctranslate2": ArmSpec(
         "bench.arms.ctranslate2:CTranslate2", packages=("ctranslate2",), cpu_only=True

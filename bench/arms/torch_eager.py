@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from bench.arms import tf32
 from bench.arms.base import Arm, ArmUnavailable
 from reference.huggingface import load_model
 
@@ -27,6 +28,8 @@ class TorchEager(Arm):
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self._device = torch_device(device)
+        if self._device.type != "cpu" and (chosen := tf32.allowed()) is not None:
+            torch.set_float32_matmul_precision("high" if chosen else "highest")
         self._config = checkpoint.config
         self._model = load_model(checkpoint, self.dtype).to(self._device)
         self._run: Any = self._model  # what is called; the model itself, or compiled from it
@@ -87,8 +90,8 @@ def matmul_precision(device: torch.device) -> str:
     """How PyTorch multiplies float32 there: with TF32's 10 bits of mantissa, or all of them."""
     if device.type == "cpu":
         return f"float32 matmul: {torch.get_float32_matmul_precision()}"
-    tf32 = torch.backends.cuda.matmul.allow_tf32
-    return f"float32 matmul: {'TF32' if tf32 else 'no TF32'}"
+    used = torch.backends.cuda.matmul.allow_tf32
+    return f"float32 matmul: {'TF32' if used else 'no TF32'}"
 
 
 def on_host(logits: torch.Tensor) -> Array:

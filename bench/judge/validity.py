@@ -40,6 +40,8 @@ class Verified:
     Attributes:
         command: the verification that is asked for where there is none.
         engine: as `python -m verify --engines` names it; empty for the model without a cache.
+        tf32: whether its products of float32 may use TF32: it was judged by what that allows then,
+            and not otherwise.
         candidate: `impl`, or `FILE.py:NAME`, of which NAME counts.
         candidate_file: that file as it is now; None for `impl`, or where it is gone.
     """
@@ -50,6 +52,7 @@ class Verified:
     max_version: str | None
     device: str
     engine: str
+    tf32: bool = False
     candidate: str = "impl"
     candidate_file: Path | None = None
 
@@ -186,7 +189,7 @@ def _covers(run: Run, subject: Verified, kernels: str) -> bool:
         return False
     given = [check for check in _judged(run) if check.get("regime", "given") == "given"]
     devices = end.get("devices") or [check.get("device") for check in given]
-    if subject.device not in devices:
+    if subject.device not in devices or bool(run.environment.get("tf32")) != subject.tf32:
         return False
     if subject.engine:
         own = [check for check in given if check.get("mode") == "engine"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms.caches import VARIABLES
 from bench.arms.specs import spec_of
+from bench.arms.tf32 import judged_as
 from bench.judge.agreement import is_coarse
 from bench.judge.luck import machine_in
 from bench.match.ceiling_rates import Ceilings, kinds_for
@@ -253,7 +254,7 @@ class Competition:
     def _prepare(self, referee: Worker) -> None:
         """Find out how far coarse arms may be off, where no earlier run here has."""
         classes = dict.fromkeys(
-            spec_of(c.label).judged_as for c in self.group.contestants if c.alive
+            judged_as(c.label, c.device) for c in self.group.contestants if c.alive
         )
         for dtype, workload in product(filter(is_coarse, classes), self.group.plan.workloads):
             text = f"how far PyTorch's own {dtype} is off, once for each size: {workload.name}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.arms.specs import spec_of
+from bench.arms.tf32 import judged_as
 from bench.match.ledger import Ledger
 from bench.match.schedule import block_at, calls_per_turn, quad_order
 
@@ -176,7 +176,11 @@ class Match:
     def _judge(self, workload: Workload, outputs: list[tuple[Contestant, int, Path]]) -> None:
         """Have the referee compare the outputs of a quad."""
         items = [
-            {"block": block, "output": str(path), "dtype": spec_of(contestant.label).judged_as}
+            {
+                "block": block,
+                "output": str(path),
+                "dtype": judged_as(contestant.label, contestant.device),
+            }
             for contestant, block, path in outputs
         ]
         reply = self.referee.ask({"op": "judge", "workload": workload.as_dict(), "items": items})

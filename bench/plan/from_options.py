@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.arms import tf32
 from bench.arms.specs import ARMS, CANDIDATE, labels_of, spec_of, with_null
 from bench.plan.plan import CandidateSpec, Plan
 from bench.worker.process import Worker
@@ -29,6 +30,7 @@ def make_plans(options: argparse.Namespace) -> tuple[list[Plan], str]:
     Raises:
         UsageError, reference.checkpoint.CheckpointError: for what cannot be carried out.
     """
+    tf32.allowed()
     check_written(options.json, "--json")
     check_appended(options.summary, "--summary")
     wanted = workloads(options.p, options.n, options.d, options.b, options.logits)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.arms.specs import spec_of
+from bench.arms.tf32 import judged_as
 from bench.judge.estimate import median_time
 from bench.judge.luck import spreads
 from bench.judge.statistics import effective_count, percentile, turns
@@ -91,7 +92,7 @@ def make_row(
         "n_depth": workload.n_depth,
         "logits_policy": workload.logits_policy,
         "kv_cache": kv_cache,
-        "judged_as": spec_of(contestant.label).judged_as,
+        "judged_as": judged_as(contestant.label, contestant.device),
         "runtime": contestant.facts.get("runtime"),
         "kernel_path": contestant.facts.get("kernel_path"),
         "status": status,

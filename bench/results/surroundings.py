@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
+from bench.arms import tf32
 from bench.arms.specs import spec_of
 from bench.peers import folder
 from bench.results.gpus import describe_gpus
@@ -35,6 +36,7 @@ def environment_of(plans: Sequence[Plan]) -> dict[str, Any]:
             "seed": first.seed,
             "threads": list(first.threads),
             "gpus": describe_gpus() if accelerator else [],
+            **({"tf32": chosen} if (chosen := tf32.allowed()) is not None else {}),
             **_candidate(first),
         },
     )

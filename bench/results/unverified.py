@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bench.arms import tf32
 from bench.arms.specs import CANDIDATE, spec_of
 from bench.judge.validity import Verified, why_unverified
 from reports.commands import as_called
@@ -31,12 +32,13 @@ def unverified_of(plans: Sequence[Plan], environment: Mapping[str, Any], root: P
     return {
         (plan.model, device, engine): why_unverified(
             Verified(
-                command=_verify_command(plan, engine),
+                command=_verify_command(plan, engine, device),
                 weights_sha256=plan.weights_sha256,
                 impl_sha256=environment["impl_sha256"],
                 max_version=environment["versions"]["max"],
                 device=device,
                 engine="" if engine == CANDIDATE else engine,
+                tf32=device != "cpu" and bool(tf32.allowed()),
                 **_named(plan, engine),
             ),
             root,
@@ -71,9 +73,10 @@ def _candidate(arm: str) -> bool:
     return spec_of(arm).candidate
 
 
-def _verify_command(plan: Plan, engine: str) -> str:
+def _verify_command(plan: Plan, engine: str, device: str) -> str:
     parts = [as_called("python -m verify --model"), plan.model]
     parts += ["--revision", plan.revision] if plan.revision else []
+    parts += ["--tf32"] if device != "cpu" and tf32.allowed() else []
     if engine == CANDIDATE and plan.named:
         return " ".join([*parts, *plan.named.arguments])
     parts += ["--engines", engine] if engine not in ("", "auto") else []  # auto is the default

@@ -60,6 +60,8 @@ class Environment(Struct, kw_only=True):
     judge_sha256: str
     weights_sha256: str | None
     accelerator: str | None
+    cpu_flags: str | Absent = UNSET
+    tf32: bool | Absent = UNSET
     model: str | Absent = UNSET
     checkpoint_notes: list[str] | Absent = UNSET
     candidate: str | Absent = UNSET

@@ -1,7 +1,11 @@
 """Several runs next to each other.
 
-entries  all runs of a folder, and which of their figures can be compared
-trends   lines, maps of places, and steps
-index    the page over all runs
+same_machine  which machine a run was made on
+entries  what is kept of a run, and which of its figures can be compared
+kept     all runs of a folder, read once each
+steps    where figures stepped, and the noise that they lie in between
+lines    times of workloads, run by run, as charts
+trends   groups of comparable runs: lines, maps of places, and steps
+index    the page over all runs, and one of trends for each machine
 compare  two runs
 """

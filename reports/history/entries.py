@@ -1,4 +1,4 @@
-"""All runs of a folder, and what of each can be compared with the others.
+"""What the history keeps of a run, and which of its figures can be compared with others'.
 
 Runs are drawn on one line only if what they were measured with is alike: machine, threads, device,
 weights, and for a verification the candidate and the cases. The code's commit and the versions of
@@ -8,16 +8,19 @@ packages are what changes along the line.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from reference.taps import short_name
+from reports.history.same_machine import Machine, machine_of
 from reports.pages.bench_page import bench_headline
 from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, moment_of, verify_headline
 from reports.pages.rendering import MISFITS
 from reports.saved.records import RecordsError, read_run
 from reports.tables.frames import checks_frame, layers_frame
+from reports.tables.load_markdown import load_name
 from reports.tables.numbers import figure
 
 if TYPE_CHECKING:
@@ -30,65 +33,83 @@ ALIKE = (
     "model", "weights_sha256", "candidate", "cpu", "logical_cpus", "usable_cpus", "cgroup_cpus",
     "threads", "memory_bytes", "system", "accelerator",
 )  # fmt: skip
-"""Entries of the environment that must be equal for two runs to share a line."""
+"""Entries of the environment that must be equal for a difference of two runs to be the code's."""
+
+SUBJECT = ("model", "weights_sha256", "candidate")
+"""Entries of the environment, beside the machine, that must be equal on one line."""
 
 STEP_RATIO = 1.25
 """A worst share of the allowed error that changes by more, either way, is marked as a step."""
 
+LATENCIES = {"ttft_ms_p50": "time to first token", "tpot_ms_p50": "time a further token"}
+"""Of a server under load, what has a line."""
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One figure of one run: the value, its interval if it has one."""
+
+class Point(Struct, frozen=True, array_like=True):
+    """One figure of one run.
+
+    Attributes:
+        run: its number in the group.
+        value: seconds, or a share of the allowed error.
+        low, high: its 95% interval, if it has one.
+        chart: what it is drawn together with: the workload; empty for a place.
+    """
 
     run: int
     value: float
     low: float | None = None
     high: float | None = None
+    chart: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One run in the index.
+class Entry(Struct, frozen=True, kw_only=True):
+    """What the history keeps of one run.
 
     Attributes:
-        folder: of the run.
+        folder: its name.
         identity: the run's name.
         kind: `verify`, `bench` or `endpoint`.
-        headline: its verdict and title; None where it cannot be read.
+        verdict, title, lead: its headline; empty where it cannot be read.
         problem: why it cannot be read, else empty.
-        environment: what must be equal for a common line.
-        commit, max_version: what may change.
+        machine: that it ran on.
+        subject: `SUBJECT`'s values.
+        cases: of a verification.
+        commit, max_version, system: what may change along a line.
         lines: figures by name.
         started: the recorded moment.
     """
 
-    folder: Path
+    folder: str
     identity: str
     kind: str = ""
-    headline: Headline | None = None
+    verdict: str = ""
+    title: str = ""
+    lead: str = ""
     problem: str = ""
-    environment: tuple[str, ...] = ()
+    machine: Machine = Machine("", ())
+    subject: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
     commit: str = ""
     max_version: str = ""
+    system: str = ""
     lines: dict[str, Point] = field(default_factory=dict)
     started: str = ""
 
-
-def read_entries(runs: Path) -> list[Entry]:
-    """Every run below a folder, oldest first; one that cannot be read says why."""
-    folders = sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
-    entries = [_entry(folder) for folder in folders]
-    return sorted(entries, key=lambda entry: (entry.started, entry.identity))
+    @property
+    def environment(self) -> tuple[Any, ...]:
+        """What must be equal for a common line."""
+        return self.machine.key, self.subject, self.kind, self.cases
 
 
-def _entry(folder: Path) -> Entry:
+def read_entry(folder: Path) -> Entry:
+    """One run; where it cannot be read, why."""
     try:
         return _readable(read_run(folder))
     except RecordsError as error:
-        return Entry(folder=folder, identity=folder.name, problem=str(error))
+        problem = str(error)
     except MISFITS as error:
-        problem = f"its records do not fit: {type(error).__name__}: {error}"
-        return Entry(folder=folder, identity=folder.name, problem=problem)
+        problem = f"its records do not fit their format: {type(error).__name__}: {error}"
+    return Entry(folder=folder.name, identity=folder.name, problem=problem)
 
 
 def _readable(run: Run) -> Entry:
@@ -97,13 +118,18 @@ def _readable(run: Run) -> Entry:
     lines, headline = _lines(run)
     versions = environment.get("versions") or {}
     return Entry(
-        folder=run.folder,
+        folder=run.folder.name,
         identity=str(run.header.get("run_id") or run.folder.name),
         kind=run.kind,
-        headline=headline,
-        environment=(*(str(environment.get(n)) for n in ALIKE), run.kind, *_cases(run)),
+        verdict=headline.verdict,
+        title=headline.title,
+        lead=headline.diagnosis or headline.lead,
+        machine=machine_of(environment),
+        subject=tuple(str(environment.get(name)) for name in SUBJECT),
+        cases=tuple(_cases(run)),
         commit=str(environment.get("commit") or "")[:10],
         max_version=str(versions.get("max") or ""),
+        system=str(environment.get("system") or ""),
         lines=lines,
         started=moment.isoformat() if moment else "",
     )
@@ -145,15 +171,24 @@ def _verify_lines(run: Run) -> tuple[dict[str, Point], Headline]:
 
 def _bench_lines(run: Run) -> tuple[dict[str, Point], Headline]:
     lines = {}
-    rows = run.of("row")
+    rows = [*run.of("row"), *run.of("load")]
     several = len({row.get("model") for row in rows if row.get("model")}) > 1
-    keys = ("model",) * several + ("workload", "arm", "device", "dtype")
+    many = len({row.get("threads") for row in rows if row.get("threads")}) > 1
+    keys = ("model",) * several + ("workload",)
     for row in rows:
-        median = figure(row.get("median_s"))
-        if row.get("status") == "VALID" and median:
-            name = " ".join(str(row[key]) for key in keys if row.get(key))
+        if row.get("status") != "VALID" or "#" in str(row.get("arm")):
+            continue
+        chart = " ".join(str(row[key]) for key in keys if row.get(key))
+        who = [str(row[key]) for key in ("arm", "device", "dtype") if row.get(key)]
+        who += [f"t{row['threads']}"] if many and row.get("threads") else []
+        if median := figure(row.get("median_s")):
             interval = (figure(row.get("ci_lo_s")), figure(row.get("ci_hi_s")))
-            lines[name] = Point(0, median, *interval)
+            lines[" ".join([chart, *who])] = Point(0, median, *interval, chart)
+        for key, what in LATENCIES.items():
+            if milliseconds := figure(row.get(key)):
+                server = f"{load_name(row)} {' '.join(who)}"
+                name = f"{chart}, {what}"
+                lines[f"{name}: {server}"] = Point(0, milliseconds / 1e3, chart=name)
     return lines, bench_headline(run)
 
 

@@ -73,13 +73,31 @@ def _publish(run: Run, root: Path) -> list[Path]:
 
 
 def name_of(run: Run) -> str:
-    """The folder of a run: its kind, model, and candidate if that is not `impl`."""
+    """The folder of a run: its kind and model, and what tells it from the usual one of these.
+
+    That is a candidate that is not `impl`, a device that is not the CPU, and another precision.
+    """
     environment = run.environment
     candidate = str(environment.get("candidate") or "impl")
     kind = "serve" if run.of("load_plan") else run.kind
     parts = [kind, str(environment.get("model") or "model")]
     parts += [] if candidate == "impl" else [candidate.rpartition("/")[2]]
+    parts += _apart(run)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-")
+
+
+def _apart(run: Run) -> list[str]:
+    """The accelerator and the precision of a run, where they are not the usual ones."""
+    end, tf32 = run.end or {}, run.environment.get("tf32")
+    used = end.get("devices") or [
+        row.get("device") for row in run.of("row") if row.get("status") != "SKIP"
+    ]
+    dtypes = end.get("dtypes") or []
+    parts = sorted(
+        {str(device).partition(":")[0] for device in used if device not in (None, "cpu")}
+    )
+    parts += [str(dtype) for dtype in dtypes if dtype != "float32"]
+    return [*parts, "tf32"] if tf32 else parts
 
 
 def _verify_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.saved.home import CLONE, REPOSITORY
-from reports.saved.machine import accelerator_model, cpu_model
+from reports.saved.machine import accelerator_model, cpu_flags, cpu_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,8 +44,9 @@ def collect(
         extra: further entries; they win over the collected ones.
 
     Returns:
-        `versions` (by package, null where not installed), `cpu`, `logical_cpus`, `usable_cpus`
-        (affinity), `cgroup_cpus` (quota, null without one), `threads` (what a run may use),
+        `versions` (by package, null where not installed), `cpu`, `cpu_flags` (those for
+        vectors and matrices), `logical_cpus`, `usable_cpus` (affinity), `cgroup_cpus` (quota, null
+        without one), `threads` (what a run may use),
         `memory_bytes`, `system`, `commit` and `dirty` of the working directory's repository (null
         outside git), `tool` (of this project: its `version`, `commit`, `dirty`), `impl_sha256`,
         `judge_sha256`, `weights_sha256`, `accelerator` (by its maker's name).
@@ -55,6 +56,7 @@ def collect(
         "versions": {name: package_version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "cpu": cpu_model(),
+        "cpu_flags": cpu_flags(),
         "logical_cpus": os.cpu_count(),
         "usable_cpus": len(usable_cpus()),
         "cgroup_cpus": cgroup_cpus(),

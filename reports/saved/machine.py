@@ -24,6 +24,9 @@ TOOLS = (
 )
 """What makers bring to list their devices, in the order of its numbers: NVIDIA, AMD."""
 
+VECTOR_FLAGS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "fphp", "sve", "bf16", "i8mm")
+"""What the flags begin with that compilers and libraries choose kernels by."""
+
 
 def cpu_model(cpuinfo: Path = CPUINFO) -> str:
     """The CPU: its maker's name with family, model and stepping, as `/proc/cpuinfo` has them.
@@ -37,6 +40,17 @@ def cpu_model(cpuinfo: Path = CPUINFO) -> str:
                ("revision", "CPU revision"))  # fmt: skip
     found = [f"{word} {fields[key]}" for word, key in numbers if fields.get(key)]
     return f"{name} ({', '.join(found)})" if found else name
+
+
+def cpu_flags(cpuinfo: Path = CPUINFO) -> str:
+    """What the CPU has for vectors and matrices, in the order of the alphabet: `avx avx2 fma`.
+
+    A hypervisor may hide some of it, so that the model alone does not tell. x86 lists `flags`,
+    aarch64 `Features`; nothing where neither can be read.
+    """
+    fields = _first_processor(cpuinfo)
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    return " ".join(sorted(flag for flag in flags if flag.startswith(VECTOR_FLAGS)))
 
 
 def accelerator_model(device: str) -> str:
@@ -54,6 +68,12 @@ def accelerator_model(device: str) -> str:
         if number < len(names):
             return names[number]
     return device
+
+
+def nvidia_gpus() -> list[str]:
+    """The GPUs that NVIDIA's tool lists, by name and memory; none without the tool."""
+    program, options = TOOLS[0]
+    return names_in(_printed(program, options))
 
 
 def names_in(text: str) -> list[str]:

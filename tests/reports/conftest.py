@@ -1,6 +1,7 @@
 """Runs of every kind, written as the real ones are, small enough to be made in milliseconds."""
 
 import functools
+import json
 import shutil
 from pathlib import Path
 
@@ -289,6 +290,27 @@ def write_run(root, kind, records=(), end=None, *, arrays=None, **environment):
     return writer.folder
 
 
+def write_small_runs(root, count):
+    """So many runs of a row each, of which the last quarter is slower; they take a millisecond."""
+    for number in range(count):
+        started = f"2026-01-01T00:{number // 60:02d}:{number % 60:02d}Z"
+        median = 0.01 * (1 + 0.002 * (number % 5)) * (1.3 if number >= 0.75 * count else 1)
+        folder = root / "runs" / f"2026-{number:04d}-bench"
+        folder.mkdir(parents=True)
+        header = {
+            "record": "run", "schema_version": 5, "run_id": folder.name, "kind": "bench",
+            "command": ["bench"], "started_utc": started,
+            "environment": {"cpu": "A CPU", "threads": [2], "commit": f"{number:010d}"},
+        }  # fmt: skip
+        row = {
+            "record": "row", "workload": "pp32", "arm": "max", "device": "cpu", "dtype": "float32",
+            "status": "VALID", "median_s": median, "ci_lo_s": median * 0.99,
+            "ci_hi_s": median * 1.01, "invalid_reasons": [],
+        }  # fmt: skip
+        lines = (header, row, {"record": "end", "finished_utc": started})
+        (folder / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 @pytest.fixture
 def make_run(tmp_path):
     """Writes a run and returns its folder: `make_run(kind, records, end)`."""
@@ -349,9 +371,13 @@ def pages(tmp_path_factory):
         "answered wrong": write_run(root, "endpoint", *endpoint_run(failing=True)),
     }
     found = {name: render(folder)[0] for name, folder in folders.items()}
+    write_run(root, "bench", *benchmark())
+    write_run(root, "verify", *verification(failing=True))
     both = compare_page(read_run(folders["passing"]), read_run(folders["failing"]))
+    index = write_index(root)
+    (trends,) = (root / "trends").glob("*.html")
     return found | {
-        "index": write_index(root), "compare": write(root / "compare.html", both)
+        "index": index, "trends": trends, "compare": write(root / "compare.html", both)
     }  # fmt: skip
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reports.history.index import write_index
+from tests.reports.conftest import write_small_runs
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 DRIVER = shutil.which("chromedriver")
 
@@ -81,8 +84,8 @@ def visit(browser, tmp_path):
 
 
 @pytest.fixture(params=[
-    "passing", "failing", "benched", "beside", "empty", "deep", "index", "compare", "answered",
-    "answered wrong",
+    "passing", "failing", "benched", "beside", "empty", "deep", "index", "trends", "compare",
+    "answered", "answered wrong",
 ])  # fmt: skip
 def page(request, pages):
     """The path of a page of each kind."""
@@ -319,3 +322,29 @@ def luminance(colour):
         for v in (float(part) / 255 for part in parts)
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_all_runs_can_be_searched_and_turned_over_a_page_at_a_time(visit, tmp_path):
+    write_small_runs(tmp_path, 130)
+    browser = visit(write_index(tmp_path))
+    count = browser.one("[data-paged-count]")
+    newest = browser.one("#runs tbody tr").text
+    assert (len(browser.all("#runs tbody tr")), count.text) == (100, "1 to 100 of 130 runs")
+    browser.one("[data-paged-on]").click()
+    assert (len(browser.all("#runs tbody tr")), count.text) == (30, "101 to 130 of 130 runs")
+    assert not browser.one("[data-paged-on]").is_enabled()
+    browser.one("[data-paged-back]").click()
+    assert browser.one("#runs tbody tr").text == newest  # laid out by script as by the template
+    browser.one("[data-paged-search]").send_keys("measured 0000000042")
+    assert count.text == "1 to 1 of 1 runs"
+    assert "2026-0042-bench" in browser.one("#runs tbody tr").text
+    browser.one("[data-paged-search]").send_keys(" nothing")
+    assert count.text == "no run has all of these words"
+
+
+def test_all_runs_are_sorted_by_a_column(visit, tmp_path):
+    write_small_runs(tmp_path, 130)
+    browser = visit(write_index(tmp_path))
+    browser.one("#runs th button").click()
+    assert "2026-0000-bench" in browser.one("#runs tbody tr").text
+    assert browser.one("#runs th").get_attribute("aria-sort") == "ascending"

@@ -10,8 +10,9 @@ import pytest
 from reports.__main__ import main
 from reports.commands import duration
 from reports.history.compare import compared
-from reports.history.entries import read_entries
+from reports.history.kept import read_entries
 from reports.history.trends import groups
+from reports.output.publish import name_of
 from reports.output.render import render
 from reports.saved.files import write_json
 from reports.saved.records import read_run
@@ -111,7 +112,7 @@ def test_another_max_is_named_at_its_step(make_run, tmp_path):
         make_run("bench", [row(median)], {}, versions={"max": version})
     (group,) = groups(read_entries(tmp_path / "runs"))
     assert "MAX 26.6.0 to 26.7.0" in group.steps[0]
-    assert any(mark.text == "MAX 26.7.0" for mark in group.figure.marks)
+    assert any(mark.text == "MAX 26.7.0" for figure in group.figures for mark in figure.marks)
 
 
 def test_a_run_that_cannot_be_read_is_listed_with_the_reason(root, make_run, capsys):
@@ -226,3 +227,19 @@ def test_help_names_every_command(capsys):
 def test_json_of_what_is_not_finite_is_a_string(tmp_path):
     write_json(tmp_path / "out.json", {"used": float("nan"), "margin": float("inf")})
     assert json.loads((tmp_path / "out.json").read_text()) == {"used": "nan", "margin": "inf"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "environment", "name"),
+    [
+        ("verify", {"devices": ["cpu"], "dtypes": ["float32"]}, {}, "verify-tiny"),
+        ("verify", {"devices": ["gpu"], "dtypes": ["bfloat16"]}, {}, "verify-tiny-gpu-bfloat16"),
+        ("verify", {"devices": ["gpu:1"], "dtypes": ["float32"]}, {"tf32": True},
+         "verify-tiny-gpu-tf32"),
+        ("bench", {}, {}, "bench-tiny"),
+    ],
+)  # fmt: skip
+def test_another_device_or_precision_is_published_apart(make_run, kind, end, environment, name):
+    skip = {"record": "row", "arm": "max", "device": "gpu", "status": "SKIP"}
+    records = [row(0.01), skip] if kind == "bench" else []
+    assert name_of(read_run(make_run(kind, records, end, **environment))) == name

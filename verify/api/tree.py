@@ -36,10 +36,12 @@ TREE = {
         "scaling": "sweep sizes, and fit what a pass costs",
         "peers": "install the runtimes that MAX is compared with, in an environment apart",
         "env": "what about this machine will spoil a measurement",
+        "gpu": "verify and bench on an NVIDIA GPU, all of it",
     },
     "reports": {
         "": "pages and tables of runs again",
         "table": "print one table of saved runs: by layer, kind, fault, row, sample, ...",
+        "export": "speeds of benchmarks for github-action-benchmark",
         "index": "the page over all runs",
         "compare": "a page with two runs next to each other",
         "annotate": "what a CI shows beside your source: file, line and message",

@@ -41,15 +41,22 @@ CATALOGUE: list[Fault] = []
 """Every fault, in the order of the model's stages."""
 
 
+WITHIN_TF32 = frozenset({"matmul_tf32", "matmul_bf16", "weights_bf16", "accumulate_fp16"})
+"""Roundings of factors and sums that are within twice of what TF32 may do: cutting off 13 bits is
+as far off as rounding to one bit less, and the rule allows twice the envelope."""
+
+
 def catalogue(dtype: str, config: GPT2Config = PUBLISHED) -> list[Fault]:
     """The faults of a declared precision; in float64, those of float32.
 
     Args:
-        dtype: `float32`, `float64`, `bfloat16` or `float16`.
+        dtype: `float32`, `float64`, `bfloat16` or `float16`; `tf32` for float32 whose products may
+            use that, of which `WITHIN_TF32` are no faults.
         config: of the model; OpenAI's own by default.
     """
-    declared = "float32" if dtype == "float64" else dtype
-    return [fault for fault in CATALOGUE if declared in fault.dtypes and fault.of(config)]
+    declared = "float32" if dtype in ("float64", "tf32") else dtype
+    found = [fault for fault in CATALOGUE if declared in fault.dtypes and fault.of(config)]
+    return [fault for fault in found if dtype != "tf32" or fault.id not in WITHIN_TF32]
 
 
 Replacement = Callable[..., Any]

@@ -57,6 +57,7 @@ def to_float32(x: Array) -> Array:
 LOWER: dict[str, dict[str, Callable[[Array], Array]]] = {
     "float64": {"rounded to float32": to_float32},
     "float32": {"rounded to TF32": to_tf32, "rounded to bfloat16": to_bf16},
+    "tf32": {"rounded to bfloat16": to_bf16},
     "float16": {"rounded to bfloat16": to_bf16, "rounded to float8": to_fp8},
     "bfloat16": {"rounded to float8": to_fp8},
 }
@@ -66,7 +67,7 @@ LOWER: dict[str, dict[str, Callable[[Array], Array]]] = {
 def must_fail(expected: Expectation) -> Iterator[Check]:
     """One check for each control: UNDERPOWERED where the rule accepts it at any computed place."""
     results = {tap: expected.correct[tap] for tap in computed(expected)}
-    lower = LOWER[expected.dtype]
+    lower = LOWER[expected.arithmetic]
     for name, spoil in (MUST_FAIL | lower).items():
         below = _below(spoil, results, expected) if name in lower else []
         missed = [
@@ -101,7 +102,7 @@ class LowerPrecisions:
 
     def look(self, expected: Expectation) -> None:
         """Round PyTorch's own results at every place where no case has rejected that yet."""
-        for name, spoil in LOWER[expected.dtype].items():
+        for name, spoil in LOWER[expected.arithmetic].items():
             rejected = self.seen.setdefault(name, {})
             for tap in computed(expected):
                 if not rejected.get(tap):

@@ -39,13 +39,13 @@ class Power:
     Attributes:
         seen: for each regime and fault, the sighting with the largest margin, and its case.
         alarms: correct results judged, and rejected.
-        dtype: the candidate's precision.
+        arithmetic: what its products compute in: its precision, or `tf32`.
         config: of the model.
     """
 
     seen: dict[str, dict[str, tuple[Sighting, str]]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
-    dtype: str = "float32"
+    arithmetic: str = "float32"
     config: GPT2Config = PUBLISHED
 
     def look(self, expected: Expectation, visible: Collection[str] | None = None) -> None:
@@ -57,8 +57,8 @@ class Power:
         """
         case, self.config = expected.case, expected.oracle.config
         seen = self.seen.setdefault(case.regime, {})
-        self.dtype = expected.dtype
-        for fault in catalogue(expected.dtype, self.config):
+        self.arithmetic = expected.arithmetic
+        for fault in catalogue(expected.arithmetic, self.config):
             known = seen.get(fault.id)
             if (known and known[0].caught) or not fault.fits(case.ids, self.config.n_positions):
                 continue
@@ -71,7 +71,7 @@ class Power:
         seen = self.seen.get(expected.case.regime, {})
         weak = [
             fault
-            for fault in catalogue(expected.dtype, expected.oracle.config)
+            for fault in catalogue(expected.arithmetic, expected.oracle.config)
             if fault.id in seen and seen[fault.id][0].by == "filter"
         ]
         if not weak:
@@ -87,13 +87,13 @@ class Power:
 
     def checks(self) -> Iterator[Check]:
         """One check for each fault."""
-        for fault in catalogue(self.dtype, self.config):
+        for fault in catalogue(self.arithmetic, self.config):
             yield _fault_check(fault, self.best(fault))
 
     def report(self) -> dict[str, Any]:
         """As `--json` writes it."""
         faults = {}
-        for fault in catalogue(self.dtype, self.config):
+        for fault in catalogue(self.arithmetic, self.config):
             best = self.best(fault)
             if best and best[0].applicable:
                 faults[fault.id] = best[0].details(best[1])

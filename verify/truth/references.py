@@ -13,6 +13,7 @@ from verify.judge.acceptance import judge
 from verify.truth import envelope
 from verify.truth import float16 as arithmetic16
 from verify.truth import float32 as arithmetic
+from verify.truth import tf32 as arithmetic_tf32
 from verify.truth.alarms import correct_results
 from verify.truth.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE, plants_faults
 from verify.truth.expectation import EnvelopeSample, Expectation
@@ -43,15 +44,18 @@ class References:
     Args:
         checkpoint: configuration and weights; they are rounded to `dtype` first.
         dtype: the candidate's precision, in which PyTorch computes and envelopes are measured.
+        tf32: whether products of float32 may use TF32, in which envelopes are measured then.
     """
 
-    def __init__(self, checkpoint: Checkpoint, dtype: str = "float32") -> None:
-        self.dtype = dtype
+    def __init__(
+        self, checkpoint: Checkpoint, dtype: str = "float32", *, tf32: bool = False
+    ) -> None:
+        self.dtype, self.tf32 = dtype, tf32
         self.checkpoint = checkpoint = rounded(checkpoint, dtype)
         large = checkpoint.config.parameter_count > LARGE_PARAMETERS
         self._least_copies = 1 if large else envelope.LEAST_COPIES
         self.oracle = Oracle(checkpoint)
-        self._evaluations = _evaluations(checkpoint, dtype)
+        self._evaluations = _evaluations(checkpoint, dtype, tf32=tf32)
 
     @cached_property
     def torch(self) -> HuggingFaceReference:
@@ -92,6 +96,7 @@ class References:
             case=case,
             oracle=self.oracle,
             dtype=self.dtype,
+            tf32=self.tf32,
             given=given,
             isolated=sample.original(isolated),
             torch_isolated=sample.original(evaluations[0]),
@@ -152,8 +157,10 @@ def hugging_face(checkpoint: Checkpoint, dtype: str) -> HuggingFaceReference:
     return HuggingFaceReference(checkpoint, getattr(torch, dtype))
 
 
-def _evaluations(checkpoint: Checkpoint, dtype: str) -> list[Oracle]:
+def _evaluations(checkpoint: Checkpoint, dtype: str, *, tf32: bool) -> list[Oracle]:
     """One model for each legitimate order in a precision."""
+    if tf32:
+        return arithmetic_tf32.evaluations(checkpoint)
     if dtype == "float32":
         return arithmetic.evaluations(checkpoint)
     return arithmetic16.evaluations(checkpoint, dtype)

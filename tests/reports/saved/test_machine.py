@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.saved.machine import accelerator_model, cpu_model, names_in
+from reports.saved.machine import accelerator_model, cpu_flags, cpu_model, names_in, nvidia_gpus
 
 EPYC = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -64,6 +64,28 @@ def test_an_arm_core_without_lscpu_has_its_numbers(tmp_path):
 @pytest.mark.usefixtures("tool")
 def test_where_nothing_is_told_the_architecture_is_the_name(tmp_path):
     assert cpu_model(tmp_path / "none") in (os.uname().machine, cpu_model(Path("/none")))
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("flags\t: fpu smep sme avx2 fma sse4_2 avx512f", "avx2 avx512f fma sse4_2"),
+        ("Features\t: fp asimd crc32 sve2 asimdhp bf16", "asimd asimdhp bf16 sve2"),
+        ("flags\t: fpu vme", ""),
+        ("model name\t: A CPU", ""),
+    ],
+)
+def test_flags_are_those_that_kernels_are_chosen_by(tmp_path, line, flags):
+    assert cpu_flags(cpuinfo(tmp_path, f"processor\t: 0\n{line}\n")) == flags
+    assert cpu_flags(tmp_path / "none") == ""
+
+
+def test_gpus_are_listed_by_nvidias_tool_alone(tool):
+    assert nvidia_gpus() == []
+    tool("nvidia-smi", "echo '0, NVIDIA H200, 143771 MiB'")
+    assert nvidia_gpus() == ["NVIDIA H200 (143771 MiB)"]
+    tool("nvidia-smi", "echo 'No devices were found'; exit 6")
+    assert nvidia_gpus() == []
 
 
 def test_an_accelerator_has_its_makers_name(tool):
