@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from reports.commands import Parser, as_called, cannot_run
 from reports.contract.schemas import SOURCES, text, update
-from reports.history.compare import compare_page
+from reports.history.compare import write_page
 from reports.history.index import write_index
 from reports.output.annotations import read, remarks, workspace
 from reports.output.listing import BY, FORMATS, listing
 from reports.output.publish import publish
 from reports.output.render import render
 from reports.program import as_program
-from reports.saved.files import write
 from reports.saved.home import published_root, runs_root
 from reports.saved.records import RecordsError, read_run
 from reports.tables.draws import unfinished
@@ -104,9 +103,7 @@ def _compare(argv: Sequence[str]) -> int:
         "--out", type=Path, metavar="FILE", help="default: compare-ONE.html in the second's folder"
     )
     options = parser.parse_args(argv)
-    page = compare_page(read_run(options.one), read_run(options.other))
-    first = options.one.resolve().name
-    print(write(options.out or options.other / f"compare-{first}.html", page))
+    print(write_page(read_run(options.one), read_run(options.other), options.out))
     return 0
 
 

@@ -3,6 +3,7 @@
 numbers   how every figure is read and written
 verdicts  which verdict is graver, and which check the worst
 frames    records as pandas frames, and the table by layer
+changes   what became of each place between two verifications
 kinds     the kinds of check: figures, and what was seen in a sentence
 draws     how many processes of each arm a benchmark had, and how many more it needs
 load_markdown  servers under load as Markdown
