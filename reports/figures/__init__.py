@@ -4,5 +4,6 @@ Of a verification: `model_map`, `parity`, `logits`, `tensors`, `inside`, `fault_
 `operations`.
 Of a benchmark: `speed`, `strips`, `roofline`, `course`, `bars`, `scaling`; of servers under
 load: `saturation`.
+Of two runs: `difference_map`, `forest`.
 Beneath them: `chart` (scales, marks, ticks) and `heat` (maps too fine for a table).
 """

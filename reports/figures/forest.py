@@ -47,9 +47,9 @@ class Ratio:
 
     @property
     def words(self) -> str:
-        """The figure as text: `1.20 [1.15, 1.25] SLOWER`."""
+        """The figure as text: `1.20 [1.15, 1.25] slower`."""
         bounds = "" if self.low is None else f" [{brief(self.low)}, {brief(self.high)}]"
-        return f"{brief(self.value)}{bounds}  {self.verdict}".rstrip()
+        return f"{brief(self.value)}{bounds} {self.verdict}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +93,30 @@ def _plot(
 ) -> chart.Chart:
     bottom = chart.TOP + layout.row * len(rows)
     x = around_one(_values(rows), (layout.left, layout.width - layout.right))
-    marks = []
-    if margin:
-        marks.append(chart.rectangle(x(1 / (1 + margin)), chart.TOP, x(1 + margin), bottom, "band"))
-    marks.append(chart.segment(x(1.0), chart.TOP, x(1.0), bottom, "one"))
-    for index, row in enumerate(rows):
-        marks += _row(row, x, chart.TOP + layout.row * index, layout)
+    tops = [chart.TOP + layout.row * index for index in range(len(rows))]
+    spans = [(top + layout.drop - 10, top + layout.row) for top in tops]
+    marks = _around_one(x, margin, spans if layout.above else [(chart.TOP, bottom)])
+    for row, top in zip(rows, tops, strict=True):
+        marks += _row(row, x, top, layout)
     name = f"{texts['name']}-narrow" if layout.above else texts["name"]
     return chart.Chart(
         name=name, title=texts["title"], aid=texts["aid"], width=layout.width,
         height=bottom + chart.BOTTOM, x_title=texts["x_title"], y_title="",
         x_ticks=_ticks(x), y_ticks=[], marks=marks, left=layout.left,
     )  # fmt: skip
+
+
+def _around_one(
+    x: chart.Scale, margin: float | None, spans: Sequence[tuple[float, float]]
+) -> list[chart.Mark]:
+    """The line of no difference, and the band of differences that do not matter, in each span."""
+    marks = []
+    for top, bottom in spans:
+        if margin:
+            edges = x(1 / (1 + margin)), x(1 + margin)
+            marks.append(chart.rectangle(edges[0], top, edges[1], bottom, "band"))
+        marks.append(chart.segment(x(1.0), top, x(1.0), bottom, "one"))
+    return marks
 
 
 def _values(rows: Sequence[Ratio]) -> list[float]:
@@ -121,7 +133,8 @@ def _row(row: Ratio, x: chart.Scale, top: float, layout: Layout) -> list[chart.M
         marks.append(line)
     marks.append(chart.dot(x(row.value), middle, row.css, tip, 5))
     if layout.above:
-        marks.append(chart.label(layout.left, middle - 14, f"{row.name}:  {row.words}", "strong"))
+        marks.append(chart.label(layout.left, middle - 14, row.name))
+        marks.append(chart.label(layout.width - 4, middle - 14, row.words, "strong", "end"))
     else:
         marks.append(chart.label(layout.left - 10, middle + 4, row.name, anchor="end"))
         at = layout.width - layout.right + 12

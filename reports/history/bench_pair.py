@@ -109,9 +109,12 @@ def bench_context(one: Run, other: Run, computed: Mapping[str, Any] | None) -> d
     said = answer(changes, margin, command)
     arms = list(dict.fromkeys([*arms_of(one), *arms_of(other)]))
     rows = [
-        Ratio(f"{c.name}  {c.arm}", c.value, c.low, c.high, c.verdict, series(arms, c.arm))
+        Ratio(
+            f"{c.name}  {c.arm}", c.value, c.low, c.high, VERDICTS.get(c.verdict, ""),
+            series(arms, c.arm),
+        )
         for c in changes
-    ]
+    ]  # fmt: skip
     plots = forest(
         rows, margin, name="changes", title="Time of B over time of A",
         aid=AID if computed else AID_RECORDS.format(command=command),
@@ -204,11 +207,17 @@ def answer(changes: Sequence[BenchChange], margin: float | None, command: str) -
     if not any(change.verdict for change in changes):
         lead = f"These ratios have no interval yet: {command} makes it from the samples."
         return Answer("UNJUDGED", _unjudged(own, mine), lead)
-    parts = [_said(verdict, mine, margin) for verdict in VERDICTS]
-    said = "; ".join(filter(None, parts))
     rest = [change for change in changes if change.arm != own]
     lead = " ".join(filter(None, (_too_few(mine), _others(rest))))
-    return Answer(_verdict(changes), f"In B, {own} is {said}.", lead)
+    return Answer(_verdict(changes), _sentence(own, mine, margin), lead)
+
+
+def _sentence(own: str, mine: Sequence[BenchChange], margin: float | None) -> str:
+    if all(change.verdict == "INCONCLUSIVE" for change in mine):
+        named = _listed([f"{change.words} for {change.name}" for change in mine])
+        return f"Undecided: the time of {own} in B is {named}, over A's."
+    parts = [_said(verdict, mine, margin) for verdict in VERDICTS]
+    return f"In B, {own} is {'; '.join(filter(None, parts))}."
 
 
 def _too_few(mine: Sequence[BenchChange]) -> str:

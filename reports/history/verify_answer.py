@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference.taps import short_name
-from reports.tables.changes import ALONE, FREE, by_place, gravity
+from reports.tables.changes import ALONE, FREE, by_place
 from reports.tables.kinds import MODES
 from reports.tables.numbers import counted, multiple, short
 from reports.tables.verdicts import severity
@@ -91,7 +92,7 @@ def answer(changes: Sequence[Change], kinds: Sequence[KindChange]) -> Answer:
         parts += [_mends(mended)] if mended else []
         verdict = "BROKEN" if broken or others else "MENDED"
         lead = _lead(changes, broken or mended, others)
-        return Answer(verdict, f"B {' and '.join(parts)}.", lead)
+        return Answer(verdict, f"B {', and '.join(parts)}.", lead)
     if others:
         return Answer("BROKEN", f"No place broke, but B fails {_named(others)}.", _rest(changes))
     if not changes:
@@ -183,16 +184,22 @@ def _named(kinds: Sequence[KindChange]) -> str:
 
 def _nothing_broke(changes: Sequence[Change], kinds: Sequence[KindChange]) -> Answer:
     places = list(by_place(changes).values())
-    moved = sorted((c for c in places if c.verdict != "same"), key=gravity, reverse=True)
+    moved = sorted((c for c in places if c.verdict != "same"), key=_by_size)
     mended = [kind for kind in kinds if kind.verdict == "mended"]
     failing = {c.tap: c for c in changes if any(_fails(p.a) and _fails(p.b) for p in c.pairs)}
-    lead = f"{counted(len(failing), 'place')} fail in both." if failing else ""
+    fail = "fails" if len(failing) == 1 else "fail"
+    lead = f"{counted(len(failing), 'place')} {fail} in both." if failing else ""
     if mended:
         return Answer("MENDED", f"B passes {_named(mended)}, which A fails.", lead)
     if not moved:
         size = counted(len(places), "place")
         return Answer("SAME", f"Nothing changed: the error is the same number at all {size}.", lead)
     return Answer("CHANGED", f"Nothing broke: {_most(moved, len(places))}.", lead)
+
+
+def _by_size(change: Change) -> float:
+    """Sorts the largest change first, whichever way."""
+    return -math.inf if change.log2 is None else -abs(change.log2)
 
 
 def _most(moved: Sequence[Change], total: int) -> str:

@@ -322,8 +322,10 @@ def pages(tmp_path_factory):
     }
     found = {name: render(folder)[0] for name, folder in folders.items()}
     both = compare_page(read_run(folders["passing"]), read_run(folders["failing"]))
+    benches = compare_page(*[read_run(folders["benched"])] * 2)
     return found | {
-        "index": write_index(root), "compare": write(root / "compare.html", both)
+        "index": write_index(root), "compare": write(root / "compare.html", both),
+        "benches": write(root / "benches.html", benches),
     }  # fmt: skip
 
 

@@ -81,8 +81,8 @@ def visit(browser, tmp_path):
 
 
 @pytest.fixture(params=[
-    "passing", "failing", "benched", "empty", "deep", "index", "compare", "answered",
-    "answered wrong",
+    "passing", "failing", "benched", "empty", "deep", "index", "compare", "benches",
+    "answered", "answered wrong",
 ])  # fmt: skip
 def page(request, pages):
     """The path of a page of each kind."""
