@@ -33,7 +33,7 @@ commands (python -m reports COMMAND --help tells the options of each):
   render    pages and tables of runs again; the default where no command is named
   table     print one table of saved runs: by layer, kind, fault, row, sample, ...
   index     the page over all runs
-  compare   a page with two runs next to each other, and what differs
+  compare   a page with two runs next to each other: maps, or ratios of times
   annotate  what a CI shows beside the source: file, line and message
   publish   tables and figures into reports/published, to be committed
   schema    the JSON Schema of records or of what --json writes
