@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reports.commands import Parser, as_called, cannot_run
 from reports.contract.schemas import SOURCES, text, update
-from reports.history.compare import compare_page
+from reports.history.compare import write_page
 from reports.history.index import write_index
 from reports.output.annotations import read, remarks, workspace
 from reports.output.benchmark_action import BETTER, as_text, exported
@@ -36,7 +36,7 @@ commands (python -m reports COMMAND --help lists the options of each):
   table     print one table of saved runs: by layer, kind, fault, row, sample, ...
   export    speeds of benchmarks for a tool that keeps them: github-action-benchmark
   index     the page over all runs
-  compare   a page with two runs next to each other, and what differs
+  compare   a page with two runs next to each other: maps, or ratios of times
   annotate  what a CI shows beside the source: file, line and message
   publish   tables and figures into reports/published, to be committed
   schema    the JSON Schema of records or of what --json writes
@@ -137,9 +137,7 @@ def _compare(argv: Sequence[str]) -> int:
         "--out", type=Path, metavar="FILE", help="default: compare-ONE.html in the second's folder"
     )
     options = parser.parse_args(argv)
-    page = compare_page(read_run(options.one), read_run(options.other))
-    first = options.one.resolve().name
-    print(write(options.out or options.other / f"compare-{first}.html", page))
+    print(write_page(read_run(options.one), read_run(options.other), options.out))
     return 0
 
 

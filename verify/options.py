@@ -49,7 +49,7 @@ COMMANDS = {
         "verify.endpoint.command_line", "a running server: does it answer as the model would?"
     ),
     "places": Command("verify.places", "the places that a verification compares, a line each"),
-    "diff": Command("verify.diff", "two runs: which places changed, and whether for the better"),
+    "diff": Command("verify.diff", "two runs: what broke, what was mended, which places changed"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),
     "replay": Command("verify.replay.again", "a run judged again: does its verdict still hold?"),
     "campaign": Command("verify.campaign", "many random cases: false alarms, and faults caught"),

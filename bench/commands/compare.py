@@ -9,12 +9,18 @@ Each ratio is estimated as in its own run (`bench.judge.estimate`), and the chan
 both. The baseline (PyTorch) is the control: its code is the same in both, which the versions must
 confirm. Runs from unlike environments are refused, with what differs.
 
+The answer comes first, in a sentence. The same figures are written into the second run's folder, as
+a page with a forest plot and as JSON, from which `python -m reports compare` makes the page again.
+
 A run with fewer than three processes of each arm, as all were before format 4, does not tell what
 the luck of a process adds; 0.5% is assumed, so that differences under 2% are not resolved.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +34,12 @@ from bench.judge.statistics import turns
 from bench.judge.verdict import Judgement, judge
 from bench.plan.options import margin_option
 from bench.screen.tables import STYLES
-from reports.commands import Parser, UsageError, open_console
-from reports.saved.records import Run, read_run
+from reports.commands import Parser, UsageError, check_written, open_console
+from reports.history import unlike
+from reports.history.bench_pair import answer, changes_in, name_of
+from reports.history.compare import write_page
+from reports.saved.files import comparison_file, write, write_json
+from reports.saved.records import SCHEMA_VERSION, RecordsError, Run, read_run, strict
 from reports.tables.draws import warning
 
 if TYPE_CHECKING:
@@ -49,7 +59,11 @@ ALIKE = {
 
 REGRESSION = 1
 
+KEYS = ("model", "workload", "device", "threads", "arm")
+"""What a change is of; all but the last are its place."""
+
 Key = tuple[Any, ...]
+Changed = tuple[Key, Estimate, Judgement]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,7 +76,16 @@ def main(argv: Sequence[str]) -> int:
         help="compare although these differ; may be repeated",
     )  # fmt: skip
     margin_option(parser)
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE",
+        help="the page (default: compare-RUN_A.html in RUN_B, with a .json beside it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH", help="write the outcome as JSON; - is standard output"
+    )
     options = parser.parse_args(argv)
+    check_written(options.page, "--page")
+    check_written(options.json, "--json")
     before, after = read_run(options.before), read_run(options.after)
     check_alike(before, after, options.despite)
     changes = compare(before, after, options.margin)
@@ -70,8 +93,17 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(
             "the runs have no workload and arm in common that is VALID in both, beside a baseline"
         )
+    found = figures(before, after, changes, options.margin)
+    page = _write(before, after, found, options.page)
+    if options.json:
+        write_json(options.json, found)
     console = open_console()
+    console.print(Text(found["answer"], "bold"), found["more"], highlight=False)
+    for told in found["unlike"]:
+        console.print(f"not measured alike: {told}", style="yellow", highlight=False)
     show(console, changes)
+    if page:
+        console.print(f"Report: {page}", highlight=False, soft_wrap=True)
     for run in (before, after):
         if told := warning(run):
             console.print(f"{run.folder}: {told}", style="yellow", highlight=False)
@@ -109,13 +141,68 @@ def _unlike(what: str, first: Any, second: Any, word: str) -> UsageError:
     )
 
 
-def compare(before: Run, after: Run, margin: float) -> list[tuple[Key, Estimate, Judgement]]:
-    """For each arm and workload of both runs the change, and what it says."""
+def figures(before: Run, after: Run, changes: Sequence[Changed], margin: float) -> dict[str, Any]:
+    """What `--json` writes, and the page is made of."""
     first, second = ratios(before), ratios(after)
+    versus = _baselines(after)
+    found = [
+        {
+            **dict(zip(KEYS, key, strict=True)),
+            "versus": versus[key[:-1]],
+            "change": change.value,
+            "ci_lo": change.low,
+            "ci_hi": change.high,
+            "processes": change.generations,
+            "quads": change.quads,
+            **dataclasses.asdict(judgement),
+            "a": _side(first[key]),
+            "b": _side(second[key]),
+        }
+        for key, change, judgement in changes
+    ]
+    said = answer(changes_in({"changes": found}), margin, "")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": said.verdict,
+        "answer": said.sentence,
+        "more": said.lead,
+        "runs": [name_of(before), name_of(after)],
+        "margin": margin,
+        "unlike": [*unlike.machines(before, after), *unlike.settings(before, after),
+                   *unlike.versions(before, after)],
+        "changes": found,
+    }  # fmt: skip
+
+
+def _side(ratio: Estimate) -> dict[str, float | None]:
+    return {"ratio": ratio.value, "ci_lo": ratio.low, "ci_hi": ratio.high}
+
+
+def _write(before: Run, after: Run, found: Mapping[str, Any], named: Path | None) -> Path | None:
+    """The page; where the second run's folder cannot be written, a sentence, and exit as ever."""
+    try:
+        if not named:
+            text = json.dumps(strict(found), indent=1, allow_nan=False) + "\n"
+            write(comparison_file(before.folder, after.folder, "json"), text)
+        return write_page(before, after, named, found)
+    except RecordsError as error:
+        if named:
+            raise
+        print(f"bench: no page: {error}; --page FILE puts it elsewhere", file=sys.stderr)
+        return None
+
+
+def compare(before: Run, after: Run, margin: float) -> list[Changed]:
+    """For each arm and workload of both runs the change, and what it says.
+
+    Where the runs have other baselines, their ratios are not of one kind, and none is compared.
+    """
+    first, second = ratios(before), ratios(after)
+    versus = _baselines(before), _baselines(after)
     return [
         (key, change, judge(change, margin))
         for key in first
-        if key in second
+        if key in second and versus[0][key[:-1]] == versus[1][key[:-1]]
         for change in [ratio_of_ratios(second[key], first[key])]
     ]
 
@@ -142,7 +229,7 @@ def ratios(run: Run) -> dict[Key, Estimate]:
 
 
 def _place(record: Mapping[str, Any]) -> Key:
-    return tuple(record.get(name) for name in ("model", "workload", "device", "threads"))
+    return tuple(record.get(name) for name in KEYS[:-1])
 
 
 def _valid(run: Run) -> list[Key]:
@@ -161,7 +248,7 @@ def _times(run: Run) -> dict[Key, Turns]:
     return {key: turns(found, call="fastest") for key, found in samples.items()}
 
 
-def show(console: Console, changes: Sequence[tuple[Key, Estimate, Judgement]]) -> None:
+def show(console: Console, changes: Sequence[Changed]) -> None:
     """Print the table of changes, and how many are regressions."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in ("workload", "arm", "device", "threads"):

@@ -9,6 +9,7 @@ import msgspec
 
 from reports.contract import outcomes
 from reports.contract.asking import Endpoint, EndpointRecord
+from reports.contract.comparing import Diffed, SpeedsCompared
 from reports.contract.loading import Loaded, LoadRecord
 from reports.contract.measuring import BenchRecord
 from reports.contract.verifying import Architecture, VerifyRecord
@@ -44,6 +45,10 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     ),
     "replay": (
         "What --json of python -m verify replay writes", (outcomes.Replayed, outcomes.Unjudged)
+    ),
+    "diff": ("What --json of python -m verify diff writes", (Diffed, outcomes.Unjudged)),
+    "compare": (
+        "What --json of python -m bench compare writes", (SpeedsCompared, outcomes.Unmeasured)
     ),
 }  # fmt: skip
 """By name, what a schema is of, and its types."""

@@ -62,12 +62,21 @@ def place_map(layers: pd.DataFrame, computes: Iterable[str], first: str | None) 
             computed, are shown only where they fail alone.
         first: the tap of the first divergence, None without one.
     """
+    return lay_out(cells_of(layers, computes, first))
+
+
+def cells_of(layers: pd.DataFrame, computes: Iterable[str], first: str | None) -> list[Cell]:
+    """The cells of a run, as `place_map` describes them."""
     computed = set(computes)
-    cells = [
+    return [
         _cell(row, first)
         for row in gravest_by_tap(layers)
         if row["tap"] in computed or verdict_alone(row) != "PASS"
     ]
+
+
+def lay_out(cells: Sequence[Cell]) -> Map:
+    """Cells in the order of execution as a map: blocks side by side, the rest before and after."""
     by_place = {
         (cell.tap.removeprefix(block_of(cell.tap)), layer): cell
         for cell in cells

@@ -49,7 +49,7 @@ def ratios(run: Run) -> chart.Chart | None:
     bands = [_null_band(run, effect) for effect in effects]
     edges = [edge for band in bands if band for edge in band]
     known = [value for value in [*values, *edges] if value and math.isfinite(value)]
-    x = _around_one(known, x_span)
+    x = around_one(known, x_span)
     marks = []
     for index, (effect, band) in enumerate(zip(effects, bands, strict=True)):
         middle = chart.TOP + row * (index + 0.5)
@@ -105,7 +105,7 @@ def _null_band(run: Run, effect: Record) -> tuple[float, float] | None:
     return None
 
 
-def _around_one(values: Sequence[float], span: tuple[float, float]) -> chart.Scale:
+def around_one(values: Sequence[float], span: tuple[float, float]) -> chart.Scale:
     """A logarithmic scale with 1 inside, and air at its ends."""
     low, high = min([*values, 1 / 1.1]), max([*values, 1.1])
     air = (high / low) ** 0.06

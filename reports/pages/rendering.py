@@ -41,7 +41,7 @@ def render_page(template: str, run: Run, context: Mapping[str, Any]) -> str:
         footer=f"Made from the saved records of {identity or run.folder.name}, format "
         f"{run.header.get('schema_version')}.",
         command=command_line(run),
-        environment=list(_flat(run.environment)),
+        environment=list(flat(run.environment)),
         files=_files(run.folder),
         **context,
     )
@@ -83,11 +83,11 @@ def _environment() -> Environment:
     return environment
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Nested entries under dotted names."""
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Nested entries under dotted names, in words."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", "not known" if value is None else str(value)
 

@@ -66,6 +66,11 @@ def json_file(path: Path) -> Path:
     return Path(os.environ[ANSWER]) if path == STDOUT and ANSWER in os.environ else path
 
 
+def comparison_file(one: Path, other: Path, ending: str) -> Path:
+    """Where a comparison of two runs lies unless it is put elsewhere: in the second's folder."""
+    return other / f"compare-{one.resolve().name}.{ending}"
+
+
 def append(path: Path, text: str) -> None:
     """Append to a file.
 

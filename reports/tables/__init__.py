@@ -6,6 +6,7 @@ paired    who was compared with MAX, and what each ratio says
 rivals    by whom MAX is measured in each workload
 speed_sentence  the first line of a benchmark
 frames    records as pandas frames, and the table by layer
+changes   what became of each place between two verifications
 kinds     the kinds of check: figures, and what was seen in a sentence
 draws     how many processes of each arm a benchmark had, and how many more it needs
 load_markdown  servers under load as Markdown

@@ -374,10 +374,12 @@ def pages(tmp_path_factory):
     write_run(root, "bench", *benchmark())
     write_run(root, "verify", *verification(failing=True))
     both = compare_page(read_run(folders["passing"]), read_run(folders["failing"]))
+    benches = compare_page(*[read_run(folders["benched"])] * 2)
     index = write_index(root)
     (trends,) = (root / "trends").glob("*.html")
     return found | {
-        "index": index, "trends": trends, "compare": write(root / "compare.html", both)
+        "index": index, "trends": trends, "compare": write(root / "compare.html", both),
+        "benches": write(root / "benches.html", benches),
     }  # fmt: skip
 
 

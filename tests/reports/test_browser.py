@@ -85,6 +85,7 @@ def visit(browser, tmp_path):
 
 @pytest.fixture(params=[
     "passing", "failing", "benched", "beside", "empty", "deep", "index", "trends", "compare",
+    "benches",
     "answered", "answered wrong",
 ])  # fmt: skip
 def page(request, pages):

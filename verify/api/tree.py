@@ -20,7 +20,7 @@ TREE = {
         "zoo": "every text architecture that is built into MAX",
         "endpoint": "a running server: does it answer as the model would?",
         "places": "the places that a verification compares, a line each",
-        "diff": "two runs: which places changed, and whether for the better",
+        "diff": "two runs: what broke, what was mended, which places changed",
         "reduce": "the smallest graph that MAX computes wrongly, as a file",
         "replay": "a run judged again: does its verdict still hold?",
         "campaign": "many random cases: false alarms, and faults caught",

@@ -93,10 +93,12 @@
     }));
   });
   const filterPlace = (place) => {
-    const search = one("#panel-checks [data-search]");
     const tab = tabs.find((other) => other.dataset.name === "checks");
-    if (!search || !tab || !place) return;
-    open(tab);
+    const search = one(tab ? "#panel-checks [data-search]" : "[data-cases] [data-search]");
+    if (!search || !place) return;
+    if (tab) open(tab);
+    const folded = search.closest("details");
+    if (folded) folded.open = true;
     search.value = place;
     showCases(place);
     search.dispatchEvent(new Event("input"));

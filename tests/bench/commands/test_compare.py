@@ -1,13 +1,17 @@
 """Two runs are compared by what changed beside their baselines, and only if they are alike."""
 
+import json
+
 import pytest
 
 from bench.commands.compare import main
 from bench.results.effects import make_effects, make_nulls
 from bench.results.rows import make_rows
+from reports.__main__ import main as reports_main
 from reports.commands import UsageError
 from reports.saved.records import RunWriter
 from tests.bench.helpers import contestant, group
+from tests.conforming import file_misfits
 
 ENVIRONMENT = {
     "cpu": "A", "usable_cpus": 2, "threads": [2], "weights_sha256": "w",
@@ -82,7 +86,7 @@ def test_another_commit_is_what_is_compared(run):
     assert main(pair) == 0
 
 
-def test_runs_with_nothing_in_common_are_told(run):
+def test_runs_with_nothing_in_common_are_refused(run):
     with pytest.raises(UsageError, match="in common"):
         main([run("a", 5.0), run("b", 5.0, error="killed")])
 
@@ -111,3 +115,60 @@ def test_the_margin_is_the_users(run, capsys):
     pair = [run("a", 5.0), run("b", 5.2)]
     assert main(pair) == 1
     assert main([*pair, "--margin", "10%"]) == 0
+
+
+def test_the_answer_is_the_first_line(run, capsys):
+    main([run("a", 5.0), run("b", 6.0)])
+    assert capsys.readouterr().out.startswith("In B, max is slower for pp8 b2 (1.200 [1.1")
+
+
+def test_the_json_has_the_answer_and_both_ratios(run, tmp_path):
+    out = tmp_path / "out.json"
+    assert main([run("a", 5.0), run("b", 6.0), "--json", str(out)]) == 1
+    assert file_misfits("compare", out) == []
+    found = json.loads(out.read_text())
+    (change,) = found["changes"]
+    assert (found["verdict"], found["runs"], change["arm"]) == ("SLOWER", ["a", "b"], "max")
+    assert change["change"] == pytest.approx(change["b"]["ratio"] / change["a"]["ratio"])
+    assert change["ci_lo"] < change["change"] < change["ci_hi"]
+
+
+def test_the_page_has_the_interval_and_reports_makes_it_again(run, tmp_path):
+    a, b = run("a", 5.0), run("b", 6.0)
+    main([a, b])
+    page = tmp_path / "b" / "compare-a.html"
+    before = page.read_text(encoding="utf-8")
+    change = json.loads((tmp_path / "b" / "compare-a.json").read_text())["changes"][0]
+    assert f"[{change['ci_lo']:.3f}, {change['ci_hi']:.3f}] slower" in before
+    page.unlink()
+    assert reports_main(["compare", a, b]) == 0
+    assert page.read_text(encoding="utf-8") == before
+
+
+def test_the_page_is_put_where_it_is_asked_for(run, tmp_path):
+    page = tmp_path / "page.html"
+    main([run("a", 5.0), run("b", 5.0), "--page", str(page)])
+    assert "In B, max is" in page.read_text(encoding="utf-8")
+    assert not list((tmp_path / "b").glob("compare-*"))
+
+
+def test_what_was_unlike_all_the_same_is_said_on_the_page(run, tmp_path, capsys):
+    pair = [run("a", 5.0), run("b", 5.0, environment=ENVIRONMENT | {"cpu": "B"})]
+    main([*pair, "--despite", "machine"])
+    assert "not measured alike: cpu: A -> B" in capsys.readouterr().out
+    assert "cpu: A -&gt; B" in (tmp_path / "b" / "compare-a.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_is_in_the_way_costs_no_answer(run, tmp_path, capsys):
+    pair = [run("a", 5.0), run("b", 6.0)]
+    (tmp_path / "b" / "compare-a.html").mkdir()
+    assert main(pair) == 1
+    assert "bench: no page: " in capsys.readouterr().err
+
+
+def test_times_over_another_baseline_are_not_compared(run, tmp_path):
+    pair = [run("a", 5.0), run("b", 5.0)]
+    file = tmp_path / "b" / "records.jsonl"
+    file.write_text(file.read_text().replace('"versus": "torch"', '"versus": "torch#2"'))
+    with pytest.raises(UsageError, match="in common"):
+        main(pair)
