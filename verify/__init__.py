@@ -6,7 +6,6 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     truth/      what a case is compared with: inputs, float64, legitimate orders, envelopes
     graph/      the candidate's own graph, evaluated in NumPy without a compile
     candidate/  the model under test: found, guarded, fenced, traced
-    fleet/      units of work, in this process or on many machines
     apart/      processes apart, and what they are asked
     pairing/    whose name stands for what
     faults/     what would have been noticed
@@ -16,6 +15,8 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     checks/     what is asked of a candidate
     options     the words of the command line, and options that several share
     display     the tables in the terminal
+    fleet/      units of work, in this process or on many machines
+    campaign/   many random cases (`python -m verify campaign`)
     rules/      this project's rule next to published ones (`python -m verify rules`)
     steps/      the twelve steps of building a GPT-2, each checked alone
     outcome     what a run found: checks, verdict, first divergence
@@ -31,6 +32,6 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     max_bugs/   the smallest reproductions of what MAX gets wrong
     api/        the installed package `max_parity`: the command, `check`, the pytest plugin
 
-At the top, besides: what a user calls (`cli` verifies, `places`, `diff`, `reducing`, `campaign`
-with its `tally`), and `artefacts`, the arrays for the page.
+At the top, besides: what a user calls (`cli` verifies, `places`, `diff`, `reducing`), and
+`artefacts`, the arrays for the page.
 """

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from reports.commands import UsageError, as_called
+from verify.options import natural
 
 if TYPE_CHECKING:
     import argparse
@@ -17,12 +18,15 @@ ADDRESS = re.compile(r"ray(://[\w.\-\[\]:]+:\d+)?")
 
 
 def add_on(parser: argparse._ActionsContainer) -> None:
-    """Add `--on`."""
+    """Add `--on` and `--cpus`."""
     parser.add_argument(
         "--on",
         metavar="ray[://HOST:PORT]",
         help="spread the work over a Ray cluster: the one this machine belongs to (or all CPUs of "
         "this machine), or the one whose Ray Client server this is",
+    )
+    parser.add_argument(
+        "--cpus", type=natural, default=1, metavar="N", help="with --on: CPUs for each process (1)"
     )
 
 

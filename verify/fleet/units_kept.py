@@ -18,7 +18,7 @@ from verify.fleet.unit import Done
 from verify.fleet.units_run import HERE, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -96,7 +96,7 @@ class KeptUnits:
         """Close the records."""
         self._stack.__exit__(kind, error, traceback)
 
-    def run(self, spread: Spread = HERE, *, quiet: bool = False) -> Iterator[Done]:
+    def run(self, spread: Spread = HERE, *, quiet: bool = False) -> Generator[Done, None, None]:
         """Do what has not been done, with a bar; yields each as soon as it is written down.
 
         Args:
