@@ -10,6 +10,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from reports.saved.home import REPOSITORY
 from verify.fleet.unit import Unit, do
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Worker:
     ) -> None:
         self._node, self._machine = node, machine
         os.environ.update(environment)
+        paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]  # for child processes
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         if cpus:
             os.sched_setaffinity(0, cpus)
 
