@@ -5,6 +5,8 @@ verdicts  which verdict is graver, and which check the worst
 frames    records as pandas frames, and the table by layer
 kinds     the kinds of check: figures, and what was seen in a sentence
 draws     how many processes of each arm a benchmark had, and how many more it needs
+spread_work  units of work, nodes and seeds of a campaign or a contest of rules, as rows
+spread_markdown  the same as Markdown
 load_markdown  servers under load as Markdown
 markdown  frames as Markdown
 tidy      every kind of record as one table, as CSV and Parquet

@@ -43,7 +43,7 @@ from reports.saved.records import RecordsError
 from verify.campaign.seeds import Setting, prepared
 from verify.campaign.tally import figures, tally_of
 from verify.campaign.tally_table import show
-from verify.fleet.fleet_options import add_on, check_on, how_to_resume
+from verify.fleet.fleet_options import add_on, check_on, how_to_resume, show_page
 from verify.fleet.unit import FleetError, Spread, Unit
 from verify.fleet.units_kept import KeptUnits
 from verify.graph.errors import GraphError
@@ -132,7 +132,9 @@ def _judge_seeds(options: argparse.Namespace, command: Sequence[str]) -> int:
         "campaign", units, command=command, environment=environment, out=options.out
     ) as kept:
         stop = _run(kept, options)
-        return _told(kept, stop, options, command)
+        code = _told(kept, stop, options, command)
+    show_page(kept.folder)
+    return code
 
 
 def _run(kept: KeptUnits, options: argparse.Namespace) -> KeyboardInterrupt | None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.commands import UsageError, as_called
+from reports.output.render import render
+from reports.saved.files import PAGE
+from reports.saved.records import RecordsError
 from verify.options import natural
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from pathlib import Path
 
 ADDRESS = re.compile(r"ray(://[\w.\-\[\]:]+:\d+)?")
 
@@ -38,6 +42,18 @@ def check_on(on: str | None) -> None:
     """
     if on is not None and not ADDRESS.fullmatch(on):
         raise UsageError(f"--on is ray or ray://HOST:PORT, and not {on}")
+
+
+def show_page(folder: Path) -> None:
+    """Make a run's page and tables, and say where the page is; the run is whole without them."""
+    try:
+        render(folder)
+    except RecordsError as error:
+        print(f"the report could not be made: {error}", file=sys.stderr)
+        return
+    here = Path.cwd()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    print(f"Report: {shown / PAGE}")
 
 
 def how_to_resume(command: Sequence[str], folder: Path) -> str:

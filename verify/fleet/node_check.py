@@ -47,7 +47,8 @@ def _differences(driver: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator
     for name, here in driver["versions"].items():
         there = node["versions"].get(name)
         if there != here:
-            yield f"it has {name} {there or 'not'}, and the driver {here or 'has none'}"
+            told = f"{name} {there}" if there else f"no {name}"
+            yield f"it has {told}, and the driver has {here or 'none'}"
     for name, here in driver["code"].items():
         if node["code"].get(name) != here:
             yield f"its code of {name}/ is not the driver's"

@@ -119,7 +119,7 @@ def on_cluster(spread: Spread, listen: Callable[[NodeNews], None]) -> Iterator[C
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Affinity
     except ImportError:
         raise FleetError(
-            "--on needs Ray: pip install -r requirements-fleet.txt -c constraints.txt"
+            "--on needs Ray: pip install ray -c constraints.txt, or the extra max-parity[fleet]"
         ) from None
     with redirect_stdout(cast("TextIO", _WithoutRay(sys.stdout))):
         connected = ray.is_initialized()  # within another such context
@@ -264,6 +264,8 @@ class Cluster:
         """Ask a node what it works with, unless it cannot be taken anyway."""
         if self._spread.exclusive and not node.resources.get(RESOURCE):
             self._refuse(node, f"it does not offer the resource {RESOURCE}")
+        elif not node.cpus:
+            node.state = "refused"  # a head that was started to do no work
         elif node.cpus < (1 if self._spread.exclusive else self._spread.cpus):
             self._refuse(node, f"it offers {node.cpus} CPUs")
         else:

@@ -16,7 +16,7 @@ def probe() -> Callable[[str], dict[str, Any]]:
     """A function that says, on a node, where its copy of this code lies and what it works with."""
 
     def describe(drivers: str) -> dict[str, Any]:
-        """Look in the driver's folder, on the path, and where `max-parity` is installed.
+        """Look where the node's environment says, then in the driver's folder, then on the path.
 
         Args:
             drivers: the folder of the code on the driver's machine.
@@ -25,12 +25,14 @@ def probe() -> Callable[[str], dict[str, Any]]:
             `folder` and what `verify.fleet.node_check.description` returns; or `problem`.
         """
         import importlib.util
+        import os
         import sys
         from pathlib import Path
 
         installed = importlib.util.find_spec("max_parity")
-        folders = [drivers, *sys.path]
-        if installed and installed.origin:
+        named = os.environ.get("MAX_PARITY_CODE")
+        folders = [named] if named else [drivers, *sys.path]
+        if installed and installed.origin and not named:
             folders.append(str(Path(installed.origin).parent / "_code"))
         for folder in folders:
             if folder and (Path(folder) / "verify" / "fleet" / "node_check.py").is_file():

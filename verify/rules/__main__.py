@@ -27,7 +27,7 @@ from reports.commands import (
 from reports.program import as_program
 from reports.saved.environment import collect
 from reports.saved.records import RecordsError
-from verify.fleet.fleet_options import add_on, check_on, how_to_resume
+from verify.fleet.fleet_options import add_on, check_on, how_to_resume, show_page
 from verify.fleet.unit import FleetError, Spread
 from verify.fleet.units_kept import KeptUnits
 from verify.rules.comparison import (
@@ -112,6 +112,7 @@ def _compared(options: argparse.Namespace, command: Sequence[str]) -> Comparison
             raise FleetError(f"{failed[0].key} came to nothing: {failed[0].error}")
         comparison = _comparison(kept.in_order())
         kept.finish(_end(comparison))
+    show_page(kept.folder)
     return comparison
 
 

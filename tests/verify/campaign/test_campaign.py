@@ -1,15 +1,17 @@
 import json
-from types import SimpleNamespace
 
 import pytest
 
-from tests.conforming import file_misfits
+from reports.saved.records import read_run
+from tests.conforming import file_misfits, record_misfits
 from tests.processes import started, wait_until
-from verify import campaign as module
-from verify.campaign import Campaign, main
+from verify.campaign import seeds as judging
+from verify.campaign.__main__ import main, tallies
+from verify.campaign.seeds import Campaign
+from verify.campaign.tally import LONGEST, Draw, Tally, draw, figures, summary, tally_of
 from verify.faults.sighting import Sighting
+from verify.fleet.unit import Done
 from verify.judge.verdict import Check
-from verify.tally import LONGEST, Tally, draw, figures, summary
 
 SEEDS = range(400)
 
@@ -78,56 +80,148 @@ def test_a_missed_fault_counts_in_each_regime_where_it_applies():
     assert "1 of 1 (given)" in summary(tally)
 
 
+def tally_with(drawn, margin=9.0, *, used=0.5, verdict="PASS"):
+    """A seed's tally: three checks, and one fault that was planted."""
+    tally = Tally()
+    for mode in ("isolated", "free", "free"):
+        tally.add(drawn, check(mode=mode, used=used, verdict=verdict))
+    one = Sighting(fault="relu", expected="a", blamed="a", margin=margin, applicable=True)
+    tally.power.seen = {drawn.regime: {"relu": (one, f"case {drawn.seed}")}}
+    return tally
+
+
+def test_the_tally_of_a_campaign_is_what_the_records_of_its_seeds_add_up_to(drawn):
+    other = Draw(seed=8, regime=drawn.regime, batch=1, length=3)
+    parts = [tally_with(drawn, used=0.5), tally_with(other, 12.0, used=float("nan"))]
+    records = json.loads(json.dumps(
+        [parts[0].record(drawn), parts[1].record(other)]
+    ).replace("NaN", '"nan"'))  # fmt: skip
+    tally = tally_of(records)
+    assert (tally.seeds, tally.checks["free"], tally.checks["isolated"]) == (2, 4, 2)
+    assert tally.nearest["free"].seed == 7
+    assert tally.power.seen[drawn.regime]["relu"][1] == "case 8"
+    assert records[0]["verdicts"] == {"isolated": "P", "free": "PP"}
+    assert tally.passed
+
+
+def test_a_fault_that_is_infinitely_far_is_read_back(drawn):
+    record = tally_with(drawn, float("inf")).record(drawn)
+    assert record["faults"][0]["margin"] == "inf"
+    assert tally_of([record]).faults() == {drawn.regime: (1, 1)}
+
+
+def test_an_alarm_is_read_back_as_it_was(drawn):
+    tally = tally_with(drawn, verdict="FAIL")
+    again = tally_of([tally.record(drawn)])
+    assert again.alarms == tally.alarms
+    assert not again.passed
+
+
+def test_seeds_of_unlike_machines_are_counted_apart(drawn):
+    records = (tally_with(drawn).record(drawn),)
+    found = [
+        Done(f"seed {n}", "", records, 1.0, "here", machine) for n, machine in enumerate("aba")
+    ]
+    tally, machines = tallies(found)
+    assert (tally.seeds, {name: part.seeds for name, part in machines.items()}) == (
+        3, {"a": 2, "b": 1},
+    )  # fmt: skip
+
+
 class Stub:
     """Stands for a campaign: seed 2 raises an alarm, seed 4 is when the user presses Ctrl-C."""
 
     alarm_at: int | None = 2
     interrupt_at: int | None = None
+    broken_at: int | None = None
+    quick = True
+    judged_seeds: tuple[int, ...] = ()
 
     def __init__(self, checkpoint, candidate, device, dtype, *, quick):
-        self.tally, self.quick = Tally(), quick
-        self.config = checkpoint.config
+        self.checkpoint = checkpoint
 
-    def run(self, seed):
-        if seed == self.interrupt_at:
+    def judged(self, drawn):
+        Stub.judged_seeds += (drawn.seed,)
+        if drawn.seed == self.interrupt_at:
             raise KeyboardInterrupt
-        verdict = "FAIL" if seed == self.alarm_at else "PASS"
-        alarm = self.tally.add(draw(self.config, seed), check(verdict=verdict, used=1.5))
-        self.tally.seeds += 1
-        return [alarm] if alarm else []
+        if drawn.seed == self.broken_at:
+            raise ArithmeticError("out of numbers")
+        tally = Tally()
+        tally.add(drawn, check(verdict="FAIL" if drawn.seed == self.alarm_at else "PASS", used=1.5))
+        return tally
 
 
 @pytest.fixture
-def stub(monkeypatch):
-    monkeypatch.setattr(module, "Campaign", Stub)
-    monkeypatch.setattr(module, "trace_model", lambda *_: SimpleNamespace(compile=lambda: None))
-    return Stub
+def stub(monkeypatch, tmp_path):
+    monkeypatch.setattr(judging, "Campaign", Stub)
+    monkeypatch.setattr(Stub, "judged_seeds", ())
+    monkeypatch.setenv("MAX_PARITY_RUNS", str(tmp_path / "root"))
+    judging.prepared.cache_clear()
+    yield Stub
+    judging.prepared.cache_clear()
+
+
+def quick(*options):
+    return main(["--model", "random:tiny", "--quick", *map(str, options)])
 
 
 def test_a_false_alarm_is_printed_and_ends_with_1(stub, capsys, tmp_path):
     path = tmp_path / "figures.json"
-    assert main(["--model", "random:tiny", "--seeds", "4", "--json", str(path)]) == 1
-    out = capsys.readouterr().out
-    assert "false alarm: seed 2" in out
-    assert "Seeds: 4. False alarms: 1 of 4 checks" in out
+    assert quick("--seeds", 4, "--json", path) == 1
+    printed = capsys.readouterr()
+    assert "false alarm: seed 2" in printed.out
+    assert "false alarm: seed 2" in printed.err
+    assert "Seeds: 4. False alarms: 1 of 4 checks" in printed.out
     written = json.loads(path.read_text())
     assert file_misfits("campaign", path) == []
     assert (written["seeds"], written["passed"]) == (4, False)
     assert written["false_alarms"][0]["seed"] == 2
 
 
-def test_no_false_alarm_ends_with_0(stub, monkeypatch):
+def test_no_false_alarm_ends_with_0_and_every_seed_is_recorded(stub, monkeypatch, tmp_path):
     monkeypatch.setattr(stub, "alarm_at", None)
-    assert main(["--model", "random:tiny", "--seeds", "3"]) == 0
+    assert quick("--seeds", 3, "--out", tmp_path / "run") == 0
+    run = read_run(tmp_path / "run")
+    assert [unit["key"] for unit in run.of("unit")] == ["seed 0", "seed 1", "seed 2"]
+    assert (run.end["verdict"], run.end["seeds"]) == ("PASS", 3)
+    assert record_misfits(tmp_path / "run") == []
+    assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_ctrl_c_prints_what_there_is(stub, monkeypatch, capsys):
+def test_ctrl_c_prints_what_there_is_and_how_to_go_on(stub, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(stub, "interrupt_at", 3)
-    assert main(["--model", "random:tiny", "--seeds", "9"]) == 130
+    assert quick("--seeds", 9, "--out", tmp_path / "run") == 130
     captured = capsys.readouterr()
     assert "Seeds: 3. False alarms: 1 of 3 checks" in captured.out
     told = "campaign: interrupted; the table shows the 3 seeds that were judged\n"
     assert captured.err.endswith(told)
+    assert f"--seeds 9 --out {tmp_path / 'run'}" in captured.err
+
+
+def test_a_campaign_that_was_stopped_is_gone_on_with(stub, monkeypatch, capsys, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert quick("--seeds", 6, "--out", whole) == 1
+    monkeypatch.setattr(stub, "interrupt_at", 4)
+    assert quick("--seeds", 6, "--out", parts) == 130
+    monkeypatch.setattr(stub, "interrupt_at", None)
+    monkeypatch.setattr(stub, "judged_seeds", ())
+    assert quick("--seeds", 6, "--out", parts) == 1
+    assert stub.judged_seeds == (4, 5)
+    ends = [read_run(folder).end for folder in (whole, parts)]
+    assert all(end.pop("finished_utc") for end in ends)
+    assert ends[0] == ends[1]
+
+
+def test_a_seed_that_cannot_be_judged_is_an_error_and_is_judged_again(
+    stub, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(stub, "alarm_at", None)
+    monkeypatch.setattr(stub, "broken_at", 1)
+    assert quick("--seeds", 3, "--out", tmp_path / "run") == 2
+    assert "1 seeds could not be judged: ArithmeticError: out of numbers" in capsys.readouterr().err
+    assert read_run(tmp_path / "run").end is None
+    monkeypatch.setattr(stub, "broken_at", None)
+    assert quick("--seeds", 3, "--out", tmp_path / "run") == 0
 
 
 @pytest.mark.compiles
@@ -144,13 +238,22 @@ def test_sigterm_is_heard_while_max_compiles(tmp_path):
 
 
 def test_a_spent_budget_ends_it(stub, capsys):
-    assert main(["--model", "random:tiny", "--seeds", "9", "--budget", "0.001s"]) == 0
-    assert "Seeds: 1." in capsys.readouterr().out
+    assert quick("--seeds", 9, "--budget", "0.001s") == 0
+    printed = capsys.readouterr()
+    assert "Seeds: 1." in printed.out
+    assert "to go on" in printed.err
 
 
 @pytest.mark.parametrize(
     "options",
-    [["--seeds", "0"], ["--start", "-1"], ["--json", "no/such/x"], ["--model", "random:x"]],
+    [
+        ["--seeds", "0"],
+        ["--start", "-1"],
+        ["--json", "no/such/x"],
+        ["--model", "random:x"],
+        ["--on", "slurm"],
+        ["--on", "ray", "--candidate", "a.py:A"],
+    ],
 )
 def test_wrong_options_are_one_sentence(stub, options, capsys):
     assert main(options) == 2
@@ -158,13 +261,13 @@ def test_wrong_options_are_one_sentence(stub, options, capsys):
 
 
 @pytest.mark.compiles
-def test_the_correct_model_passes_and_its_faults_are_caught(candidate, checkpoint, monkeypatch):
-    short = module.Draw(seed=10, regime="perturbed", batch=2, length=9)
-    monkeypatch.setattr(module, "draw", lambda config, seed: short)
-    campaign = Campaign(checkpoint, candidate, "cpu")
-    assert list(campaign.run(10)) == []
-    caught, applicable = campaign.tally.faults()["perturbed"]
+def test_the_correct_model_passes_and_its_faults_are_caught(candidate, checkpoint):
+    short = Draw(seed=10, regime="perturbed", batch=2, length=9)
+    tally = Campaign(checkpoint, candidate, "cpu").judged(short)
+    assert tally.alarms == []
+    caught, applicable = tally.faults()["perturbed"]
     assert caught == applicable > 40
-    assert campaign.tally.checks["isolated"] == 2 * len(candidate.forced_taps)
-    assert campaign.tally.checks["logits"] == 1
-    assert figures(campaign.tally)["passed"]
+    assert tally.checks["isolated"] == 2 * len(candidate.forced_taps)
+    assert tally.checks["logits"] == 1
+    assert figures(tally)["checks"] == tally.checks
+    assert tally.passed
