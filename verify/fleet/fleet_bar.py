@@ -63,11 +63,11 @@ class FleetBar:
 
     def news(self, news: NodeNews) -> None:
         """Hear of a node, and say what a user should know of it."""
-        if news.state == "used":
-            self._nodes.add(news.node)
+        if news.state in ("refused", "lost"):
+            self._nodes.discard(news.node)
         else:
-            if news.state != "busy":
-                self._nodes.discard(news.node)
+            self._nodes.add(news.node)
+        if news.reason:
             self.say(f"node {news.node} is {news.state}: {news.reason}")
         self._show()
 

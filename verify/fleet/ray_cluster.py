@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -34,6 +35,9 @@ os.environ.setdefault("RAY_usage_stats_enabled", "0")  # before ray is imported
 
 LOOPBACK = "127.0.0.2"
 """Where a cluster listens that is started here: Ray takes 127.0.0.1 for any address of the host."""
+
+ANSWER_S = 5.0
+"""Seconds that a cluster may take to accept a connection."""
 
 RESOURCE = "bench"
 """What a node offers that may be taken as a whole."""
@@ -154,7 +158,14 @@ class _WithoutRay:
 
 
 def _connect(ray: Any, on: str) -> None:
+    """Connect to a cluster that answers; Ray itself would try for minutes.
+
+    Raises:
+        FleetError: where there is none.
+    """
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    named = on if on != "ray" else os.environ.get("RAY_ADDRESS", "")
+    _check_answers(named)
     try:
         if on != "ray":
             ray.init(address=on, **quiet)
@@ -169,6 +180,17 @@ def _connect(ray: Any, on: str) -> None:
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         why = str(error).strip().splitlines()
         raise FleetError(f"no Ray cluster at {on}: {why[0] if why else error!r}") from None
+
+
+def _check_answers(address: str) -> None:
+    """Find out whether somebody listens at `HOST:PORT`, with `ray://` before it or not."""
+    host, colon, port = address.rpartition("/")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except OSError as error:
+        raise FleetError(f"no Ray cluster at {address}: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -405,6 +427,7 @@ class Cluster:
         """Do a unit again whose process has ended; give it up where that goes on."""
         tries = self._tries[unit.key] = self._tries.get(unit.key, 0) + 1
         if tries < TRIES:
+            self._tell(node, f"a process of it ended, and {unit.key} is done again")
             self._waiting.appendleft(unit)
             return
         why = f"its process ended {tries} times: {_first_line(error)}"

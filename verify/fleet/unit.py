@@ -113,7 +113,7 @@ class NodeNews:
     Attributes:
         node: its name.
         state: `used`; `refused`, which gets no work; `busy`, which gets none for now; `lost`.
-        reason: a sentence; empty for `used`.
+        reason: what happened, in a sentence; empty where a node begins to work.
         machine: its CPU; empty where that is not known.
         cpus: that it offers.
     """

@@ -67,28 +67,17 @@ def named(news, node):
     return [one for one in news if node.node_id.startswith(one.node.rpartition("/")[2])]
 
 
-def test_a_node_that_is_killed_loses_nothing_and_does_nothing_twice(nodes, several):
-    work = [square(n) for n in range(40)]
-    here = {done.key: done.records for done in run_units([square(n, 0) for n in range(40)])}
-    lost, news, found = nodes.add(), [], []
-    with closing(run_units(work, ON, news.append)) as spread:
-        for done in spread:
-            found.append(done)
-            if len(found) == 12:
-                nodes.kill(lost)
-    assert sorted(done.key for done in found) == sorted(here)
-    assert {done.key: done.records for done in found} == here
-    assert len({done.node for done in found}) == 3
-    assert [one.state for one in named(news, lost)] == ["used", "lost"]
+@pytest.fixture(scope="module")
+def spare(nodes):
+    """One more, which may not be taken as a whole."""
+    return nodes.add()
 
 
-def test_a_unit_that_takes_a_node_for_itself_is_alone_on_it(nodes, several):
-    small = nodes.add()
+def test_a_unit_that_takes_a_node_for_itself_is_alone_on_it(several, spare):
     work = [Unit(f"unit {n}", f"{HERE}:period", {"seconds": 0.2}) for n in range(6)]
     news = []
     found = list(run_units(work, ALONE, news.append))
-    assert "does not offer the resource bench" in named(news, small)[0].reason
-    nodes.kill(small)
+    assert "does not offer the resource bench" in named(news, spare)[0].reason
     by_node = {}
     for done in found:
         by_node.setdefault(done.node, []).append(done.records[0])
@@ -96,6 +85,21 @@ def test_a_unit_that_takes_a_node_for_itself_is_alone_on_it(nodes, several):
     for periods in by_node.values():
         periods.sort(key=lambda one: one["start"])
         assert all(a["end"] <= b["start"] for a, b in itertools.pairwise(periods))
+
+
+def test_a_node_that_is_killed_loses_nothing_and_does_nothing_twice(nodes, several, spare):
+    work = [square(n) for n in range(40)]
+    here = {done.key: done.records for done in run_units([square(n, 0) for n in range(40)])}
+    news, found = [], []
+    with closing(run_units(work, ON, news.append)) as spread:
+        for done in spread:
+            found.append(done)
+            if len(found) == 12:
+                nodes.kill(spare)
+    assert sorted(done.key for done in found) == sorted(here)
+    assert {done.key: done.records for done in found} == here
+    assert len({done.node for done in found}) == 3
+    assert any("done again" in one.reason for one in named(news, spare))
 
 
 class HeardError(Exception):
@@ -116,7 +120,7 @@ def test_a_node_with_other_code_is_refused_and_not_used(nodes, several, tmp_path
     for package in (*CODE, "reports"):
         ignored = shutil.ignore_patterns("runs", "latest", "published", "__pycache__")
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=ignored)
-    (tmp_path / "impl" / "model.py").open("a").write("# another\n")
+    (tmp_path / "impl" / "model.py").write_text("# another\n")
     other, news = nodes.add(env_vars={"MAX_PARITY_CODE": str(tmp_path)}), []
     found = list(run_units([square(n) for n in range(9)], ON, news.append))
     (refused,) = named(news, other)
