@@ -16,7 +16,7 @@ GROUPS = {
         "tests/verify/candidate/test_staging.py",
         "tests/verify/checks/test_invariances.py",
         "tests/verify/test_artefacts.py",
-        "tests/verify/test_campaign.py",
+        "tests/verify/campaign/test_campaign.py",
         "tests/verify/test_cli.py",
         "verify/test_parity.py",
     ),

@@ -14,6 +14,8 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     mutants/    the candidate's graph with one operation changed: what would have been noticed of it
     checks/     what is asked of a candidate
     options     the words of the command line, and options that several share
+    fleet/      units of work, in this process or on many machines
+    campaign/   many random cases (`python -m verify campaign`)
     rules/      this project's rule next to published ones (`python -m verify rules`)
     steps/      the twelve steps of building a GPT-2, each checked alone
     outcome     what a run found: checks, verdict, first divergence
@@ -30,6 +32,6 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     max_bugs/   the smallest reproductions of what MAX gets wrong
     api/        the installed package `max_parity`: the command, `check`, the pytest plugin
 
-At the top, besides: what a user calls (`cli` verifies, `places`, `diff`, `reducing`, `campaign`
-with its `tally`), and `artefacts`, the arrays for the page.
+At the top, besides: what a user calls (`cli` verifies, `places`, `diff`, `reducing`), and
+`artefacts`, the arrays for the page.
 """

@@ -52,7 +52,9 @@ COMMANDS = {
     "diff": Command("verify.diff", "two runs: what broke, what was mended, which places changed"),
     "reduce": Command("verify.reducing", "the smallest graph that MAX computes wrongly, as a file"),
     "replay": Command("verify.replay.again", "a run judged again: does its verdict still hold?"),
-    "campaign": Command("verify.campaign", "many random cases: false alarms, and faults caught"),
+    "campaign": Command(
+        "verify.campaign.__main__", "many random cases: false alarms, and faults caught"
+    ),
     "rules": Command("verify.rules.__main__", "this rule and published ones on the same faults"),
 }
 

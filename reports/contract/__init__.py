@@ -4,6 +4,7 @@ parts      what several records have in common
 verifying  records of a verification
 measuring  records of a benchmark
 asking     records of an endpoint's run, and its `--json`
+spreading  records of runs made of units of work: a campaign, a contest of rules
 loading    records and JSON of servers under load
 comparing  `--json` of two runs compared
 outcomes   what `--json` writes, by command

@@ -178,8 +178,8 @@ class Caught(Closed, kw_only=True):
     applicable: int
 
 
-class Campaign(Closed, kw_only=True):
-    """Of `python -m verify campaign`."""
+class CampaignFigures(Closed, kw_only=True):
+    """What a campaign counted."""
 
     seeds: int
     checks: dict[str, int]
@@ -189,6 +189,12 @@ class Campaign(Closed, kw_only=True):
     faults: dict[str, Caught]
     missed: list[str]
     passed: bool
+
+
+class Campaign(CampaignFigures, kw_only=True):
+    """Of `python -m verify campaign`; `machines` has the figures by CPU, where they are unlike."""
+
+    machines: dict[str, CampaignFigures] | Absent = UNSET
 
 
 class Replayed(Closed, kw_only=True):

@@ -12,6 +12,7 @@ from reports.contract.asking import Endpoint, EndpointRecord
 from reports.contract.comparing import Diffed, SpeedsCompared
 from reports.contract.loading import Loaded, LoadRecord
 from reports.contract.measuring import BenchRecord
+from reports.contract.spreading import CampaignRecord, RulesRecord
 from reports.contract.verifying import Architecture, VerifyRecord
 from reports.saved.records import SCHEMA_VERSION
 
@@ -25,6 +26,10 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "endpoint-records": ("A line of an endpoint's records.jsonl", get_args(EndpointRecord)),
     "bench-records": (
         "A line of a benchmark's records.jsonl", (*get_args(BenchRecord), *get_args(LoadRecord))
+    ),
+    "campaign-records": ("A line of a campaign's records.jsonl", get_args(CampaignRecord)),
+    "rules-records": (
+        "A line of the records.jsonl of a contest of rules", get_args(RulesRecord)
     ),
     "atlas-records": ("A line of an atlas's architectures.jsonl", (Architecture,)),
     "verify": (

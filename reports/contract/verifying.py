@@ -229,6 +229,8 @@ class Architecture(Record, kw_only=True, tag="architecture"):
     answers: dict[str, Answer] | Absent = UNSET
     mutants: Mutants | Absent | None = UNSET
     relative: Figure | Absent = UNSET
+    node: str | Absent = UNSET
+    machine: str | Absent = UNSET
 
 
 VerifyRecord = Header | Check | Fault | Finding | Graph | Mutant | Pairing | Problem | End

@@ -18,6 +18,7 @@ from reports.pages.bench_page import bench_headline
 from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, moment_of, verify_headline
 from reports.pages.rendering import MISFITS
+from reports.pages.spread_page import spread_headline
 from reports.saved.records import RecordsError, read_run
 from reports.tables.frames import checks_frame, layers_frame
 from reports.tables.load_markdown import load_name
@@ -154,6 +155,8 @@ def run_lines(run: Run) -> dict[str, Point]:
 def _lines(run: Run) -> tuple[dict[str, Point], Headline]:
     if run.kind == "endpoint":
         return {}, endpoint_headline(run)
+    if run.kind in ("campaign", "rules"):
+        return {}, spread_headline(run)
     return _verify_lines(run) if run.kind == "verify" else _bench_lines(run)
 
 

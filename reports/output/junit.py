@@ -2,7 +2,7 @@
 
 A verification has one test for each place, in isolation and running free (the worst of its cases
 decides), and one for every other check. A benchmark has one for each row, an endpoint one for each
-case.
+case, a campaign one for each seed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from reference.taps import short_name
 from reports.tables.frames import rows_frame, worst_of
 from reports.tables.load_markdown import load_name
 from reports.tables.numbers import percent
+from reports.tables.spread_work import units_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +40,7 @@ def junit(run: Run, checks: pd.DataFrame | None = None) -> str:
     """
     name = f"{run.kind} {run.environment.get('model', '')}".strip()
     suite = ET.Element("testsuite", name=_clean(name), timestamp=_timestamp(run))
-    cases = _endpoint_cases if run.kind == "endpoint" else _bench_cases
+    cases = CASES.get(run.kind, _bench_cases)
     for case in _verify_cases(checks) if checks is not None else cases(run):
         suite.append(case)
     for key, tags in (("tests", ["testcase"]), ("failures", ["failure"]), ("errors", ["error"]),
@@ -81,6 +82,17 @@ def _endpoint_cases(run: Run) -> Iterator[ET.Element]:
         name = f"endpoint.{case.get('group')}"
         message = str(case.get("message") or "")
         yield _case(name, str(case.get("name")), str(case.get("verdict")), message)
+
+
+def _spread_cases(run: Run) -> Iterator[ET.Element]:
+    for unit in units_of(run):
+        alarms = [alarm for one in unit["records"] for alarm in one.get("alarms", ())]
+        verdict = "ERROR" if unit["error"] else "FAIL" if alarms else "PASS"
+        yield _case(run.kind, unit["key"], verdict, str(unit["error"] or alarms[:1]))
+
+
+CASES = {"endpoint": _endpoint_cases, "campaign": _spread_cases, "rules": _spread_cases}
+"""The tests of a run that is neither a verification nor a benchmark, by its kind."""
 
 
 def _reasons(row: Mapping[Any, Any]) -> str:

@@ -12,6 +12,7 @@ from reports.output.summary import summary
 from reports.pages.bench_page import bench_page
 from reports.pages.endpoint_page import endpoint_page
 from reports.pages.rendering import MISFITS
+from reports.pages.spread_page import spread_page
 from reports.pages.verify_page import verify_page
 from reports.saved.files import JUNIT, PAGE, append, write
 from reports.saved.manifest import note_made
@@ -25,6 +26,8 @@ from reports.tables.frames import (
     rows_frame,
 )
 from reports.tables.markdown import bench_markdown, endpoint_markdown, verify_markdown
+from reports.tables.spread_markdown import spread_markdown
+from reports.tables.spread_work import frame, node_rows, seed_rows
 from reports.tables.tidy import NAMES, kinds_of, write_tables
 
 if TYPE_CHECKING:
@@ -50,7 +53,8 @@ def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
         RecordsError: if the records cannot be read, or the files cannot be written.
     """
     run = read_run(folder)
-    renderers = {"verify": _render_verify, "bench": _render_bench, "endpoint": _render_endpoint}
+    renderers = {"verify": _render_verify, "bench": _render_bench, "endpoint": _render_endpoint,
+                 "campaign": _render_spread, "rules": _render_spread}  # fmt: skip
     renderer = renderers.get(run.kind)
     if renderer is None:
         raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
@@ -103,6 +107,15 @@ def _render_endpoint(run: Run) -> list[Path]:
     files += _tables(run, {"case": frame_of(run, "case")})
     files.append(write(run.folder / JUNIT, junit(run)))
     return [write(run.folder / PAGE, endpoint_page(run)), *files]
+
+
+def _render_spread(run: Run) -> list[Path]:
+    files = [write(run.folder / f"{run.kind}.md", spread_markdown(run))]
+    for name, rows in (("seeds", seed_rows(run)), ("nodes", node_rows(run))):
+        if rows:
+            files += write_tables(run.folder, name, frame(rows))
+    files.append(write(run.folder / JUNIT, junit(run)))
+    return [write(run.folder / PAGE, spread_page(run)), *files]
 
 
 def _tables(run: Run, frames: dict[str, pd.DataFrame]) -> list[Path]:

@@ -8,8 +8,10 @@ from reports.pages.bench_page import bench_headline
 from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, verify_headline
 from reports.pages.rendering import KINDS
+from reports.pages.spread_page import spread_headline
 from reports.tables.frames import checks_frame, effects_frame, layers_frame, modes_frame, rows_frame
 from reports.tables.markdown import bench_tables, endpoint_tables, verify_tables
+from reports.tables.spread_markdown import spread_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +30,7 @@ def summary(run: Run, figures: Sequence[str] = (), *, heading: str = "##") -> st
         figures: Markdown to put between headline and tables.
         heading: what its first line begins with.
     """
-    kinds = {"verify": _verification, "endpoint": _endpoint}
+    kinds = {"verify": _verification, "endpoint": _endpoint, "campaign": _spread, "rules": _spread}
     head, tables = kinds.get(run.kind, _benchmark)(run)
     return "\n".join(
         [f"{heading} {title(run, head)}\n", *_lines(head), *figures, *_folded(tables), ""]
@@ -47,6 +49,10 @@ def _endpoint(run: Run) -> tuple[Headline, str]:
 
 def _benchmark(run: Run) -> tuple[Headline, str]:
     return bench_headline(run), bench_tables(run, rows_frame(run), effects_frame(run))
+
+
+def _spread(run: Run) -> tuple[Headline, str]:
+    return spread_headline(run), spread_tables(run)
 
 
 def title(run: Run, head: Headline) -> str:

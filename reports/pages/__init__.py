@@ -6,5 +6,6 @@ verify_page  the page of a verification
 load_page    the page of servers under load
 bench_page   the page of a benchmark
 endpoint_page  the page of a running server that was asked
+spread_page  the page of a campaign, or of a contest of rules
 templates/   HTML, SVG, style and script
 """

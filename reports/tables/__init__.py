@@ -9,6 +9,8 @@ frames    records as pandas frames, and the table by layer
 changes   what became of each place between two verifications
 kinds     the kinds of check: figures, and what was seen in a sentence
 draws     how many processes of each arm a benchmark had, and how many more it needs
+spread_work  units of work, nodes and seeds of a campaign or a contest of rules, as rows
+spread_markdown  the same as Markdown
 load_markdown  servers under load as Markdown
 markdown  frames as Markdown
 tidy      every kind of record as one table, as CSV and Parquet

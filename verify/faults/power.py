@@ -63,17 +63,24 @@ class Power:
             if (known and known[0].caught) or not fault.fits(case.ids, self.config.n_positions):
                 continue
             sighting = sight_in(fault, expected, visible)
-            if known is None or _better(sighting, known[0]):
+            if known is None or better(sighting, known[0]):
                 seen[fault.id] = (sighting, case.name)
 
     def matched_checks(self, observed: Observation, expected: Expectation) -> Iterator[Check]:
         """Judge the candidate by filters, for the faults that only filters catch in this regime."""
-        seen = self.seen.get(expected.case.regime, {})
-        weak = [
-            fault
-            for fault in catalogue(expected.arithmetic, expected.oracle.config)
-            if fault.id in seen and seen[fault.id][0].by == "filter"
-        ]
+        yield from self.judged_by_filters(observed, expected, self.weak(expected.case.regime))
+
+    def weak(self, regime: str) -> frozenset[str]:
+        """Faults that only filters catch in a regime, by id."""
+        seen = self.seen.get(regime, {})
+        return frozenset(key for key, (sighting, _) in seen.items() if sighting.by == "filter")
+
+    def judged_by_filters(
+        self, observed: Observation, expected: Expectation, ids: Collection[str]
+    ) -> Iterator[Check]:
+        """Judge the candidate by the filters of these faults."""
+        faults = catalogue(expected.arithmetic, expected.oracle.config)
+        weak = [fault for fault in faults if fault.id in ids]
         if not weak:
             return
         for check, alarms in matched_checks(observed.forced, weak, expected):
@@ -175,7 +182,8 @@ def _rank(sighting: Sighting) -> tuple[bool, bool, float]:
     return sighting.caught, sighting.applicable, sighting.margin
 
 
-def _better(one: Sighting, other: Sighting) -> bool:
+def better(one: Sighting, other: Sighting) -> bool:
+    """Whether one sighting tells more than another."""
     return _rank(one) > _rank(other)
 
 

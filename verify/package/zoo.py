@@ -4,11 +4,13 @@ Each is verified on a tiny model that is drawn, in a process of its own whose ti
 is done is written down at once, and not done again where the same folder is given. The atlas is a
 page with a row for each architecture: what was answered, in how many seconds, what failed, and why
 one could not be asked.
+
+An architecture is a unit of work (`verify.fleet`): they are asked here one after the other, or
+spread over machines.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,10 @@ from reports.commands import (
     open_console,
 )
 from reports.saved.home import runs_root
+from verify.fleet.fleet_bar import FleetBar
+from verify.fleet.fleet_options import add_on, check_on
+from verify.fleet.unit import FleetError, Spread, Unit
+from verify.fleet.units_run import run_units
 from verify.options import natural, positive
 from verify.package.atlas import RECORDS, atlas, line_of, read_rows
 from verify.package.names import ANSWERS
@@ -57,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     try:
+        check_on(options.on)
         names = _asked(options.names)
     except UsageError as error:
         return cannot_run("verify", error)
@@ -64,13 +71,15 @@ def main(argv: Sequence[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     records = options.out / RECORDS
     done = {(row["name"], row["seed"]) for row in read_rows(records)}
-    seeds = range(options.seed, options.seed + options.seeds)
+    units = [unit for unit in _units(names, options) if _place(unit) not in done]
     try:
-        _ask_all(names, seeds, done, options, console)
+        _ask_all(units, options, console)
     except KeyboardInterrupt as stop:
         told = f"{how_stopped(stop)}; what was asked is in {records}, and is not asked again"
         print(f"verify: {told}", file=sys.stderr)
         return exit_code_of(stop)
+    except FleetError as error:
+        return cannot_run("verify", error)
     rows = [row for row in read_rows(records) if row["name"] in names]
     page = options.out / "README.md"
     page.write_text(atlas(rows), encoding="utf-8")
@@ -79,19 +88,48 @@ def main(argv: Sequence[str]) -> int:
     return 1 if "FAIL" in found else UNDERPOWERED if "UNDERPOWERED" in found else 0
 
 
-def _ask_all(
-    names: Sequence[str], seeds: range, done: set[tuple[str, int]], options: argparse.Namespace,
-    console: Console,
-) -> None:  # fmt: skip
-    """Ask what has not been asked, and write each row down at once."""
-    for name, seed in itertools.product(names, seeds):
-        if (name, seed) in done:
-            continue
-        answers = ANSWERS if seed == options.seed else WITHOUT_CONFIGURATION
-        row = ask(name, answers, seed=seed, limit_s=options.limit, compiled=options.compiled)
-        with (options.out / RECORDS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        console.print(line_of(row), highlight=False, markup=False, soft_wrap=True)
+def _units(names: Sequence[str], options: argparse.Namespace) -> Iterator[Unit]:
+    """A unit for each architecture and seed; its key is both."""
+    shared = {"limit_s": options.limit, "compiled": options.compiled}
+    for name in names:
+        for seed in range(options.seed, options.seed + options.seeds):
+            answers = ANSWERS if seed == options.seed else WITHOUT_CONFIGURATION
+            asked = {"name": name, "seed": seed, "answers": list(answers), **shared}
+            yield Unit(f"{name} {seed}", "verify.package.zoo:asked", asked)
+
+
+def _place(unit: Unit) -> tuple[str, int]:
+    return unit.arguments["name"], unit.arguments["seed"]
+
+
+def asked(**arguments: Any) -> Iterator[dict[str, Any]]:
+    """The unit of work: one architecture's row, as `ask` makes it."""
+    yield ask(**arguments)
+
+
+def _ask_all(units: Sequence[Unit], options: argparse.Namespace, console: Console) -> None:
+    """Ask, and write each row down at once.
+
+    Raises:
+        FleetError: where some could not be asked, or nobody is there to ask them.
+    """
+    unasked = []
+    with FleetBar(len(units)) as bar, closing(
+        run_units(units, Spread(options.on, cpus=options.cpus), bar.news)
+    ) as found:  # fmt: skip
+        for done in found:
+            bar.advance(done)
+            unasked += [done] * bool(done.error)
+            for row in done.records:
+                _write({**row, "node": done.node, "machine": done.machine}, options.out, console)
+    if unasked:
+        raise FleetError(f"{len(unasked)} could not be asked: {unasked[0].key}: {unasked[0].error}")
+
+
+def _write(row: dict[str, Any], out: Path, console: Console) -> None:
+    with (out / RECORDS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    console.print(line_of(row), highlight=False, markup=False, soft_wrap=True)
 
 
 def _parser() -> Parser:
@@ -109,6 +147,7 @@ def _parser() -> Parser:
     add("--seed", type=int, default=0, help="draws the tiny models (0)")
     add("--seeds", type=natural, default=1, metavar="N",
         help="tiny models of each, the configuration's answer for the first alone (1)")  # fmt: skip
+    add_on(parser)
     return parser
 
 
@@ -171,7 +210,7 @@ def _run(command: Sequence[str], limit_s: float) -> tuple[int | None, str]:
     except subprocess.TimeoutExpired:
         _end(process)
         return None, ""
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C, or the end of a process on a node of a cluster
         _end(process)
         raise
     return process.returncode, said

@@ -43,6 +43,10 @@ CORRECT = (Blocked, Pairwise)
 CORRECT_SIZES = ((1, 1), (1, 9), PROBE_SIZE, (1, 128))
 
 
+FAULT_CASES = 4
+"""Cases that faults are planted in: two rows, a wide one, one of full length, and a probe."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catch:
     """What one rule made of one fault on one case.
@@ -88,25 +92,29 @@ def wanted(fault: Fault, case: Case, n_positions: int) -> bool:
 def catches(checkpoint: Checkpoint, regime: str) -> Iterator[Catch]:
     """Every rule on every fault on every case of one regime."""
     references = References(with_regime(checkpoint, regime), DTYPE)
-    mathematics = Mathematics(references.checkpoint)
-    oracle = references.oracle
     for case in fault_cases(references, regime):
-        faults = [
-            f for f in catalogue(DTYPE, oracle.config) if wanted(f, case, oracle.config.n_positions)
-        ]
-        taps = oracle.output_taps()
-        expected = references.expectation(case, taps)
-        exact = mathematics.expectation(case, taps, free=False)
-        for fault in faults:
-            yield _own(TRACED, sight_in(fault, exact))
-            sighting = sight_in(fault, expected)
-            yield _own(OURS, sighting)
-            if case.label != PROBE:
-                found = free_run(fault, oracle, case.ids)
-                yield from _published(
-                    fault.id, sighting.expected, sighting.applicable, found,
-                    expected.torch_free, expected.free,
-                )  # fmt: skip
+        yield from catches_in(case, references)
+
+
+def catches_in(case: Case, references: References) -> Iterator[Catch]:
+    """Every rule on every fault on one case."""
+    oracle = references.oracle
+    faults = [
+        f for f in catalogue(DTYPE, oracle.config) if wanted(f, case, oracle.config.n_positions)
+    ]
+    taps = oracle.output_taps()
+    expected = references.expectation(case, taps)
+    exact = Mathematics(references.checkpoint).expectation(case, taps, free=False)
+    for fault in faults:
+        yield _own(TRACED, sight_in(fault, exact))
+        sighting = sight_in(fault, expected)
+        yield _own(OURS, sighting)
+        if case.label != PROBE:
+            found = free_run(fault, oracle, case.ids)
+            yield from _published(
+                fault.id, sighting.expected, sighting.applicable, found,
+                expected.torch_free, expected.free,
+            )  # fmt: skip
 
 
 def _own(rule: str, sighting: Sighting) -> Catch:

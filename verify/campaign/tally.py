@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference.regimes import REGIMES
-from verify.faults.power import Power
+from verify.faults.power import Power, better
+from verify.faults.sighting import Sighting
+from verify.truth.alarms import Alarms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from impl.config import GPT2Config
     from verify.judge.verdict import Check
 
@@ -76,6 +80,7 @@ class Tally:
         seeds: how many were finished.
         checks: judged, by mode.
         nearest: the check with the largest share of the allowed error, by mode.
+        verdicts: of every check, by mode, in the order in which they were made.
         alarms: every check that did not pass.
         power: what was seen of each fault, by regime.
     """
@@ -83,6 +88,7 @@ class Tally:
     seeds: int = 0
     checks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
     nearest: dict[str, JudgedCheck] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
     alarms: list[JudgedCheck] = field(default_factory=list)
     power: Power = field(default_factory=Power)
 
@@ -91,16 +97,53 @@ class Tally:
         if check.mode not in MODES:
             return None
         self.checks[check.mode] += 1
+        self.verdicts[check.mode] = self.verdicts.get(check.mode, "") + check.verdict[0]
         judged = JudgedCheck(
             drawn.seed, drawn.regime, check.case, check.mode, check.tap, check.used, check.message
         )
-        known = self.nearest.get(check.mode)
-        if check.used is not None and (known is None or check.used > (known.used or 0.0)):
-            self.nearest[check.mode] = judged
+        self._compare(judged)
         if check.verdict == "PASS":
             return None
         self.alarms.append(judged)
         return judged
+
+    def _compare(self, judged: JudgedCheck) -> None:
+        """Keep a check that is nearer to its bound than all others before."""
+        known = self.nearest.get(judged.mode)
+        if judged.used is not None and (known is None or judged.used > (known.used or 0.0)):
+            self.nearest[judged.mode] = judged
+
+    def record(self, drawn: Draw) -> dict[str, Any]:
+        """What a seed alone has counted, as its record has it."""
+        return {
+            "record": "seed", **asdict(drawn),
+            "checks": self.checks,
+            "verdicts": self.verdicts,
+            "nearest": {mode: asdict(judged) for mode, judged in self.nearest.items()},
+            "alarms": [asdict(alarm) for alarm in self.alarms],
+            "other_orders": asdict(self.power.alarms),
+            "faults": list(self.power.records()),
+        }  # fmt: skip
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Count what a seed's record has. Seeds that are taken in order are counted alike."""
+        self.seeds += 1
+        for mode, count in record["checks"].items():
+            self.checks[mode] += count
+        for judged in map(_judged, record["nearest"].values()):
+            self._compare(judged)
+        self.alarms += map(_judged, record["alarms"])
+        self.power.alarms += Alarms(**record["other_orders"])
+        for found in record["faults"]:
+            self._take_sighting(found)
+
+    def _take_sighting(self, found: Mapping[str, Any]) -> None:
+        names = ("fault", "expected", "blamed", "applicable", "by")
+        sighting = Sighting(**{name: found[name] for name in names}, margin=float(found["margin"]))
+        seen = self.power.seen.setdefault(found["regime"], {})
+        known = seen.get(sighting.fault)
+        if known is None or better(sighting, known[0]):
+            seen[sighting.fault] = (sighting, found["case"])
 
     def faults(self) -> dict[str, tuple[int, int]]:
         """For each regime, how many faults were caught, and how many applied."""
@@ -125,6 +168,20 @@ class Tally:
     def passed(self) -> bool:
         """No false alarm, and every fault that applied was caught."""
         return not self.alarms and not self.power.alarms.false and not self.missed()
+
+
+def _judged(found: Mapping[str, Any]) -> JudgedCheck:
+    """From a record, where figures that are not finite are strings."""
+    used = found["used"]
+    return JudgedCheck(**{**found, "used": None if used is None else float(used)})
+
+
+def tally_of(records: Iterable[Mapping[str, Any]]) -> Tally:
+    """The tally of a campaign, from the records of its seeds."""
+    tally = Tally()
+    for record in records:
+        tally.take(record)
+    return tally
 
 
 def summary(tally: Tally) -> str:

@@ -1,0 +1,38 @@
+"""Work of a moment, for tests of fleets."""
+
+import os
+import time
+from functools import cache
+
+
+def square(n, seconds=0.0):
+    """A number's square, after a while."""
+    time.sleep(seconds)
+    yield {"record": "square", "n": n, "square": n * n}
+
+
+def period(seconds):
+    """When a unit was done, and in which process."""
+    start = time.time()
+    time.sleep(seconds)
+    return [{"record": "period", "start": start, "end": time.time(), "process": os.getpid()}]
+
+
+def broken():
+    """Raises."""
+    raise ArithmeticError("out of numbers")
+
+
+def deadly():
+    """Ends the process that it is done in."""
+    os._exit(1)
+
+
+@cache
+def _number():
+    return os.getpid()
+
+
+def kept():
+    """What a process keeps between its units."""
+    return [{"record": "kept", "process": _number()}]
