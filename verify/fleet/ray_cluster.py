@@ -1,0 +1,389 @@
+"""Units on a Ray cluster: nodes checked, work handed out, lost work done again.
+
+Each node is asked what it works with before it gets work. Then processes are started on it that
+last (actors), one for every `cpus` CPUs, or a single one where a unit takes the node for itself.
+Each has one unit at a time, so that nothing piles up and a lost process costs one unit. Nodes may
+come and go.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reports.saved.home import REPOSITORY
+from verify.fleet.node_check import description, difference
+from verify.fleet.ray_host import host, probe
+from verify.fleet.unit import Done, FleetError, NodeNews
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from verify.fleet.unit import Unit
+
+os.environ.setdefault("RAY_usage_stats_enabled", "0")  # before ray is imported
+
+RESOURCE = "bench"
+"""What a node offers that may be taken as a whole."""
+
+TRIES = 3
+"""How often a unit is begun whose process ends under it, before it is given up."""
+
+LOOK_S = 1.0
+"""Seconds between two looks at which nodes there are."""
+
+PATIENCE_S = 60.0
+"""Seconds without any node that may work, after which the run ends; others may join until then."""
+
+BUSY_S = 30.0
+"""Seconds until a node that was busy is looked at again."""
+
+HANDED_ON = ("MODULAR_TELEMETRY_ENABLED", "MAX_GPT2_KERNELS", "MAX_EAGER_EXECUTOR")
+"""Variables that decide what is computed, or what is told to others of it."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A machine of the cluster.
+
+    Attributes:
+        name: host name and the beginning of Ray's id.
+        id: Ray's.
+        cpus: that it offers.
+        resources: all that it offers, by name.
+        state: `asked`, `used`, `refused` or `lost`.
+        machine: its CPU.
+        folder: of the code there.
+        usable: the CPUs of the machine, by number.
+        looked_s: when it is looked at again, if it is busy.
+        workers: its processes.
+    """
+
+    name: str
+    id: str
+    cpus: int
+    resources: dict[str, float]
+    state: str = "asked"
+    machine: str = ""
+    folder: str = ""
+    usable: list[int] = field(default_factory=list)
+    workers: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Task:
+    """Something that was asked of a node and has not been answered.
+
+    Attributes:
+        what: `probe`, `ready`, `load` or `unit`.
+        node: that was asked.
+        slot: number of its process.
+        unit: that is done.
+    """
+
+    what: str
+    node: Node
+    slot: int = 0
+    unit: Unit | None = None
+
+
+@contextmanager
+def on_cluster(
+    on: str,
+    *,
+    exclusive: bool,
+    cpus: int,
+    most_load: float,
+    listen: Callable[[NodeNews], None],
+) -> Iterator[Cluster]:
+    """A cluster, for as long as the context lasts; `verify.fleet.units_run` tells the arguments.
+
+    Raises:
+        FleetError: where it cannot be reached, or Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise FleetError(
+            "--on needs Ray: pip install -r requirements-fleet.txt -c constraints.txt"
+        ) from None
+    with _signals_kept():
+        _connect(ray, on)
+    try:
+        yield Cluster(ray, exclusive=exclusive, cpus=cpus, most_load=most_load, listen=listen)
+    finally:
+        ray.shutdown()
+
+
+def _connect(ray: Any, on: str) -> None:
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if on != "ray":
+            ray.init(address=on, **quiet)
+            return
+        try:
+            ray.init(address="auto", **quiet)
+        except ConnectionError:
+            ray.init(
+                include_dashboard=False, _node_ip_address="127.0.0.1", **quiet,
+                object_store_memory=200 * 2**20,
+            )  # fmt: skip
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        why = str(error).strip().splitlines()
+        raise FleetError(f"no Ray cluster at {on}: {why[0] if why else error!r}") from None
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; whoever had it before has it again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Cluster:
+    """Hands units out to the nodes of a Ray cluster.
+
+    Args:
+        ray: the module, connected.
+        exclusive, cpus, most_load, listen: see `verify.fleet.units_run.run_units`.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        *,
+        exclusive: bool,
+        cpus: int,
+        most_load: float,
+        listen: Callable[[NodeNews], None],
+    ) -> None:
+        self._ray = ray
+        self._exclusive, self._cpus, self._most_load = exclusive, cpus, most_load
+        self._listen = listen
+        self._mine = description()
+        self._probe = ray.remote(num_cpus=0, max_retries=0)(probe())
+        self._host = ray.remote(host())
+        self._nodes: dict[str, Node] = {}
+        self._tasks: dict[Any, Task] = {}
+        self._idle: deque[Task] = deque()
+        self._resting: list[tuple[float, Task]] = []
+        self._waiting: deque[Unit] = deque()
+        self._tries: dict[str, int] = {}
+        self._looked_s = self._worked_s = float("-inf")
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Done]:
+        """Do units; see `verify.fleet.units_run.run_units`."""
+        self._waiting = deque(units)
+        missing = {unit.key for unit in units}
+        self._worked_s = time.monotonic()
+        while missing:
+            self._look()
+            self._hand_out()
+            for done in self._answers():
+                if done.key in missing:  # else it was done twice
+                    missing.remove(done.key)
+                    yield done
+            self._check_hope()
+
+    def _look(self) -> None:
+        """Notice nodes that have come or gone, and those that were busy."""
+        now = time.monotonic()
+        if now - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now
+        there = {found["NodeID"]: found for found in self._ray.nodes() if found["Alive"]}
+        for key, found in there.items():
+            if key not in self._nodes:
+                self._nodes[key] = node = _node(found)
+                self._ask(node)
+        for key, node in self._nodes.items():
+            if key not in there and node.state in ("asked", "used"):
+                self._lose(node)
+        for when, task in list(self._resting):
+            if when <= now:
+                self._resting.remove((when, task))
+                self._rest_over(task)
+
+    def _lose(self, node: Node) -> None:
+        node.state = "lost"
+        self._tell(node, "what it was doing is done again elsewhere")
+
+    def _ask(self, node: Node) -> None:
+        """Ask a node what it works with, unless it cannot be taken anyway."""
+        if self._exclusive and not node.resources.get(RESOURCE):
+            self._refuse(node, f"it does not offer the resource {RESOURCE}")
+        elif node.cpus < (1 if self._exclusive else self._cpus):
+            self._refuse(node, f"it offers {node.cpus} CPUs")
+        else:
+            asked = self._probe.options(scheduling_strategy=self._at(node))
+            self._tasks[asked.remote(str(REPOSITORY))] = Task("probe", node)
+
+    def _at(self, node: Node) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(node.id, soft=False)
+
+    def _refuse(self, node: Node, why: str) -> None:
+        node.state = "refused"
+        self._tell(node, why)
+
+    def _tell(self, node: Node, reason: str = "", state: str | None = None) -> None:
+        self._listen(NodeNews(node.name, state or node.state, reason, node.machine, node.cpus))
+
+    def _answers(self) -> Iterator[Done]:
+        """Take what has been answered meanwhile, waiting for it for a while."""
+        if not self._tasks:
+            time.sleep(LOOK_S)
+            return
+        ready, _ = self._ray.wait(list(self._tasks), timeout=LOOK_S)
+        for reference in ready:
+            task = self._tasks.pop(reference)
+            try:
+                answer = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                yield from self._unanswered(task, error)
+            else:
+                yield from self._answered(task, answer)
+
+    def _answered(self, task: Task, answer: Any) -> Iterator[Done]:
+        self._worked_s = time.monotonic()
+        if task.what == "probe":
+            self._checked(task.node, answer)
+        elif task.what == "ready":
+            self._look_at_load(task)
+        elif task.what == "load":
+            self._weighed(task, answer)
+        else:
+            yield Done(**{**answer, "records": tuple(answer["records"])})
+            self._look_at_load(task)
+
+    def _checked(self, node: Node, found: dict[str, Any]) -> None:
+        """Use a node that works with what the driver works with."""
+        why = found.get("problem") or difference(self._mine, found)
+        if why:
+            self._refuse(node, why)
+            return
+        node.state, node.machine, node.folder = "used", found["machine"], found["folder"]
+        node.usable = found["cpus"]
+        self._tell(node)
+        for slot in range(1 if self._exclusive else node.cpus // self._cpus):
+            self._start(node, slot)
+
+    def _start(self, node: Node, slot: int) -> None:
+        """Start a process of a node, if there is work for one more."""
+        busy = sum(task.what != "probe" for task in self._tasks.values())
+        if len(self._waiting) <= busy - len([t for t in self._tasks.values() if t.unit]):
+            return
+        cpus = node.cpus if self._exclusive else self._cpus
+        asked = self._host.options(
+            num_cpus=cpus, max_restarts=0, scheduling_strategy=self._at(node),
+            resources={RESOURCE: 1} if self._exclusive else None,
+        )  # fmt: skip
+        environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        node.workers[slot] = actor = asked.remote(
+            node.folder, node.name, node.machine, environment, self._share(node, slot)
+        )
+        self._tasks[actor.ready.remote()] = Task("ready", node, slot)
+
+    def _share(self, node: Node, slot: int) -> list[int] | None:
+        """The CPUs of a process, where the node is a whole machine; else None."""
+        if self._exclusive or node.cpus != len(node.usable):
+            return None
+        return node.usable[slot * self._cpus : (slot + 1) * self._cpus]
+
+    def _look_at_load(self, task: Task) -> None:
+        """See how busy a node is before it is taken as a whole."""
+        if self._exclusive and self._waiting:
+            actor = task.node.workers[task.slot]
+            self._tasks[actor.load.remote()] = Task("load", task.node, task.slot)
+        else:
+            self._idle.append(Task("idle", task.node, task.slot))
+
+    def _weighed(self, task: Task, load: float) -> None:
+        if load <= self._most_load:
+            self._idle.append(Task("idle", task.node, task.slot))
+            return
+        why = f"{load:.0%} of its CPUs are at work, and {self._most_load:.0%} are allowed"
+        self._tell(task.node, f"{why}; it is looked at again after {BUSY_S:g} s", "busy")
+        self._resting.append((time.monotonic() + BUSY_S, task))
+
+    def _rest_over(self, task: Task) -> None:
+        if task.node.state == "used":
+            self._look_at_load(task)
+
+    def _hand_out(self) -> None:
+        """Give every process that has nothing to do a unit."""
+        while self._waiting and self._idle:
+            task = self._idle.popleft()
+            if task.node.state != "used":
+                continue
+            unit = self._waiting.popleft()
+            reference = task.node.workers[task.slot].do.remote(_fields(unit))
+            self._tasks[reference] = Task("unit", task.node, task.slot, unit)
+
+    def _unanswered(self, task: Task, error: Exception) -> Iterator[Done]:
+        """A process has ended, with its node or alone."""
+        node = task.node
+        if task.what == "probe":
+            self._refuse(node, f"it did not answer: {_first_line(error)}")
+            return
+        node.workers.pop(task.slot, None)
+        if task.unit is not None:
+            yield from self._again(task.unit, node, error)
+        self._looked_s = float("-inf")
+        self._look()
+        if node.state == "used" and self._waiting:
+            self._start(node, task.slot)
+
+    def _again(self, unit: Unit, node: Node, error: Exception) -> Iterator[Done]:
+        """Do a unit again whose process has ended; give it up where that goes on."""
+        tries = self._tries[unit.key] = self._tries.get(unit.key, 0) + 1
+        if tries < TRIES:
+            self._waiting.appendleft(unit)
+            return
+        why = f"its process ended {tries} times: {_first_line(error)}"
+        yield Done(unit.key, unit.sha256, (), 0.0, node.name, node.machine, why)
+
+    def _check_hope(self) -> None:
+        """End where nobody is left who may work.
+
+        Raises:
+            FleetError: says why each node may not.
+        """
+        hopeful = any(node.state in ("asked", "used") for node in self._nodes.values())
+        if hopeful and (self._tasks or self._resting or self._idle):
+            return
+        only_refused = all(node.state == "refused" for node in self._nodes.values())
+        if only_refused or time.monotonic() - self._worked_s > PATIENCE_S:
+            nodes = ", ".join(f"{node.name} {node.state}" for node in self._nodes.values())
+            raise FleetError(f"no node is left that may work: {nodes or 'none has joined'}")
+
+
+def _fields(unit: Unit) -> dict[str, Any]:
+    return {**asdict(unit), "arguments": dict(unit.arguments)}
+
+
+def _node(found: dict[str, Any]) -> Node:
+    """A node as Ray lists it."""
+    resources = {name: float(amount) for name, amount in found["Resources"].items()}
+    name = f"{found['NodeManagerHostname']}/{found['NodeID'][:8]}"
+    return Node(name, found["NodeID"], int(resources.get("CPU", 0)), resources)
+
+
+def _first_line(error: Exception) -> str:
+    with suppress(IndexError):
+        return str(error).strip().splitlines()[0]
+    return type(error).__name__
