@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from reports.saved.home import make_root, runs_root
 from reports.saved.known_runs import remember
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TextIO
 
-Kind = Literal["verify", "bench", "endpoint"]
+Kind = Literal["verify", "bench", "endpoint", "campaign", "rules"]
 
 # History of the format:
 # 1  first form: `run`, then `check` (verify) or `phase`, `sample`, `agreement`, `row`, `effect`
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """`verify`, `bench` or `endpoint`."""
+        """`verify`, `bench`, or another `Kind`."""
         return str(self.header.get("kind"))
 
     @property
@@ -137,7 +137,7 @@ class RunWriter:
             RecordsError: on entering, if they cannot be written.
         """
         writer = cls(
-            "verify" if run.kind == "verify" else "bench",
+            cast("Kind", run.kind),
             command=run.header["command"], environment=run.environment, out=folder,
         )  # fmt: skip
         writer._continues = True

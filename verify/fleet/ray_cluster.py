@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reports.saved.home import REPOSITORY
 from verify.fleet.node_check import description, difference
@@ -25,10 +26,14 @@ from verify.fleet.unit import Done, FleetError, NodeNews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TextIO
 
-    from verify.fleet.unit import Unit
+    from verify.fleet.unit import Spread, Unit
 
 os.environ.setdefault("RAY_usage_stats_enabled", "0")  # before ray is imported
+
+LOOPBACK = "127.0.0.2"
+"""Where a cluster listens that is started here: Ray takes 127.0.0.1 for any address of the host."""
 
 RESOURCE = "bench"
 """What a node offers that may be taken as a whole."""
@@ -95,31 +100,50 @@ class Task:
 
 
 @contextmanager
-def on_cluster(
-    on: str,
-    *,
-    exclusive: bool,
-    cpus: int,
-    most_load: float,
-    listen: Callable[[NodeNews], None],
-) -> Iterator[Cluster]:
-    """A cluster, for as long as the context lasts; `verify.fleet.units_run` tells the arguments.
+def on_cluster(spread: Spread, listen: Callable[[NodeNews], None]) -> Iterator[Cluster]:
+    """A cluster, for as long as the context lasts.
+
+    Args:
+        spread: which one, and how it is used.
+        listen: is told what happens to nodes.
 
     Raises:
         FleetError: where it cannot be reached, or Ray is not installed.
     """
     try:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Affinity
     except ImportError:
         raise FleetError(
             "--on needs Ray: pip install -r requirements-fleet.txt -c constraints.txt"
         ) from None
-    with _signals_kept():
-        _connect(ray, on)
-    try:
-        yield Cluster(ray, exclusive=exclusive, cpus=cpus, most_load=most_load, listen=listen)
-    finally:
-        ray.shutdown()
+    with redirect_stdout(cast("TextIO", _WithoutRay(sys.stdout))):
+        try:
+            with _signals_kept():
+                _connect(ray, str(spread.on))
+            yield Cluster(ray, Affinity, spread, listen)
+        finally:
+            ray.shutdown()
+
+
+class _WithoutRay:
+    """Standard output without what threads of Ray's print there, which is no result.
+
+    Args:
+        stream: where all else goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what is not Ray's."""
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _connect(ray: Any, on: str) -> None:
@@ -132,7 +156,7 @@ def _connect(ray: Any, on: str) -> None:
             ray.init(address="auto", **quiet)
         except ConnectionError:
             ray.init(
-                include_dashboard=False, _node_ip_address="127.0.0.1", **quiet,
+                include_dashboard=False, _node_ip_address=LOOPBACK, **quiet,
                 object_store_memory=200 * 2**20,
             )  # fmt: skip
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -158,21 +182,16 @@ class Cluster:
 
     Args:
         ray: the module, connected.
-        exclusive, cpus, most_load, listen: see `verify.fleet.units_run.run_units`.
+        affinity: Ray's class for what is to run on a certain node.
+        spread: how it is used.
+        listen: is told what happens to nodes.
     """
 
     def __init__(
-        self,
-        ray: Any,
-        *,
-        exclusive: bool,
-        cpus: int,
-        most_load: float,
-        listen: Callable[[NodeNews], None],
+        self, ray: Any, affinity: Any, spread: Spread, listen: Callable[[NodeNews], None]
     ) -> None:
-        self._ray = ray
-        self._exclusive, self._cpus, self._most_load = exclusive, cpus, most_load
-        self._listen = listen
+        self._ray, self._affinity = ray, affinity
+        self._spread, self._listen = spread, listen
         self._mine = description()
         self._probe = ray.remote(num_cpus=0, max_retries=0)(probe())
         self._host = ray.remote(host())
@@ -223,18 +242,16 @@ class Cluster:
 
     def _ask(self, node: Node) -> None:
         """Ask a node what it works with, unless it cannot be taken anyway."""
-        if self._exclusive and not node.resources.get(RESOURCE):
+        if self._spread.exclusive and not node.resources.get(RESOURCE):
             self._refuse(node, f"it does not offer the resource {RESOURCE}")
-        elif node.cpus < (1 if self._exclusive else self._cpus):
+        elif node.cpus < (1 if self._spread.exclusive else self._spread.cpus):
             self._refuse(node, f"it offers {node.cpus} CPUs")
         else:
             asked = self._probe.options(scheduling_strategy=self._at(node))
             self._tasks[asked.remote(str(REPOSITORY))] = Task("probe", node)
 
     def _at(self, node: Node) -> Any:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        return NodeAffinitySchedulingStrategy(node.id, soft=False)
+        return self._affinity(node.id, soft=False)
 
     def _refuse(self, node: Node, why: str) -> None:
         node.state = "refused"
@@ -279,7 +296,7 @@ class Cluster:
         node.state, node.machine, node.folder = "used", found["machine"], found["folder"]
         node.usable = found["cpus"]
         self._tell(node)
-        for slot in range(1 if self._exclusive else node.cpus // self._cpus):
+        for slot in range(1 if self._spread.exclusive else node.cpus // self._spread.cpus):
             self._start(node, slot)
 
     def _start(self, node: Node, slot: int) -> None:
@@ -287,10 +304,10 @@ class Cluster:
         busy = sum(task.what != "probe" for task in self._tasks.values())
         if len(self._waiting) <= busy - len([t for t in self._tasks.values() if t.unit]):
             return
-        cpus = node.cpus if self._exclusive else self._cpus
+        cpus = node.cpus if self._spread.exclusive else self._spread.cpus
         asked = self._host.options(
             num_cpus=cpus, max_restarts=0, scheduling_strategy=self._at(node),
-            resources={RESOURCE: 1} if self._exclusive else None,
+            resources={RESOURCE: 1} if self._spread.exclusive else None,
         )  # fmt: skip
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
         node.workers[slot] = actor = asked.remote(
@@ -300,23 +317,23 @@ class Cluster:
 
     def _share(self, node: Node, slot: int) -> list[int] | None:
         """The CPUs of a process, where the node is a whole machine; else None."""
-        if self._exclusive or node.cpus != len(node.usable):
+        if self._spread.exclusive or node.cpus != len(node.usable):
             return None
-        return node.usable[slot * self._cpus : (slot + 1) * self._cpus]
+        return node.usable[slot * self._spread.cpus : (slot + 1) * self._spread.cpus]
 
     def _look_at_load(self, task: Task) -> None:
         """See how busy a node is before it is taken as a whole."""
-        if self._exclusive and self._waiting:
+        if self._spread.exclusive and self._waiting:
             actor = task.node.workers[task.slot]
             self._tasks[actor.load.remote()] = Task("load", task.node, task.slot)
         else:
             self._idle.append(Task("idle", task.node, task.slot))
 
     def _weighed(self, task: Task, load: float) -> None:
-        if load <= self._most_load:
+        if load <= self._spread.most_load:
             self._idle.append(Task("idle", task.node, task.slot))
             return
-        why = f"{load:.0%} of its CPUs are at work, and {self._most_load:.0%} are allowed"
+        why = f"{load:.0%} of its CPUs are at work, and {self._spread.most_load:.0%} are allowed"
         self._tell(task.node, f"{why}; it is looked at again after {BUSY_S:g} s", "busy")
         self._resting.append((time.monotonic() + BUSY_S, task))
 

@@ -84,6 +84,27 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Where units are done.
+
+    Attributes:
+        on: None does them in this process, one after the other; `ray` on the Ray cluster that this
+            machine belongs to, or, where there is none, on one that is started on this machine and
+            ended with the run; `ray://HOST:PORT` on the cluster whose Ray Client server that is.
+        exclusive: whether a unit takes a node for itself: one unit at a time on a node that offers
+            the resource `bench` (`ray start --resources '{"bench": 1}'`), and only while at most
+            `most_load` of its CPUs are at work. Without a cluster, units are alone anyway.
+        cpus: that a unit takes of its node, where it is not exclusive.
+        most_load: see `exclusive`; 1 takes every node.
+    """
+
+    on: str | None = None
+    exclusive: bool = False
+    cpus: int = 1
+    most_load: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
 class NodeNews:
     """Something about a node that a user should know.
 
