@@ -81,6 +81,10 @@ class Node:
     usable: list[int] = field(default_factory=list)
     workers: dict[int, Any] = field(default_factory=dict)
 
+    def suits(self, unit: Unit) -> bool:
+        """Whether a unit may be done here."""
+        return unit.place in ("", self.name, self.machine)
+
 
 @dataclass(slots=True)
 class Task:
@@ -118,12 +122,15 @@ def on_cluster(spread: Spread, listen: Callable[[NodeNews], None]) -> Iterator[C
             "--on needs Ray: pip install -r requirements-fleet.txt -c constraints.txt"
         ) from None
     with redirect_stdout(cast("TextIO", _WithoutRay(sys.stdout))):
+        connected = ray.is_initialized()  # within another such context
         try:
-            with _signals_kept():
-                _connect(ray, str(spread.on))
+            if not connected:
+                with _signals_kept():
+                    _connect(ray, str(spread.on))
             yield Cluster(ray, Affinity, spread, listen)
         finally:
-            ray.shutdown()
+            if not connected:
+                ray.shutdown()
 
 
 class _WithoutRay:
@@ -211,11 +218,24 @@ class Cluster:
         while missing:
             self._look()
             self._hand_out()
-            for done in self._answers():
+            for done in (*self._answers(), *self._homeless()):
                 if done.key in missing:  # else it was done twice
                     missing.remove(done.key)
                     yield done
             self._check_hope()
+
+    def nodes(self) -> list[Node]:
+        """The nodes that may work, once each that is there now has been asked.
+
+        Raises:
+            FleetError: where there is none.
+        """
+        self._worked_s = time.monotonic()
+        while not self._nodes or any(node.state == "asked" for node in self._nodes.values()):
+            self._look()
+            list(self._answers())
+            self._check_hope()
+        return [node for node in self._nodes.values() if node.state == "used"]
 
     def _look(self) -> None:
         """Notice nodes that have come or gone, and those that were busy."""
@@ -301,8 +321,9 @@ class Cluster:
 
     def _start(self, node: Node, slot: int) -> None:
         """Start a process of a node, if there is work for one more."""
-        busy = sum(task.what != "probe" for task in self._tasks.values())
-        if len(self._waiting) <= busy - len([t for t in self._tasks.values() if t.unit]):
+        wanted = [unit for unit in self._waiting if node.suits(unit)]
+        coming = (t.node for t in self._tasks.values() if t.what != "probe" and not t.unit)
+        if len(wanted) <= sum(any(map(other.suits, wanted)) for other in coming):
             return
         cpus = node.cpus if self._spread.exclusive else self._spread.cpus
         asked = self._host.options(
@@ -323,7 +344,7 @@ class Cluster:
 
     def _look_at_load(self, task: Task) -> None:
         """See how busy a node is before it is taken as a whole."""
-        if self._spread.exclusive and self._waiting:
+        if self._spread.exclusive and any(map(task.node.suits, self._waiting)):
             actor = task.node.workers[task.slot]
             self._tasks[actor.load.remote()] = Task("load", task.node, task.slot)
         else:
@@ -343,13 +364,26 @@ class Cluster:
 
     def _hand_out(self) -> None:
         """Give every process that has nothing to do a unit."""
-        while self._waiting and self._idle:
+        for _ in range(len(self._idle)):
             task = self._idle.popleft()
             if task.node.state != "used":
                 continue
-            unit = self._waiting.popleft()
+            unit = next(filter(task.node.suits, self._waiting), None)
+            if unit is None:
+                self._idle.append(task)
+                continue
+            self._waiting.remove(unit)
             reference = task.node.workers[task.slot].do.remote(_fields(unit))
             self._tasks[reference] = Task("unit", task.node, task.slot, unit)
+
+    def _homeless(self) -> Iterator[Done]:
+        """Give up units that only a node could do which is gone."""
+        hopeful = [node for node in self._nodes.values() if node.state in ("asked", "used")]
+        for unit in [unit for unit in self._waiting if unit.place]:
+            if not any(node.state == "asked" or node.suits(unit) for node in hopeful):
+                self._waiting.remove(unit)
+                why = f"no node is left that is {unit.place}"
+                yield Done(unit.key, unit.sha256, (), 0.0, "", "", why)
 
     def _unanswered(self, task: Task, error: Exception) -> Iterator[Done]:
         """A process has ended, with its node or alone."""

@@ -30,11 +30,13 @@ class Unit:
             was dear to make, such as a compiled model (`functools.cache`), but its records must not
             depend on which units were done before.
         arguments: JSON values.
+        place: the node's name or its CPU, where only that will do; empty for any.
     """
 
     key: str
     function: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def sha256(self) -> str:

@@ -18,7 +18,7 @@ from verify.fleet.unit import Done
 from verify.fleet.units_run import HERE, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -36,6 +36,8 @@ class KeptUnits:
         environment: as `reports.saved.environment.collect` returns it.
         out: the run's folder; one that holds records of the same work is gone on with. None makes
             a new one.
+        brief: makes of what came of a unit what its record tells, where that is less. It may write
+            into the folder that it is given, which is the run's.
 
     Attributes:
         units: as given.
@@ -58,8 +60,10 @@ class KeptUnits:
         command: Sequence[str],
         environment: Mapping[str, Any],
         out: Path | None = None,
+        brief: Callable[[Done, Path], Done] = lambda done, _: done,
     ) -> None:
         self.units = units
+        self._brief = brief
         self.done: dict[str, Done] = {}
         self.failed: dict[str, Done] = {}
         self.complete = False
@@ -117,7 +121,8 @@ class KeptUnits:
                 bar.news(news)
 
             found = stack.enter_context(closing(run_units(left, spread, listen)))
-            for done in found:
+            for whole in found:
+                done = self._brief(whole, self.folder)
                 self._keep(done)
                 bar.advance(done)
                 yield done
