@@ -41,9 +41,10 @@ def describe(device: str = "cpu") -> dict[str, Any]:
 
     Returns:
         `machine` (8 hexadecimal digits, equal for like machines), `cpu`, `flags` (those of `FLAGS`
-        that it has), `caches` (bytes by name, such as `L1d`; of one core's view), `cores` (physical;
-        null where not known), `logical_cpus`, `usable_cpus` (affinity), `cgroup_cpus` (quota, null
-        without one), `memory_gib` (rounded), `system`, `accelerator` (null on the CPU).
+        that it has), `caches` (bytes by name, such as `L1d`, as one CPU sees them), `cores`
+        (physical; null where not known), `logical_cpus`, `usable_cpus` (affinity), `cgroup_cpus`
+        (quota, null without one), `memory_gib` (rounded), `system`, `accelerator` (null on the
+        CPU).
     """
     found: dict[str, Any] = {
         "cpu": cpu_model(CPUINFO),
@@ -66,7 +67,7 @@ def threads() -> int:
 
 
 def identity(found: Mapping[str, Any]) -> str:
-    """A short name that like machines share: hexadecimal digits of a hash over all that is known."""
+    """A short name that like machines share: the beginning of a hash over all that is known."""
     text = json.dumps(found, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

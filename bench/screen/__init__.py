@@ -1,1 +1,7 @@
-"""What the terminal shows: `tables`, `load_tables` at a run's end, `live` while it goes on."""
+"""What the terminal shows: `live` while a run goes on, and its tables at the end.
+
+tables       of a benchmark
+load_tables  of servers under load
+unit_tables  of what is made of units: sweeps, tables of machines
+live         while it goes on
+"""

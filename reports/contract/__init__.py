@@ -5,6 +5,7 @@ verifying  records of a verification
 measuring  records of a benchmark
 asking     records of an endpoint's run, and its `--json`
 loading    records and JSON of servers under load
+sweeping   records and JSON of benchmarks that are made of units
 outcomes   what `--json` writes, by command
 schemas    the schemas, made from these types (`python -m reports schema`)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-KINDS = {"verify": "Verification", "bench": "Benchmark", "endpoint": "Endpoint parity"}
+KINDS = {"verify": "Verification", "bench": "Benchmark", "endpoint": "Endpoint parity",
+         "sweep": "Sweep", "machines": "Machines"}  # fmt: skip
 """What runs are called, by kind."""
 
 MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -7,5 +7,8 @@ kinds     the kinds of check: figures, and what was seen in a sentence
 draws     how many processes of each arm a benchmark had, and how many more it needs
 load_markdown  servers under load as Markdown
 markdown  frames as Markdown
+units     benchmarks that are made of units: a matrix of answers for each machine
+unit_markdown  both as Markdown
+machine_rows  what a table of machines says of each
 tidy      every kind of record as one table, as CSV and Parquet
 """
