@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.commands.sweep import checked, how
 from bench.fleet.carried_out import Work, carry_out, show_run
@@ -19,7 +19,7 @@ from verify.fleet.unit import Unit
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.fleet.places import Place
     from reports.saved.records import Run
@@ -67,14 +67,21 @@ def _put_together(options: argparse.Namespace, command: Sequence[str]) -> int:
     with writer:
         units = [unit for run in runs for unit in run.of("unit") if not unit["error"]]
         for number, unit in enumerate(units):
-            writer.write({**unit, "key": f"{unit['key']} ({number + 1})"})
+            writer.write(_taken(unit, number + 1))
         writer.finish({"units": len(units), "statuses": {}})
     show_run(writer.folder, show_machines, options)
     return 0
 
 
+def _taken(unit: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A unit of another run: its number tells it from others of its name, its run stays there."""
+    records = [{**one, "run": ""} if one["record"] == "unit_run" else one
+               for one in unit["records"]]  # fmt: skip
+    return {**unit, "key": f"{unit['key']} ({number})", "records": records}
+
+
 def _source(folder: Path) -> Run:
     run = read_run(folder)
     if run.kind != "machines":
-        raise UsageError(f"--from: {folder} holds a run of {run.kind}, and no table of machines")
+        raise UsageError(f"--from: {folder} holds a run of {run.kind}, not of machines")
     return run

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def machines_page(run: Run) -> str:
     """The page, from an opened run (`reports.tables.units.opened`)."""
-    speeds = {one["unit"]: one for one in run.of("unit_run") if one["name"] == "speeds"}
+    speeds = {one["unit"]: one for one in run.of("unit_run")
+              if one["name"] == "speeds" and one["run"]}  # fmt: skip
     context: dict[str, Any] = {
         "head": machines_headline(run),
         "rows": shown_rows(run),

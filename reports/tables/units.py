@@ -5,10 +5,11 @@ A unit is one record, which holds what its run came to. Tables want a record for
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reports.tables.numbers import brief, figure, interval
+from reports.tables.numbers import brief, figure, interval, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,10 +51,10 @@ class Answer:
     """What one cell of the matrix says.
 
     Attributes:
-        ratio: `0.71`; empty where there is none.
+        ratio: `0.71`; the speed where it is compared with nothing; empty where it is not VALID.
         interval: `0.69 to 0.73`; empty likewise.
-        verdict: FASTER, SLOWER, SAME, INCONCLUSIVE; or the row's status where it has no ratio.
-        why: there is none, or why it is not settled.
+        verdict: FASTER, SLOWER, SAME, INCONCLUSIVE; the row's status where it is not VALID.
+        why: it is not VALID, or not settled.
         shade: from -1 (takes twice the time or more) to 1 (half or less).
         run: folder of the unit's run.
     """
@@ -127,8 +128,11 @@ def answer(cell: Record, folders: Mapping[str, str] | None = None) -> Answer:
     ratio = figure(cell.get("ratio"))
     run = (folders or {}).get(str(cell.get("unit")), "")
     if ratio is None or ratio <= 0:
+        speed = figure(cell.get("tok_s"))
+        if speed is not None:  # nothing to compare it with
+            return Answer(f"{short(speed)} tokens/s", "", "", "", 0.0, run)
         why = "; ".join(map(str, cell.get("invalid_reasons") or []))
-        return Answer("", "", str(cell.get("status")), why or "no ratio", 0.0, run)
+        return Answer("", "", str(cell.get("status")), why, 0.0, run)
     return Answer(
         brief(ratio), interval(cell.get("ci_lo"), cell.get("ci_hi")), str(cell.get("verdict")),
         str(cell.get("why") or ""), shade(ratio), run,
@@ -137,9 +141,7 @@ def answer(cell: Record, folders: Mapping[str, str] | None = None) -> Answer:
 
 def shade(ratio: float) -> float:
     """How much faster, as a colour: 1 at half the time or less, 0 at the same, -1 at twice."""
-    from math import log2
-
-    return round(max(-1.0, min(1.0, -log2(ratio))), 3)
+    return round(max(-1.0, min(1.0, -math.log2(ratio))), 3)
 
 
 def disturbed(run: Run) -> list[str]:
