@@ -37,10 +37,9 @@ def main(argv: Sequence[str]) -> int:
     def units(found: Sequence[Place]) -> list[Unit]:
         return plan.units(list(dict.fromkeys(place.cpu for place in found)))
 
-    count = len(plan.units([""]))
     work = Work(
         kind="sweep", units=units, command=["python", "-m", "bench", "sweep", *argv],
-        environment={**environment_of(plans), "sweep": {**plan.as_dict(), "units": count}},
+        environment={**environment_of(plans), "sweep": plan.as_dict()},
         seconds=options.budget_each, show=show_sweep,
     )  # fmt: skip
     return carry_out(work, options)

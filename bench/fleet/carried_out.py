@@ -77,9 +77,10 @@ def _measure(
     """Measure; the run's folder is added as soon as there is one."""
     console = open_console(quiet=options.quiet)
     with places(spread) as found:
+        units = work.units(found)
         kept = KeptUnits(
-            work.kind, work.units(found), command=work.command, environment=work.environment,
-            out=options.out, brief=brief,
+            work.kind, units, command=work.command, out=options.out, brief=brief,
+            environment={**work.environment, "units": len(units)},
         )  # fmt: skip
         with kept:
             folders.append(kept.folder)

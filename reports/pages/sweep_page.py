@@ -14,7 +14,7 @@ from reports.tables.unit_markdown import pair
 from reports.tables.units import disturbed, failed, machine_name, matrices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reports.saved.records import Run
     from reports.tables.units import Answer, Matrix
@@ -66,8 +66,11 @@ def _verdict(run: Run, found: Sequence[Matrix]) -> tuple[str, str, str]:
     measured = sum(not unit["error"] for unit in units)
     if not found:
         return "EMPTY", "Nothing to show", "No unit came to its end."
-    asked = (run.environment.get("sweep") or {}).get("units", len(units))
-    lead = f"{measured} of {counted(asked, 'unit')} measured. {_sentences(found)}"
+    asked = run.environment.get("units", len(units))
+    where = machine_name(found[0].machine) if len(found) == 1 else (
+        f"{len(found)} kinds of machine, each by itself"
+    )  # fmt: skip
+    lead = f"{measured} of {counted(asked, 'unit')} measured, on {where}."
     if run.end is None:
         return "INCOMPLETE", "Not finished", lead
     statuses = Counter(cell["status"] for cell in run.of("cell"))
@@ -76,24 +79,22 @@ def _verdict(run: Run, found: Sequence[Matrix]) -> tuple[str, str, str]:
         why = "; ".join(map(str, first["invalid_reasons"]))
         lead += f" {first['workload']} {first['arm']} of {first['model']}: {why}"
         return "PARTLY", "Not everything counts", lead
-    title = _said(found[0]) if len(found) == 1 else f"{len(found)} kinds of machine, each by itself"
-    return "MEASURED", title, lead
+    pairs = [
+        f"{arm} against {versus}: {_counted(verdicts)}"
+        for matrix in found
+        for (arm, versus), verdicts in _pairs(matrix).items()
+        if versus
+    ]
+    return "MEASURED", pairs[0] if len(pairs) == 1 else "Machine by machine", lead
 
 
-def _sentences(found: Sequence[Matrix]) -> str:
-    """Who is faster, machine by machine."""
-    if len(found) == 1:
-        return f"Machine: {machine_name(found[0].machine)}."
-    return " ".join(f"{machine_name(one.machine, many=True)}: {_said(one)}." for one in found)
-
-
-def _said(matrix: Matrix) -> str:
-    """`max against torch: faster in 5 of 6`, for each pair of arms."""
-    pairs: dict[str, Counter[str]] = {}
+def _pairs(matrix: Matrix) -> dict[tuple[str, str], Counter[str]]:
+    """The verdicts of each pair of arms, whatever their dtype; without a second where none is."""
+    found: dict[tuple[str, str], Counter[str]] = {}
     for line in matrix.lines:
-        name = f"{family(line.arm)} against {family(line.versus)}" if line.versus else line.arm
-        pairs.setdefault(name, Counter()).update(one.verdict for one in _answers(line.answers))
-    return "; ".join(f"{name}: {_counted(verdicts)}" for name, verdicts in pairs.items())
+        pair_of = family(line.arm), family(line.versus)
+        found.setdefault(pair_of, Counter()).update(one.verdict for one in _answers(line.answers))
+    return found
 
 
 def family(arm: str) -> str:
@@ -113,20 +114,31 @@ def _answers(answers: Iterable[Answer | None]) -> list[Answer]:
 
 
 def _figures(run: Run, found: Sequence[Matrix]) -> list[Fact]:
-    """Of each machine the least and the largest ratio."""
-    facts = []
-    for matrix in found:
-        machine = matrix.machine["machine"]
-        cells = [c for c in run.of("cell") if c["machine"] == machine and figure(c["ratio"])]
-        if cells:
-            cells.sort(key=lambda cell: float(cell["ratio"]))
-            where = f" on {matrix.machine['cpu']}" if len(found) > 1 else ""
-            value = " to ".join(dict.fromkeys(brief(cells[end]["ratio"]) for end in (0, -1)))
-            told = [f"{words}: {_where(cell)}" for words, cell in
-                    (("least", cells[0]), ("most", cells[-1]))]  # fmt: skip
-            facts.append(Fact(f"time over the baseline's{where}", value, "; ".join(told)))
-    return facts
+    """Of each machine and pair of arms the least and the largest ratio, with the verdicts."""
+    return [
+        fact
+        for matrix in found
+        for (arm, versus), verdicts in _pairs(matrix).items()
+        if versus and (fact := _figure(run, matrix, arm, versus, verdicts, many=len(found) > 1))
+    ]
 
 
-def _where(cell: dict[str, Any]) -> str:
-    return f"{cell['model']} {cell['dtype']}, {cell['threads']} threads, {cell['workload']}"
+def _figure(
+    run: Run, matrix: Matrix, arm: str, versus: str, verdicts: Counter[str], *, many: bool
+) -> Fact | None:  # fmt: skip
+    machine = matrix.machine
+    ratios = sorted(
+        float(cell["ratio"]) for cell in run.of("cell")
+        if cell["machine"] == machine["machine"] and family(cell["arm"]) == arm
+        and figure(cell["ratio"])
+    )  # fmt: skip
+    if not ratios:
+        return None
+    where = f" on {short_cpu(machine)} [{machine['machine']}]" if many else ""
+    value = " to ".join(dict.fromkeys(map(brief, (ratios[0], ratios[-1]))))
+    return Fact(f"time of {arm} over {versus}'s{where}", value, _counted(verdicts))
+
+
+def short_cpu(machine: Mapping[str, Any]) -> str:
+    """A CPU's name without its numbers."""
+    return str(machine["cpu"]).partition(" (family")[0]

@@ -55,7 +55,7 @@ class Answer:
         interval: `0.69 to 0.73`; empty likewise.
         verdict: FASTER, SLOWER, SAME, INCONCLUSIVE; the row's status where it is not VALID.
         why: it is not VALID, or not settled.
-        shade: from -1 (takes twice the time or more) to 1 (half or less).
+        shade: from -0.8 (takes twice the time or more) to 0.8 (half or less).
         run: folder of the unit's run.
     """
 
@@ -140,8 +140,8 @@ def answer(cell: Record, folders: Mapping[str, str] | None = None) -> Answer:
 
 
 def shade(ratio: float) -> float:
-    """How much faster, as a colour: 1 at half the time or less, 0 at the same, -1 at twice."""
-    return round(max(-1.0, min(1.0, -math.log2(ratio))), 3)
+    """How much faster, as a colour's strength, on which black text is read: 0 is as fast."""
+    return round(0.8 * max(-1.0, min(1.0, -math.log2(ratio))), 3)
 
 
 def disturbed(run: Run) -> list[str]:

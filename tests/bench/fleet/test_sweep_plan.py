@@ -41,7 +41,12 @@ def test_a_unit_is_a_command_line_that_the_benchmark_takes(units):
     words = unit.arguments["words"]
     assert words[0] == "run"
     options = make_parser().parse_args(words[1:])
-    assert (options.model, options.p, options.n, options.threads) == (["random:tiny"], [4], [0], [1])
+    assert (options.model, options.p, options.n, options.threads) == (
+        ["random:tiny"],
+        [4],
+        [0],
+        [1],
+    )
     assert (options.budget, options.margin, options.seed) == (90.0, 0.02, 7)
 
 
