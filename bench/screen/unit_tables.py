@@ -27,7 +27,8 @@ def show_sweep(console: Console, run: Run) -> None:
     """Print the matrix of each machine of an opened sweep, and what a reader should know."""
     found = matrices(run)
     for matrix in found:
-        console.print(machine_name(matrix.machine, many=len(found) > 1), highlight=False)
+        name = machine_name(matrix.machine, many=len(found) > 1)
+        console.print(name, highlight=False, markup=False)
         console.print(_matrix(matrix))
     if found:
         console.print(RATIO, style="dim", markup=False, highlight=False)
@@ -37,7 +38,9 @@ def show_sweep(console: Console, run: Run) -> None:
 def show_machines(console: Console, run: Run) -> None:
     """Print each machine of an opened run of `bench machines`, and what a reader should know."""
     for row, (machine, cells) in zip(machine_rows(run), cells_by_machine(run), strict=True):
-        console.print(f"{machine_name(machine)}; caches {caches(machine)}", highlight=False)
+        console.print(
+            f"{machine_name(machine, many=True)}; caches {caches(machine)}", highlight=False
+        )
         console.print(
             f"  {row['flags']}; reads {short(row['read_gb_s'])} GB/s, computes "
             f"{short(row['arithmetic_gflop_s'])} GFLOP/s, multiplies matrices at "
@@ -48,7 +51,7 @@ def show_machines(console: Console, run: Run) -> None:
         for cell in cells:
             said = answer(cell)
             speed = short(cell["tok_s"]) if figure(cell["tok_s"]) is not None else cell["status"]
-            over = f"{cell['versus']}: {words(said)}" if said.ratio else ""
+            over = f"{cell['versus']}: {words(said)}" if cell["versus"] else ""
             table.add_row(cell["workload"], cell["arm"], speed, Text(over, _style(said)))
         console.print(table)
     _warn(console, run)

@@ -40,14 +40,16 @@ def by_machine(run: Run) -> list[Variant]:
 
 def machines(run: Run) -> Chart | None:
     """The ratios of all machines of an opened table of machines, one under the other."""
-    order = {one["unit"]: f"{one['cpu'].partition(' (')[0]} {one['machine']}"
-             for one in run.of("machine")}  # fmt: skip
+    names = {
+        one["unit"]: f"{number}. [{one['machine']}]"
+        for number, one in enumerate(run.of("machine"), start=1)
+    }
     effects = [
-        {**cell, "record": "effect", "workload": f"{order[cell['unit']]}, {cell['workload']}"}
+        {**cell, "record": "effect", "workload": f"{names[cell['unit']]} {cell['workload']}"}
         for cell in sorted(run.of("cell"), key=lambda cell: str(cell["workload"]))
     ]
     figure = speed.ratios(replace(run, records=(*_rows(run), *effects)))
-    return figure and _named(figure, "machines", "The same two programs on each machine")
+    return figure and _named(figure, "machines", "The same programs on each machine")
 
 
 def _rows(run: Run) -> list[speed.Record]:
