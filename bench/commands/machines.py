@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.commands.sweep import checked, how
 from bench.fleet.carried_out import Work, carry_out, show_run
+from bench.fleet.hardware import threads
 from bench.fleet.machine_unit import SIZES
 from bench.fleet.sweep_plan import arms_by_dtype
 from bench.plan.sweep_options import machines_parser
@@ -44,7 +45,8 @@ def main(argv: Sequence[str]) -> int:
         return [_unit(place, words, options) for place in found]
 
     work = Work(
-        kind="machines", units=units, command=command, environment=environment_of(plans),
+        kind="machines", units=units, command=command,
+        environment={**environment_of(plans), "threads": threads()},
         seconds=options.budget_each + CEILINGS_S, show=show_machines,
     )  # fmt: skip
     return carry_out(work, options)

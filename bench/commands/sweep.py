@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
     work = Work(
         kind="sweep", units=units, command=["python", "-m", "bench", "sweep", *argv],
-        environment={**environment_of(plans), "sweep": plan.as_dict()},
+        environment={**environment_of(plans), "threads": options.threads, "sweep": plan.as_dict()},
         seconds=options.budget_each, show=show_sweep,
     )  # fmt: skip
     return carry_out(work, options)
