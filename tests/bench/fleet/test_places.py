@@ -2,8 +2,12 @@
 
 import pytest
 
+from bench.cli import main
 from bench.fleet.places import places
 from reports.saved.machine import cpu_model
+from reports.saved.records import read_run
+from reports.tables.units import opened
+from tests.conforming import record_misfits
 from verify.fleet.unit import FleetError, Spread, Unit
 from verify.fleet.units_run import run_units
 
@@ -55,6 +59,23 @@ def test_a_unit_for_a_place_that_is_not_there_is_given_up_and_the_others_are_don
     units = [Unit("a", SQUARE, {"n": 1}), Unit("b", SQUARE, {"n": 2}, place="another CPU")]
     found = {one.key: one.error for one in run_units(units, ON)}
     assert found == {"a": None, "b": "no node is left that is another CPU"}
+
+
+def test_every_node_is_measured_once_for_a_table_of_machines(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAX_PARITY_RUNS", str(tmp_path / "root"))
+    out = tmp_path / "machines"
+    words = ["--model", "random:tiny", "--arms", "torch", "--budget-each", "1s", "--processes", "1"]
+    code = main(["machines", *words, "--on", "ray", "--most-load", "100%", "--out", str(out)])
+    assert code == 0
+    run = opened(read_run(out))
+    assert len({one["node"] for one in run.of("machine")}) == 2
+    assert len({one["machine"] for one in run.of("machine")}) == 1
+    for unit in run.of("unit"):
+        found = {one["ceiling"] for one in run.of("machine_ceiling") if one["unit"] == unit["key"]}
+        assert found >= {"read", "peak", "gemm"}
+        cells = {one["workload"] for one in run.of("cell") if one["unit"] == unit["key"]}
+        assert cells == {"pp128", "tg16 @ d32"}
+    assert record_misfits(out) == []
 
 
 def test_why_no_node_may_be_taken_is_said(cluster):

@@ -9,7 +9,8 @@ from bench.cli import main
 from reports.output.publish import publish
 from reports.output.render import render
 from reports.saved.manifest import differences
-from reports.saved.records import RECORDS, read_run
+from reports.saved.records import RECORDS, RunWriter, read_run
+from reports.tables.machine_rows import machine_rows
 from reports.tables.units import opened
 from tests.conforming import file_misfits, record_misfits
 from tests.processes import family, gone, started, wait_until
@@ -95,19 +96,23 @@ def test_a_units_run_is_whole_and_can_be_rendered_again(whole):
     assert render(run.folder)
 
 
-def test_machines_of_several_runs_make_one_table_that_can_be_published(root, capsys):
+def test_machines_of_several_runs_make_one_table_that_can_be_published(whole, root, capsys):
+    """A unit of a sweep has all that a table of machines needs, and is one here."""
     out, both = root / "machine", root / "both"
-    assert main(["machines", "--model", "random:tiny", *QUICK, "--out", str(out)]) == 0
+    (unit,) = read_run(whole[0]).of("unit")
+    writer = RunWriter("machines", command=["python"], environment=read_run(whole[0]).environment,
+                       out=out)  # fmt: skip
+    with writer:
+        writer.write(unit)
+        writer.finish({"units": 1, "statuses": {"VALID": 1}})
     assert record_misfits(out) == []
-    (machine,) = opened(read_run(out)).of("machine")
-    ceilings = {one["ceiling"]: one["value"] for one in opened(read_run(out)).of("machine_ceiling")}
-    assert ceilings.keys() >= {"read", "peak", "gemm"}
-    assert all(value > 0 for value in ceilings.values())
-    files = publish([out], root)
+    (machine,) = machine_rows(opened(read_run(out)))
+    assert all(machine[name] > 0 for name in ("read_gb_s", "arithmetic_gflop_s", "gemm_gflop_s"))
+    assert render(out)
     folder = root / "published" / "machines"
-    assert folder / "machines.csv" in files
+    assert folder / "machines.csv" in publish([out], root)
     capsys.readouterr()
     assert main(["machines", "--from", str(out), str(folder), "--out", str(both)]) == 0
-    assert capsys.readouterr().out.count(machine["cpu"]) == 2
+    assert capsys.readouterr().out.count(f"[{machine['machine']}]; caches") == 2
     assert len(opened(read_run(both)).of("machine")) == 2
     assert record_misfits(both) == []
