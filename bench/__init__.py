@@ -14,5 +14,6 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     asking/    the process that asks a server
     serving/   servers under load
     screen/    what the terminal shows
+    fleet/     benchmarks as units of work, here or on many machines
     commands/  one file for each word of `python -m bench`; `cli` is the table of them
 """

@@ -1,4 +1,4 @@
-"""`python -m bench [run|serve|compare|null|ceilings|scaling|peers|env|gpu]`: how fast is it?
+"""`python -m bench [COMMAND]`: how fast is the MAX model?
 
 Exit codes: 0; 1 where timed outputs disagree with the reference, or `compare` finds a regression;
 2 with one sentence where something could not be run; 130 after Ctrl-C and 143 after SIGTERM, with
@@ -35,6 +35,8 @@ COMMANDS = {
     "null": "bench.commands.null",
     "ceilings": "bench.commands.ceilings",
     "scaling": "bench.commands.scaling",
+    "sweep": "bench.commands.sweep",
+    "machines": "bench.commands.machines",
     "peers": "bench.peers",
     "env": "bench.commands.env",
     "gpu": "bench.commands.gpu_plan",
@@ -48,6 +50,8 @@ USAGE = """usage: python -m bench [COMMAND] [options]
   null      how often equal code is called different, and a planted +5% is found, on this machine
   ceilings  what this machine can read and multiply at most
   scaling   sweep sizes, and fit what a pass costs
+  sweep     models x dtypes x sizes x threads, here or on the machines of a cluster
+  machines  what each machine can do at most, and the same short run on each
   peers     install ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp in an environment apart
   env       what about this machine will spoil a measurement, and what to do about it
   gpu       verify and bench on an NVIDIA GPU, all of it; --dry-run prints the plan

@@ -29,10 +29,10 @@ def make_parser(command: str = "run") -> Parser:
         description="Time a GPT-2 in MAX beside others: forward passes (pp) and generation (tg).",
     )
     add_subject(parser.add_argument_group("what is timed"))
-    _add_workloads(parser.add_argument_group("workloads"))
+    workload_options(parser.add_argument_group("workloads"))
     _add_arms(parser.add_argument_group("who runs"))
     _add_method(parser.add_argument_group("how it is timed"))
-    _add_output(parser.add_argument_group("where results go"))
+    output_options(parser.add_argument_group("where results go"))
     return parser
 
 
@@ -55,7 +55,8 @@ def add_subject(group: argparse._ActionsContainer) -> None:
     )
 
 
-def _add_workloads(group: argparse._ArgumentGroup) -> None:
+def workload_options(group: argparse._ActionsContainer) -> None:
+    """Sizes."""
     add = group.add_argument
     add("-p", type=_sizes, default=[32, 128], metavar=NUMBERS,
         help="forward passes: tokens (32,128)")  # fmt: skip
@@ -63,7 +64,7 @@ def _add_workloads(group: argparse._ArgumentGroup) -> None:
         help="generation: decode steps (16)")  # fmt: skip
     add("-d", type=_sizes, default=[32], metavar=NUMBERS,
         help="generation: tokens of context before (32)")  # fmt: skip
-    add("-b", type=_counts, default=[1], metavar=NUMBERS, help="batch sizes (1)")
+    add("-b", type=counts, default=[1], metavar=NUMBERS, help="batch sizes (1)")
     add(
         "--logits",
         choices=["all", "last"],
@@ -86,7 +87,7 @@ def _add_arms(group: argparse._ArgumentGroup) -> None:
     add_padded_vocab(group)
     add(
         "--dtype",
-        type=_dtypes,
+        type=dtypes_of,
         default=[],
         metavar="T,T",
         help="float32, bfloat16: each arm in each of these that it has (default: as named)",
@@ -157,7 +158,8 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
     add("--cold", action="store_true", help="also compile once with empty caches, and record it")
 
 
-def _add_output(group: argparse._ArgumentGroup) -> None:
+def output_options(group: argparse._ActionsContainer) -> None:
+    """Where results go."""
     add = group.add_argument
     add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/runs")
     add("--json", type=Path, metavar="PATH",
@@ -184,15 +186,16 @@ def _sizes(text: str) -> list[int]:
     return list(dict.fromkeys(natural(part) for part in text.split(",")))
 
 
-def _counts(text: str) -> list[int]:
+def counts(text: str) -> list[int]:
+    """`1,2,4`, each once."""
     return list(dict.fromkeys(positive(part) for part in text.split(",")))
 
 
 def _threads(text: str) -> list[int]:
-    counts, usable = _counts(text), len(usable_cpus())
-    if (most := max(counts)) > usable:
+    asked, usable = counts(text), len(usable_cpus())
+    if (most := max(asked)) > usable:
         raise argparse.ArgumentTypeError(f"{most} is more than the {usable} usable CPUs")
-    return counts
+    return asked
 
 
 def _arms(text: str) -> list[str]:
@@ -205,7 +208,8 @@ def _arm(text: str) -> str:
     return text
 
 
-def _dtypes(text: str) -> list[str]:
+def dtypes_of(text: str) -> list[str]:
+    """`float32,bfloat16`, each once."""
     known = [name for name in ELEMENT_BYTES if any(s.dtype == name for s in ARMS.values())]
     return list(dict.fromkeys(_chosen(text, "dtype", known)))
 

@@ -13,6 +13,7 @@ from reports.contract.comparing import Diffed, SpeedsCompared
 from reports.contract.loading import Loaded, LoadRecord
 from reports.contract.measuring import BenchRecord
 from reports.contract.spreading import CampaignRecord, RulesRecord
+from reports.contract.sweeping import SweepRecord, Swept
 from reports.contract.verifying import Architecture, VerifyRecord
 from reports.saved.records import SCHEMA_VERSION
 
@@ -31,6 +32,10 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "rules-records": (
         "A line of the records.jsonl of a contest of rules", get_args(RulesRecord)
     ),
+    "sweep-records": ("A line of a sweep's records.jsonl", get_args(SweepRecord)),
+    "machines-records": (
+        "A line of the records.jsonl of a table of machines", get_args(SweepRecord)
+    ),
     "atlas-records": ("A line of an atlas's architectures.jsonl", (Architecture,)),
     "verify": (
         "What --json of python -m verify and of its command package writes",
@@ -43,6 +48,10 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
         "What --json of python -m verify endpoint writes", (Endpoint, outcomes.Unjudged)
     ),
     "serve": ("What --json of python -m bench serve writes", (Loaded, outcomes.Unmeasured)),
+    "sweep": (
+        "What --json of python -m bench sweep and python -m bench machines writes",
+        (Swept, outcomes.Unmeasured),
+    ),
     "step": ("What --json of python -m verify step writes", (outcomes.Step, outcomes.Unjudged)),
     "steps": ("What --json of python -m verify steps writes", (outcomes.Steps, outcomes.Unjudged)),
     "campaign": (

@@ -4,6 +4,6 @@ Of a verification: `model_map`, `parity`, `logits`, `tensors`, `whole`, `inside`
 `fault_matrix`, `operations`, `paired_names`, `cases_of_places`.
 Of a benchmark: `arms/`, `speed`, `strips`, `roofline`, `course`, `bars`, `scaling`; of servers
 under load: `saturation`.
-Of two runs: `two_runs/`.
+Of several runs: `several_runs/`.
 Beneath them: `chart` (scales, marks, ticks) and `heat` (maps too fine for a table).
 """

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.commands import as_called
+from reports.figures.several_runs.forest import Ratio, forest
 from reports.figures.speed import arms_of, series
-from reports.figures.two_runs.forest import Ratio, forest
 from reports.history.verify_answer import Answer
 from reports.saved.files import comparison_file
 from reports.tables.numbers import brief, counted, figure, percent

@@ -17,12 +17,15 @@ from reports.history.same_machine import Machine, machine_of
 from reports.pages.bench_page import bench_headline
 from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, moment_of, verify_headline
+from reports.pages.machines_page import machines_headline
 from reports.pages.rendering import MISFITS
 from reports.pages.spread_page import spread_headline
+from reports.pages.sweep_page import sweep_headline
 from reports.saved.records import RecordsError, read_run
 from reports.tables.frames import checks_frame, layers_frame
 from reports.tables.load_markdown import load_name
 from reports.tables.numbers import figure
+from reports.tables.units import opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,6 +160,10 @@ def _lines(run: Run) -> tuple[dict[str, Point], Headline]:
         return {}, endpoint_headline(run)
     if run.kind in ("campaign", "rules"):
         return {}, spread_headline(run)
+    if run.kind == "sweep":
+        return {}, sweep_headline(opened(run))
+    if run.kind == "machines":
+        return {}, machines_headline(opened(run))
     return _verify_lines(run) if run.kind == "verify" else _bench_lines(run)
 
 

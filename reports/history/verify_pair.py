@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name
 from reports.figures.model_map import Cell, cells_of
-from reports.figures.two_runs.difference_map import ThreeMaps, in_words, three_maps
+from reports.figures.several_runs.difference_map import ThreeMaps, in_words, three_maps
 from reports.history.verify_answer import KindChange, answer, kinds_of_check
 from reports.tables.changes import GRAVITY, changes_of, gravest_first
 from reports.tables.frames import checks_frame, computing_taps, layers_frame

@@ -72,6 +72,12 @@ def _bench_cases(run: Run) -> Iterator[ET.Element]:
     for row in rows_frame(run).to_dict("records"):
         name = " ".join(str(row[key]) for key in ("workload", "arm") if row[key])
         yield _case(f"bench.{row['device']}", name, str(row["status"]), _reasons(row))
+    for cell in run.of("cell"):
+        name = f"{cell['workload']} {cell['arm']}"
+        yield _case(f"bench.{cell['unit']}", name, str(cell["status"]), _reasons(cell))
+    for unit in run.of("unit"):
+        if unit["error"]:
+            yield _case("bench", str(unit["key"]), "ERROR", str(unit["error"]))
     for load in run.of("load"):
         name = " ".join(filter(None, (str(load.get("arm")), load_name(load))))
         yield _case("serve", name, str(load.get("status")), _reasons(load))

@@ -11,6 +11,7 @@ from reports.saved.records import RecordsError, Run, read_run
 from reports.tables.frames import checks_frame, frame_of, layers_frame, modes_frame
 from reports.tables.markdown import layer_table, markdown_table
 from reports.tables.tidy import NAMES, table_of, write_csv
+from reports.tables.units import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ def listing(folders: Sequence[Path], by: str, form: str) -> str:
     Raises:
         RecordsError: if a run cannot be read, or none has such a table.
     """
-    runs = [read_run(folder) for folder in folders]
+    runs = [opened(read_run(folder)) for folder in folders]
     found = [(run, frame) for run in runs if len(frame := _frame(run, by))]
     if not found:
         places = ", ".join(run.folder.name for run in runs)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reports.figures import (
-    parity,
-    roofline,
-    saturation,
-    scaling,
-    speed,
-    strips,
-)
+import pandas as pd
+
+from reports.figures import parity, roofline, saturation, scaling, speed, strips
 from reports.figures.arms import exactness, token_latency
+from reports.figures.several_runs import swept
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write
-from reports.saved.records import RecordsError, read_run
+from reports.saved.records import RECORDS, RecordsError, read_run
 from reports.tables.frames import checks_frame, computing_taps, frame_of, layers_frame, modes_frame
+from reports.tables.machine_rows import machine_rows
 from reports.tables.tidy import NAMES, table_of, write_csv
+from reports.tables.units import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from reports.figures.chart import Chart
     from reports.saved.records import Run
@@ -60,15 +56,17 @@ def _publish(run: Run, root: Path) -> list[Path]:
     for old in target.iterdir():
         if old.suffix in (".csv", ".svg", ".md"):
             old.unlink()
-    verify = run.kind == "verify"
-    tables = _verify_tables(run) if verify else _bench_tables(run)
-    charts = list(_verify_charts(run) if verify else _bench_charts(run))
+    tables_of, charts_of = BY_KIND.get(run.kind, (_bench_tables, _bench_charts))
+    whole = opened(run)
+    tables, charts = tables_of(whole), list(charts_of(whole))
     files = [write(target / f"{name}.svg", svg(chart)) for name, chart in charts]
     for name, frame in tables:
         path = target / f"{name}.csv"
         with path.open("wb") as file:
             write_csv(table_of(frame), file)
         files.append(path)
+    if run.kind == "machines":  # small, and what a later table of more machines is made from
+        files.append(write(target / RECORDS, (run.folder / RECORDS).read_text(encoding="utf-8")))
     return [*files, write(target / INDEX, _page(run, charts))]
 
 
@@ -76,7 +74,10 @@ def name_of(run: Run) -> str:
     """The folder of a run: its kind and model, and what tells it from the usual one of these.
 
     That is a candidate that is not `impl`, a device that is not the CPU, and another precision.
+    There is one table of machines, which `python -m bench machines --from` adds machines to.
     """
+    if run.kind == "machines":
+        return run.kind
     environment = run.environment
     candidate = str(environment.get("candidate") or "impl")
     kind = "serve" if run.of("load_plan") else run.kind
@@ -145,6 +146,32 @@ def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
     ):
         if variants:
             yield name, variants[0].figure
+
+
+def _sweep_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield NAMES["cell"], frame_of(run, "cell")
+
+
+def _machine_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield NAMES["machine"], pd.DataFrame(machine_rows(run), dtype=object)
+
+
+def _sweep_charts(run: Run) -> Iterator[tuple[str, Chart]]:
+    for variant in swept.by_machine(run):
+        yield variant.figure.name, variant.figure
+
+
+def _machine_charts(run: Run) -> Iterator[tuple[str, Chart]]:
+    if figure := swept.machines(run):
+        yield figure.name, figure
+
+
+BY_KIND = {
+    "verify": (_verify_tables, _verify_charts),
+    "sweep": (_sweep_tables, _sweep_charts),
+    "machines": (_machine_tables, _machine_charts),
+}
+"""What is published of a run; a benchmark's where its kind is not here."""
 
 
 def _page(run: Run, charts: Sequence[tuple[str, Chart]]) -> str:

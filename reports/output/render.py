@@ -7,12 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import pandas as pd
+
 from reports.output.junit import junit
 from reports.output.summary import summary
 from reports.pages.bench_page import bench_page
 from reports.pages.endpoint_page import endpoint_page
+from reports.pages.machines_page import machines_page
 from reports.pages.rendering import MISFITS
 from reports.pages.spread_page import spread_page
+from reports.pages.sweep_page import sweep_page
 from reports.pages.verify_page import verify_page
 from reports.saved.files import JUNIT, PAGE, append, write
 from reports.saved.manifest import note_made
@@ -25,15 +29,16 @@ from reports.tables.frames import (
     modes_frame,
     rows_frame,
 )
+from reports.tables.machine_rows import machine_rows
 from reports.tables.markdown import bench_markdown, endpoint_markdown, verify_markdown
 from reports.tables.spread_markdown import spread_markdown
 from reports.tables.spread_work import frame, node_rows, seed_rows
 from reports.tables.tidy import NAMES, kinds_of, write_tables
+from reports.tables.unit_markdown import machines_markdown, sweep_markdown
+from reports.tables.units import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pandas as pd
 
 T = TypeVar("T")
 
@@ -41,27 +46,32 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Set by GitHub Actions to the file that a step's summary is appended to."""
 
 
-def render(folder: Path, extra_summary: Path | None = None) -> list[Path]:
+def render(
+    folder: Path, extra_summary: Path | None = None, *, announced: bool = True
+) -> list[Path]:
     """Make everything again from a run's saved records, and return the files.
 
     Args:
         folder: of the run.
         extra_summary: a file to which a Markdown summary is appended, besides the one that
             `$GITHUB_STEP_SUMMARY` names.
+        announced: whether a summary is appended to the file of that variable; a part of a larger
+            run is not announced.
 
     Raises:
         RecordsError: if the records cannot be read, or the files cannot be written.
     """
     run = read_run(folder)
     renderers = {"verify": _render_verify, "bench": _render_bench, "endpoint": _render_endpoint,
-                 "campaign": _render_spread, "rules": _render_spread}  # fmt: skip
+                 "campaign": _render_spread, "rules": _render_spread,
+                 "sweep": _render_sweep, "machines": _render_machines}  # fmt: skip
     renderer = renderers.get(run.kind)
     if renderer is None:
         raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
     files = _guarded(lambda: renderer(run), run)
     with suppress(OSError):  # a folder that cannot be written was refused before
         note_made(folder, files)
-    named = os.environ.get(STEP_SUMMARY)
+    named = os.environ.get(STEP_SUMMARY) if announced else None
     targets = [path for path in (extra_summary, Path(named) if named else None) if path]
     if targets:
         text = _guarded(lambda: summary(run), run)
@@ -116,6 +126,22 @@ def _render_spread(run: Run) -> list[Path]:
             files += write_tables(run.folder, name, frame(rows))
     files.append(write(run.folder / JUNIT, junit(run)))
     return [write(run.folder / PAGE, spread_page(run)), *files]
+
+
+def _render_sweep(run: Run) -> list[Path]:
+    found = opened(run)
+    files = [write(run.folder / "sweep.md", sweep_markdown(found))]
+    files += _tables(found, {"cell": frame_of(found, "cell")})
+    files.append(write(run.folder / JUNIT, junit(found)))
+    return [write(run.folder / PAGE, sweep_page(found)), *files]
+
+
+def _render_machines(run: Run) -> list[Path]:
+    found = opened(run)
+    files = [write(run.folder / "machines.md", machines_markdown(found))]
+    files += _tables(found, {"machine": pd.DataFrame(machine_rows(found), dtype=object)})
+    files.append(write(run.folder / JUNIT, junit(found)))
+    return [write(run.folder / PAGE, machines_page(found)), *files]
 
 
 def _tables(run: Run, frames: dict[str, pd.DataFrame]) -> list[Path]:

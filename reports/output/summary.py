@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from reports.pages.bench_page import bench_headline
 from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import Headline, verify_headline
+from reports.pages.machines_page import machines_headline
 from reports.pages.rendering import KINDS
 from reports.pages.spread_page import spread_headline
+from reports.pages.sweep_page import sweep_headline
 from reports.tables.frames import checks_frame, effects_frame, layers_frame, modes_frame, rows_frame
 from reports.tables.markdown import bench_tables, endpoint_tables, verify_tables
 from reports.tables.spread_markdown import spread_tables
+from reports.tables.unit_markdown import machines_tables, sweep_tables
+from reports.tables.units import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +34,8 @@ def summary(run: Run, figures: Sequence[str] = (), *, heading: str = "##") -> st
         figures: Markdown to put between headline and tables.
         heading: what its first line begins with.
     """
-    kinds = {"verify": _verification, "endpoint": _endpoint, "campaign": _spread, "rules": _spread}
+    kinds = {"verify": _verification, "endpoint": _endpoint, "campaign": _spread, "rules": _spread,
+             "sweep": _sweep, "machines": _machines}  # fmt: skip
     head, tables = kinds.get(run.kind, _benchmark)(run)
     return "\n".join(
         [f"{heading} {title(run, head)}\n", *_lines(head), *figures, *_folded(tables), ""]
@@ -53,6 +58,14 @@ def _benchmark(run: Run) -> tuple[Headline, str]:
 
 def _spread(run: Run) -> tuple[Headline, str]:
     return spread_headline(run), spread_tables(run)
+
+
+def _sweep(run: Run) -> tuple[Headline, str]:
+    return sweep_headline(opened(run)), sweep_tables(opened(run))
+
+
+def _machines(run: Run) -> tuple[Headline, str]:
+    return machines_headline(opened(run)), machines_tables(opened(run))
 
 
 def title(run: Run, head: Headline) -> str:

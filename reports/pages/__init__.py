@@ -5,6 +5,8 @@ headline     what a run says in a few lines
 verify_page  the page of a verification
 load_page    the page of servers under load
 bench_page   the page of a benchmark
+sweep_page     the page of a sweep over models, dtypes, sizes, threads and machines
+machines_page  the page of a table of machines
 endpoint_page  the page of a running server that was asked
 spread_page  the page of a campaign, or of a contest of rules
 templates/   HTML, SVG, style and script

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 KINDS = {"verify": "Verification", "bench": "Benchmark", "endpoint": "Endpoint parity",
-         "campaign": "Campaign", "rules": "Contest of rules"}  # fmt: skip
+         "campaign": "Campaign", "rules": "Contest of rules", "sweep": "Sweep",
+         "machines": "Machines"}  # fmt: skip
 """What runs are called, by kind."""
 
 MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -13,5 +13,8 @@ spread_work  units of work, nodes and seeds of a campaign or a contest of rules,
 spread_markdown  the same as Markdown
 load_markdown  servers under load as Markdown
 markdown  frames as Markdown
+units     benchmarks that are made of units: a matrix of answers for each machine
+unit_markdown  both as Markdown
+machine_rows  what a table of machines says of each
 tidy      every kind of record as one table, as CSV and Parquet
 """

@@ -52,6 +52,12 @@ NAMES = {
     "cross_check": "cross_checks",
     "level": "levels",
     "request": "requests",
+    "cell": "cells",
+    "machine": "machines",
+    "machine_ceiling": "machine_ceilings",
+    "unit_run": "unit_runs",
+    "unit": "units",
+    "node": "nodes",
 }
 """The table that each kind of record goes to."""
 

@@ -34,6 +34,8 @@ TREE = {
         "null": "how often equal code is called different on this machine",
         "ceilings": "what this machine can read and multiply at most",
         "scaling": "sweep sizes, and fit what a pass costs",
+        "sweep": "models x dtypes x sizes x threads, here or on a cluster's machines",
+        "machines": "what each machine can do at most, and the same short run on each",
         "peers": "install the runtimes that MAX is compared with, in an environment apart",
         "env": "what about this machine will spoil a measurement",
         "gpu": "verify and bench on an NVIDIA GPU, all of it",

@@ -3,7 +3,7 @@
 import pytest
 
 from reports.figures.model_map import Cell
-from reports.figures.two_runs.difference_map import MARKS, three_maps
+from reports.figures.several_runs.difference_map import MARKS, three_maps
 from reports.tables.changes import Both, Change
 
 TAPS = ("transformer.h.0.ln_1", "transformer.h.0.mlp.act", "transformer.h.1.mlp.act", "lm_head")

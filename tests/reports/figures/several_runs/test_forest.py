@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from reports.figures.chart import WIDE
-from reports.figures.two_runs.forest import PHONE, Ratio, forest
+from reports.figures.several_runs.forest import PHONE, Ratio, forest
 
 TEXTS = {"name": "changes", "title": "Changes", "aid": "How to read it.", "x_title": "B over A"}
 ROWS = [
