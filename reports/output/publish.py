@@ -182,7 +182,7 @@ def _page(run: Run, charts: Sequence[tuple[str, Chart]]) -> str:
 
 def svg(chart: Chart) -> str:
     """A chart as a separate file, in the reader's light or dark colours."""
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    style = (TEMPLATES / "parts/report.css").read_text(encoding="utf-8")
     pairs = _TWO_COLOURS.findall(style)
     light = " ".join(f"{name}: {one};" for name, one, _ in pairs)
     dark = " ".join(f"{name}: {other};" for name, _, other in pairs)

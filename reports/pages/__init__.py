@@ -9,5 +9,5 @@ sweep_page     the page of a sweep over models, dtypes, sizes, threads and machi
 machines_page  the page of a table of machines
 endpoint_page  the page of a running server that was asked
 spread_page  the page of a campaign, or of a contest of rules
-templates/   HTML, SVG, style and script
+templates/   HTML, SVG; parts/ of several pages, style and script; panels/ of tabs
 """

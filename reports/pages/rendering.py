@@ -53,7 +53,7 @@ def render_template(template: str, **context: Any) -> str:
     """Fill a template; style and script are put into the page, so that it needs nothing else."""
     style, script = (
         Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - our own files
-        for name in ("report.css", "report.js")
+        for name in ("parts/report.css", "parts/report.js")
     )
     return _environment().get_template(template).render(css=style, script=script, **context)
 
