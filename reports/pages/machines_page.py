@@ -38,7 +38,7 @@ def machines_page(run: Run) -> str:
 
 
 def best_ceilings(run: Run, unit: str) -> list[dict[str, Any]]:
-    """Each ceiling of a unit in each dtype once: as the run of the unit has it that came highest."""
+    """Each ceiling of a unit in each dtype once, from the run of the unit that came highest."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in run.of("machine_ceiling"):
         key = one["ceiling"], one["dtype"]
