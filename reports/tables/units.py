@@ -115,8 +115,19 @@ def _matrix(run: Run, machine: Record) -> Matrix:
         Line(*key, _versus(found), [
             answer(found[name], folders) if name in found else None for name in workloads
         ])
-        for key, found in lines.items()
+        for key, found in sorted(lines.items(), key=lambda line: _rank(run, *line[0]))
     ])  # fmt: skip
+
+
+def _rank(run: Run, model: str, dtype: str, threads: int, _: str) -> tuple[int, int, int]:
+    """The place of a line as the sweep was asked for, whichever unit was done first."""
+    asked = run.environment.get("sweep") or {}
+    models, dtypes = (list(asked.get(name) or ()) for name in ("models", "dtypes"))
+    return (
+        models.index(model) if model in models else len(models),
+        dtypes.index(dtype) if dtype in dtypes else len(dtypes),
+        threads,
+    )
 
 
 def _versus(found: Mapping[str, Record]) -> str:

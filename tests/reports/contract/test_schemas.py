@@ -57,6 +57,10 @@ def test_the_published_atlas_fits():
     assert misfits("atlas-records", map(json.loads, lines)) == []
 
 
+def test_the_published_machines_fit():
+    assert record_misfits(ROOT / "reports/published/machines") == []
+
+
 @pytest.mark.parametrize(
     ("program", "names"),
     [("verify", ["verify", "step", "steps", "campaign", "replay"]), ("bench", ["bench"])],

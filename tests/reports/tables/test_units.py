@@ -84,6 +84,20 @@ def test_the_page_links_each_answer_to_its_run(run):
     assert 'href="units/two/run/report.html"' in page
 
 
+def test_lines_are_in_the_order_that_was_asked_for_whichever_unit_was_done_first(run):
+    late = [unit(dtype, ZEN, cell("torch", ratio=None, dtype=dtype, threads=threads),
+                 cell(dtype=dtype, threads=threads))
+            for dtype, threads in (("bfloat16", 1), ("float32", 2), ("float32", 1))]  # fmt: skip
+    for number, one in enumerate(late):
+        one["key"] = str(number)
+    environment = {"sweep": {"models": ["tiny"], "dtypes": ["float32", "bfloat16"]}}
+    whole = replace(run, records=tuple(late), header={**run.header, "environment": environment})
+    (found,) = matrices(opened(whole))
+    assert [(line.dtype, line.threads) for line in found.lines] == [
+        ("float32", 1), ("float32", 2), ("bfloat16", 1),
+    ]  # fmt: skip
+
+
 def test_a_unit_that_was_done_again_counts_once(run):
     again = unit("one", ZEN, cell("torch", ratio=None), cell(ratio=0.25))
     found = opened(replace(run, records=(*run.records, again)))
