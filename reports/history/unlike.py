@@ -19,9 +19,6 @@ MACHINE = (
 SETTINGS = ("model", "weights_sha256", "threads")
 """What a user chose, and must have chosen alike."""
 
-TOLD = ("candidate", "commit", "impl_sha256", "candidate_sha256")
-"""What is usually changed on purpose, and compared."""
-
 
 def machines(a: Run, b: Run) -> list[str]:
     """Entries of the machine that differ, each as `cpu: X -> Y`."""
@@ -37,11 +34,6 @@ def versions(a: Run, b: Run) -> list[str]:
     """Packages of other versions, each as `max: 26.7.0 -> 26.8.0`."""
     first, second = (run.environment.get("versions") or {} for run in (a, b))
     return _differing(dict.fromkeys([*first, *second]), first, second)
-
-
-def code(a: Run, b: Run) -> list[str]:
-    """The code that differs: the candidate, the commit."""
-    return _differing(TOLD, a.environment, b.environment)
 
 
 def environments(a: Run, b: Run) -> list[tuple[str, str, str, bool]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.taps import short_name
 from reports.figures.model_map import Cell, cells_of
-from reports.figures.several_runs.difference_map import ThreeMaps, in_words, three_maps
+from reports.figures.several_runs.difference_map import ThreeMaps, three_maps
 from reports.history.verify_answer import KindChange, answer, kinds_of_check
 from reports.tables.changes import GRAVITY, changes_of, gravest_first
 from reports.tables.frames import checks_frame, computing_taps, layers_frame
@@ -37,7 +37,7 @@ MOST_CASES = 600
 
 @dataclass(frozen=True, slots=True)
 class PlaceRow:
-    """What became of one place, in words and figures."""
+    """What became of one place: cases changed, the largest errors, and log2 of B's over A's."""
 
     place: str
     how: str
@@ -45,7 +45,6 @@ class PlaceRow:
     changed: str
     ulp: tuple[float, float]
     steps: float | None
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def _place_rows(changes: Iterable[Change]) -> list[PlaceRow]:
     return [
         PlaceRow(
             short_name(change.tap), HOW.get(change.mode, change.mode), change.verdict,
-            f"{change.changed}/{change.cases}", change.ulp, change.log2, in_words(change),
+            f"{change.changed}/{change.cases}", change.ulp, change.log2,
         )
         for change in moved
     ]  # fmt: skip

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REACHES = (0.1, 0.5, 1.0, 3.0)
 """Ends of the scale of colours, in steps of log2: the first that holds every passing place."""
 
-MARKS = {"broken": "broke", "mended": "was mended", "free": "broke only when running free"}
-"""What a mark of the third map stands for."""
+MARKS = ("broken", "mended", "free")
+"""Marks of the third map; `free` is of a place that broke only after others."""
 
 NOT_COMPARED = "NONE"
 """Verdict of a cell that a run has no check of."""

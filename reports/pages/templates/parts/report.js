@@ -200,7 +200,7 @@
 
   // ---- every case of a place
   let showCases = () => {};
-  all("[data-cases]").forEach((figure) => {
+  all("[data-cases-of-place]").forEach((figure) => {
     const told = JSON.parse(one("[data-shares]", figure).textContent);
     const values = unpack(told.data);
     const [choice, bars] = [one("[data-place-choice]", figure), one("[data-bars]", figure)];
