@@ -13,11 +13,13 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reports.saved.home import REPOSITORY
@@ -26,7 +28,7 @@ from verify.fleet.ray_host import host, probe
 from verify.fleet.unit import Done, FleetError, NodeNews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TextIO
 
     from verify.fleet.unit import Spread, Unit
@@ -35,6 +37,9 @@ os.environ.setdefault("RAY_usage_stats_enabled", "0")  # before ray is imported
 
 LOOPBACK = "127.0.0.2"
 """Where a cluster listens that is started here: Ray takes 127.0.0.1 for any address of the host."""
+
+STORE_BYTES = 200 * 2**20
+"""Of shared memory, for a cluster that is started here: units are small."""
 
 ANSWER_S = 5.0
 """Seconds that a cluster may take to accept a connection."""
@@ -71,8 +76,8 @@ class Node:
         machine: its CPU.
         folder: of the code there.
         usable: the CPUs of the machine, by number.
-        looked_s: when it is looked at again, if it is busy.
         workers: its processes.
+        failures: how often one of them could not be started.
     """
 
     name: str
@@ -84,6 +89,7 @@ class Node:
     folder: str = ""
     usable: list[int] = field(default_factory=list)
     workers: dict[int, Any] = field(default_factory=dict)
+    failures: int = 0
 
     def suits(self, unit: Unit) -> bool:
         """Whether a unit may be done here."""
@@ -167,19 +173,44 @@ def _connect(ray: Any, on: str) -> None:
     named = on if on != "ray" else os.environ.get("RAY_ADDRESS", "")
     _check_answers(named)
     try:
-        if on != "ray":
-            ray.init(address=on, **quiet)
-            return
-        try:
-            ray.init(address="auto", **quiet)
-        except ConnectionError:
-            ray.init(
-                include_dashboard=False, _node_ip_address=LOOPBACK, **quiet,
-                object_store_memory=200 * 2**20,
-            )  # fmt: skip
+        if on == "ray":
+            _join_or_start(ray, quiet)
+        else:
+            _call(ray, on, quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         why = str(error).strip().splitlines()
-        raise FleetError(f"no Ray cluster at {on}: {why[0] if why else error!r}") from None
+        raise FleetError(f"no Ray cluster at {on}: {why[-1] if why else error!r}") from None
+
+
+def _join_or_start(ray: Any, quiet: Mapping[str, Any]) -> None:
+    """The cluster that this machine belongs to, or one of this machine alone."""
+    with suppress(ConnectionError, FleetError):
+        if not os.environ.get("RAY_ADDRESS"):
+            _check_answers(_noted())
+        ray.init(address="auto", **quiet)
+    if not ray.is_initialized():
+        ray.init(
+            address="local", include_dashboard=False, _node_ip_address=LOOPBACK,
+            object_store_memory=STORE_BYTES, **quiet,
+        )  # fmt: skip
+
+
+def _noted() -> str:
+    """The cluster that Ray has noted on this machine, which may have been killed since."""
+    with suppress(OSError):
+        return Path(tempfile.gettempdir(), "ray", "ray_current_cluster").read_text().strip()
+    return ""
+
+
+def _call(ray: Any, address: str, quiet: Mapping[str, Any]) -> None:
+    """A cluster's Ray Client server, once more where it cannot start what it answers with.
+
+    It forks while its threads call gRPC, and has been seen to hang in that.
+    """
+    try:
+        ray.init(address=address, **quiet)
+    except ConnectionError:
+        ray.init(address=address, **quiet)
 
 
 def _check_answers(address: str) -> None:
@@ -418,6 +449,10 @@ class Cluster:
         node.workers.pop(task.slot, None)
         if task.unit is not None:
             yield from self._again(task.unit, node, error)
+        elif node.state == "used":
+            node.failures += 1
+            if node.failures >= TRIES:
+                self._refuse(node, f"no process can be started there: {_first_line(error)}")
         self._looked_s = float("-inf")
         self._look()
         if node.state == "used" and self._waiting:
