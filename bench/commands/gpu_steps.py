@@ -129,7 +129,7 @@ def _rehearsed() -> Iterator[Step]:
         words=("-m", "pytest", "-q", "tests/impl/test_kernel_choice.py"), minutes=0.5,
         variables=STOCK, answers=False,
     )  # fmt: skip
-    verify = "verify --device cpu --model tiny --regimes given --lengths 1,9 --batch 1"
+    verify = "verify --device cpu --model tiny --regimes given,stress --lengths 1,33"
     for name, words, variables in (
         ("float32", " --engines auto,stock", OFF), ("tf32", " --tf32 --engines auto,stock", ON),
         ("bfloat16", " --dtype bfloat16 --engines none", {}),
