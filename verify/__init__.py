@@ -6,7 +6,6 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     truth/      what a case is compared with: inputs, float64, legitimate orders, envelopes
     graph/      the candidate's own graph, evaluated in NumPy without a compile
     candidate/  the model under test: found, guarded, fenced, traced
-    fleet/      units of work, in this process or on many machines
     apart/      processes apart, and what they are asked
     pairing/    whose name stands for what
     faults/     what would have been noticed
