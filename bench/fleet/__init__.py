@@ -8,6 +8,6 @@ sweep_plan    models x dtypes x sizes x threads, cut into units
 sweep_unit    one of them, measured where this process is
 machine_unit  what a machine can do at most, and a short run of fixed workloads
 places        the machines that there are: this one, or a cluster's nodes
-carried_out   units measured, kept, shown; gone on with after a stop
+carried_out   units measured, kept, shown; continued after a stop
 unit_run      the folder of a unit's run, and what a table tells of it
 """

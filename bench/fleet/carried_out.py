@@ -1,4 +1,4 @@
-"""Units measured, kept, shown; gone on with after a stop."""
+"""Units measured, kept, shown; continued after a stop."""
 
 from __future__ import annotations
 

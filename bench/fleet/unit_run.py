@@ -33,7 +33,7 @@ def brief(done: Done, folder: Path) -> Done:
     """Give each run of a unit a folder of its own, and keep what a table tells.
 
     A run that did not come to its end makes the unit one that has failed, which a sweep that is
-    gone on with does again.
+    continued does again.
 
     Args:
         done: what came of a unit: a machine, and whole runs.

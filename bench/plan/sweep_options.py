@@ -33,7 +33,7 @@ def sweep_parser() -> Parser:
         prog="python -m bench sweep",
         description="Benchmark models x dtypes x sizes x threads, each unit a run of its own whose "
         "arms take turns on one machine; on a cluster, on each kind of machine. The same command "
-        "with the same --out goes on with a sweep that was stopped.",
+        "with the same --out continues a sweep that was stopped.",
     )
     subject = parser.add_argument_group("what is timed")
     _models(subject)

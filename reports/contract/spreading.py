@@ -70,7 +70,7 @@ class SpreadUnit(Record, kw_only=True, tag="unit"):
 
 
 class CampaignEnd(CampaignFigures, kw_only=True, tag_field="record", tag="end"):
-    """The last record of a campaign; one that is not complete has none, and is gone on with."""
+    """The last record of a campaign; one that is not complete has none, and is continued."""
 
     verdict: Literal["PASS", "FAIL"]
     finished_utc: str

@@ -108,7 +108,7 @@ class NodeSeen(Record, kw_only=True, tag="node"):
 
 
 class SweepEnd(Record, kw_only=True, tag="end"):
-    """The last record; a sweep with units that failed has none, and is gone on with."""
+    """The last record; a sweep with units that failed has none, and is continued."""
 
     units: int
     statuses: dict[str, int]

@@ -29,7 +29,7 @@ def opened(run: Run) -> Run:
     """A run with a record for each machine, run, ceiling and cell of its units.
 
     Each names its `unit`, the `node`, and its `machine`: figures of unlike machines have unlike
-    ones. Of a unit that was done twice, by a run that was gone on with, the last one counts.
+    ones. Of a unit that was done twice, by a run that was continued, the last one counts.
     """
     if run.kind not in KINDS:
         return run

@@ -6,7 +6,7 @@ again. Every tenth seed the faults are planted as well, by regime. Two figures c
 alarms of how many checks, and faults caught of how many.
 
 A seed is a unit of work (`verify.fleet`): seeds are judged here, or spread over machines, with the
-same records, and a run that was stopped is gone on with.
+same records, and a run that was stopped is continued.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_on(parser)
     add("--out", type=Path, metavar="DIR", help="folder for the records; one that was begun is "
-        "gone on with")  # fmt: skip
+        "continued")  # fmt: skip
     add_json(parser)
     return parser
 

@@ -57,7 +57,7 @@ def show_page(folder: Path) -> None:
 
 
 def how_to_resume(command: Sequence[str], folder: Path) -> str:
-    """The command line that goes on with a run which was stopped, in words."""
+    """The command line that continues a run that was stopped, in words."""
     words = list(command)
     while "--out" in words:
         place = words.index("--out")

@@ -34,7 +34,7 @@ class KeptUnits:
         units: all of it, in order.
         command: how it was started.
         environment: as `reports.saved.environment.collect` returns it.
-        out: the run's folder; one that holds records of the same work is gone on with. None makes
+        out: the run's folder; one that holds records of the same work is continued. None makes
             a new one.
         brief: makes of what came of a unit what its record tells, where that is less. It may write
             into the folder that it is given, which is the run's.
@@ -132,7 +132,7 @@ class KeptUnits:
         return [self.done[unit.key] for unit in self.units if unit.key in self.done]
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write the end, unless it was there; a run without one is gone on with."""
+        """Write the end, unless it was there; a run without one is continued."""
         if not self.complete:
             self._writer.finish(summary)
 

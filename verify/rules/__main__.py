@@ -81,7 +81,7 @@ def _parser() -> Parser:
     add("--update", action="store_true", help="rewrite the tables in the README")
     add_on(parser)
     add("--out", type=Path, metavar="DIR", help="folder for the records; one that was begun is "
-        "gone on with")  # fmt: skip
+        "continued")  # fmt: skip
     return parser
 
 

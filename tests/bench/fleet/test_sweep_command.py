@@ -1,4 +1,4 @@
-"""A sweep and a table of machines, measured: stopped, gone on with, put together, published."""
+"""A sweep and a table of machines, measured: stopped, continued, put together, published."""
 
 import json
 import signal
@@ -48,7 +48,7 @@ def stopped(root):
 
 @pytest.fixture(scope="module")
 def whole(stopped, root):
-    """The same sweep, gone on with to its end: folder, JSON."""
+    """The same sweep, continued to its end: folder, JSON."""
     out, _ = stopped
     told = root / "out.json"
     assert main(["sweep", *SWEEP, "--out", str(out), "--json", str(told)]) == 0
