@@ -82,7 +82,7 @@ def _on_gpu() -> Iterator[Step]:
         words=("-m", "pytest", "-q", "-m", "gpu", "tests"), minutes=4, answers=False,
     )  # fmt: skip
     for model, sizes, minutes in (
-        (TINY, "", 5), (SMALL, " --regimes given --lengths 1,33,128 --batch 1,4", 12),
+        (TINY, "", 5), (SMALL, " --lengths 1,33,128 --batch 1,4", 12),
     ):  # fmt: skip
         name = model.rpartition(":")[2]
         verify = f"verify --device gpu --model {model}{sizes}"
@@ -129,10 +129,11 @@ def _rehearsed() -> Iterator[Step]:
         words=("-m", "pytest", "-q", "tests/impl/test_kernel_choice.py"), minutes=0.5,
         variables=STOCK, answers=False,
     )  # fmt: skip
-    verify = "verify --device cpu --model tiny --regimes given,stress --lengths 1,33"
+    verify, short = "verify --device cpu --model tiny", " --regimes given,stress --lengths 1,33"
     for name, words, variables in (
-        ("float32", " --engines auto,stock", OFF), ("tf32", " --tf32 --engines auto,stock", ON),
-        ("bfloat16", " --dtype bfloat16 --engines none", {}),
+        ("float32", f"{short} --engines auto,stock", OFF),
+        ("tf32", f"{short} --tf32 --engines auto,stock", ON),
+        ("bfloat16", " --dtype bfloat16 --engines none", {}),  # short cases lack the power
     ):  # fmt: skip
         yield _step(f"verify-tiny-{name}", f"{name}, the stock graph", f"{verify}{words}", 2,
                     {**variables, **STOCK})  # fmt: skip
