@@ -78,6 +78,8 @@ def seed_rows(run: Run) -> list[Row]:
 
 def _seed_rows(unit: Row) -> Iterator[Row]:
     for seed in unit["records"] if not unit["error"] else ():
+        if seed["record"] != "seed":
+            continue
         caught = [fault["caught"] for fault in seed["faults"] if fault["applicable"]]
         used = [figure(one["used"]) for one in seed["nearest"].values()]
         yield {
