@@ -87,15 +87,22 @@ def test_a_unit_that_takes_a_node_for_itself_is_alone_on_it(several, spare):
         assert all(a["end"] <= b["start"] for a, b in itertools.pairwise(periods))
 
 
-def test_a_node_that_is_killed_loses_nothing_and_does_nothing_twice(nodes, several, spare):
-    work = [square(n) for n in range(40)]
-    here = {done.key: done.records for done in run_units([square(n, 0) for n in range(40)])}
+def test_a_node_that_is_killed_loses_nothing_and_does_nothing_twice(
+    nodes, several, spare, tmp_path
+):
+    def work(processes):
+        arguments = {"folder": str(tmp_path), "processes": processes}
+        return [Unit(f"unit {n}", f"{HERE}:together", {"n": n, **arguments}) for n in range(40)]
+
+    here = {done.key: done.records for done in run_units(work(1))}
     news, found = [], []
-    with closing(run_units(work, ON, news.append)) as spread:
+    with closing(run_units(work(1 + 3), ON, news.append)) as spread:  # this process was the first
         for done in spread:
             found.append(done)
-            if len(found) == 12:
+            of_spare = spare.node_id.startswith(done.node.rpartition("/")[2])
+            if of_spare and spare in nodes.cluster.list_all_nodes():
                 nodes.kill(spare)
+    assert spare not in nodes.cluster.list_all_nodes()
     assert sorted(done.key for done in found) == sorted(here)
     assert {done.key: done.records for done in found} == here
     assert len({done.node for done in found}) == 3
