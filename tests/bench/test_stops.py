@@ -62,7 +62,7 @@ def test_a_run_that_is_killed_leaves_no_process_and_can_be_finished(tmp_path, ca
         assert wait_until(recorded(out, '"record": "sample"', 100))
         workers = family(bench)
         assert main(["finish", str(out)]) == 2
-        assert "its run goes on" in capsys.readouterr().err
+        assert "its run has not ended" in capsys.readouterr().err
         bench.kill()
         bench.wait()
         assert len(workers) == 4  # torch twice, the referee, the ceilings

@@ -191,7 +191,7 @@ def test_damaged_merges_are_told(legacy_folder):
 
 def test_another_kind_of_tokenizer_is_refused(tmp_path):
     Backend(models.WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(TokenizerError, match="no byte-level BPE"):
+    with pytest.raises(TokenizerError, match="not a byte-level BPE"):
         Tokenizer.load(tmp_path)
 
 

@@ -7,6 +7,7 @@ from bench.fleet.places import places
 from reports.saved.machine import cpu_model
 from reports.saved.records import read_run
 from reports.tables.units import opened
+from tests import ray_nodes
 from tests.conforming import record_misfits
 from verify.fleet.unit import FleetError, Spread, Unit
 from verify.fleet.units_run import run_units
@@ -19,17 +20,13 @@ ON = Spread("ray", exclusive=True, most_load=1.0)
 def cluster():
     """Two nodes that may be taken as a whole, and one that may not."""
     pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    head = {**small, "include_dashboard": False, "node_ip_address": "127.0.0.2"}
-    made = Cluster(initialize_head=True, head_node_args=head)
-    for number in (3, 4):
-        made.add_node(**small, resources={"bench": 1}, node_ip_address=f"127.0.0.{number}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_ADDRESS", made.address)
-        yield made
-    made.shutdown()
+    with ray_nodes.cluster(**small, node_ip_address="127.0.0.2") as made:
+        for number in (3, 4):
+            made.add_node(**small, resources={"bench": 1}, node_ip_address=f"127.0.0.{number}")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_ADDRESS", made.address)
+            yield made
 
 
 def test_without_a_cluster_this_machine_is_the_only_place():

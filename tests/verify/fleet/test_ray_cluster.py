@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from reports.saved.home import REPOSITORY
+from tests import ray_nodes
 from verify.fleet.node_check import CODE
 from verify.fleet.unit import FleetError, Spread, Unit
 from verify.fleet.units_run import run_units
@@ -23,23 +24,22 @@ def square(n, seconds=0.1):
     return Unit(f"unit {n}", f"{HERE}:square", {"n": n, "seconds": seconds})
 
 
+def options(number, **more):
+    """Of a node: an address of its own, and little memory."""
+    address = f"127.0.0.{number}"
+    return {"object_store_memory": 80 * 2**20, "node_ip_address": address, **more}
+
+
 class Nodes:
     """A cluster whose head does no work, and the nodes that were added to it."""
 
-    def __init__(self):
-        from ray.cluster_utils import Cluster
-
+    def __init__(self, cluster):
+        self.cluster = cluster
         self._count = 2
-        head = self._options(num_cpus=0, include_dashboard=False)
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-
-    def _options(self, **more):
-        return {"object_store_memory": 80 * 2**20, "node_ip_address": f"127.0.0.{self._count}",
-                **more}  # fmt: skip
 
     def add(self, **more):
         self._count += 1
-        return self.cluster.add_node(**self._options(num_cpus=1, **more))
+        return self.cluster.add_node(**options(self._count, num_cpus=1, **more))
 
     def kill(self, node):
         self.cluster.remove_node(node, allow_graceful=False)
@@ -47,9 +47,8 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def nodes():
-    found = Nodes()
-    yield found
-    found.cluster.shutdown()
+    with ray_nodes.cluster(**options(2, num_cpus=0)) as cluster:
+        yield Nodes(cluster)
 
 
 @pytest.fixture(autouse=True)

@@ -157,7 +157,7 @@ def test_a_configuration_that_shares_features_unevenly_is_told():
              layer_norm_epsilon=1e-5):  # fmt: skip
         return type("C", (), dict(locals()))
 
-    with pytest.raises(StepError, match="64 features are shared out to 5 heads"):
+    with pytest.raises(StepError, match="64 features are split over 5 heads"):
         check_config(make)
 
 
