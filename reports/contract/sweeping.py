@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from reports.contract.measuring import Comparison
 from reports.contract.parts import Absent, Closed, Environment, Figure, Header, Place, Record
+from reports.contract.spreading import NodeSeen
 
 
 class Hardware(Closed, kw_only=True):
@@ -95,16 +96,6 @@ class MeasuredUnit(Record, kw_only=True, tag="unit"):
     seconds: float
     error: str | None
     records: list[Machine | UnitRun | Cell | MachineCeiling]
-
-
-class NodeSeen(Record, kw_only=True, tag="node"):
-    """Something that happened to a node of a cluster."""
-
-    node: str
-    state: Literal["used", "refused", "busy", "lost"]
-    reason: str
-    machine: str
-    cpus: int
 
 
 class SweepEnd(Record, kw_only=True, tag="end"):
