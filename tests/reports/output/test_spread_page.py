@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pandas as pd
 import pytest
 
-from reports.history.entries import read_entries
+from reports.history.kept import read_entries
 from reports.output.render import render
 from reports.output.summary import summary
 from reports.saved.environment import collect
@@ -82,7 +82,7 @@ def test_one_that_was_interrupted_says_so(tmp_path, kind):
     page = made(tmp_path / "runs" / "one", kind, [unit("unit 0", inside)])
     assert "Not finished" in page
     (entry,) = read_entries(tmp_path / "runs")
-    assert (entry.problem, entry.headline.verdict) == ("", "INCOMPLETE")
+    assert (entry.problem, entry.verdict) == ("", "INCOMPLETE")
 
 
 def test_the_page_of_a_contest_has_each_rule(tmp_path):
