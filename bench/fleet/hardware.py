@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from reports.saved.environment import cgroup_cpus, default_threads, usable_cpus
-from reports.saved.machine import accelerator_model, cpu_model
+from reports.saved.machine import accelerator_model, all_flags, cpu_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,16 +74,8 @@ def identity(found: Mapping[str, Any]) -> str:
 
 def flags(cpuinfo: Path) -> list[str]:
     """Those of `FLAGS` that the first CPU has; none where the kernel does not tell."""
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            there = set(value.split())
-            return [flag for flag in FLAGS if flag in there]
-    return []
+    there = set(all_flags(cpuinfo))
+    return [flag for flag in FLAGS if flag in there]
 
 
 def caches(cpu: Path) -> dict[str, int]:

@@ -228,38 +228,30 @@ class Ratio(Place, kw_only=True):
     freedom: Figure
 
 
-class EffectFigures(Ratio, kw_only=True):
-    """One arm against the baseline."""
+class PairFigures(Ratio, kw_only=True):
+    """One arm against another."""
 
     ratio_typical: float
+    margin: float
+    verdict: Comparison
+    more_processes: int | None
+    more_processes_s: Figure
+    more_quads: int | None
+    more_quads_s: Figure
+    why: str | None
+
+
+class EffectFigures(PairFigures, kw_only=True):
+    """One arm against the baseline; `clean`: of quads that nothing else disturbed."""
+
     ratio_clean: Figure
     ci_lo_clean: Figure
     ci_hi_clean: Figure
     quads_clean: int
-    margin: float
-    verdict: Comparison
-    more_processes: int | None
-    more_processes_s: Figure
-    more_quads: int | None
-    more_quads_s: Figure
-    why: str | None
 
 
 class Effect(EffectFigures, kw_only=True, tag_field="record", tag="effect"):
     """One arm against the baseline."""
-
-
-class PairFigures(Ratio, kw_only=True):
-    """One arm against this project's own, whatever the baseline."""
-
-    ratio_typical: float
-    margin: float
-    verdict: Comparison
-    more_processes: int | None
-    more_processes_s: Figure
-    more_quads: int | None
-    more_quads_s: Figure
-    why: str | None
 
 
 class Pair(PairFigures, kw_only=True, tag_field="record", tag="pair"):

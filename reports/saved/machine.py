@@ -48,9 +48,14 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> str:
     A hypervisor may hide some of it, so that the model alone does not tell. x86 lists `flags`,
     aarch64 `Features`; nothing where neither can be read.
     """
-    fields = _first_processor(cpuinfo)
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    flags = all_flags(cpuinfo)
     return " ".join(sorted(flag for flag in flags if flag.startswith(VECTOR_FLAGS)))
+
+
+def all_flags(cpuinfo: Path = CPUINFO) -> list[str]:
+    """Everything that the first CPU has, as Linux calls it; empty where that cannot be read."""
+    fields = _first_processor(cpuinfo)
+    return (fields.get("flags") or fields.get("Features") or "").split()
 
 
 def accelerator_model(device: str) -> str:
