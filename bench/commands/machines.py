@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.commands.sweep import checked, how
 from bench.fleet.carried_out import Work, carry_out, show_run
-from bench.fleet.hardware import threads
 from bench.fleet.machine_unit import SIZES
 from bench.fleet.sweep_plan import arms_by_dtype
 from bench.plan.sweep_options import machines_parser
 from bench.results.surroundings import environment_of
 from bench.screen.unit_tables import show_machines
 from reports.commands import UsageError, check_appended, check_written
-from reports.saved.environment import collect
+from reports.saved.environment import collect, default_threads
 from reports.saved.records import RunWriter, read_run
 from verify.fleet.unit import Unit
 
@@ -46,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
     work = Work(
         kind="machines", units=units, command=command,
-        environment={**environment_of(plans), "threads": threads()},
+        environment={**environment_of(plans), "threads": default_threads()},
         seconds=options.budget_each + CEILINGS_S, show=show_machines,
     )  # fmt: skip
     return carry_out(work, options)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from reports.saved.environment import cgroup_cpus, default_threads, usable_cpus
+from reports.saved.environment import cgroup_cpus, usable_cpus
 from reports.saved.machine import accelerator_model, all_flags, cpu_model
 
 if TYPE_CHECKING:
@@ -59,11 +59,6 @@ def describe(device: str = "cpu") -> dict[str, Any]:
         "accelerator": None if device == "cpu" else accelerator_model(device),
     }
     return {"machine": identity(found), **found}
-
-
-def threads() -> int:
-    """As many as CPUs are granted here."""
-    return default_threads()
 
 
 def identity(found: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.fleet.hardware import describe, threads
+from bench.fleet.hardware import describe
 from bench.fleet.whole_run import run_whole
+from reports.saved.environment import default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +31,6 @@ def measure(words: Sequence[str], model: str, device: str) -> Iterator[dict[str,
     """
     found = describe(device)
     yield {"record": "machine", **found}
-    here = ["--model", model, "--device", device, "--threads", str(threads()), *SIZES]
+    here = ["--model", model, "--device", device, "--threads", str(default_threads()), *SIZES]
     yield run_whole(["ceilings", *here, "--blocks", CEILING_TURNS], "ceilings").as_record()
     yield run_whole(["run", *here, *words], "speeds").as_record()
