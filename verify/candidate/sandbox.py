@@ -205,8 +205,20 @@ class Standby:
         reason = watched.problem or died(self._child.process.returncode, _phase(watched))
         return None, reason + "".join(lines)
 
+    def printed(self, most: int) -> list[str]:
+        """The last lines that the candidate's own code has printed.
+
+        Args:
+            most: how many at most.
+        """
+        return last_lines(self._printed, most)
+
+    def kill(self) -> None:
+        """Kill its process: `judge`, which another thread may wait in, then returns."""
+        self._child.end()
+
     def end(self) -> None:
-        """End it, whatever it does; a second time does nothing."""
+        """End it, whatever it does; a second time does nothing. No thread may be in `judge`."""
         if self._printed.closed:
             return
         self._child.end()
@@ -367,16 +379,17 @@ def died(code: int, doing: str) -> str:
     return f"{doing}: {why} ({name})"
 
 
-def last_lines(printed: Any) -> list[str]:
+def last_lines(printed: Any, most: int = PRINTED_LINES) -> list[str]:
     """The end of what a child printed, apart from the harness's own words.
 
     Args:
         printed: the file that it printed to.
+        most: how many lines at most.
     """
     size = os.fstat(printed.fileno()).st_size
     printed.seek(max(0, size - 4000))
     lines = printed.read().decode(errors="replace").splitlines()
-    return [line for line in lines if line.strip()][-PRINTED_LINES:]
+    return [line for line in lines if line.strip()][-most:]
 
 
 def print_error(reason: str, argv: Sequence[str]) -> None:

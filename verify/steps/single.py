@@ -13,7 +13,7 @@ from rich.text import Text
 
 from reports.commands import Parser, UsageError, cannot_run, check_written, open_console
 from reports.saved.files import write_json
-from verify.candidate.sandbox import say
+from verify.candidate.sandbox import say, wait_for_word
 from verify.options import add_json, add_limits
 from verify.steps.course import STEPS
 from verify.steps.skeletons import skeleton
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
         argv: what follows `step`.
     """
     options = _parser().parse_args(argv)
-    console = open_console(highlight=False)
+    console = open_console(highlight=False, quiet=options.quiet)
     try:
         return _step(options, console)
     except UsageError as error:
@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="in seconds; nothing is compiled")
     parser.add_argument(
         "--watch", action="store_true", help="again, with --quick, whenever the file is saved"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print nothing: the exit code, and --json, say it"
     )
     add_limits(parser)
     add_json(parser)
@@ -88,9 +91,13 @@ def _step(options: argparse.Namespace, console: Console) -> int:
 
 
 def _said(step: Step, file: Path, *, quick: bool) -> Iterator[Phase]:
-    """The phases as they come; the parent learns that the harness works."""
-    from verify.steps.phases import check_step  # imports MAX and torch
+    """The phases as they come; the parent learns that the harness works.
 
+    A process that stands by imports MAX and torch, and waits before it looks at the file.
+    """
+    from verify.steps.phases import check_step
+
+    wait_for_word()
     say(f"checking step {step.number}")
     yield from check_step(step, file, quick=quick)
 
