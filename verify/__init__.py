@@ -28,6 +28,7 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     endpoint/   a running server with OpenAI's completions
     replay/     a run judged again: does its verdict still hold?
     live/       `--watch`: judged again whenever a file is saved
+    learn/      the steps in a folder of one's own, checked at each save
     reduce/     the smallest graph that MAX computes wrongly, and a file that shows it
     max_bugs/   the smallest reproductions of what MAX gets wrong
     api/        the installed package `max_parity`: the command, `check`, the pytest plugin

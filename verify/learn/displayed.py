@@ -46,8 +46,15 @@ WELCOME = """\
 You will write a GPT-2 in MAX, in twelve steps. Each has a file with numbered TODOs: open it in your \
 editor, begin with TODO 1, and save. It is checked each time you save it."""
 
-FAREWELL = """\
-That is a whole GPT-2, written by you, and equal to the one that PyTorch computes."""
+WHOLE_IS_NEXT = """\
+Your twelve files are a whole GPT-2 now. n assembles it: real weights are loaded, every layer is \
+compared with PyTorch's, it writes a text, it is timed beside PyTorch and this project's own engine, \
+and you get a page of it to keep. That takes about four minutes on two cores."""
+
+ALL_DONE = """\
+That was all of it: a GPT-2 of your own, from its sizes to its text, the same model as PyTorch's in \
+every place. It is yours: read it once more from step 11 downwards, then change something, and see \
+what the check says. `python -m verify --candidate` checks any model that you write from here on."""
 
 
 def heading(standing: Standing, done: int) -> RenderableType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from reports.commands import UsageError, as_called
 from verify.candidate.own_files import files_of
 from verify.learn.kept_state import State, now
+from verify.steps.course import STEPS
 from verify.steps.lessons import lesson
 from verify.steps.progress import find
 
@@ -24,10 +26,14 @@ if TYPE_CHECKING:
 CORE = 12
 """Steps that make a GPT-2; what comes after them is built on it."""
 
-MOST = 14
+MOST = len(STEPS)
+"""With the steps that are built on it."""
 
 COPIES = "kept"
 """The folder in the learner's that copies of what is begun again lie in."""
+
+WHOLE = "gpt2.json"
+"""What was found of the whole model."""
 
 DIGITS = 16
 """Of a sha256, as the state has it: enough to tell files apart, and short enough to be read."""
@@ -143,6 +149,22 @@ class LearnerFolder:
     def current(self) -> Standing | None:
         """The first step that is not done; None after the last."""
         return next((one for one in self.all() if not one.done), None)
+
+    def whole_is_done(self) -> bool:
+        """Whether the model of the twelve steps has been verified as its files are now."""
+        try:
+            kept = json.loads((self.path / WHOLE).read_text(encoding="utf-8"))
+            return bool(kept["verdict"] == "PASS" and kept["files"] == self.table_of_whole())
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+
+    def table_of_whole(self) -> dict[str, str]:
+        """The files that the whole model and its generation are made of."""
+        return self._own(CORE - 1) | self._own(CORE)
+
+    def _own(self, number: int) -> dict[str, str]:
+        file = find(lesson(number).step, self.path)
+        return self.table(file) if file else {}
 
     def table(self, file: Path) -> dict[str, str]:
         """The step's file and those of the folder that it imports, with their hashes."""
