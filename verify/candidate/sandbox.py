@@ -133,7 +133,8 @@ def runs_candidate(argv: Sequence[str]) -> bool:
     """Whether a command runs a candidate's code."""
     named = any(word == "--candidate" or word.startswith("--candidate=") for word in argv)
     step = argv[:1] == ["step"] and not {"--explain", "--scaffold"} & set(argv)
-    return named or step or argv[:1] in (["reduce"], ["package"])
+    learner = argv[:1] == ["learn"] and "--own-text" in argv
+    return named or step or learner or argv[:1] in (["reduce"], ["package"])
 
 
 def watched_file(argv: Sequence[str]) -> Path | None:

@@ -8,5 +8,7 @@ displayed         what is shown of a step
 keyboard          keys, saves and ends of checks as events
 terminal          the loop in a terminal
 without_terminal  what the keys do, as options
+own_text          the learner's model writes a text, in a process of its own
+whole_model       after the twelve: verified, written with, timed, a page
 learning          the command
 """

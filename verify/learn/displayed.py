@@ -1,4 +1,4 @@
-"""What is shown of a step, in a terminal or a pipe: the same words, and nothing but colour differs."""
+"""What is shown of a step; in a pipe the same words, without colour."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ KEYS = (
 """By key: its name, and what it does."""
 
 WELCOME = """\
-You will write a GPT-2 in MAX, in twelve steps. Each has a file with numbered TODOs: open it in your \
-editor, begin with TODO 1, and save. It is checked each time you save it."""
+You will write a GPT-2 in MAX, in twelve steps. Each has a file with numbered TODOs: open it in \
+your editor, begin with TODO 1, and save. It is checked each time you save it."""
 
 WHOLE_IS_NEXT = """\
 Your twelve files are a whole GPT-2 now. n assembles it: real weights are loaded, every layer is \
-compared with PyTorch's, it writes a text, it is timed beside PyTorch and this project's own engine, \
-and you get a page of it to keep. That takes about four minutes on two cores."""
+compared with PyTorch's, it writes a text, it is timed beside PyTorch and this project's own \
+engine, and you get a page of it to keep. That takes about four minutes on two cores."""
 
 ALL_DONE = """\
-That was all of it: a GPT-2 of your own, from its sizes to its text, the same model as PyTorch's in \
-every place. It is yours: read it once more from step 11 downwards, then change something, and see \
+That was all of it: a GPT-2 of your own, from its sizes to its text, the same model as PyTorch's \
+in every place. It is yours: read it once more from step 11 downwards, then change something, and see \
 what the check says. `python -m verify --candidate` checks any model that you write from here on."""
 
 
@@ -98,7 +98,9 @@ def outcome(found: Checked, level: int, *, waits: bool = True) -> RenderableType
         found.verdict, ("could not be judged", "bold red")
     )
     took = f"checked at {found.when} in {about(found.seconds)}, {how}"
-    parts.append(Text.assemble("Step ", str(found.number), " ", (word, style), (f"  ({took})", "dim")))
+    parts.append(
+        Text.assemble("Step ", str(found.number), " ", (word, style), (f"  ({took})", "dim"))
+    )
     return Group(*parts)
 
 
@@ -203,6 +205,18 @@ def keys_help() -> RenderableType:
     for key, _, what in KEYS:
         table.add_row(Text(key, "bold cyan"), Text(what))
     return Group(Text("Keys", "bold"), table)
+
+
+def whole_said(verdict: str, folder: Path) -> str:
+    """What the verdict on the whole model means."""
+    if verdict == "PASS":
+        return f"{ALL_DONE} Your page: {folder / 'my_gpt2.html'}"
+    if verdict == "FAIL":
+        return (
+            "Each step passes alone, and the whole does not yet: the first divergence above names "
+            "the place. Mend its step's file; it is checked when you save it."
+        )
+    return f"There is no full verdict on the whole model ({verdict}); the reason is above."
 
 
 def rule() -> RenderableType:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FILE = "progress.toml"
 
 ABOUT = """\
-# What `python -m verify learn` knows of this folder. A step counts as done while `files` still fits:
-# the first 16 digits of each file's sha256. Without this file every step is checked again.
+# What `python -m verify learn` knows of this folder. A step is done while `files` still fits: the
+# first 16 digits of each file's sha256. Without this file every step is checked again.
 """
 
 _MENDED = "mend it, or move it away: your steps are then checked again, and nothing is lost"

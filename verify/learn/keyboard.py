@@ -78,7 +78,9 @@ def keys_of_terminal(events: Events) -> Iterator[None]:
         tty.setcbreak(descriptor)
         events.put(Redraw())
 
-    handlers = {number: signal.signal(number, again) for number in (signal.SIGCONT, signal.SIGWINCH)}
+    handlers = {
+        number: signal.signal(number, again) for number in (signal.SIGCONT, signal.SIGWINCH)
+    }
     tty.setcbreak(descriptor)
     thread = threading.Thread(target=_read, args=(descriptor, events, stop), daemon=True)
     thread.start()

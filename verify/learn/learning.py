@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import queue
 import sys
@@ -11,22 +12,25 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from reports.commands import (
+    CANNOT_RUN,
+    UNDERPOWERED,
     WIDTH,
     Parser,
     UsageError,
     cannot_run,
     check_written,
+    duration,
     exit_code_of,
 )
 from verify.learn.keyboard import keys_of_terminal, saves_in
 from verify.learn.learner_folder import LearnerFolder
 from verify.learn.learning_session import Session
 from verify.learn.terminal import Terminal
+from verify.learn.whole_model import BUDGET, Asked, whole_model
 from verify.learn.without_terminal import NEXT_LEVEL, act
 from verify.options import add_json, add_limits
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from verify.learn.keyboard import Event
@@ -34,13 +38,15 @@ if TYPE_CHECKING:
 FOLDER = Path("my_gpt2")
 """Where the learner's files go unless a folder is named."""
 
+EXIT = {"PASS": 0, "FAIL": 1, "ERROR": CANNOT_RUN, "UNDERPOWERED": UNDERPOWERED}
+
 DESCRIPTION = """\
 Build a GPT-2 in MAX, in twelve steps, in a folder of your own. Each step's file is checked within
 seconds whenever it is saved, with hints in three levels; in the end the model is yours."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Begin or continue a learner's folder.
+    """Begin or continue a learner's folder; `whole_model` calls this for the text too.
 
     Args:
         argv: what follows `learn`.
@@ -52,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         check_written(options.json, "--json")
-        return _learn(options)
+        return _own_text(options) if options.own_text else _learn(options)
     except UsageError as error:
         return cannot_run("verify", error)
     except KeyboardInterrupt as stop:
@@ -64,11 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("folder", type=Path, nargs="?", default=FOLDER, metavar="DIR",
         help=f"of your own; it is made if it is not there ({FOLDER})")  # fmt: skip
-    add("--compile", action="store_true", help="have MAX compile at each check, not at a step's end")
+    add(
+        "--compile", action="store_true", help="have MAX compile at each check, not at a step's end"
+    )
     add("--quick", action="store_true",
         help="compile no step: it is done once it is right in float64 (the whole model is compiled)")  # fmt: skip
     add("--model", default="tiny", help="what the whole model is loaded with: tiny (default), a "
         "folder, or a hub id such as openai-community/gpt2")  # fmt: skip
+    add("--budget", default=BUDGET, type=_budget, metavar="TIME",
+        help=f"what timing the whole model may take, such as {BUDGET} (default) or 5m; 0 for none")  # fmt: skip
+    add("--own-text", nargs=2, help=argparse.SUPPRESS)
     asked = parser.add_argument_group(
         "without a terminal, or once", "each does what its key does in a terminal"
     ).add_mutually_exclusive_group()
@@ -80,9 +91,18 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--solution", action="store_true", help="one way to write it")
     asked.add_argument("--list", action="store_true", help="all steps, and which are done")
     asked.add_argument("--reset", action="store_true", help="begin its file again; a copy is kept")
+    asked.add_argument("--whole", action="store_true",
+        help="after the twelve: verify your GPT-2 as a whole, have it write, time it, make its page")  # fmt: skip
     add_limits(parser)
     add_json(parser)
     return parser
+
+
+def _budget(text: str) -> str:
+    """A duration as `python -m bench --budget` takes it, or 0."""
+    if text != "0":
+        duration(text)
+    return text
 
 
 def _learn(options: argparse.Namespace) -> int:
@@ -94,11 +114,29 @@ def _learn(options: argparse.Namespace) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     asked = any(getattr(options, name) for name in ("once", "next", "explain", "solution", "list",
                                                     "reset", "json"))  # fmt: skip
+    whole = Asked(model=options.model, budget=options.budget)
+    if options.whole:
+        return EXIT[whole_model(folder, whole, console)]
     if asked or options.hint is not None or not _is_terminal():
         return act(options, session, console)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with keys_of_terminal(events), saves_in(folder.path, events):
-        Terminal(session, console, events, whole=lambda: "", fresh=fresh).run()
+        Terminal(
+            session, console, events, whole=lambda: whole_model(folder, whole, console), fresh=fresh
+        ).run()
+    return 0
+
+
+def _own_text(options: argparse.Namespace) -> int:
+    """In a process of its own: the learner's model writes."""
+    from reference.checkpoint import CheckpointError
+    from verify.candidate.guard import CandidateError
+    from verify.learn.own_text import write_text
+
+    try:
+        write_text(options.model, *options.own_text, options.json)
+    except (CandidateError, CheckpointError) as error:
+        return cannot_run("verify", error, *getattr(error, "__notes__", ()))
     return 0
 
 

@@ -15,7 +15,7 @@ from impl.tokenizer import Tokenizer
 from reference.load import load
 from reports.commands import UsageError
 from reports.saved.files import write_json
-from verify.candidate.factory import load_factory
+from verify.candidate.factory import load_factory, named_file
 from verify.candidate.guard import compiling, guarded
 from verify.candidate.sandbox import say
 from verify.pairing.prepare import prepare, subject_of
@@ -52,7 +52,7 @@ def write_text(model: str, candidate: str, generation: str, to: Path) -> None:
         bound = paired.bind(paired.weights_of(checkpoint.weights))
     ids = np.array([tokenizer.encode(PROMPT)], dtype=np.int64)
     room = checkpoint.config.n_positions - ids.shape[1]
-    with importable(_file(generation)):
+    with importable(named_file(generation)):
         generate = load_factory(generation)
 
     def logits(ids: Array) -> Array:
@@ -64,11 +64,5 @@ def write_text(model: str, candidate: str, generation: str, to: Path) -> None:
         found: Any = np.asarray(generate(logits, ids, min(NEW_TOKENS, room)))
     seconds = time.perf_counter() - started
     text = tokenizer.decode(found[0].tolist())
-    values = {"prompt": PROMPT, "text": text, "tokens": int(found.shape[1] - ids.shape[1]), "seconds": seconds}
-    write_json(to, values)
-
-
-def _file(reference: str) -> Path:
-    from verify.candidate.factory import named_file
-
-    return named_file(reference)
+    tokens = int(found.shape[1] - ids.shape[1])
+    write_json(to, {"prompt": PROMPT, "text": text, "tokens": tokens, "seconds": seconds})

@@ -38,7 +38,7 @@ class Terminal:
         session: it is about.
         console: of the terminal.
         events: keys, saves, ends of checks.
-        whole: verifies the whole model, prints what it does, and returns a last word.
+        whole: verifies the whole model, prints what it does, and returns the verdict.
         fresh: whether the folder is begun now, so that a welcome is said.
     """
 
@@ -180,7 +180,9 @@ class Terminal:
         if found is None or found.failed_phase is None:
             self.message = "there is nothing to hint at: no phase of this step fails"
         elif not self.session.take_hint(found):
-            self.message = "that was the last hint; e explains the step, s shows one way to write it"
+            self.message = (
+                "that was the last hint; e explains the step, s shows one way to write it"
+            )
 
     def _explain(self) -> None:
         standing = self.session.standing()
@@ -228,9 +230,14 @@ class Terminal:
             self.message = displayed.ALL_DONE
             return
         self._end_checks()
-        self.message = self.whole()
+        verdict = self.whole()
         while not self.events.empty():  # keys that were pressed meanwhile
             self.events.get()
+        self.message = displayed.whole_said(verdict, self.session.folder.path)
+        self.console.print(Text(self.message, "yellow"))
+        self.console.print(Text("Enter goes on", "dim"))
+        while self.events.get() != Key("\n"):
+            pass
         self._next_step()
 
     def _list(self) -> None:
@@ -292,7 +299,9 @@ class Terminal:
             return Text("" if self.running else "save the file, and it is checked", "dim")
         shown = displayed.outcome(found, self.session.level(found))
         if standing.done:
-            return Group(shown, Text(), displayed.afterwards(standing.lesson), _then(standing.number))
+            return Group(
+                shown, Text(), displayed.afterwards(standing.lesson), _then(standing.number)
+            )
         if self.session.waits_for_compile():
             return Group(shown, Text(f"n: {FIRST_COMPILE}; then the step is done", "green"))
         return shown

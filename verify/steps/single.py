@@ -57,7 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         "--watch", action="store_true", help="again, with --quick, whenever the file is saved"
     )
     parser.add_argument(
-        "-q", "--quiet", action="store_true", help="print nothing: the exit code, and --json, say it"
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print nothing: the exit code, and --json, say it",
     )
     add_limits(parser)
     add_json(parser)

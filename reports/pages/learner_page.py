@@ -1,0 +1,64 @@
+"""The page that a learner keeps: what was built, its verdict, map, text and times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import convert
+
+from reports.figures.model_map import Map
+from reports.pages.headline import Fact, Headline
+from reports.pages.rendering import render_template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ARMS = {"candidate": "yours", "max": "impl's engine, with a KV cache", "torch": "PyTorch"}
+"""By arm, what a learner calls it."""
+
+
+def learner_page(kept: Mapping[str, Any]) -> str:
+    """The page.
+
+    Args:
+        kept: `model`, `when`, `verdict`, `verified`, `text`, `times` and `steps`, as
+            `verify.learn.whole_model` writes them.
+    """
+    verified = kept["verified"]
+    steps = kept["steps"]
+    lines = sum(step["lines"] for step in steps)
+    return render_template(
+        "learner.html",
+        title="My GPT-2 in MAX",
+        kicker=f"A GPT-2 in MAX, written in twelve steps · {kept['model']} · {kept['when']}",
+        footer="Made by python -m verify learn from gpt2.json beside it.",
+        head=_headline(kept, lines),
+        map=convert(verified["map"], Map),
+        text=kept.get("text") or {},
+        times=_times(kept.get("times") or {}),
+        answers=(kept.get("times") or {}).get("answers", []),
+        no_times=(kept.get("times") or {}).get("reason", ""),
+        cpu=(kept.get("times") or {}).get("cpu", ""),
+        steps=steps,
+        lines=lines,
+    )
+
+
+def _headline(kept: Mapping[str, Any], lines: int) -> Headline:
+    """The verdict on the whole model, in the learner's terms."""
+    verified = kept["verified"]
+    figures = [Fact("lines of code", str(lines)), *(Fact(**fact) for fact in verified["figures"])]
+    return Headline(
+        verdict=kept["verdict"],
+        title="Your GPT-2 is the same model as PyTorch's",
+        lead=verified["lead"],
+        figures=figures,
+    )
+
+
+def _times(times: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the benchmark, arms as a learner calls them."""
+    return [
+        {**row, "name": ARMS.get(row["arm"], row["arm"]), "own": row["arm"] == "candidate"}
+        for row in times.get("rows", ())
+    ]
