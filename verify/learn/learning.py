@@ -1,4 +1,4 @@
-"""`python -m verify learn [DIR]`: the twelve steps in a folder of one's own, checked at each save."""
+"""`python -m verify learn [DIR]`: the steps in a folder of one's own, checked at each save."""
 
 from __future__ import annotations
 
@@ -74,11 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         "--compile", action="store_true", help="have MAX compile at each check, not at a step's end"
     )
     add("--quick", action="store_true",
-        help="compile no step: it is done once it is right in float64 (the whole model is compiled)")  # fmt: skip
+        help="compile no step: each is done once it is right in float64; the whole model is "
+        "compiled at the end")  # fmt: skip
     add("--model", default="tiny", help="what the whole model is loaded with: tiny (default), a "
         "folder, or a hub id such as openai-community/gpt2")  # fmt: skip
     add("--budget", default=BUDGET, type=_budget, metavar="TIME",
-        help=f"what timing the whole model may take, such as {BUDGET} (default) or 5m; 0 for none")  # fmt: skip
+        help=f"what timing the whole model may take, such as {BUDGET} (default) or 5m; 0 for "
+        "none")  # fmt: skip
     add("--own-text", nargs=2, help=argparse.SUPPRESS)
     asked = parser.add_argument_group(
         "without a terminal, or once", "each does what its key does in a terminal"
@@ -92,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--list", action="store_true", help="all steps, and which are done")
     asked.add_argument("--reset", action="store_true", help="begin its file again; a copy is kept")
     asked.add_argument("--whole", action="store_true",
-        help="after the twelve: verify your GPT-2 as a whole, have it write, time it, make its page")  # fmt: skip
+        help="after the twelve: verify your GPT-2 as a whole, have it write, time it, make a "
+        "page of it")  # fmt: skip
     add_limits(parser)
     add_json(parser)
     return parser

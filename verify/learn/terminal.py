@@ -1,4 +1,4 @@
-"""`python -m verify learn` in a terminal: the step, checked at each save, and a key for the rest."""
+"""`python -m verify learn` in a terminal: checked at each save, and a key for the rest."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "-q",
         "--quiet",
         action="store_true",
-        help="print nothing: the exit code, and --json, say it",
+        help="print nothing: exit code and --json tell",
     )
     add_limits(parser)
     add_json(parser)
