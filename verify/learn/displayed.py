@@ -54,7 +54,8 @@ engine, and you get a page of it to keep. That takes about four minutes on two c
 ALL_DONE = """\
 That was all of it: a GPT-2 of your own, from its sizes to its text, the same model as PyTorch's \
 in every place. It is yours: read it once more from step 11 downwards, then change something, and \
-see what the check says. `python -m verify --candidate` checks any model that you write from here on."""
+see what the check says. `python -m verify --candidate` checks any model that you write from \
+here on."""
 
 
 def heading(standing: Standing, done: int) -> RenderableType:

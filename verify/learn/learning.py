@@ -137,7 +137,8 @@ def _own_text(options: argparse.Namespace) -> int:
     from verify.learn.own_text import write_text
 
     try:
-        write_text(options.model, *options.own_text, options.json)
+        candidate, generation = options.own_text
+        write_text(options.model, candidate, generation, options.json)
     except (CandidateError, CheckpointError) as error:
         return cannot_run("verify", error, *getattr(error, "__notes__", ()))
     return 0

@@ -1,6 +1,6 @@
 """The learner's model writes a text, with the learner's `generate`, in a process of its own.
 
-Called by `whole_model` as `python -m verify learn FOLDER --own-text FILE`.
+Called by `whole_model` as `python -m verify learn FOLDER --own-text FILE:NAME FILE:NAME`.
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ def write_text(model: str, candidate: str, generation: str, to: Path) -> None:
     ids = np.array([tokenizer.encode(PROMPT)], dtype=np.int64)
     room = checkpoint.config.n_positions - ids.shape[1]
     with importable(named_file(generation)):
-        generate = load_factory(generation)
+        generate: Any = load_factory(generation)
 
     def logits(ids: Array) -> Array:
         say("running the model")
-        return bound.logits(np.asarray(ids, dtype=np.int64))
+        found = bound.logits(np.asarray(ids, dtype=np.int64))
+        say("candidate generate")
+        return found
 
     started = time.perf_counter()
     with guarded("generate"):

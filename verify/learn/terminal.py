@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -73,8 +74,7 @@ class Terminal:
             self._guarded(self._look)
             while self.open:
                 self._draw()
-                event = self._next()
-                self._guarded(lambda event=event: self._take(event))
+                self._guarded(partial(self._take, self._next()))
         finally:
             self._end_checks()
             command = as_called(f"python -m verify learn {self.session.folder.path}")
