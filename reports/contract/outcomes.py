@@ -152,6 +152,45 @@ class Steps(Closed, kw_only=True):
     steps: list[StepOfAll]
 
 
+class LearnPhase(Closed, kw_only=True):
+    """One phase of the current step; `hints` are those that have been taken, `task` is the TODO."""
+
+    title: str
+    passed: bool
+    problem: str
+    hints: list[str]
+    notes: list[str]
+    said: str
+    task: int | None
+
+
+class LearnStep(Closed, kw_only=True):
+    """How one step stands: `changed` since it passed, which was at `passed`; the help taken."""
+
+    step: int
+    title: str
+    standing: Literal["done", "changed", "begun", "open"]
+    file: str | None
+    passed: str | None
+    hints: int
+    solution: str | None
+
+
+class Learning(Closed, kw_only=True):
+    """Of `python -m verify learn`: the current step as it was checked now, and all of them.
+
+    `step` is null where none is open; `whole`: the model of the twelve is verified as it is.
+    """
+
+    verdict: Literal["PASS", "FAIL", "ERROR"]
+    step: int | None
+    compiled: bool
+    phases: list[LearnPhase]
+    whole: bool
+    steps: list[LearnStep]
+    reason: Reason | Absent = UNSET
+
+
 class FalseAlarm(Closed, kw_only=True):
     """A correct evaluation that the rule rejected, or came near to rejecting."""
 

@@ -54,6 +54,9 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     ),
     "step": ("What --json of python -m verify step writes", (outcomes.Step, outcomes.Unjudged)),
     "steps": ("What --json of python -m verify steps writes", (outcomes.Steps, outcomes.Unjudged)),
+    "learn": (
+        "What --json of python -m verify learn writes", (outcomes.Learning, outcomes.Unjudged)
+    ),
     "campaign": (
         "What --json of python -m verify campaign writes", (outcomes.Campaign, outcomes.Unjudged)
     ),

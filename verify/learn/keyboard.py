@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -30,7 +31,9 @@ DEBOUNCE_MS = 100
 AGAIN_MS = 500
 """How often files are looked at besides: some file systems raise no events."""
 
-ESCAPE = 0x1B
+NO_KEY = re.compile(rb"\x1b(\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
+"""What arrows, and keys with Alt, send: they mean nothing here."""
+
 POLL_S = 0.2
 
 
@@ -105,9 +108,8 @@ def _read(descriptor: int, events: Events, stop: threading.Event) -> None:
         if not pressed:
             events.put(Closed())
             return
-        if pressed[0] != ESCAPE:  # arrows, and keys with Alt, mean nothing here
-            for name in pressed.decode(errors="ignore").lower():
-                events.put(Key(name))
+        for name in NO_KEY.sub(b"", pressed).decode(errors="ignore").lower():
+            events.put(Key(name))
 
 
 @contextmanager

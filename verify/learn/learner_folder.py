@@ -146,10 +146,6 @@ class LearnerFolder:
         more = [self.standing(number) for number in range(CORE + 1, MOST + 1)]
         return core + (more if any(one.file for one in more) else [])
 
-    def current(self) -> Standing | None:
-        """The first step that is not done; None after the last."""
-        return next((one for one in self.all() if not one.done), None)
-
     def whole_is_done(self) -> bool:
         """Whether the model of the twelve steps has been verified as its files are now."""
         try:

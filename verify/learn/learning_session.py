@@ -54,6 +54,8 @@ class Session:
     def choose(self) -> int | None:
         """Turn to the first step that is not done, and begin its file where there is none.
 
+        One that had passed, has changed and has not been checked since comes after the others.
+
         Returns:
             Its number; None where nothing is left, or where the whole model comes first.
         """
@@ -63,9 +65,10 @@ class Session:
         return self.number
 
     def _first_open(self) -> int | None:
-        one = self.folder.current()
-        if one is not None:
-            return one.number
+        core = [one for one in self.folder.all()[:CORE] if not one.done]
+        first = [one for one in core if not (one.changed and self._is_new(one))] or core
+        if first:
+            return first[0].number
         later = (self.folder.standing(number) for number in range(CORE + 1, MOST + 1))
         return next((one.number for one in later if not one.done), None) if self.whole else None
 
@@ -73,11 +76,6 @@ class Session:
     def whole(self) -> bool:
         """Whether the model of the twelve steps has been verified as it is now."""
         return self.folder.whole_is_done()
-
-    @property
-    def core_is_done(self) -> bool:
-        """Whether all twelve steps are."""
-        return all(self.folder.standing(number).done for number in range(1, CORE + 1))
 
     @property
     def done(self) -> int:

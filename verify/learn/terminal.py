@@ -73,7 +73,7 @@ class Terminal:
         try:
             self._guarded(self._look)
             while self.open:
-                self._draw()
+                self._show()
                 self._guarded(partial(self._take, self._next()))
         finally:
             self._end_checks()
@@ -271,9 +271,17 @@ class Terminal:
     def _last(self) -> Checked | None:
         return self.session.found.get(self.session.number or 0)
 
-    def _draw(self) -> None:
+    def _show(self) -> None:
+        """The page; where the state cannot be read, why not, until it can be."""
         if self._moves:
             self.console.clear()
+        try:
+            self._draw()
+        except UsageError as error:
+            self.console.print(Text(str(error), "bold red"))
+            self.console.print(Text("Enter, once it is mended; q quits", "dim"))
+
+    def _draw(self) -> None:
         show = self.console.print
         standing = self.session.standing()
         show(displayed.heading(standing, self.session.done) if standing else _all_twelve())

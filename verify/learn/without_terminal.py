@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -144,6 +144,12 @@ def _go_on(
         console.print("--explain says what it is about; --once checks it")
 
 
+def _phases(session: Session, found: Checked) -> list[dict[str, Any]]:
+    """With the hints that have been taken alone."""
+    level = session.level(found)
+    return [asdict(replace(phase, hints=phase.hints[:level])) for phase in found.phases]
+
+
 def _answer(options: argparse.Namespace, session: Session, found: Checked | None) -> None:
     """What `--json` asked for: the current step, and how all of them stand."""
     if options.json is None:
@@ -160,7 +166,7 @@ def _answer(options: argparse.Namespace, session: Session, found: Checked | None
         "verdict": found.verdict if found else ("PASS" if session.done == CORE else "FAIL"),
         "step": found.number if found else session.number,
         "compiled": bool(found and found.compiled),
-        "phases": [asdict(phase) for phase in found.phases] if found else [],
+        "phases": _phases(session, found) if found else [],
         "whole": session.whole,
         "steps": steps,
     }
