@@ -223,6 +223,9 @@ class Standby:
         if self._printed.closed:
             return
         self._child.end()
+        if self._child.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._child.process.stdin.close()
         os.close(self._status)
         self._printed.close()
         self._folder.cleanup()

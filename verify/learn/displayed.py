@@ -49,7 +49,7 @@ your editor, begin with TODO 1, and save. It is checked each time you save it.""
 WHOLE_IS_NEXT = """\
 Your twelve files are a whole GPT-2 now. n assembles it: real weights are loaded, every layer is \
 compared with PyTorch's, it writes a text, it is timed beside PyTorch and this project's own \
-engine, and you get a page of it to keep. That takes about four minutes on two cores."""
+engine, and you get a page of it to keep. That takes five to ten minutes on two cores."""
 
 ALL_DONE = """\
 That was all of it: a GPT-2 of your own, from its sizes to its text, the same model as PyTorch's \

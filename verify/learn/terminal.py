@@ -165,14 +165,11 @@ class Terminal:
     # ---- keys ---------------------------------------------------------------------------------
 
     def _press(self, name: str) -> None:
-        action = self.actions.get(name)
-        if action is None:
-            self.message = f"{name!r} means nothing here; ? lists the keys" if name.strip() else ""
-            return
-        asked, self.asked, self.message = self.asked, "", ""
-        if name in "sr":
-            self.asked = asked
-        action()
+        self.asked, self.message = self.asked if self.asked == name else "", ""
+        if name in self.actions:
+            self.actions[name]()
+        elif name.strip():
+            self.message = f"{name!r} means nothing here; ? lists the keys"
 
     def _hint(self) -> None:
         found = self._last()

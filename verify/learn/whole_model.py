@@ -78,15 +78,22 @@ def whole_model(folder: LearnerFolder, asked: Asked, console: Console) -> str:
         kept["text"] = _text(folder, asked.model, candidate, generation)
         _show_text(kept["text"], console)
         if asked.budget != "0":
-            _say(console, "3 of 3: timed beside PyTorch and impl's engine, taking turns")
-            timed = _run(["bench", "--candidate", candidate, "--model", asked.model, "--arms", ARMS,
-                          *WORKLOADS, "--budget", asked.budget])  # fmt: skip
-            kept["times"] = _times(timed)
+            kept["times"] = _timed(candidate, asked, console)
     write_json(folder.path / WHOLE, kept)
     if "verified" in kept:
         write_page(folder, kept)
         console.print(f"Your page, to keep: {folder.path / PAGE}")
     return str(kept["verdict"])
+
+
+def _timed(candidate: str, asked: Asked, console: Console) -> dict[str, Any]:
+    """Times of three models that took turns, each of which has been verified on these weights."""
+    _say(console, "3 of 3: timed beside PyTorch and impl's engine, which is verified first")
+    _run(["verify", "--model", asked.model, "--quiet"])
+    return _times(
+        _run(["bench", "--candidate", candidate, "--model", asked.model, "--arms", ARMS, *WORKLOADS,
+              "--budget", asked.budget])
+    )  # fmt: skip
 
 
 def _named(folder: LearnerFolder, number: int) -> str:

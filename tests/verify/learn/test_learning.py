@@ -136,14 +136,6 @@ def test_the_solution_on_demand_is_noted(tmp_path, capsys):
     assert "solution seen first" in _listed(tmp_path, capsys)
 
 
-def test_the_solution_after_success_is_not_noted(tmp_path, capsys):
-    solve(tmp_path, 1)
-    main([str(tmp_path), "--once"])
-    assert main([str(tmp_path), "--explain"]) == 0
-    main([str(tmp_path), "--list"])
-    assert "solution" not in capsys.readouterr().out
-
-
 def test_a_reset_keeps_a_copy(tmp_path, capsys):
     file = tmp_path / "step_01.py"
     file.write_text("my own work\n")

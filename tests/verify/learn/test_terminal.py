@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -148,7 +149,8 @@ class Window:
         while text not in self.said:
             assert time.monotonic() < end, self.said
             try:
-                self.said += os.read(self.mine, 1 << 16).decode(errors="replace")
+                read = os.read(self.mine, 1 << 16).decode(errors="replace")
+                self.said += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read)
             except BlockingIOError:
                 time.sleep(0.05)
         said, self.said = self.said, ""
