@@ -75,17 +75,20 @@ def bar(done: int) -> Text:
     return Text(f"[{marks}] {done} done", "green" if done else "dim")
 
 
-def outcome(found: Checked, level: int, *, waits: bool = True) -> RenderableType:
+def outcome(
+    found: Checked, hints: Sequence[str], level: int, *, waits: bool = True
+) -> RenderableType:
     """The phases, the problem and the hints of a check, and how long it took.
 
     Args:
         found: the check.
+        hints: on what fails, all levels.
         level: how many levels of hints are shown.
         waits: whether a key, rather than an option, gives the next hint.
     """
     parts: list[RenderableType] = []
     for phase in found.phases:
-        parts += _phase(phase, level, waits=waits)
+        parts += _phase(phase, hints, level, waits=waits)
     if not found.phases:
         parts.append(Text("It could not be checked:", "bold red"))
         parts.append(_inside(Text(found.reason)))
@@ -105,7 +108,9 @@ def outcome(found: Checked, level: int, *, waits: bool = True) -> RenderableType
     return Group(*parts)
 
 
-def _phase(phase: PhaseSeen, level: int, *, waits: bool) -> list[RenderableType]:
+def _phase(
+    phase: PhaseSeen, hints: Sequence[str], level: int, *, waits: bool
+) -> list[RenderableType]:
     mark = Text("ok  ", "green") if phase.passed else Text("no  ", "bold red")
     parts: list[RenderableType] = [Text.assemble("  ", mark, phase.title)]
     if phase.said:
@@ -114,11 +119,9 @@ def _phase(phase: PhaseSeen, level: int, *, waits: bool) -> list[RenderableType]
         return parts
     parts.append(_inside(Text(phase.problem)))
     parts += [_inside(Text(note, "dim")) for note in phase.notes]
-    shown = phase.hints[: max(1, level)]
-    for number, hint in enumerate(shown, 1):
-        name = f"Hint {number} of {len(phase.hints)}: " if len(phase.hints) > 1 else "Hint: "
-        parts.append(_inside(Text(f"{name}{hint}", "cyan")))
-    if len(shown) < len(phase.hints):
+    for number, hint in enumerate(hints[:level], 1):
+        parts.append(_inside(Text(f"Hint {number} of {len(hints)}: {hint}", "cyan")))
+    if level < len(hints):
         parts.append(_inside(Text("h: the next hint" if waits else "--hint: the next one", "dim")))
     return parts
 

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from verify.learn.step_check import Checked
 
 
+THOUGHT = (
+    "print the shape after each line, and say for each sum, mean or softmax which axis it runs "
+    "over and which must stay; the explanation says what each line is for"
+)
+"""The last hint where a phase has none of its own: the line of thought that finds most mistakes."""
+
+
 class Session:
     """One session over a folder.
 
@@ -156,6 +163,15 @@ class Session:
 
     # ---- hints --------------------------------------------------------------------------------
 
+    def hints(self, found: Checked) -> tuple[str, ...]:
+        """The hints on what fails: its own, then what holds for the whole step, up to three."""
+        phase = found.failed_phase
+        if phase is None:
+            return ()
+        step = self.folder.standing(found.number).lesson.step
+        further = (f"{step.formula}; shapes: {step.shapes}", THOUGHT)
+        return (*phase.hints, *further[max(0, len(phase.hints) - 1) :])[:LEVELS]
+
     def level(self, found: Checked) -> int:
         """How many levels of hints have been taken on what fails; 1 at least."""
         return max(1, self.folder.state.of(found.number).hints.get(found.subject, 1))
@@ -166,11 +182,8 @@ class Session:
         Returns:
             Whether there was one.
         """
-        phase = found.failed_phase
-        if phase is None:
-            return False
         wanted = self.level(found) + 1 if level is None else level
-        if wanted > min(LEVELS, len(phase.hints)):
+        if wanted > len(self.hints(found)):
             return False
         hints = dict(self.folder.state.of(found.number).hints)
         hints[found.subject] = max(wanted, hints.get(found.subject, 0))

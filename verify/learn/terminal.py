@@ -302,7 +302,7 @@ class Terminal:
             return Text("its file is gone; r writes the skeleton again")
         if found is None:
             return Text("" if self.running else "save the file, and it is checked", "dim")
-        shown = displayed.outcome(found, self.session.level(found))
+        shown = displayed.outcome(found, self.session.hints(found), self.session.level(found))
         if standing.done:
             return Group(
                 shown, Text(), displayed.afterwards(standing.lesson), _then(standing.number)

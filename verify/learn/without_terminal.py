@@ -98,15 +98,14 @@ def _look(session: Session, number: int, *, compiled: bool = False) -> None:
 
 def _take_hints(asked: str, session: Session, found: Checked) -> None:
     """`--hint` takes the next level, `--hint 3` a certain one."""
-    phase = found.failed_phase
-    if phase is None:
+    if found.failed_phase is None:
         return
     if asked == NEXT_LEVEL:
         taken = found.subject in session.folder.state.of(found.number).hints
         session.take_hint(found, None if taken else 1)
     elif not session.take_hint(found, int(asked)):
         raise UsageError(
-            f"--hint {asked}: there are {len(phase.hints)} hints on {found.subject!r} of "
+            f"--hint {asked}: there are {len(session.hints(found))} hints on {found.subject!r} of "
             f"step {found.number}"
         )
 
@@ -119,7 +118,8 @@ def _show(session: Session, standing: Standing, found: Checked, console: Console
     console.print(displayed.heading(session.folder.standing(standing.number), session.done))
     for other in session.broken():
         console.print(displayed.broken(other))
-    console.print(displayed.outcome(found, session.level(found), waits=False))
+    hints, level = session.hints(found), session.level(found)
+    console.print(displayed.outcome(found, hints, level, waits=False))
 
 
 def _go_on(
@@ -146,8 +146,8 @@ def _go_on(
 
 def _phases(session: Session, found: Checked) -> list[dict[str, Any]]:
     """With the hints that have been taken alone."""
-    level = session.level(found)
-    return [asdict(replace(phase, hints=phase.hints[:level])) for phase in found.phases]
+    hints = session.hints(found)[: session.level(found)]
+    return [asdict(replace(phase, hints=() if phase.passed else hints)) for phase in found.phases]
 
 
 def _answer(options: argparse.Namespace, session: Session, found: Checked | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from rich.text import Text
 
 from reports.commands import Parser, UsageError, cannot_run, check_written, open_console
 from reports.saved.files import write_json
-from verify.candidate.sandbox import say, wait_for_word
+from verify.candidate.sandbox import STANDBY, say, wait_for_word
 from verify.options import add_json, add_limits
 from verify.steps.course import STEPS
 from verify.steps.lessons import lesson
@@ -76,6 +78,7 @@ def _step(options: argparse.Namespace, console: Console) -> int:
         return _scaffold(step, options.scaffold, console)
     if options.file is None:
         raise UsageError(f"step {step.number} needs a file, --explain or --scaffold FILE")
+    _make_ready()
     if not options.file.is_file():
         raise UsageError(f"there is no file {options.file}")
     check_written(options.json, "--json")
@@ -93,14 +96,17 @@ def _step(options: argparse.Namespace, console: Console) -> int:
     return 0 if verdict == "PASS" else 1
 
 
+def _make_ready() -> None:
+    """In a process that stands by: import MAX and torch, and wait before the file is looked at."""
+    if STANDBY in os.environ:
+        importlib.import_module("verify.steps.phases")
+        wait_for_word()
+
+
 def _said(step: Step, file: Path, *, quick: bool) -> Iterator[Phase]:
-    """The phases as they come; the parent learns that the harness works.
+    """The phases as they come; the parent learns that the harness works."""
+    from verify.steps.phases import check_step  # imports MAX and torch
 
-    A process that stands by imports MAX and torch, and waits before it looks at the file.
-    """
-    from verify.steps.phases import check_step
-
-    wait_for_word()
     say(f"checking step {step.number}")
     yield from check_step(step, file, quick=quick)
 
