@@ -13,7 +13,9 @@ from reports.pages.rendering import render_template
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ARMS = {"candidate": "yours", "max": "impl's engine, with a KV cache", "torch": "PyTorch"}
+OWN = "candidate"
+ARMS = {OWN: "yours", "max": "impl's engine, with a KV cache", "torch": "PyTorch",
+        "torch#2": "PyTorch again"}  # fmt: skip
 """By arm, what a learner calls it."""
 
 
@@ -36,9 +38,9 @@ def learner_page(kept: Mapping[str, Any]) -> str:
         map=convert(verified["map"], Map),
         text=kept.get("text") or {},
         times=_times(kept.get("times") or {}),
-        answers=(kept.get("times") or {}).get("answers", []),
         no_times=(kept.get("times") or {}).get("reason", ""),
         cpu=(kept.get("times") or {}).get("cpu", ""),
+        candidate=kept["candidate"],
         steps=steps,
         lines=lines,
     )
@@ -57,8 +59,14 @@ def _headline(kept: Mapping[str, Any], lines: int) -> Headline:
 
 
 def _times(times: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the benchmark, arms as a learner calls them."""
+    """The rows of the benchmark, arms as a learner calls them, and their times over the own."""
+    rows = [row for row in times.get("rows", ()) if row["workload"]]
+    own = {row["workload"]: row["median_s"] for row in rows if row["arm"] == OWN}
     return [
-        {**row, "name": ARMS.get(row["arm"], row["arm"]), "own": row["arm"] == "candidate"}
-        for row in times.get("rows", ())
-    ]
+        {
+            **row, "name": ARMS.get(row["arm"], row["arm"]), "own": row["arm"] == OWN,
+            "over": row["median_s"] / own[row["workload"]]
+            if row["median_s"] and own.get(row["workload"]) else None,
+        }
+        for row in rows
+    ]  # fmt: skip

@@ -300,6 +300,8 @@ class Terminal:
             return Text(displayed.ALL_DONE if self.session.whole else displayed.WHOLE_IS_NEXT)
         if standing.file is None:
             return Text("its file is gone; r writes the skeleton again")
+        if standing.done and (found is None or found.table != standing.table):
+            return Group(displayed.afterwards(standing.lesson), _then(standing.number))
         if found is None:
             return Text("" if self.running else "save the file, and it is checked", "dim")
         shown = displayed.outcome(found, self.session.hints(found), self.session.level(found))
