@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import as_called
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError
 from verify.steps.component import StepError, check_numbers, check_shapes
@@ -120,6 +121,10 @@ def _imported(step: Step, file: Path) -> None:
         missing = re.search(r"No module named '([\w.]+)'", str(error))
         if missing and (there := where_it_lies(missing[1], file)):
             hint = f"there is a {there} beside its folder: files of one folder import each other"
+            raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
+        if missing and (known := re.fullmatch(r"step_(\d\d)", missing[1])):
+            begin = f"python -m verify step {int(known[1])} --scaffold {missing[1]}.py"
+            hint = f"your file of step {int(known[1])} belongs beside it: {as_called(begin)}"
             raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
         raise
 
