@@ -1,8 +1,49 @@
 r"""A model that others can ask.
 
+A model in a Python process has one user. To have more, it is put behind an address: a client
+sends a prompt over HTTP, and gets a text. OpenAI's form of such requests is what most clients
+speak, so MAX Serve, vLLM and llama.cpp's server speak it too, and so will yours:
+
+```
+POST /v1/completions    {"prompt": "Hello", "max_tokens": 6}
+
+200 {"object": "text_completion",
+     "choices": [{"index": 0, "text": "...", "logprobs": null, "finish_reason": "length"}],
+     "usage": {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}}
+```
+
+Between the two lie six small things, and each is a classic source of trouble: read exactly the
+bytes that belong to this request; refuse what cannot be done, with a reason and status 400;
+make a graph's input of a text, `[1, S]` int64; run the model; take the new tokens alone; send
+them in the form that clients read.
+
+**One at a time.** A thread answers each client, so that a slow one keeps nobody waiting for the
+connection. The model though has one set of inputs, and with a cache one memory of the text: two
+threads in it at once would mix two people's texts. A lock lets one in.
+
+By hand: a model of 48 positions can take a prompt of 40 tokens and write 8. `max_tokens` 9 is
+refused, before anything is computed: position 48 has no row in the table of step 6.
+
+**How the grown-ups do it.** A lock makes ten clients wait for each other. MAX Serve puts their
+tokens into *one* call: all tokens end to end, `[total]`, with the rows' beginnings beside them,
+and a cache in pages that rows come and go in (continuous batching). An architecture is
+registered with it by its name in `config.json`: `impl/serving` in this repository does that for
+GPT-2, made of the same modules, and `tox -e serve` starts it. This step needs neither.
+
+**A typical trap**: `self.rfile.read()` without a number waits until the client hangs up, and
+the client waits for an answer.
+
 ## Afterwards
 
-MAX Serve is the grown-up form.
+You have a server that any client of OpenAI's completions can ask. To try it on your own model,
+give it logits of your compiled `GPT2LMHeadModel` and the tokeniser's `encode` and `decode`, and
+call `serve_forever()`.
+
+Servers fail where nobody looks while they are written: at the second client, at the request
+that is one token too long, at JSON that is a list. Such a mistake shows as a client that hangs,
+as a server that is gone, or, worst, as another person's text.
+`python -m verify endpoint URL --model FOLDER` asks a running server all such questions, alone
+and a hundred at once, and compares every token and log-probability with the model in float64.
 """
 
 import json

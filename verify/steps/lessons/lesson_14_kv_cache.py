@@ -1,8 +1,52 @@
-r"""What a position has computed once is not computed again.
+r"""What a token has computed once is not computed again.
+
+Step 12 computes everything anew for each token. But look at what attention needs of a token
+that has been read: its key and its value, in each block. Neither changes when a token is
+appended, since no position sees a later one: the causal mask, which made training possible,
+makes this possible too. So keep them, and let only the *new* tokens go through the model.
+
+```
+q, k, v = c_attn(x of the new tokens)
+keys = [cached keys, k],   values = [cached values, v]
+attention = softmax(q keys^T / sqrt(head_dim) + mask) values
+```
+
+Everything else, norms, MLP and residuals, works on each position alone and does not notice. A
+query is never needed twice, so queries are not kept.
+
+**Two things change.** With P tokens cached, new token i stands at position P + i, not i. And it
+may look at keys 0 to P + i: the mask is no longer a square, but the last S rows of that for P +
+S tokens. By hand, for P = 2 and S = 2:
+
+```
+   0  0  0  -inf        the first new token sees both cached ones and itself
+   0  0  0     0        the second sees all
+```
+
+**Shapes.** keys and values `[L, B, H, P, head_dim]`, for all L blocks, in and, longer by S,
+out; logits `[B, S, V]`. With P = 0 it is the model of step 11: one graph serves the prompt and
+each token after it.
+
+**What it costs and saves.** A token of GPT-2 small keeps 2 x 12 x 768 numbers, 74 kB in
+float32, and 1024 of them 75 MB for each row of a batch. In return a new token costs one
+position instead of all.
+
+**Traps in MAX.** P is a symbol, so `F.arange(past, past + length)` needs `out_dim` to know how
+long it is. Appending with `F.concat` copies the whole cache at each step: simple, right, and
+slow for long texts, where engines write into a buffer in place. A mask made by comparing
+positions can be dropped by MAX 26.7 (step 2); rows of `causal_mask` are safe.
 
 ## Afterwards
 
-The engine does this.
+Prompt at once, then token by token, equals the whole: that equation is all a cache has to
+fulfil, and it is how engines are verified here (`impl/engine.py`), in parts and in uneven
+batches.
+
+Cache mistakes begin with the second token. Positions that start again at 0 leave the first
+answer right, and then the text forgets its grammar. A mask of the wrong length shows only when
+several tokens come at once: in the next prompt of a chat. Block 1's queries over block 0's keys
+give fluent nonsense. Keys that are overwritten look fine until the context is full. With short
+prompts and one token a step, none of the last three is seen; here all of them are.
 """
 
 import math
