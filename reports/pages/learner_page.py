@@ -23,8 +23,8 @@ def learner_page(kept: Mapping[str, Any]) -> str:
     """The page.
 
     Args:
-        kept: `model`, `when`, `verdict`, `verified`, `text`, `times` and `steps`, as
-            `verify.learn.whole_model` writes them.
+        kept: `model`, `compiled`, `candidate`, `when`, `verdict`, `verified`, `text`, `times` and
+            `steps`, as `verify.learn.whole_model` writes them.
     """
     verified = kept["verified"]
     steps = kept["steps"]
@@ -53,7 +53,9 @@ def _headline(kept: Mapping[str, Any], lines: int) -> Headline:
     return Headline(
         verdict=kept["verdict"],
         title="Your GPT-2 is the same model as PyTorch's",
-        lead=verified["lead"],
+        lead=verified["lead"]
+        if kept["compiled"]
+        else f"{verified['lead']} Its graph was evaluated in float64; nothing was compiled.",
         figures=figures,
     )
 

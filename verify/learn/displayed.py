@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reports.waiting import about
 from verify.learn.learner_folder import CORE
+from verify.learn.step_check import PLAIN_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +62,9 @@ here on."""
 def heading(standing: Standing, done: int) -> RenderableType:
     """The step: its number, title and purpose, and the file in which it is written."""
     step = standing.lesson.step
-    last = CORE if step.number <= CORE else step.number
+    of = f" of {CORE}" if step.number <= CORE else ""
     return Group(
-        Text.assemble((f"Step {step.number} of {last}: {step.title}", "bold"), "  ", bar(done)),
+        Text.assemble((f"Step {step.number}{of}: {step.title}", "bold"), "  ", bar(done)),
         Text(step.purpose),
         Text(f"file: {standing.file}" if standing.file else "no file yet", "dim"),
     )
@@ -96,7 +97,7 @@ def outcome(
         parts.append(Text("Your code printed:", "dim"))
         parts += [_inside(Text(line, "dim"), 2) for line in found.printed]
     how = "compiled by MAX" if found.compiled else "in float64, not compiled"
-    if found.number in (1, CORE):
+    if found.number in PLAIN_STEPS:
         how = "in plain Python"
     word, style = {"PASS": ("passes", "bold green"), "FAIL": ("does not pass yet", "bold red")}.get(
         found.verdict, ("could not be judged", "bold red")

@@ -74,8 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "--compile", action="store_true", help="have MAX compile at each check, not at a step's end"
     )
     add("--quick", action="store_true",
-        help="compile no step: each is done once it is right in float64; the whole model is "
-        "compiled at the end")  # fmt: skip
+        help="compile nothing: a step, and the whole, is done when right in float64")  # fmt: skip
     add("--model", default="tiny", help="what the whole model is loaded with: tiny (default), a "
         "folder, or a hub id such as openai-community/gpt2")  # fmt: skip
     add("--budget", default=BUDGET, type=_budget, metavar="TIME",
@@ -117,7 +116,7 @@ def _learn(options: argparse.Namespace) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     asked = any(getattr(options, name) for name in ("once", "next", "explain", "solution", "list",
                                                     "reset", "json"))  # fmt: skip
-    whole = Asked(model=options.model, budget=options.budget)
+    whole = Asked(model=options.model, budget=options.budget, quick=options.quick)
     if options.whole:
         return EXIT[whole_model(folder, whole, console)]
     if asked or options.hint is not None or not _is_terminal():
@@ -138,7 +137,7 @@ def _own_text(options: argparse.Namespace) -> int:
 
     try:
         candidate, generation = options.own_text
-        write_text(options.model, candidate, generation, options.json)
+        write_text(options.model, candidate, generation, options.json, quick=options.quick)
     except (CandidateError, CheckpointError) as error:
         return cannot_run("verify", error, *getattr(error, "__notes__", ()))
     return 0

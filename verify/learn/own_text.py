@@ -30,7 +30,9 @@ PROMPT = "And it came to pass"
 NEW_TOKENS = 40
 
 
-def write_text(model: str, candidate: str, generation: str, to: Path) -> None:
+def write_text(
+    model: str, candidate: str, generation: str, to: Path, *, quick: bool = False
+) -> None:
     """Load the learner's model with a checkpoint, and continue a prompt with it.
 
     Args:
@@ -38,6 +40,7 @@ def write_text(model: str, candidate: str, generation: str, to: Path) -> None:
         candidate: the learner's model, as `FILE.py:NAME`.
         generation: the learner's `generate(logits, ids, max_new_tokens)`, likewise.
         to: JSON file that takes `prompt`, `text`, `tokens` and `seconds`.
+        quick: compile nothing: the graph is evaluated in float64.
 
     Raises:
         CandidateError: whatever is wrong with the learner's code.
@@ -48,8 +51,9 @@ def write_text(model: str, candidate: str, generation: str, to: Path) -> None:
     tokenizer = Tokenizer.load(checkpoint.folder, model_vocab_size=checkpoint.config.vocab_size)
     subject = subject_of(candidate, None, "logits", checkpoint.config.n_layer)
     paired = prepare(subject, checkpoint, "cpu", DType.float32)
+    weights = paired.weights_of(checkpoint.weights)
     with compiling(subject.name):
-        bound = paired.bind(paired.weights_of(checkpoint.weights))
+        bound = paired.evaluated(weights) if quick else paired.bind(weights)
     ids = np.array([tokenizer.encode(PROMPT)], dtype=np.int64)
     room = checkpoint.config.n_positions - ids.shape[1]
     with importable(named_file(generation)):

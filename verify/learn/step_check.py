@@ -23,7 +23,7 @@ PRINTED_LINES = 12
 
 LONGEST_LINE = 200
 
-PLAIN_STEPS = frozenset({1, 12})
+PLAIN_STEPS = frozenset({1, 12, 13})
 """Steps of plain Python: there is nothing to compile."""
 
 

@@ -46,10 +46,12 @@ class Asked:
     Attributes:
         model: names the checkpoint that it is loaded with.
         budget: of the benchmark, such as `60s`; "0" for none.
+        quick: compile nothing: the graph is verified, and writes, in float64; nothing is timed.
     """
 
     model: str = "tiny"
     budget: str = BUDGET
+    quick: bool = False
 
 
 def whole_model(folder: LearnerFolder, asked: Asked, console: Console) -> str:
@@ -65,19 +67,21 @@ def whole_model(folder: LearnerFolder, asked: Asked, console: Console) -> str:
     generation = _named(folder, CORE)
     files = folder.table_of_whole()
     kept: dict[str, Any] = {
-        "model": asked.model, "when": now(), "files": files, "candidate": candidate,
+        "model": asked.model, "compiled": not asked.quick, "candidate": candidate,
+        "when": now(), "files": files,
         "steps": [_step_line(folder, number) for number in range(1, CORE + 1)],
     }  # fmt: skip
     _say(console, "1 of 3: every layer beside PyTorch's")
-    verified = _run(["verify", "--candidate", candidate, "--model", asked.model])
+    words = ["verify", "--candidate", candidate, "--model", asked.model]
+    verified = _run([*words, "--quick"] if asked.quick else words)
     kept["verdict"] = verified.get("verdict", "ERROR")
     kept["reason"] = verified.get("reason", "")
     if kept["verdict"] in ("PASS", "UNDERPOWERED"):
         kept["verified"] = _figures(Path(verified["run"]))
         _say(console, "2 of 3: it writes a text, with your step 12")
-        kept["text"] = _text(folder, asked.model, candidate, generation)
+        kept["text"] = text_of(folder, asked, candidate, generation)
         _show_text(kept["text"], console)
-        if asked.budget != "0":
+        if asked.budget != "0" and not asked.quick:
             kept["times"] = _timed(candidate, asked, console)
     write_json(folder.path / WHOLE, kept)
     if "verified" in kept:
@@ -127,9 +131,17 @@ def _run(words: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _text(folder: LearnerFolder, model: str, candidate: str, generation: str) -> dict[str, Any]:
+def text_of(folder: LearnerFolder, asked: Asked, candidate: str, generation: str) -> dict[str, Any]:
+    """What the learner's model writes, or the reason why it writes nothing.
+
+    Args:
+        folder: the learner's.
+        asked: with which weights.
+        candidate: the model, as `FILE.py:NAME`.
+        generation: what chooses its tokens, likewise.
+    """
     words = ["verify", "learn", str(folder.path), "--own-text", candidate, generation]
-    return _run([*words, "--model", model])
+    return _run([*words, "--model", asked.model, *(["--quick"] if asked.quick else [])])
 
 
 def _show_text(found: dict[str, Any], console: Console) -> None:
