@@ -45,12 +45,14 @@ KEYS = (
 
 WELCOME = """\
 You will write a GPT-2 in MAX, in twelve steps. Each has a file with numbered TODOs: open it in \
-your editor, begin with TODO 1, and save. It is checked each time you save it."""
+your editor, begin with TODO 1, and save. It is checked each time you save it. Press e first: that \
+explains what the step is about."""
 
 WHOLE_IS_NEXT = """\
 Your twelve files are a whole GPT-2 now. n assembles it: real weights are loaded, every layer is \
 compared with PyTorch's, it writes a text, it is timed beside PyTorch and this project's own \
-engine, and you get a page of it to keep. That takes five to ten minutes on two cores."""
+engine, and you get a page of it to keep. That takes five to ten minutes on two cores (with \
+--quick one minute: nothing is compiled, and nothing is timed)."""
 
 ALL_DONE = """\
 That was all of it: a GPT-2 of your own, from its sizes to its text, the same model as PyTorch's \
@@ -215,7 +217,8 @@ def keys_help() -> RenderableType:
 def whole_said(verdict: str, folder: Path) -> str:
     """What the verdict on the whole model means."""
     if verdict == "PASS":
-        return f"{ALL_DONE} Your page: {folder / 'my_gpt2.html'}"
+        more = "Two more steps go further: 13 serves it, 14 gives it a KV cache."
+        return f"{ALL_DONE} {more} Your page: {folder / 'my_gpt2.html'}"
     if verdict == "FAIL":
         return (
             "Each step passes alone, and the whole does not yet: the first divergence above names "

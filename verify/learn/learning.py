@@ -22,6 +22,7 @@ from reports.commands import (
     duration,
     exit_code_of,
 )
+from verify.learn.displayed import WELCOME
 from verify.learn.keyboard import keys_of_terminal, saves_in
 from verify.learn.learner_folder import LearnerFolder
 from verify.learn.learning_session import Session
@@ -120,6 +121,8 @@ def _learn(options: argparse.Namespace) -> int:
     if options.whole:
         return EXIT[whole_model(folder, whole, console)]
     if asked or options.hint is not None or not _is_terminal():
+        if fresh:
+            console.print(WELCOME)
         return act(options, session, console)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with keys_of_terminal(events), saves_in(folder.path, events):

@@ -100,7 +100,10 @@ class Terminal:
             case Key(name):
                 self._press(name)
             case Saved():
+                before = self.running
                 self._look()
+                if self.running is not before:
+                    self.message = self.asked = ""
             case Ended(check, found) if check is self.running:
                 self._took(found)
             case Closed():
@@ -153,7 +156,7 @@ class Terminal:
         self.running = None
         self.session.take(found)
         if found.number == self.session.number:
-            self.view, self.message, self.asked = None, "", ""
+            self.view = None
         self._look()
 
     def _end_checks(self) -> None:
@@ -219,7 +222,10 @@ class Terminal:
             self.message = f"step {standing.number} does not pass yet"
 
     def _next_step(self) -> None:
-        self.session.choose()
+        if self.session.choose() is not None:
+            one = self.session.standing()
+            more = f"{one.file} is next: open it; e explains what it is about" if one else ""
+            self.message = f"{self.message}\n{more}".strip()
         self._look()
 
     def _verify_whole(self) -> None:
@@ -233,9 +239,10 @@ class Terminal:
         self.message = displayed.whole_said(verdict, self.session.folder.path)
         self.console.print(Text(self.message, "yellow"))
         self.console.print(Text("Enter goes on", "dim"))
-        while self.events.get() != Key("\n"):
+        while self.events.get() not in (Key("\n"), Closed()):
             pass
-        self._next_step()
+        if verdict == "PASS":
+            self._next_step()
 
     def _list(self) -> None:
         self.view = displayed.listing(self.session.folder.all())

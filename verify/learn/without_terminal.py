@@ -101,8 +101,7 @@ def _take_hints(asked: str, session: Session, found: Checked) -> None:
     if found.failed_phase is None:
         return
     if asked == NEXT_LEVEL:
-        taken = found.subject in session.folder.state.of(found.number).hints
-        session.take_hint(found, None if taken else 1)
+        session.take_hint(found)
     elif not session.take_hint(found, int(asked)):
         raise UsageError(
             f"--hint {asked}: there are {len(session.hints(found))} hints on {found.subject!r} of "

@@ -121,8 +121,10 @@ def test_what_the_learners_code_prints_is_shown(tmp_path, capsys):
 def test_hints_come_in_levels_and_are_counted(tmp_path, capsys):
     main([str(tmp_path), "--once"])
     said = capsys.readouterr().out
-    for level in (1, 2, 3):
-        assert main([str(tmp_path), "--hint"]) == 1
+    assert "Hint 1 of 3" in said
+    assert "Hint 2 of 3" not in said
+    for asked, level in (([], 2), (["3"], 3)):
+        assert main([str(tmp_path), "--hint", *asked]) == 1
         said = capsys.readouterr().out
         assert f"Hint {level} of 3" in said
         assert f"Hint {level + 1} of 3" not in said
