@@ -14,7 +14,7 @@ from rich.text import Text
 from reports.commands import UsageError, as_called
 from verify.learn import displayed
 from verify.learn.keyboard import Closed, Ended, Key, Saved
-from verify.learn.learner_folder import CORE
+from verify.learn.learner_folder import CORE, MOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -343,5 +343,6 @@ def _all_twelve() -> Text:
 
 
 def _then(number: int) -> Text:
-    what = "your GPT-2 as a whole" if number == CORE else f"step {number + 1}"
+    following = {CORE: "your GPT-2 as a whole", MOST: "the last word"}
+    what = following.get(number, f"step {number + 1}")
     return Text(f"Step {number} is done. n: {what}", "bold green")
