@@ -158,11 +158,17 @@ def _definition(tree: ast.Module, name: str) -> ast.stmt | None:
 def _check_implemented(step: Step, file: Path, own: str) -> None:
     """No task is open, and nothing else: `...`, TODO, NotImplementedError, an empty body."""
     text = file.read_text(encoding="utf-8")
-    if found := first_open(lesson(step.number), text, own):
-        _refuse_open(found)
-    node = _definition(ast.parse(text), own)
-    if node is None:
-        return  # imported from elsewhere
+    found = first_open(lesson(step.number), text, own)
+    if found and found.task:
+        _refuse_open(found, found.task)
+    if node := _definition(ast.parse(text), own):  # else it is imported from elsewhere
+        _refuse_placeholders(step, text, node, own)
+    if found:
+        raise StepError(f"in line {found.line} stands ... alone", "what belongs there?")
+
+
+def _refuse_placeholders(step: Step, text: str, node: ast.stmt, own: str) -> None:
+    """Say where a file of another origin than a skeleton is not implemented."""
     for part in ast.walk(node):
         name = getattr(part, "name", own)
         if isinstance(part, ast.FunctionDef | ast.ClassDef) and _is_empty(part):
@@ -181,11 +187,8 @@ def _check_implemented(step: Step, file: Path, own: str) -> None:
             raise StepError(f"a TODO is left in line {number}", "do it, or remove the comment")
 
 
-def _refuse_open(found: Open) -> None:
-    """Say what is to be done where a file is open."""
-    task = found.task
-    if task is None:
-        raise StepError(f"line {found.line} says ... and no more", "what belongs there?")
+def _refuse_open(found: Open, task: Task) -> None:
+    """Say which task is open, and what to do."""
     done = f"if it is done, take TODO {task.number} out of the comment"
     raise StepError(
         f"{_of_task(task)} is open: {'its comment' if found.is_mark else '...'} stands in line "
