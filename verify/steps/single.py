@@ -16,7 +16,7 @@ from reports.saved.files import write_json
 from verify.candidate.sandbox import say
 from verify.options import add_json, add_limits
 from verify.steps.course import STEPS
-from verify.steps.skeletons import skeleton
+from verify.steps.lessons import lesson
 
 if TYPE_CHECKING:
     import argparse
@@ -137,6 +137,6 @@ def explanation(step: Step) -> Group:
 def _scaffold(step: Step, path: Path, console: Console) -> int:
     if path.exists():
         raise UsageError(f"{path} exists already; nothing was written")
-    path.write_text(skeleton(step), encoding="utf-8")
+    path.write_text(lesson(step.number).skeleton, encoding="utf-8")
     console.print(f"{path}: step {step.number}, {step.title}, to be filled in")
     return 0
