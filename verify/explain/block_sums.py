@@ -40,6 +40,29 @@ def told_by_place(failure: Failure, name: str) -> str:
     return told_by_sum(failure, {name: 1.0})
 
 
+def told_by_norm(failure: Failure, norm: str, of: str) -> str:
+    """The same where a result is a LayerNorm of something else.
+
+    Args:
+        failure: whose result it is.
+        norm: path of the LayerNorm.
+        of: in words, what it is applied to.
+    """
+    block = block_of(failure.tap)
+    own = module_of(failure.tap) == norm
+    if norm.endswith(of):
+        return " (normalised twice)"
+    if failure.tap == block and (of == "the right result" or block.endswith(of)):
+        return " (a norm after the addition: post-norm; GPT-2 normalises before)"
+    if own and block.endswith(of):
+        return " (the norm after the addition: post-norm; GPT-2 normalises before)"
+    if own and any(f".{part}" in f".{of}" for part in ("attn", "mlp")) and "+" not in of:
+        return " (the norm of what the part returns: GPT-2 normalises what it is given)"
+    if not own and of == f"what {block.removeprefix('transformer.')}.ln_2 is given":
+        return " (ln_1 in the place of ln_2: each has weights of its own)"
+    return ""
+
+
 def _told(tap: str, factors: dict[str, float]) -> str:
     block = block_of(tap)
     if tap == f"transformer.h.0{INPUT}":
@@ -61,7 +84,7 @@ def _of_residual(block: str, part: str, base: dict[str, float], factors: dict[st
     rest = {tap: factor for tap, factor in factors.items() if tap != part}
     own = factors.get(part, 0.0)
     norms = {f"{block}.ln_1", f"{block}.ln_2"}
-    if not rest and (own or any(tap.startswith(f"{part}.") for tap in factors)):
+    if factors and all(f"{tap}.".startswith(f"{part}.") for tap in factors):
         return "the residual is left out"
     if rest == {block: 1.0}:
         return "the norm after the last addition: post-norm; GPT-2 normalises before, pre-norm"

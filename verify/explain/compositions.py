@@ -14,6 +14,7 @@ from scipy import special
 from reference.oracle import Oracle
 from reference.taps import INPUT, LOGITS, block_of, in_words, is_input, layer_of, module_of
 from verify.explain.activation_faults import gelu, softmax
+from verify.explain.block_sums import told_by_norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ FUNCTIONS: tuple[tuple[str, Callable[[Array], Array]], ...] = (
     ("tanh", np.tanh),
     ("sigmoid", special.expit),
     ("softmax over the last axis", softmax),
-    ("log softmax over the last axis", special.log_softmax),
+    ("log softmax over the last axis", lambda x: special.log_softmax(x, axis=-1)),
     ("exp", np.exp),
     ("sin", np.sin),
     ("the square", np.square),
@@ -90,9 +91,25 @@ def _norms(failure: Failure) -> Iterator[tuple[str, str, Array]]:
     for path in _norms_near(failure):
         for name, array in (*_known(failure), (RIGHT, failure.truth)):
             if array.shape[-1] == width and array.shape == failure.truth.shape:
-                yield "norm_of", f"{in_words(path)} of {name}", model.layer_norm(array, path)
+                text = f"{in_words(path)} of {name}{told_by_norm(failure, path, name)}"
+                yield "norm_of", text, model.layer_norm(array, path)
+    yield from _added_norms(failure)
     if failure.truth.shape[-1] == width:
         yield "norm_of", f"{RIGHT} normalised", model.normalise(failure.truth)
+
+
+def _added_norms(failure: Failure) -> Iterator[tuple[str, str, Array]]:
+    """The stream and a norm of what is added to it."""
+    block, model = block_of(failure.tap), failure.expected.oracle
+    part = {block: "mlp", f"{block}.ln_2{INPUT}": "attn"}.get(failure.tap)
+    held = {**failure.expected.isolated, **failure.expected.given}
+    base, added = held.get(f"{block}.ln_2{INPUT}"), held.get(f"{block}.{part}")
+    if part == "attn":
+        base = held.get(f"{block}{INPUT}")
+    if part and base is not None and added is not None:
+        for norm in (f"{block}.ln_1", f"{block}.ln_2"):
+            text = f"the stream + {in_words(norm)} of {part} (what {part} returns is normalised)"
+            yield "norm_of", text, base + model.layer_norm(added, norm)
 
 
 def _norms_near(failure: Failure) -> list[str]:
@@ -147,7 +164,6 @@ def _tables(failure: Failure) -> Iterator[tuple[str, str, Array]]:
     if path == LOGITS:
         wte = model.weights["transformer.wte.weight"]
         hidden = failure.expected.given.get("transformer", failure.expected.isolated.get(path))
-        yield "layer_of", "wte of the token ids, compared with wte", wte[ids] @ wte.T
         if hidden is not None and hidden.shape[-1] == wte.shape[-1]:
             yield (
                 "layer_of",
@@ -196,7 +212,7 @@ def _neighbours(failure: Failure) -> Iterator[tuple[str, Array]]:
     block = block_of(failure.tap)
     names = (
         (f"{block}{INPUT}", f"{block}.attn", f"{block}.ln_2{INPUT}", f"{block}.mlp")
-        if block
+        if block and failure.tap != f"transformer.h.0{INPUT}"
         else ("transformer.wte", "transformer.wpe")
     )
     for name in names:
