@@ -237,6 +237,10 @@ def _only_ahead(model: Oracle, scores: Array) -> Array:
     return np.where(ahead(scores.shape[-1]), scores, -np.inf)
 
 
+def _times_mask(model: Oracle, scores: Array) -> Array:
+    return scores * np.where(ahead(scores.shape[-1]), -np.inf, 0.0)
+
+
 def _added_late(model: Oracle, scores: Array) -> Array:
     return model.softmax(scores) + np.where(ahead(scores.shape[-1]), -np.inf, 0.0)
 
@@ -335,6 +339,10 @@ _FURTHER: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
         "mask_only_ahead", attend(masked=_only_ahead),
         "the query's own key and all before it masked, those ahead seen; the last query has none",
         RIGHT_FILL,
+    ),
+    (
+        "mask_times_inf", attend(masked=_times_mask),
+        "scores multiplied by the mask of 0 and -inf, which gives NaN", "the mask added to them",
     ),
     (
         "mask_added_late", attend(masked=_unmasked, weights=_added_late),

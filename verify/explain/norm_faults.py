@@ -111,6 +111,46 @@ _NORMALISED: tuple[tuple[str, Callable[[Array, float], Array], str], ...] = (
         "the mean of (x - mean)^4: squared twice",
     ),
     (
+        "ln_not_squared",
+        lambda x, eps: _centred(x) / np.sqrt(eps),
+        "the mean of (x - mean), which is 0, for that of (x - mean)^2",
+    ),
+    (
+        "ln_no_mean_of_squares",
+        lambda x, eps: _centred(x) / np.sqrt(_centred(x) ** 2 + eps),
+        "(x - mean)^2 itself for its mean",
+    ),
+    (
+        "ln_mean_alone",
+        lambda x, eps: _mean(x) / np.sqrt(_mean(x) ** 2 + eps),
+        "the mean itself for x - mean",
+    ),
+    (
+        "ln_numerator",
+        lambda x, eps: 1 / np.sqrt(_variance(x) + eps),
+        "1 / sqrt(var + eps): (x - mean) left out",
+    ),
+    (
+        "ln_root_added",
+        lambda x, eps: _centred(x) + 1 / np.sqrt(_variance(x) + eps),
+        "(x - mean) + 1 / sqrt(var + eps): added where it multiplies",
+    ),
+    (
+        "ln_eps_subtracted",
+        lambda x, eps: _centred(x) / np.sqrt(_variance(x) - eps),
+        "eps subtracted from the variance",
+    ),
+    (
+        "ln_eps_multiplied",
+        lambda x, eps: _centred(x) / np.sqrt(_variance(x) * eps),
+        "the variance times eps, where eps is added",
+    ),
+    (
+        "ln_root_of_centred",
+        lambda x, eps: _centred(x) / np.sqrt(_centred(x) + eps),
+        "the root of x - mean for that of the variance, which gives NaN",
+    ),
+    (
         "ln_std_of_sample",
         lambda x, eps: _centred(x) / (_std_of_sample(x) + eps),
         "(x - mean) / (std + eps): eps added to the root, and the variance divides by D - 1",
@@ -139,6 +179,9 @@ _AFFINE: tuple[tuple[str, Callable[[Array, Array, Array], Array], str], ...] = (
     ("ln_bias_first", lambda n, w, b: (n + b) * w, "the bias added before the weight multiplies"),
     ("ln_bias_subtracted", lambda n, w, b: n * w - b, "the bias subtracted"),
     ("ln_weight_divides", lambda n, w, b: n / w + b, "divided by the weight"),
+    ("ln_bias_multiplies", lambda n, w, b: n * w * b, "the bias multiplies where it is added"),
+    ("ln_bias_twice", lambda n, w, b: n * b + b, "the bias in the place of the weight too"),
+    ("ln_weight_twice", lambda n, w, b: n * w + w, "the weight in the place of the bias too"),
     ("ln_weight_added", lambda n, w, b: n + w + b, "the weight added where it multiplies"),
 )
 

@@ -64,8 +64,8 @@ ALSO = {
 }
 """By field, what other projects call it."""
 
-UNEVEN = 5
-"""A number of heads that 64 features cannot be shared by."""
+UNEVEN = (5, 24, 128)
+"""Numbers of heads that 64 features cannot be shared by: 64 // 24 = 2 divides 64 too."""
 
 
 def check_config(factory: Any, *, quick: bool = False) -> None:  # noqa: ARG001 - as the others
@@ -88,16 +88,17 @@ def check_config(factory: Any, *, quick: bool = False) -> None:  # noqa: ARG001 
                 "keep what the caller gives: a default is for what is not given",
             )
     _check_head_dim(small)
-    try:
-        with guarded("GPT2Config(n_head=5, ...)"):
-            factory(**(sizes | {"n_head": UNEVEN}))
-    except CandidateError:
-        return
-    raise StepError(
-        "64 features are split over 5 heads without an error",
-        "each head takes the same number of features, a whole number: what does n_embd divided by "
-        "n_head leave over? What does not fit is refused by an exception",
-    )
+    for heads in UNEVEN:
+        try:
+            with guarded(f"GPT2Config(n_head={heads}, ...)"):
+                factory(**(sizes | {"n_head": heads}))
+        except CandidateError:
+            continue
+        raise StepError(
+            f"64 features are split over {heads} heads without an error",
+            "each head takes the same number of features, a whole number: what does n_embd "
+            "divided by n_head leave over? What does not fit is refused by an exception",
+        )
 
 
 def _other_name(default: Any, name: str) -> str:
@@ -119,8 +120,9 @@ def _other_value(name: str, found: Any) -> str:
 
 def _check_head_dim(small: Any) -> None:
     """`head_dim` is no field of the configuration; where it is there, it is right."""
-    found = getattr(small, "head_dim", SMALL.head_dim)
-    found = found() if callable(found) else found
+    with guarded("GPT2Config.head_dim"):
+        found = getattr(small, "head_dim", SMALL.head_dim)
+        found = found() if callable(found) else found
     if found != SMALL.head_dim:
         raise StepError(
             f"head_dim is {found!r} for {SMALL.n_embd} features and {SMALL.n_head} heads",

@@ -43,6 +43,8 @@ MISTAKES = of_step(
             (f"    {EPS}\n", "")),
     seen("no check of the heads", "sgl-project/sglang#32028", "without an error.*leave over",
          (CHECK, "if self.n_embd < self.n_head:")),
+    mutated("divided by the size of a head", "value", "split over 24 heads without an error",
+            (CHECK, "if self.n_embd % self.head_dim != 0:")),
     seen("a warning for an error", "yandexdataschool/nlp_course#131", "without an error",
          ("raise ValueError(f", "ValueError(f")),
     mutated("divided the other way round", "swap", r"GPT2Config\(\) raises ValueError.*leaves over",

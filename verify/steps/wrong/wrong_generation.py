@@ -23,7 +23,7 @@ MISTAKES = of_step(
          (END, "    return ids[:, -max_new_tokens:]")),
     seen("the first position's scores", "vllm-project/tpu-inference#125", "after position 0",
          _scores("logits(ids)[:, 0]")),
-    mutated("the last position but one", "slice", "after the last position but one, where the last is asked for",
+    mutated("the last position but one", "slice", "after the last position but one",
             _scores("logits(ids)[:, -2]")),
     seen("the last token alone given", "meta-llama/llama#218", "after the last token alone",
          _scores("logits(ids[:, -1:])[:, -1]")),
