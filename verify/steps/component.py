@@ -24,7 +24,7 @@ from impl.runtime import build, input_type, open_device
 from reference.checkpoint import Checkpoint
 from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
-from reference.taps import block_of, is_input, module_of, with_layer
+from reference.taps import block_of, in_words, is_input, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
 from verify.candidate.randomness import refuse_random
 from verify.explain.diagnosis import diagnose
@@ -379,10 +379,26 @@ def _judge_tap(step: Step, tap: str, found: Any, expected: Expectation, visible:
     if judgement.verdict != "PASS":
         sentence = diagnose(tap, found, expected, visible)
         batch, length = expected.case.ids.shape
+        hint = f"compare with the formula, term by term: {_hint(step, tap)}{_unseen(sentence)}"
         raise StepError(
             f"{_short(sentence)} ({judgement.message}; {batch} rows of {length} tokens)",
-            f"compare with the formula, term by term: {_hint(step, tap)}{_unseen(sentence)}",
+            hint,
+            hints=(hint, _where(tap), _by_hand(found)),
         )
+
+
+def _where(tap: str) -> str:
+    """A further hint: what is right, so that the mistake is not there."""
+    return (
+        f"all that comes before is as it should be: the mistake lies in the lines that make "
+        f"{_short(in_words(tap))}, and in none after them"
+    )
+
+
+def _by_hand(found: Any) -> str:
+    """A last hint: how to see it for oneself."""
+    shape = f"[1, 3, {found.shape[-1]}]" if found.ndim == 3 else "a small shape"
+    return f"take numbers of {shape} that you can check by hand, and print what each line makes"
 
 
 def _judge_plain(found: Array, truth: Array) -> None:

@@ -133,11 +133,12 @@ def _parser() -> Parser:
     return parser
 
 
-def measured(steps: Sequence[int]) -> Iterator[Quality]:
+def measured(steps: Sequence[int], *, mutants: bool = True) -> Iterator[Quality]:
     """How good the checks of some steps are, a step at a time.
 
     Args:
         steps: their numbers.
+        mutants: whether those that rules make are tried too.
     """
     from verify.steps.wrong.trial import bench  # imports MAX and torch
 
@@ -145,7 +146,8 @@ def measured(steps: Sequence[int]) -> Iterator[Quality]:
         for number in steps:
             quality = Quality(number)
             _try_mistakes(quality, folder)
-            _try_mutants(quality, folder)
+            if mutants:
+                _try_mutants(quality, folder)
             _try_right(quality, folder)
             yield quality
 
@@ -215,8 +217,9 @@ def summary(qualities: Sequence[Quality]) -> list[str]:
     wrong, mutants = sum(q.wrong for q in qualities), sum(q.mutants for q in qualities)
     named, told = sum(q.named for q in qualities), sum(q.mutants_named for q in qualities)
     lines.append(
-        f"in all: {wrong} wrong solutions ({kinds['people']} of people, {kinds['catalogue']} of "
-        f"the catalogue of faults, {kinds['mutant']} mutants chosen by hand), {named} caught by "
+        f"in all: {wrong} wrong solutions ({kinds['people']} seen in public code or threads, "
+        f"{kinds['slip']} slips, {kinds['catalogue']} of the catalogue of faults, "
+        f"{kinds['mutant']} mutants chosen by hand), {named} caught by "
         f"name; {mutants} mutants by rule, {sum(q.mutants_caught for q in qualities)} caught, "
         f"{told} by name; {sum(q.right for q in qualities)} right solutions in other forms, "
         f"{sum(q.passing for q in qualities)} pass"

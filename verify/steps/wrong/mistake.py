@@ -10,7 +10,7 @@ from verify.steps.lessons import lesson
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Kind = Literal["catalogue", "people", "mutant"]
+Kind = Literal["people", "slip", "catalogue", "mutant"]
 
 Edit = tuple[str, str]
 """A piece of the solution, which is there exactly once, and what stands in its place."""
@@ -27,10 +27,11 @@ class Mistake:
     Attributes:
         step: number of the step.
         name: what is wrong, in a few words.
-        kind: `catalogue`: a planted fault, written as a learner would; `people`: seen in public
-            code or threads; `mutant`: made of the solution by a rule.
-        source: the fault's id; repository and number of the issue or pull request, or "" where
-            many have it; the rule.
+        kind: `people`: seen in public code or threads; `slip`: what one writes by habit, or by
+            oversight; `catalogue`: a planted fault, as a learner would write it; `mutant`: one of
+            the kinds of mutants, chosen by hand.
+        source: repository and number of the issue or pull request; "" for a slip; the fault's id;
+            the mutant's kind.
         says: regular expression that the problem and its hint, as one text, have to match.
         edits: of the lesson's solution.
     """
@@ -76,12 +77,13 @@ def catalogued(name: str, fault: str, says: str, *edits: Edit) -> Mistake:
 
 
 def seen(name: str, where: str, says: str, *edits: Edit) -> Mistake:
-    """What people wrote; `where` is "" for what is in many threads."""
-    return Mistake(step=0, name=name, kind="people", source=where, says=says, edits=edits)
+    """What people wrote, in a repository and thread; where that is "", a slip."""
+    kind: Kind = "people" if where else "slip"
+    return Mistake(step=0, name=name, kind=kind, source=where, says=says, edits=edits)
 
 
 def mutated(name: str, rule: str, says: str, *edits: Edit) -> Mistake:
-    """A mutant of the solution; the rules are those of `verify.mutants.generate.KINDS`."""
+    """A mutant of the solution, of one of the kinds of `verify.mutants.generate`."""
     return Mistake(step=0, name=name, kind="mutant", source=rule, says=says, edits=edits)
 
 

@@ -93,7 +93,7 @@ OF_MASK = (
     seen("multiplied after softmax", "huggingface/pytorch-image-models#2236",
          "softmax first, then the mask", _masked("scores"),
          _mixed(f"F.softmax(masked, axis=-1) * {_square('1.0', LOWER)} @ value")),
-    seen("added after softmax", "ruotianluo/self-critical.pytorch#89",
+    seen("added after softmax", "",
          "softmax first, then -inf added", _masked("scores"),
          _mixed(f"(F.softmax(masked, axis=-1) + {MASK}) @ value")),
     mutated("a window", "mask", "the last 5 tokens alone",
@@ -102,9 +102,10 @@ OF_MASK = (
 )  # fmt: skip
 
 OF_WEIGHTS = (
-    seen("softmax over the queries", "nerdai/llms-from-scratch-rs#30", "over the queries",
+    seen("softmax over the queries", "labmlai/annotated_deep_learning_paper_implementations#146",
+         "over the queries",
          _mixed("F.softmax(masked, axis=-2) @ value")),
-    seen("softmax over the heads", "labmlai/annotated_deep_learning_paper_implementations#146",
+    seen("softmax over the heads", "",
          "softmax over the heads", _mixed("F.softmax(masked, axis=1) @ value")),
     seen("softmax over the batch", "PetrochukM/PyTorch-NLP#2", "softmax over the rows of the batch",
          _mixed("F.softmax(masked, axis=0) @ value")),
@@ -153,7 +154,7 @@ OF_HEADS = (
          "flattened without the transposition", (ROWS, "rows = x")),
     mutated("merged feature by feature", "permutation", r"transposed to \[B, S, K, H\]",
             (ROWS, "rows = x.permute([0, 2, 3, 1])")),
-    seen("never transposed", "649453932/Chinese-Text-Classification-Pytorch#10",
+    seen("never transposed", "649453932/Chinese-Text-Classification-Pytorch#53",
          "never transposed",
          (HEADS, "heads = x.reshape([batch, self.n_head, length, self.head_dim])"),
          (IN_FRONT, "return heads"), (ROWS, "rows = x")),
@@ -185,7 +186,7 @@ OF_LAYERS = (
          (RESULT, 'return F.gelu(self.c_proj(self.merge_heads(mixed)), approximate="tanh")')),
     mutated("no bias", "operand", r"c_attn.bias.*bias \[3D\].*switched off",
             (FUSED, FUSED.replace("n_embd)", "n_embd, bias=False)"))),
-    seen("one projection for all three", "MarcoMeter/episodic-transformer-memory-ppo#22",
+    seen("one projection for all three", "",
          "three vectors of n_embd", (FUSED, "self.c_attn = Linear(config.n_embd, config.n_embd)")),
 )  # fmt: skip
 

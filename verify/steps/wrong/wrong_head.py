@@ -59,7 +59,7 @@ MISTAKES = of_step(
     mutated("the next position's", "position", "the result of the token after it", F,
             (RESULT, (f"scores = {SCORES}\n"
              "        return F.concat([scores[:, 1:], scores[:, :1]], axis=1)"))),
-    seen("logits and hidden vectors returned", "karpathy/llama2.c#250", "return the tensor itself",
+    seen("logits and hidden vectors returned", "", "return the tensor itself",
          _result(f"{SCORES}, hidden")),
     seen("the mean of the positions", "", "or their mean", F,
          _result("F.mean(hidden, axis=1) @ self.transformer.wte.weight.T")),

@@ -30,7 +30,7 @@ MISTAKES = of_step(
             _band("hidden")),
     catalogued("a large negative number", "mask_-1e4", r"-10000, which large scores can outweigh",
                _fill("-1e4")),
-    seen("a very large negative number", "allenai/allennlp#105", "which large scores can outweigh",
+    seen("a very large negative number", "", "which large scores can outweigh",
          _fill("-1e9")),
     seen("a small positive number", "awslabs/gluonts#1401", "hides nothing: it is to be -inf",
          _fill("1e-9")),

@@ -69,7 +69,7 @@ MISTAKES = of_step(
     seen("the embeddings added at the end", "", "the embeddings are added again",
          (EMBEDDED, f"{EMBEDDED}\n        embedded = x"),
          (RESULT, "return self.ln_f(x + embedded)")),
-    seen("returned inside of the loop", "huggingface/transformers#6588", "this block left out",
+    seen("returned inside of the loop", "", "this block left out",
          (f"{STEP}  # [B, S, D]", f"{STEP}\n            return self.ln_f(x)")),
     seen("a list returned", "", "return the tensor itself", (RESULT, "return [self.ln_f(x)]")),
 )  # fmt: skip
