@@ -45,7 +45,8 @@ def first_open(lesson: Lesson, text: str, own: str) -> Open | None:
     names = {own, *(place.scope.partition(".")[0] for t in lesson.tasks for place in t.places)}
     marks = list(_marks(lesson, text, names))
     places = [place for place in places_of(text) if place.scope.partition(".")[0] in names]
-    found = [*(_placeholder(lesson, place, marks) for place in places if place.is_open), *marks]
+    found = [*(_placeholder(lesson, place, places, marks) for place in places if place.is_open)]
+    found += marks
     last = len(lesson.tasks) + 1
     return min(
         found, default=None, key=lambda o: (o.task.number if o.task else last, o.is_mark, o.line)
@@ -65,11 +66,22 @@ def _marks(lesson: Lesson, text: str, names: set[str]) -> Iterator[Open]:
                     yield Open(number, tasks.get(found[1]), is_mark=True)
 
 
-def _placeholder(lesson: Lesson, place: Place, marks: list[Open]) -> Open:
-    """What is open at `...`: of several tasks that have the same there, the one marked above."""
+def _placeholder(lesson: Lesson, place: Place, places: list[Place], marks: list[Open]) -> Open:
+    """What is open at `...`: of several tasks that have the same there, the one marked above.
+
+    Where none is marked it is the first that is not done by what else there is.
+    """
     tasks = [t for t in lesson.tasks if place.opened in {known.opened for known in t.places}]
     above = [mark.task for mark in marks if mark.line < place.line and mark.task in tasks]
-    return Open(place.line, above[-1] if above else next(iter(tasks), None))
+    if above:
+        return Open(place.line, above[-1])
+    done = Counter(other for other in places if not other.is_open)
+    for task in lesson.tasks:
+        if (needed := Counter(task.places)) <= done:
+            done -= needed
+        elif task in tasks:
+            return Open(place.line, task)
+    return Open(place.line, next(iter(tasks), None))
 
 
 def left_out(lesson: Lesson, text: str) -> Task | None:

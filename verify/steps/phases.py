@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import as_called
 from verify.candidate.factory import load_factory
 from verify.candidate.guard import CandidateError
 from verify.steps.component import StepError, check_numbers, check_shapes
@@ -14,15 +16,14 @@ from verify.steps.course import PHASES
 from verify.steps.importable import importable, where_it_lies
 from verify.steps.lessons import lesson
 from verify.steps.open_tasks import first_open, left_out, task_at
-from verify.steps.plain import PLAIN
+from verify.steps.own_checks import OWN_CHECKS
 from verify.steps.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from verify.steps.course import Step
-    from verify.steps.lessons import Lesson, Task
+    from verify.steps.lessons import Task
     from verify.steps.open_tasks import Open
 
 
@@ -89,21 +90,16 @@ def _failed(step: Step, file: Path, title: str, error: StepError | CandidateErro
         if task := left_out(known, text):
             problem = f"{_of_task(task)} is not done: {problem}"
             hints = task.hints
-        elif isinstance(error, CandidateError) and (task := _raised_in(known, file, text, notes)):
-            hints = task.hints
+        elif isinstance(error, CandidateError) and error.place:
+            name, line = error.place
+            if Path(name).resolve() == file.resolve() and (task := task_at(known, text, line)):
+                hints = task.hints
     number = task.number if task else None
     return Phase(title, False, problem, hints[0], notes, hints=hints, task=number)
 
 
 def _of_task(task: Task) -> str:
     return f"TODO {task.number} ({task.title})"
-
-
-def _raised_in(known: Lesson, file: Path, text: str, notes: tuple[str, ...]) -> Task | None:
-    """The task of the innermost frame in a learner's own file."""
-    pattern = re.compile(rf"\s*{re.escape(file.name)}:(\d+) in ")
-    lines = [int(found[1]) for note in notes if (found := pattern.match(note))]
-    return task_at(known, text, lines[-1]) if lines else None
 
 
 def _hint_of(title: str) -> str:
@@ -126,6 +122,10 @@ def _imported(step: Step, file: Path) -> None:
         if missing and (there := where_it_lies(missing[1], file)):
             hint = f"there is a {there} beside its folder: files of one folder import each other"
             raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
+        if missing and (known := re.fullmatch(r"step_(\d\d)", missing[1])):
+            begin = f"python -m verify step {int(known[1])} --scaffold {missing[1]}.py"
+            hint = f"your file of step {int(known[1])} belongs beside it: {as_called(begin)}"
+            raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
         raise
 
 
@@ -133,7 +133,7 @@ def _structure(step: Step, file: Path, found: dict[str, Any]) -> str:
     """The file has what the step asks for, under its own name or another; a class has a base."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     node = _definition(tree, step.name)
-    if isinstance(node, ast.ClassDef) and step.number != 1 and not node.bases:
+    if isinstance(node, ast.ClassDef) and step.number not in {1, 13} and not node.bases:
         raise StepError(
             f"{step.name} is a class without a base",
             "modules of MAX are classes derived from max.experimental.nn.Module",
@@ -197,13 +197,13 @@ def _is_empty(part: ast.FunctionDef | ast.ClassDef) -> bool:
 
 
 def _shapes(step: Step, factory: Any) -> Any:
-    if step.number in PLAIN:
+    if step.number in OWN_CHECKS:
         return None
     return check_shapes(step, factory)
 
 
 def _numbers(step: Step, factory: Any, component: Any, *, quick: bool) -> None:
-    if step.number in PLAIN:
-        PLAIN[step.number](factory, quick=quick)
+    if step.number in OWN_CHECKS:
+        OWN_CHECKS[step.number](factory, quick=quick)
     else:
         check_numbers(step, component, quick=quick)

@@ -1,8 +1,43 @@
 r"""Each position's features are brought to mean 0 and variance 1.
 
+Every block adds something to the stream of features that runs through the model. After twelve
+blocks these numbers would have very different sizes, from token to token and from layer to
+layer, and a layer that is trained on small inputs does badly on large ones. LayerNorm brings
+each position's D features to mean 0 and variance 1 before a part reads them. A learned scale
+and shift for each feature then give back what the part needs.
+
+```
+y = (x - mean) / sqrt(var + eps) * weight + bias
+mean = sum(x) / D,    var = sum((x - mean)^2) / D
+```
+
+Mean and variance are those of *one position*: nothing is shared between tokens or between rows
+of a batch, so a text's result does not depend on what else is in the batch.
+
+By hand, for D = 4 and x = `[1, 2, 3, 6]`: the mean is 3, x - mean is `[-2, -1, 0, 3]`, the
+variance (4 + 1 + 0 + 9) / 4 = 3.5, its root 1.871, and so y = `[-1.069, -0.535, 0, 1.604]`
+while weight is 1 and bias 0. Its mean is 0, and the mean of its squares is 1.
+
+**Shapes.** `[B, S, D]` in and out; mean and variance are `[B, S, 1]` and broadcast. weight and
+bias are `[D]`.
+
+**Typical traps.** Statistics books, and `std` of many libraries, divide by D - 1. For D = 4
+that makes 13% of difference, for D = 768 only 0.07%: no text shows it, the check does. eps
+belongs under the root, beside the variance. And the order counts: scale first, then shift. In
+MAX `F.mean(x, axis=-1)` keeps the axis with size 1, where NumPy drops it, so no `keepdims` is
+needed. MAX has a `LayerNorm` in `max.experimental.nn`, one fused kernel; yours is the same
+function, in the open.
+
 ## Afterwards
 
-Two in each block.
+You have written one of the two places in which GPT-2 is not linear in its features (the other
+is GELU; softmax is not linear either, in the scores). There are 2 n_layer + 1 of these norms.
+
+Mistakes in it travel far, since everything after it reads what it gives. Another eps moves
+results only where a position's variance is small: in GPT-2 small that is in early layers.
+Statistics over the whole batch, or over positions, let tokens see each other: a text's logits
+then change with its neighbours in the batch, and the future leaks into the past. Weight and
+bias that are exchanged give numbers of the right size and no meaning.
 """
 
 from max.experimental import functional as F

@@ -1,8 +1,46 @@
-r"""A table with a row for each token.
+r"""A table with a vector for each token.
+
+A model computes with vectors, a text consists of tokens, and a token's id is only a name: token
+500 is not five times token 100. So each token has a vector of its own, a row of a table, which
+training moves to where it is useful. Tokens that are used alike end up near each other.
+
+```
+result[b, s] = weight[ids[b, s]]
+```
+
+One can write the same as a product. Let a token be a row of V numbers that are 0, but for a 1
+at its id. This row times the table is the table's row. Nobody computes it so: V is 50,257, and
+all but one term of each sum would be 0. Looking the row up (`gather`) gives the same numbers
+and costs no arithmetic.
+
+By hand, for three tokens and D = 2:
+
+```
+weight = [[0.1, 0.2],      ids = [[2, 0]]      result = [[[0.5, 0.6],
+          [0.3, 0.4],                                     [0.1, 0.2]]]
+          [0.5, 0.6]]
+```
+
+**Shapes.** int64 `[B, S]` in, `[B, S, D]` out. The ids' own shape stays, and an axis is added
+at the end. The table is `[V, D]`: 38.6 million parameters in GPT-2 small, nearly a third of the
+model.
+
+**Traps in MAX.** `F.gather(table, ids, axis=0)` takes rows; `axis=1` would take columns, and
+fails only where an id is larger than D. MAX 26.7 reads ids from -V to -1 from the table's end
+without a word, as Python does; other ids out of range raise an error when the graph runs.
+`Tensor.zeros` is a placeholder here: its values are never computed, the checkpoint's take their
+place.
 
 ## Afterwards
 
-The head reads the same table.
+You have the entrance of the model. The same table will be its exit: in step 11 the head
+compares each hidden vector with every row of it.
+
+A mistake here is loud, since everything is built on it: a table that is transposed, columns in
+place of rows, ids that are shifted by one give a text of nonsense. Quiet ones are those of
+loading: a table of another checkpoint with as many rows gives fluent text in the wrong words.
+And scaling the rows by sqrt(D), as the first transformer did, is right there and wrong in
+GPT-2.
 """
 
 from max.experimental import functional as F

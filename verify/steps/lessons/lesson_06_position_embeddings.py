@@ -1,8 +1,40 @@
-r"""A table with a row for each position.
+r"""A table with a vector for each position.
+
+Attention treats its inputs as a set. Exchange two tokens, and it gives each of them the same
+result as before, exchanged: "dog bites man" and "man bites dog" would be equal but for the
+mask. So each token must carry with it where it stands. GPT-2 does that in the simplest way: a
+second table, with a row for each position, and its row is added to the token's (step 10).
+
+```
+positions = 0, 1, ..., S - 1
+result[0, s] = weight[s]
+```
+
+The first transformer had sines and cosines of many wavelengths in place of a table, which need
+no training and have no end. Newer models turn queries and keys by an angle that grows with the
+position (rotary embeddings). GPT-2's table is learned, and ends at `n_positions`: position 1024
+has no row.
+
+By hand, for D = 2, weight = `[[1, 0], [0, 1], [-1, 0]]` and the ids `[[7, 7]]`: the result is
+`[[[1, 0], [0, 1]]]`. It is the same for every other two tokens, since it does not look at them.
+The two equal tokens now differ by their positions, and attention can tell them apart.
+
+**Shapes.** The token ids `[B, S]` come in for their length alone; `[1, S, D]` goes out and
+broadcasts over rows.
+
+**Traps in MAX.** S is a symbol while the graph is built, so `range(S)` of Python cannot work:
+`F.arange` makes the positions when the graph runs. They must be int64, and on the device of the
+ids. Counting from 1 shifts every row, and fails only where the context is full.
 
 ## Afterwards
 
-The context ends where the table ends.
+The model now knows an order. In step 14 you will meet this again: with a cache the new tokens
+are not the first ones, and their positions do not begin at 0.
+
+Positions that are off by one are among the quietest mistakes there are: neighbouring rows of
+the trained table resemble each other, so the text stays good, and perplexity rises a little.
+Positions that are taken from the token ids give nonsense at once. Positions that begin anew
+somewhere, after 16 tokens say, show only in longer texts.
 """
 
 from max.dtype import DType

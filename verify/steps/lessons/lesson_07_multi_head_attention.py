@@ -1,8 +1,46 @@
 r"""Each position takes from those before it what it asks for.
 
+Attention is the one part of the model in which positions meet. Each position asks a question (a
+query q), each offers a label (a key k) and a content (a value v); all three are linear
+functions of its features. How well a key answers a query is their dot product. Softmax makes
+weights of a query's scores, and what the position takes home is the mean of the values under
+these weights.
+
+```
+q, k, v = c_attn(x)
+attention = softmax(q k^T / sqrt(head_dim) + mask) v
+```
+
+One such mean can look in one direction only. So the D features are cut into H heads that do
+this independently: one may look at the previous token, another at the subject of the sentence.
+`c_proj` then mixes their results.
+
+Why the root? If the components of q and k are independent with variance 1, their dot product
+over n features has variance n. Softmax of such large numbers is nearly all on one key, where
+its gradient vanishes. Divided by sqrt(n) the variance is 1 again.
+
+By hand, for head_dim 4: let a query have the products `[4, 0]` with two keys. Divided by 2 they
+are `[2, 0]`, the weights `[0.88, 0.12]`. Without the root they would be `[0.98, 0.02]`.
+
+**Shapes.** `[B, S, D] -> [B, S, 3D]`, cut into three `[B, S, D]`, each into heads
+`[B, H, S, head_dim]`; scores `[B, H, S, S]`; back to `[B, S, D]`.
+
+**The typical trap** is the reshape. `[B, S, D]` cannot become `[B, H, S, head_dim]` at once:
+for S = 2, H = 2 and one feature a head, rows `[a0, a1]` and `[b0, b1]` would give head 0
+`[a0, a1]`, one token's two features, where it should have `[a0, b0]`, one feature of two
+tokens. First `[B, S, H, head_dim]`, then exchange axes. All shapes fit in either case. And
+softmax runs over keys, the last axis.
+
 ## Afterwards
 
-The only part in which positions meet.
+You have written the heart of the model. Nothing else in it has as many ways to be wrong with
+all shapes right: the order of q, k and v; heads by reshape alone; softmax over queries; the
+scale left out, or by D; the mask missing. Each of them gives numbers of a plausible size.
+
+They look alike further down: text that is less and less coherent. Which it was cannot be read
+from the logits. That is why attention is checked here alone, at every place inside of it, on
+activations that are known. A key's bias, by the way, is a mistake nobody can see: it adds the
+same number to all scores of a row, and softmax does not notice.
 """
 
 import math

@@ -1,8 +1,43 @@
 r"""Attention mixes positions, the MLP works on each; both add to the stream.
 
+A block is what the model is made of, twelve times in GPT-2 small. It has two parts, each with a
+norm in front of it and a residual around it: attention, in which positions take from each
+other, and the MLP, in which each position works on what it has.
+
+```
+x = x + attn(ln_1(x))
+x = x + mlp(ln_2(x))
+```
+
+The order matters: the MLP reads what attention has just added. Some later models compute both
+from the same x and add both at once (`x + attn(ln(x)) + mlp(ln(x))`, "parallel"), which is
+faster and another function. The two norms have weights of their own.
+
+By hand, with parts that one can follow: let x = 1 be a single number, let attention add 2, and
+let the MLP add 10 times what it reads, with the norms left out. One after the other: 1 + 2 = 3,
+then 3 + 30 = 33. In parallel it would be 1 + 2 + 10 = 13.
+
+**Shapes.** `[B, S, D]` in and out, so that blocks can follow each other in any number.
+
+**Names.** What a module is called as an attribute is part of its weights' names. A block of the
+checkpoint has `ln_1.weight`, `attn.c_attn.weight`, `ln_2.bias`, `mlp.c_proj.bias` and so on:
+with the same attributes, weights find their places by name. Other names are paired by shape and
+by their order.
+
+**A typical trap** is to take the default of `eps`, or to use one norm twice. The norms of a
+block are not interchangeable, though they have the same shape: a block with the two exchanged
+computes plausible numbers. In MAX, two attributes that hold the same module share its weights.
+
 ## Afterwards
 
-The model is this, twelve times.
+From here on it is only stacking. Your block is made of your own LayerNorm, attention and MLP,
+each of which has been checked alone; what is new here is how they are joined, and that is what
+the check looked at: first each part on a known activation, then their sum.
+
+A part that reads the wrong norm, or x from before attention, gives a model whose text looks
+tired: right words, no thread. In the map that `python -m verify` prints such a mistake is one
+row, in every block; a mistake of one layer alone, such as a weight that was loaded twice, is
+one cell.
 """
 
 from max.experimental.nn import Module

@@ -1,8 +1,44 @@
-r"""Embeddings, all blocks in turn, and a last norm.
+r"""Embeddings, all blocks in turn, and a last LayerNorm.
+
+The model without its head: what each token is, plus where it stands, then block after block,
+then a last norm.
+
+```
+x = wte[ids] + wpe[positions]
+x = block_1(x); x = block_2(x); ...
+hidden = ln_f(x)
+```
+
+Token and position are *added*, though they are quite different things. It works because D is
+large: the two tables can use different directions of the same space, and attention and MLP read
+whichever they need.
+
+The last norm is there because this is a pre-norm model: each block normalised what it *read*,
+and nothing normalised what the last block has *added*. The stream has grown from block to
+block; `ln_f` brings it back to one size before the head compares it with token vectors.
+
+By hand, for D = 2: a token's row `[0.5, 0.6]` and position 1's row `[0, 1]` give `[0.5, 1.6]`.
+If block 1 adds `[1, 0]` and block 2 adds `[0, -2]`, the stream ends at `[1.5, -0.4]`. Its mean
+is 0.55, its deviation 0.95, and so hidden is `[1, -1]`, while weight is 1 and bias 0.
+
+**Shapes.** int64 `[B, S]` in, `[B, S, D]` out. `wpe` gives `[1, S, D]`, which broadcasts over
+rows.
+
+**Traps.** `[GPT2Block(config)] * n` is one block n times: all layers would share the first
+one's weights. In `ModuleList([...])` each must be made anew; its parameters are then called
+`h.0`, `h.1`, ... as in the checkpoint. A `for` loop in `forward` runs while MAX traces: the
+graph has no loop, it has all blocks one after the other, which is why compiling a deeper model
+makes a larger graph.
 
 ## Afterwards
 
-Token ids in, a vector for each position out.
+All that GPT-2 knows is now in your module, and every layer of it has its place in a map.
+
+Mistakes of stacking are mistakes of bookkeeping: a block that is left out, called twice or in
+another order, layers that share weights, `ln_f` inside of the loop or forgotten. A trained
+model is robust against a missing block: its text is often still English. Without `ln_f` the
+logits have quite another size, and with them every probability, while the likeliest token is
+often the same.
 """
 
 from max.experimental.nn import Module, ModuleList
@@ -28,7 +64,7 @@ class GPT2Model(Module):
         # done 1
 
         # TODO 2: all blocks
-        # calls: `ModuleList([...])`: blocks in a plain list would not be found as parts of this
+        # calls: `ModuleList([...])` holds Modules in order; their weights are called h.0, h.1, ...
         # look: how many there are, and the name h of the checkpoint
         # formula: h = block_1, ..., block_n_layer
         # thought: each block has weights of its own, so each is made anew

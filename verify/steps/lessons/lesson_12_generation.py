@@ -1,8 +1,47 @@
-r"""Continues a prompt, one token a step.
+r"""A prompt is continued, one token a step.
+
+The model gives a score to every token as the next one. To write, take one, append it, and ask
+again:
+
+```
+repeat max_new_tokens times:
+    ids = ids + argmax(logits(ids)[last position])
+```
+
+Taking the likeliest each time is called greedy. It is what can be checked best, since it leaves
+nothing to chance; texts for people are sampled, with a temperature. Softmax is not needed here:
+it changes no order.
+
+Position s predicts token s + 1. All S positions make a prediction in every pass, and S - 1 of
+them predict what is there already: only the last is news. (In training all of them count, which
+is why the mask of step 2 pays.)
+
+By hand, with a vocabulary of three and the logits `[[0.1, 0.9, 0.3], [0.2, 0.1, 0.8]]` for a
+prompt of two tokens: the last row counts, its largest number is at 2, so token 2 is appended,
+and the next pass is over three tokens.
+
+**Shapes.** ids `[B, S]`; logits `[B, S, V]`; the last position's scores `[B, V]`; one token for
+each row `[B]`, made `[B, 1]` and appended along the axis of positions.
+
+**What it costs.** The n-th new token is computed from all tokens before it, anew. For n tokens
+that is about n^2 / 2 positions where n would do, if what is known already were kept: step 14
+does that.
+
+**Traps.** `logits(ids)[-1]` is the last *row of the batch*, not the last position.
+`ids.append`, or `+=` on the caller's array, changes the prompt that was given. In MAX the
+length is a symbol, so that one compiled graph serves every step; with fixed shapes each new
+token would be compiled anew, for half a minute each. Results come back as float32 arrays; token
+ids stay int64.
 
 ## Afterwards
 
-A model that writes.
+Your model writes. All twelve steps are yours now: from six numbers in a dataclass to text.
+
+A mistake in generation is easily mistaken for one in the model: a loop that looks at the last
+token only writes in circles; the likeliest token after the *first* position repeats one word;
+rows that get each other's tokens make sense in a batch of one alone. If the logits are verified
+and the text is bad, look here. From here on there are two ways: serve it to others (step 13),
+or make it fast (step 14).
 """
 
 from collections.abc import Callable
