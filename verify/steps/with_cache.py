@@ -249,7 +249,7 @@ def _why_new(
     alone = whole.held(whole.oracle.trace(whole.ids[:, start:end]))[name == "values"]
     if layer == 0:
         for shift, said in ((-start, "from 0 again"), (-1, "one too low"), (1, "one too high")):
-            if start + shift >= 0 and start and same(new, _at(whole, name, start, end, shift)):
+            if start + shift >= 0 and same(new, _at(whole, name, start, end, shift)):
                 return (
                     1,
                     f"{where}: positions are counted {said}",

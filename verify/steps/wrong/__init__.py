@@ -12,6 +12,8 @@ wrong_block        of step 9
 wrong_stack        of step 10
 wrong_head         of step 11
 wrong_generation   of step 12
+wrong_serving      of step 13
+wrong_cache        of step 14
 source_mutants     wrong solutions made of the lessons by rules
 right_forms        right solutions in other forms, which have to pass
 trial              what the check of a step makes of a solution

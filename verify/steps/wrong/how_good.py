@@ -20,6 +20,7 @@ from verify.steps.course import STEPS
 from verify.steps.wrong import (
     wrong_attention,
     wrong_block,
+    wrong_cache,
     wrong_config,
     wrong_embeddings,
     wrong_generation,
@@ -28,6 +29,7 @@ from verify.steps.wrong import (
     wrong_mlp,
     wrong_norm,
     wrong_residual,
+    wrong_serving,
     wrong_stack,
 )
 from verify.steps.wrong.right_forms import RIGHT_FORMS
@@ -52,6 +54,8 @@ MISTAKES: tuple[Mistake, ...] = (
     *wrong_stack.MISTAKES,
     *wrong_head.MISTAKES,
     *wrong_generation.MISTAKES,
+    *wrong_serving.MISTAKES,
+    *wrong_cache.MISTAKES,
 )
 """Every wrong solution that was written by hand, in the order of the steps."""
 

@@ -248,7 +248,35 @@ OF_GENERATION = _forms(
                        "        chosen = odds.argmax(axis=-1)")),),
 )  # fmt: skip
 
+GROWN = "grown = generate(self.logits, ids, max_tokens)"
+OF_SERVING = _forms(
+    13,
+    a_lock_by_hand=((f"with self.lock:\n            {GROWN}",
+                     ("self.lock.acquire()\n        try:\n"
+                      f"            {GROWN}\n        finally:\n            self.lock.release()")),),
+    an_answer_with_more_fields=((
+        'return {"object": "text_completion",',
+        'return {"id": "cmpl-1", "created": 0, "model": "small", "object": "text_completion",'),),
+    one_client_after_another=(
+        ("from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer",
+         "from http.server import BaseHTTPRequestHandler, HTTPServer"),
+        ("class CompletionServer(ThreadingHTTPServer)", "class CompletionServer(HTTPServer)")),
+)  # fmt: skip
+
+SUM = "x = gpt2.wte(input_ids) + F.gather(gpt2.wpe.weight, positions, axis=0)"
+OF_CACHE = _forms(
+    14,
+    the_table_of_positions_cut=((SUM, ("x = gpt2.wte(input_ids) + F.gather(gpt2.wpe.weight, "
+                                 "positions.unsqueeze(0), axis=0)")),),
+    the_mask_cut=(("mask = F.gather(whole, positions, axis=0)",
+                   "mask = F.gather(whole, positions, axis=0).unsqueeze(0)"),),
+    the_query_scaled=((
+        "scores = query @ keys.transpose(-2, -1) / math.sqrt(attention.head_dim)",
+        ("query = query / math.sqrt(attention.head_dim)\n"
+         "    scores = query @ keys.transpose(-2, -1)")),),
+)  # fmt: skip
+
 RIGHT_FORMS = (
     *OF_CONFIG, *OF_MASK, *OF_NORM, *OF_MLP, *OF_TOKENS, *OF_POSITIONS, *OF_ATTENTION,
-    *OF_RESIDUAL, *OF_BLOCK, *OF_STACK, *OF_HEAD, *OF_GENERATION,
+    *OF_RESIDUAL, *OF_BLOCK, *OF_STACK, *OF_HEAD, *OF_GENERATION, *OF_SERVING, *OF_CACHE,
 )  # fmt: skip
