@@ -42,9 +42,9 @@ def first_open(lesson: Lesson, text: str, own: str) -> Open | None:
         text: of the learner's file.
         own: name of the step's class or function in it.
     """
-    names = {own, *(place.scope.partition(".")[0] for t in lesson.tasks for place in t.places)}
+    names = {own, *(place.root for task in lesson.tasks for place in task.places)}
     marks = list(_marks(lesson, text, names))
-    places = [place for place in places_of(text) if place.scope.partition(".")[0] in names]
+    places = [place for place in places_of(text) if place.root in names]
     found = [*(_placeholder(lesson, place, places, marks) for place in places if place.is_open)]
     found += marks
     last = len(lesson.tasks) + 1

@@ -7,6 +7,7 @@ keys and values of P + S. It is evaluated in float64, then compiled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from verify.candidate.guard import a, compiling, guarded
 from verify.candidate.program import CompiledProgram
 from verify.candidate.staging import stage, weightless
 from verify.graph.adapter import noting, read
+from verify.graph.errors import GraphError, UnknownOperationError
 from verify.graph.evaluate import evaluate
 from verify.judge.metrics import rms
 from verify.pairing.built import parameters_of
@@ -73,12 +75,29 @@ def check_cache(factory: Any, *, quick: bool = False) -> None:
         CandidateError: where its code raises, or cannot be compiled.
     """
     cached = _traced(factory)
-    _judge(lambda arrays: evaluate(cached.graph, arrays, cached.weights).outputs, EXACT, np.float64)
+    try:
+        _judge(partial(_evaluated, cached), EXACT, np.float64)
+    except UnknownOperationError as error:
+        if quick:
+            raise StepError(f"only compiling can tell: {error}", "run it without --quick") from None
     if quick:
         return
     with compiling("CachedGPT2"):
         bound = CompiledProgram(cached.program, open_device("cpu")).bind(cached.weights)
     _judge(lambda arrays: bound.run("cached", arrays), FUSED, np.float32)
+
+
+def _evaluated(cached: Cached, arrays: Sequence[Array]) -> Sequence[Array]:
+    try:
+        return evaluate(cached.graph, arrays, cached.weights).outputs
+    except UnknownOperationError:
+        raise
+    except GraphError as error:
+        ids, keys, _ = arrays
+        raise StepError(
+            f"its graph fails for {ids.shape[1]} new tokens after {keys.shape[3]}: {error}",
+            "new tokens stand at P, P + 1, ..., P + S - 1; there are P + S keys",
+        ) from None
 
 
 def _traced(factory: Any) -> Cached:

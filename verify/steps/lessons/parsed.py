@@ -38,7 +38,7 @@ class Place:
     """A statement by where it stands and what it sets, not by what it computes.
 
     Attributes:
-        scope: the class or function around it, `GPT2Attention.forward`.
+        scope: what is around it, `GPT2Attention.forward`, `generate/for`.
         form: `scores = ...`, `return ...`; the kind alone of others, `for`.
         line: the first in its file, not compared, and `end` the last.
         is_open: whether it says `...` and no more, not compared.
@@ -49,6 +49,11 @@ class Place:
     line: int = field(compare=False, default=0)
     end: int = field(compare=False, default=0)
     is_open: bool = field(compare=False, default=False)
+
+    @property
+    def root(self) -> str:
+        """The class or function of the file that it is in."""
+        return re.split(r"[./]", self.scope)[0]
 
     @property
     def opened(self) -> tuple[str, str]:
@@ -248,7 +253,7 @@ def _placed(node: ast.AST, scope: str) -> Iterator[Place]:
             if form == "..." and not is_open:
                 form = type(part).__name__.lower()
             yield Place(scope, form, part.lineno, part.end_lineno or part.lineno, is_open)
-            yield from _placed(part, scope)
+            yield from _placed(part, f"{scope}/{type(part).__name__.lower()}")
 
 
 def _opened(statement: ast.stmt, comments: dict[int, str]) -> str:
