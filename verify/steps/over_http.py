@@ -50,6 +50,7 @@ class Model:
         self.waits = False
         self._inside = 0
         self._entered = threading.Condition()
+        self._computes = threading.Lock()  # a trace is one thread's; the crowd is what is judged
 
     def logits(self, ids: Array) -> Array:
         """[B, S] -> [B, S, V], float32."""
@@ -62,7 +63,9 @@ class Model:
             if self.waits and self._entered.wait_for(lambda: self._inside > 1, MEETING):
                 self.crowded = True
         try:
-            result: Array = self.oracle.trace(ids.astype(np.int64))[LOGITS].astype(np.float32)
+            with self._computes:
+                trace = self.oracle.trace(ids.astype(np.int64))
+            result: Array = trace[LOGITS].astype(np.float32)
             return result
         finally:
             with self._entered:
@@ -98,6 +101,11 @@ def check_server(factory: Any, *, quick: bool = False) -> None:  # noqa: ARG001 
             f"CompletionServer(...) is {a(server)}, not a server",
             "derive it from http.server.ThreadingHTTPServer",
         )
+    if not hasattr(server, "server_port"):
+        raise StepError(
+            "CompletionServer(...) has no port",
+            "super().__init__ takes an address, (host, port), and the class of the handler",
+        )
     with _running(server) as post:
         _judge_answers(post, model)
         _judge_refusals(post)
@@ -118,6 +126,8 @@ def _running(server: HTTPServer) -> Iterator[Post]:
         try:
             connection.request("POST", "/v1/completions", body)
             response = connection.getresponse()
+            if not response.getheader("Content-Length", "0").isdecimal():
+                raise _wrong(8, "Content-Length is no number", "how many bytes does it send?")
             return response.status, _json(response.read())
         except TimeoutError:
             raise _wrong(
@@ -187,7 +197,7 @@ def _judge_answer(found: tuple[int, Any], prompt: str, count: int, model: Model)
         choice, used = answer["choices"][0], answer["usage"]
         text, ended = choice["text"], choice["finish_reason"]
         counts = [used[f"{name}_tokens"] for name in ("prompt", "completion", "total")]
-        kind = answer["object"]
+        kind, index = answer["object"], choice["index"]
     except (KeyError, IndexError, TypeError) as error:
         raise _wrong(
             6, f"the answer {asked} has no {error}: {json.dumps(answer)[:80]}",
@@ -199,6 +209,10 @@ def _judge_answer(found: tuple[int, Any], prompt: str, count: int, model: Model)
             6, f"usage counts {counts} tokens {asked}: prompt, completion, total",
             "the prompt's tokens, the new ones, and both together",
         )  # fmt: skip
+    if index != 0:
+        raise _wrong(
+            6, f"the only choice has index {index!r} in the answer {asked}", "indices begin at 0"
+        )
     if kind != "text_completion" or ended != "length":
         raise _wrong(
             6, f"object is {kind!r} and finish_reason is {ended!r} in the answer {asked}",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 UNNAMED = re.compile(
     r"no known fault explains it|rows are wrong|its rows are the right ones|error grows|"
-    r"only heads \[|only the (query|key|value)s? (is|are|and)|error is as large as|^[^:]*: \d[\d,]* (NaN|infinite)"
+    r"only heads \[|only the (query|key|value)s? (is|are|and)|error is as large as|"
+    r"^[^:]*: \d[\d,]* (NaN|infinite)"
 )
 """A difference that is described, and whose reason is not named."""
 
