@@ -16,6 +16,6 @@ wrong_serving      of step 13
 wrong_cache        of step 14
 source_mutants     wrong solutions made of the lessons by rules
 right_forms        right solutions in other forms, which have to pass
-trial              what the check of a step makes of a solution
+workbench          what the check of a step makes of a solution
 how_good           the command `python -m verify wrong`
 """

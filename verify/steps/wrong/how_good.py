@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from verify.steps.wrong.mistake import Mistake
-    from verify.steps.wrong.trial import Bench
+    from verify.steps.wrong.workbench import Bench
 
 MISTAKES: tuple[Mistake, ...] = (
     *wrong_config.MISTAKES,
@@ -144,7 +144,7 @@ def measured(steps: Sequence[int], *, mutants: bool = True) -> Iterator[Quality]
         steps: their numbers.
         mutants: whether those that rules make are tried too.
     """
-    from verify.steps.wrong.trial import bench  # imports MAX and torch
+    from verify.steps.wrong.workbench import bench  # imports MAX and torch
 
     with bench() as folder:
         for number in steps:

@@ -2,7 +2,7 @@
 
 from verify.steps.lessons import lesson
 from verify.steps.wrong.mistake import of_step, seen
-from verify.steps.wrong.trial import Trial, bench
+from verify.steps.wrong.workbench import Trial, bench
 
 
 def test_a_solution_passes_and_leaves_no_module_behind():
