@@ -17,7 +17,7 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     fleet/      units of work, in this process or on many machines
     campaign/   many random cases (`python -m verify campaign`)
     rules/      this project's rule next to published ones (`python -m verify rules`)
-    steps/      the twelve steps of building a GPT-2, each checked alone
+    steps/      the steps of building a GPT-2, each checked alone
     outcome     what a run found: checks, verdict, first divergence
     screen/     what the terminal shows: the verdict, a map of the model, what is not PASS
     mathematics  whether the traced graph is the same mathematics

@@ -39,8 +39,8 @@ class Command:
 
 
 COMMANDS = {
-    "step": Command("verify.steps.single", "one of the twelve steps of building a GPT-2, alone"),
-    "steps": Command("verify.steps.progress", "which of the twelve steps in a folder are done"),
+    "step": Command("verify.steps.single", "one of the steps of building a GPT-2, alone"),
+    "steps": Command("verify.steps.progress", "which of the steps in a folder are done"),
     "package": Command(
         "verify.package.command", "an architecture package of MAX Serve, built in or your own"
     ),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 TREE = {
     "verify": {
         "": "is a model in MAX the same model as PyTorch's, layer by layer?",
-        "step": "one of the twelve steps of building a GPT-2, alone",
-        "steps": "which of the twelve steps in a folder are done",
+        "step": "one of the steps of building a GPT-2, alone",
+        "steps": "which of the steps in a folder are done",
         "package": "an architecture package of MAX Serve, built in or your own",
         "zoo": "every text architecture that is built into MAX",
         "endpoint": "a running server: does it answer as the model would?",

@@ -1,8 +1,12 @@
-"""The twelve steps of building a GPT-2, each checked alone.
+"""The steps of building a GPT-2, each checked alone: twelve, one that serves it, one with a cache.
 
-course     the twelve steps, in order
-skeletons  what `--scaffold` writes
-plain      each step's mathematics in NumPy
+course     the steps, in order
+lessons/   one file for each: skeleton, solution, hints, explanation
+open_tasks   which of a lesson's TODOs a learner's file leaves open
+plain      the checks of configuration, causal mask and generation
+over_http  the check of a server
+with_cache   the check of a KV cache
+own_checks   these checks by the step's number
 definitions  what a learner's file defines, read without running it
 importable   a learner's files import each other
 arguments    what a learner's class is called with, by name

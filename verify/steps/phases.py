@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from verify.steps.course import Step
-    from verify.steps.lessons import Task
+    from verify.steps.lessons import Lesson, Task
     from verify.steps.open_tasks import Open
 
 
@@ -79,23 +79,32 @@ def check_step(step: Step, file: Path, *, quick: bool = False) -> Iterator[Phase
 
 def _failed(step: Step, file: Path, title: str, error: StepError | CandidateError) -> Phase:
     """A phase that failed, with the task that it is about and its hints."""
-    problem, notes = str(error), tuple(getattr(error, "__notes__", ()))
-    hints: tuple[str, ...] = (_hint_of(title),)
-    task = None
+    ran = title in PHASES[3:]  # before, it may not even be text
+    text, known = file.read_text(encoding="utf-8") if ran else "", lesson(step.number)
+    if ran and (task := left_out(known, text)):
+        problem = f"{_of_task(task)} is not done: {error}"
+        return Phase(
+            title, False, problem, task.hints[0], _notes(error), "", task.hints, task.number
+        )
     if isinstance(error, StepError):
-        notes, task = error.notes, error.task
-        hints = error.hints
-    if title in PHASES[3:]:
-        text, known = file.read_text(encoding="utf-8"), lesson(step.number)
-        if task := left_out(known, text):
-            problem = f"{_of_task(task)} is not done: {problem}"
-            hints = task.hints
-        elif isinstance(error, CandidateError) and error.place:
-            name, line = error.place
-            if Path(name).resolve() == file.resolve() and (task := task_at(known, text, line)):
-                hints = task.hints
+        task, hints = error.task, error.hints
+    else:
+        task = _raised_in(known, file, text, error) if ran else None
+        hints = task.hints if task else (_hint_of(title),)
     number = task.number if task else None
-    return Phase(title, False, problem, hints[0], notes, hints=hints, task=number)
+    return Phase(title, False, str(error), hints[0], _notes(error), "", hints, number)
+
+
+def _notes(error: StepError | CandidateError) -> tuple[str, ...]:
+    """Frames of the learner's own traceback."""
+    return error.notes if isinstance(error, StepError) else tuple(getattr(error, "__notes__", ()))
+
+
+def _raised_in(known: Lesson, file: Path, text: str, error: CandidateError) -> Task | None:
+    """The task of the line of a learner's file that raised."""
+    if error.place is None or Path(error.place[0]).resolve() != file.resolve():
+        return None
+    return task_at(known, text, error.place[1])
 
 
 def _of_task(task: Task) -> str:
@@ -121,11 +130,11 @@ def _imported(step: Step, file: Path) -> None:
         missing = re.search(r"No module named '([\w.]+)'", str(error))
         if missing and (there := where_it_lies(missing[1], file)):
             hint = f"there is a {there} beside its folder: files of one folder import each other"
-            raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
+            raise StepError(str(error), hint, _notes(error)) from None
         if missing and (known := re.fullmatch(r"step_(\d\d)", missing[1])):
             begin = f"python -m verify step {int(known[1])} --scaffold {missing[1]}.py"
             hint = f"your file of step {int(known[1])} belongs beside it: {as_called(begin)}"
-            raise StepError(str(error), hint, tuple(getattr(error, "__notes__", ()))) from None
+            raise StepError(str(error), hint, _notes(error)) from None
         raise
 
 
@@ -149,11 +158,17 @@ def _definition(tree: ast.Module, name: str) -> ast.stmt | None:
 def _check_implemented(step: Step, file: Path, own: str) -> None:
     """No task is open, and nothing else: `...`, TODO, NotImplementedError, an empty body."""
     text = file.read_text(encoding="utf-8")
-    if found := first_open(lesson(step.number), text, own):
-        _refuse_open(found)
-    node = _definition(ast.parse(text), own)
-    if node is None:
-        return  # imported from elsewhere
+    found = first_open(lesson(step.number), text, own)
+    if found and found.task:
+        _refuse_open(found, found.task)
+    if node := _definition(ast.parse(text), own):  # else it is imported from elsewhere
+        _refuse_placeholders(step, text, node, own)
+    if found:
+        raise StepError(f"in line {found.line} stands ... alone", "what belongs there?")
+
+
+def _refuse_placeholders(step: Step, text: str, node: ast.stmt, own: str) -> None:
+    """Say where a file of another origin than a skeleton is not implemented."""
     for part in ast.walk(node):
         name = getattr(part, "name", own)
         if isinstance(part, ast.FunctionDef | ast.ClassDef) and _is_empty(part):
@@ -172,11 +187,8 @@ def _check_implemented(step: Step, file: Path, own: str) -> None:
             raise StepError(f"a TODO is left in line {number}", "do it, or remove the comment")
 
 
-def _refuse_open(found: Open) -> None:
-    """Say what is to be done where a file is open."""
-    task = found.task
-    if task is None:
-        raise StepError(f"line {found.line} says ... and no more", "what belongs there?")
+def _refuse_open(found: Open, task: Task) -> None:
+    """Say which task is open, and what to do."""
     done = f"if it is done, take TODO {task.number} out of the comment"
     raise StepError(
         f"{_of_task(task)} is open: {'its comment' if found.is_mark else '...'} stands in line "

@@ -1,4 +1,4 @@
-"""`python -m verify steps DIR`: which steps are done, the twelve of the model and those after them.
+"""`python -m verify steps DIR`: which of the model's twelve steps are done, and of the two after.
 
 Each step's file is checked by `python -m verify step N FILE` in a process of its own, so that one
 that hangs or crashes costs its own row only. Neither MAX nor torch is imported here.
@@ -61,9 +61,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m verify steps", description="Which of the twelve steps are done?"
-    )
+    parser = Parser(prog="python -m verify steps", description="Which of the steps are done?")
     parser.add_argument("folder", type=Path, help="holds step_01.py to step_12.py, or further")
     add_limits(parser)
     add_json(parser)

@@ -128,7 +128,7 @@ def _traced(factory: Any) -> Cached:
             )
         return parts
 
-    with noting(places=False) as notes:
+    with compiling("CachedGPT2"), noting(places=False) as notes:
         stage("cached", forward, [input_type(device), held, held], program)
         (graph,) = read(program, notes)
     return Cached(program, graph, _weights(model))
@@ -272,18 +272,18 @@ def _why_new(
                 return (
                     1,
                     f"{where}: positions are counted {said}",
-                    (f"the first new token's position is {start}: so many are cached"),
+                    f"the first new token's position is {start}: so many are cached",
                 )
         return (
             5,
             f"{where}: those of the new tokens are wrong",
-            ("as in step 7: c_attn of the normalised stream, cut into heads"),
+            "as in step 7: c_attn of the normalised stream, cut into heads",
         )
     if start and same(new, alone[layer]):
         return (
             7,
             f"{where}: they are as if nothing had been cached",
-            ("the new queries look at all keys, cached and new"),
+            "the new queries look at all keys, cached and new",
         )
     return _why_mixed(start, end, where)
 
@@ -302,18 +302,18 @@ def _why_mixed(start: int, end: int, where: str) -> tuple[int, str, str]:
         return (
             7,
             f"{where}: already the prompt, with nothing cached, is not what step 11 gives",
-            ("go through steps 7 and 9 line by line: scale, mask, softmax, residuals"),
+            "go through steps 7 and 9 line by line: scale, mask, softmax, residuals",
         )
     if end - start == 1:
         return (
             2,
             f"{where}: attention over cached keys is wrong",
-            ("one new token may look at every cached key of its own block, and at itself"),
+            "one new token may look at every cached key of its own block, and at itself",
         )
     return (
         2,
         f"{where}: single tokens are right, several at once are not",
-        (f"new token i is at position {start} + i: it may look at keys 0 to {start} + i"),
+        f"new token i is at position {start} + i: it may look at keys 0 to {start} + i",
     )
 
 
@@ -326,10 +326,10 @@ def _why_logits(
         return (
             7,
             f"logits for {said} are as if nothing had been cached",
-            ("the new queries look at all keys, cached and new"),
+            "the new queries look at all keys, cached and new",
         )
     return (
         4,
         f"logits for {said} are wrong, where keys and values are right",
-        ("the last block's own attention and MLP, then ln_f, then the embedding's table"),
+        "the last block's own attention and MLP, then ln_f, then the embedding's table",
     )

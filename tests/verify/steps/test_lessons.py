@@ -130,6 +130,18 @@ def test_an_error_of_the_learners_is_of_the_task_that_its_line_belongs_to(folder
     assert phase.hints == lesson(7).tasks[2].hints
 
 
+@pytest.mark.parametrize(
+    ("number", "old", "new", "task"),
+    [(13, "with self.lock:", "if True:", 4), (14, "keys[layer]", "keys[0]", 3)],
+)
+def test_a_check_of_a_steps_own_names_the_task(number, old, new, task, folder):
+    text = lesson(number).solution
+    assert old in text
+    phase = checked(folder, number, text.replace(old, new))
+    assert (phase.title, phase.task) == (PHASES[4], task)
+    assert phase.hints[1:] == lesson(number).tasks[task - 1].hints
+
+
 def test_work_that_is_done_in_other_lines_is_not_missed(folder):
     text = lesson(7).solution
     masked = next(line for line in text.splitlines() if "masked = " in line)
