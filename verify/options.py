@@ -59,6 +59,7 @@ COMMANDS = {
         "verify.campaign.__main__", "many random cases: false alarms, and faults caught"
     ),
     "rules": Command("verify.rules.__main__", "this rule and published ones on the same faults"),
+    "wrong": Command("verify.steps.wrong.how_good", "how good the check of each step is"),
 }
 
 

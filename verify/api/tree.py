@@ -26,6 +26,7 @@ TREE = {
         "replay": "a run judged again: does its verdict still hold?",
         "campaign": "many random cases: false alarms, and faults caught",
         "rules": "this rule and published ones on the same faults",
+        "wrong": "how good the check of each step is",
     },
     "bench": {
         "": "how fast is it? Arms that take turns, beside PyTorch",

@@ -122,6 +122,8 @@ def _what(error: BaseException) -> str:
     # MAX lists an operation's inputs before it says what is wrong.
     if "Diagnostics:" in lines[1:-1]:
         lines[1] = lines[lines.index("Diagnostics:") + 1]
+    elif lines[1:2] == ["Inputs:"]:
+        lines[1] = lines[-1]
     text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
     return f"raises {type(error).__name__}{': ' if text else ''}{text}"
 

@@ -110,9 +110,43 @@ _OTHERS: tuple[tuple[str, Callable[[Array], Array], str], ...] = (
 )
 
 
+def gelu(x: Array) -> Array:
+    """GELU in its tanh form."""
+    result: Array = 0.5 * x * (1 + np.tanh(SLOPE * (x + CUBE * x * x * x)))
+    return result
+
+
+def softmax(x: Array) -> Array:
+    """exp(x) / sum exp(x) over the last axis."""
+    weights: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+_FURTHER: tuple[tuple[str, Callable[[Array], Array], str], ...] = (
+    ("gelu_twice", lambda x: gelu(gelu(x)), "gelu(gelu(x)): GELU twice"),
+    (
+        "gelu_no_one",
+        lambda x: 0.5 * x * np.tanh(SLOPE * (x + CUBE * x * x * x)),
+        "0.5 x tanh(sqrt(2/pi) (x + 0.044715 x^3)), the 1 + left out",
+    ),
+    (
+        "gelu_minus",
+        lambda x: 0.5 * x * (1 - np.tanh(SLOPE * (x + CUBE * x * x * x))),
+        "0.5 x (1 - tanh(sqrt(2/pi) (x + 0.044715 x^3))), a minus for the plus",
+    ),
+    (
+        "gelu_divided",
+        lambda x: 0.5 * x * (1 + np.tanh((x + CUBE * x * x * x) / SLOPE)),
+        "0.5 x (1 + tanh((x + 0.044715 x^3) / sqrt(2/pi))), divided where it multiplies",
+    ),
+    ("softmax", softmax, "softmax(x) over the features"),
+    ("squared", np.square, "x^2"),
+)
+
+
 def activation_faults() -> Iterator[Fault]:
     """Activations without a number to be fitted."""
-    for id_, function, found in _OTHERS:
+    for id_, function, found in (*_OTHERS, *_FURTHER):
         yield Fault(id=id_, replace=elementwise(function), found=found, seen_in="", **AT)
 
 

@@ -16,6 +16,7 @@ from verify.pairing.counterpart import PARTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from impl.config import GPT2Config
     from reference.oracle import Oracle
     from reference.trace import Array
     from verify.explain.failure import Failure
@@ -208,6 +209,164 @@ def _masked_late(model: Oracle, scores: Array) -> Array:
     return np.where(ahead(scores.shape[-1]), 0, model.softmax(scores))
 
 
+def _over_axis(axis: int) -> Callable[[Oracle, Array], Array]:
+    def softmax(model: Oracle, scores: Array) -> Array:
+        weights = np.exp(scores - scores.max(axis=axis, keepdims=True))
+        normalised: Array = weights / weights.sum(axis=axis, keepdims=True)
+        return normalised
+
+    return softmax
+
+
+def _scaled_late(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+    late = attend(
+        scores=lambda raw: raw, weights=lambda m, hidden: m.softmax(hidden) * model.scale(path)
+    )
+    return late(model, original, fused, path)
+
+
+def _by_length(raw: Array) -> Array:
+    return raw / np.sqrt(raw.shape[-1])
+
+
+def _raised(model: Oracle, scores: Array) -> Array:
+    return np.where(ahead(scores.shape[-1]), np.inf, scores)
+
+
+def _only_ahead(model: Oracle, scores: Array) -> Array:
+    return np.where(ahead(scores.shape[-1]), scores, -np.inf)
+
+
+def _times_mask(model: Oracle, scores: Array) -> Array:
+    return scores * np.where(ahead(scores.shape[-1]), -np.inf, 0.0)
+
+
+def _added_late(model: Oracle, scores: Array) -> Array:
+    return model.softmax(scores) + np.where(ahead(scores.shape[-1]), -np.inf, 0.0)
+
+
+def _transposed(model: Oracle, hidden: Array) -> Array:
+    return model.softmax(hidden).swapaxes(-1, -2)
+
+
+def _identity(model: Oracle, hidden: Array) -> Array:
+    return np.broadcast_to(np.eye(hidden.shape[-1]), hidden.shape)
+
+
+def _even(model: Oracle, hidden: Array) -> Array:
+    seen = np.isfinite(hidden).astype(float)
+    weights: Array = seen / seen.sum(axis=-1, keepdims=True)
+    return weights
+
+
+def _merged_by_feature(model: Oracle, original: Any, x: Array) -> Array:
+    batch, _, length, _ = x.shape
+    return x.transpose(0, 2, 3, 1).reshape(batch, length, model.config.n_embd)
+
+
+def _read_by_feature(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+    thirds = fused.reshape(*fused.shape[:-1], -1, 3).swapaxes(-1, -2)
+    return original(thirds.reshape(fused.shape), path)
+
+
+def _with_heads(n_head: int, *, own_scale: bool) -> Callable[..., Array]:
+    """Attention with another number of heads: scaled by their size, or as GPT-2's."""
+
+    def replacement(model: Oracle, original: Any, fused: Array, path: str) -> Array:
+        batch, length, width = fused.shape[0], fused.shape[1], model.config.n_embd
+        size = width // n_head
+        query, key, value = (
+            part.reshape(batch, length, n_head, size).transpose(0, 2, 1, 3)
+            for part in np.split(fused, 3, axis=-1)
+        )
+        scale = 1 / np.sqrt(size) if own_scale else model.scale(path)
+        weights = model.softmax(model.masked(query @ key.swapaxes(-1, -2) * scale))
+        return (weights @ value).transpose(0, 2, 1, 3).reshape(batch, length, width)
+
+    return replacement
+
+
+RIGHT_WEIGHTS = "softmax of the masked scores over the keys"
+
+_FURTHER: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
+    (
+        "scale_late", _scaled_late,
+        "the scale applied to the weights, after softmax",
+        "scores divided by sqrt(head_dim), then softmax",
+    ),
+    (
+        "scale_length", attend(scores=_by_length),
+        "scores divided by sqrt(S), the number of tokens", "scores divided by sqrt(head_dim)",
+    ),
+    (
+        "no_softmax", attend(weights=_unmasked),
+        "the masked scores themselves as weights: softmax left out", RIGHT_WEIGHTS,
+    ),
+    (
+        "no_softmax", attend(masked=_unmasked, weights=_unmasked),
+        "the scores themselves as weights: mask and softmax left out", RIGHT_WEIGHTS,
+    ),
+    (
+        "softmax_twice", attend(weights=lambda model, hidden: model.softmax(model.softmax(hidden))),
+        "softmax twice", RIGHT_WEIGHTS,
+    ),
+    (
+        "softmax_sigmoid", attend(weights=lambda model, hidden: model.sigmoid(hidden)),
+        "the sigmoid of each score for softmax: weights do not sum to 1", RIGHT_WEIGHTS,
+    ),
+    (
+        "softmax_exp", attend(weights=lambda model, hidden: np.exp(hidden)),
+        "exp(s), not divided by its sum over the keys", RIGHT_WEIGHTS,
+    ),
+    (
+        "softmax_relu", attend(weights=lambda model, hidden: np.maximum(hidden, 0)),
+        "max(s, 0) for softmax", RIGHT_WEIGHTS,
+    ),
+    (
+        "softmax_over_rows", attend(weights=_over_axis(0)),
+        "softmax over the rows of the batch", "softmax over the keys",
+    ),
+    (
+        "softmax_over_queries", attend(masked=_unmasked, weights=_over_axis(-2)),
+        "no mask, and softmax over the queries", "keys ahead masked, softmax over the keys",
+    ),
+    (
+        "mask_raised", attend(masked=_raised),
+        "masked scores raised to +inf (+inf added, or -inf subtracted), which gives NaN",
+        RIGHT_FILL,
+    ),
+    (
+        "mask_only_ahead", attend(masked=_only_ahead),
+        "the query's own key and all before it masked, those ahead seen; the last query has none",
+        RIGHT_FILL,
+    ),
+    (
+        "mask_times_inf", attend(masked=_times_mask),
+        "scores multiplied by the mask of 0 and -inf, which gives NaN", "the mask added to them",
+    ),
+    (
+        "mask_added_late", attend(masked=_unmasked, weights=_added_late),
+        "softmax first, then -inf added to the weights", "mask first, then softmax",
+    ),
+    (
+        "weights_transposed", attend(weights=_transposed),
+        "the weights transposed before they meet the values", "weights v",
+    ),
+    (
+        "values_alone", attend(weights=_identity),
+        "the values as they are: the weights not used", "weights v",
+    ),
+    (
+        "weights_even", attend(weights=_even),
+        "the plain mean of the values up to the query: the scores not used", RIGHT_WEIGHTS,
+    ),
+    (
+        "qkv_by_feature", _read_by_feature,
+        "c_attn's output read as query, key, value of one feature after the other",
+        "c_attn's output holds all queries, then all keys, then all values",
+    ),
+)  # fmt: skip
+
 _STEPS: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
     (
         "heads_viewed", _viewed,
@@ -250,9 +409,28 @@ def _read_as(order: tuple[int, ...]) -> Callable[..., Array]:
     return replacement
 
 
-def attention_faults() -> Iterator[Fault]:
-    """Faults of attention without a number to be fitted."""
-    for id_, replacement, found, expected in _STEPS:
+def _of_other_heads(config: GPT2Config) -> Iterator[Fault]:
+    for n_head in range(1, config.n_embd + 1):
+        if config.n_embd % n_head or n_head == config.n_head:
+            continue
+        for own_scale in (True, False):
+            size = f"heads of {config.n_embd // n_head} features"
+            one = "one head of all features" if n_head == 1 else f"{n_head} {size}"
+            scale = "" if own_scale else f", and scores divided by sqrt({config.head_dim})"
+            yield Fault(
+                id="head_count", method="attend", replace=_with_heads(n_head, own_scale=own_scale),
+                found=f"{one}{scale}", seen_in="",
+                expected=f"n_head = {config.n_head} heads of {config.head_dim} features", **AT_CORE,
+            )  # fmt: skip
+
+
+def attention_faults(config: GPT2Config) -> Iterator[Fault]:
+    """Faults of attention without a number to be fitted.
+
+    Args:
+        config: the model's sizes.
+    """
+    for id_, replacement, found, expected in (*_STEPS, *_FURTHER):
         yield Fault(
             id=id_, method="attend", replace=replacement, found=found, expected=expected,
             seen_in="", **AT_CORE,
@@ -262,6 +440,12 @@ def attention_faults() -> Iterator[Fault]:
         found="[B, S, H K] viewed as [B, H, S, K], not transposed", expected=RIGHT_SPLIT,
         **AT_CORE,
     )  # fmt: skip
+    yield Fault(
+        id="heads_merged_by_feature", method="merge_heads", replace=_merged_by_feature, seen_in="",
+        found="[B, H, S, K] transposed to [B, S, K, H], then flattened",
+        expected="[B, H, S, K] transposed to [B, S, H, K], then flattened", **AT_CORE,
+    )  # fmt: skip
+    yield from _of_other_heads(config)
     for offset, found in _OFFSETS.items():
         yield Fault(
             id="mask_offset", replace=_shifted(offset), found=found, expected=RIGHT_REACH,

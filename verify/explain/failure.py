@@ -98,7 +98,8 @@ class Failure:
         return np.isfinite(self.found.astype(np.float64))
 
     def _distance(self, result: Array) -> float:
-        return rms((self.found.astype(np.float64) - result)[self._finite])
+        with np.errstate(invalid="ignore"):  # infinite in both
+            return rms((self.found.astype(np.float64) - result)[self._finite])
 
     def left(self, result: Array) -> float:
         """The part of the error that a variant's result leaves; infinite where it is not a match.

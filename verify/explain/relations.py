@@ -15,7 +15,9 @@ import numpy as np
 
 from reference.oracle import Oracle
 from reference.taps import INPUT, block_of, in_words, is_input, with_layer
+from verify.explain.block_sums import told_by_place, told_by_sum
 from verify.explain.closed_forms import FACTORS, in_numbers, same, short
+from verify.explain.compositions import RIGHT, compositions
 from verify.explain.explanation import Explanation
 from verify.faults.planted import computed_in
 from verify.judge.metrics import rms
@@ -139,6 +141,8 @@ def _relations(failure: Failure) -> Iterator[Relation]:
     yield from _capped(found, truth)
     yield from _shifted(found, truth)
     yield from _heads(failure, found, truth)
+    for id_, text, result in compositions(failure):
+        yield Relation(id_, text, "", result)
 
 
 def _constant(found: Array) -> Iterator[Relation]:
@@ -162,11 +166,13 @@ def _elsewhere(failure: Failure) -> Iterator[Relation]:
     own = in_words(next(equal, failure.tap))
     for name, array in neighbours:
         if array.shape == failure.truth.shape and name != failure.tap and not is_input(name):
-            yield Relation("elsewhere", in_words(name), own, array)
+            text = in_words(name) + told_by_place(failure, name)
+            yield Relation("elsewhere", text, own, array)
     for name, array in failure.expected.isolated.items():
         moved = failure.layer is not None and with_layer(name, failure.layer) == failure.tap
         if moved and name != failure.tap and array.shape == failure.truth.shape:
-            yield Relation("elsewhere", in_words(name), own, array)
+            text = in_words(name) + told_by_place(failure, name)
+            yield Relation("elsewhere", text, own, array)
 
 
 def _neighbours(failure: Failure) -> Iterator[tuple[str, Array]]:
@@ -193,27 +199,21 @@ def _sum(failure: Failure, found: Array) -> Iterator[Relation]:
         right = np.linalg.lstsq(table, failure.truth.ravel(), rcond=None)[0]
         fits = rms(table @ right - failure.truth.ravel()) <= NOTHING * rms(failure.truth)
         names = [name for name, _ in terms]
-        expected = _terms(failure, names, right) if fits else ""
+        expected = _terms(failure, names, right) if fits and RIGHT not in names else ""
         result = (table @ solved).reshape(found.shape)
-        text = _terms(failure, names, solved) + _hint(failure, names, solved)
-        yield Relation("sum", text, expected, result)
-
-
-def _hint(failure: Failure, names: list[str], factors: Array) -> str:
-    """What a sum tells of the order of a block's parts."""
-    block = block_of(failure.tap)
-    terms = {name for name, factor in zip(names, factors.tolist(), strict=True) if factor}
-    if failure.tap == f"{block}.ln_1{INPUT}" and terms == {f"{block}{INPUT}", f"{block}.attn"}:
-        return " (ln_1 after the addition, post-norm; GPT-2 normalises before attention, pre-norm)"
-    return ""
+        factors = dict(zip(names, solved.tolist(), strict=True))
+        told = told_by_sum(failure, {name: factor for name, factor in factors.items() if factor})
+        yield Relation("sum", _terms(failure, names, solved) + told, expected, result)
 
 
 def _independent(failure: Failure) -> list[tuple[str, Array]]:
     """Activations of which none is a sum of those before it."""
     terms: list[tuple[str, Array]] = []
     basis: list[Array] = []
-    for name, array in _terms_of(failure):
-        if array.ndim > failure.truth.ndim or array.shape[1:] != failure.truth.shape[1:]:
+    # The right result comes last: what it is a sum of says more.
+    for name, array in (*_terms_of(failure), (RIGHT, failure.truth)):
+        rows = array.shape[0] in (1, *failure.truth.shape[:1])
+        if array.shape[1:] != failure.truth.shape[1:] or not rows:
             continue
         column = np.broadcast_to(array, failure.truth.shape).ravel()
         rest = column.copy()
@@ -243,7 +243,8 @@ def _terms(failure: Failure, names: list[str], factors: Array) -> str:
     for name, factor in zip(names, factors.tolist(), strict=True):
         if abs(factor) > NOTHING:
             number = _numbers(failure, {failure.layer or 0: factor})
-            texts.append(in_words(name) if same(factor, 1) else f"{number} x {in_words(name)}")
+            words = name if name == RIGHT else in_words(name)
+            texts.append(words if same(factor, 1) else f"{number} x {words}")
     return " + ".join(texts)
 
 

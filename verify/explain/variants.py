@@ -15,6 +15,7 @@ from reference.taps import INPUT
 from verify.explain import activation_faults, attention_faults
 from verify.explain.closed_forms import FACTORS, SCALES, Form, number
 from verify.explain.families import Family
+from verify.explain.norm_faults import norm_faults
 from verify.faults.base import Fault
 from verify.faults.catalogue import (
     ACTIVATION,
@@ -70,9 +71,11 @@ def faults_at(place: str, failure: Failure) -> Iterator[Fault]:
     yield from (fault for fault in known if fault.tap == place)
     yield from _moved(place, known)
     if place == CORE:
-        yield from attention_faults.attention_faults()
+        yield from attention_faults.attention_faults(failure.expected.oracle.config)
     if place == ACTIVATION:
         yield from activation_faults.activation_faults()
+    if place in NORMS:
+        yield from norm_faults(place)
     if place in LINEARS:
         yield from _linear_faults(place, failure)
 
@@ -108,7 +111,8 @@ def _moved(place: str, faults: Sequence[Fault]) -> Iterator[Fault]:
     for fault in faults:
         of_layer = fault.tap in kin and fault.method in ("layer_norm", "linear")
         if of_layer and fault.id not in known:
-            yield replace(fault, tap=place, within=place)
+            expected = fault.expected.replace("ln_f before the head", "a LayerNorm here")
+            yield replace(fault, tap=place, within=place, expected=expected)
 
 
 # ---- LayerNorm -----------------------------------------------------------------------------------

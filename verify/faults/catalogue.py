@@ -633,7 +633,8 @@ def _output_unwritten(model: Oracle, original: Any, x: Array, path: str) -> Arra
 
 @_fault(
     "output_aliased", ACTIVATION, "activation", ACTIVATION,
-    expected=GELU, found="x itself: the result's buffer holds the input", seen_in="modular#6932",
+    expected=GELU, found="x itself: no activation, or the result's buffer holds the input",
+    seen_in="modular#6932",
 )  # fmt: skip
 def _output_aliased(model: Oracle, original: Any, x: Array, path: str) -> Array:
     return x

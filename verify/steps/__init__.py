@@ -15,4 +15,6 @@ phases     the five phases of checking one step
 component  a learner's component, compiled and compared
 single     the command `python -m verify step`
 progress   the command `python -m verify steps`
+shape_words  what a wrong shape or parameter tells of a mistake
+raised       what an error of Python or MAX means in a step
 """

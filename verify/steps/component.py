@@ -7,6 +7,7 @@ of a small model and judged by the rule that judges whole models.
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from impl.runtime import build, input_type, open_device
 from reference.checkpoint import Checkpoint
 from reference.dtypes import DTYPES
 from reference.regimes import initial_weights, with_regime
-from reference.taps import block_of, module_of, with_layer
+from reference.taps import block_of, in_words, is_input, module_of, with_layer
 from verify.candidate.guard import a, compiling, guarded
 from verify.candidate.randomness import refuse_random
 from verify.explain.diagnosis import diagnose
@@ -38,6 +39,8 @@ from verify.pairing.prepare import check_dtypes
 from verify.pairing.translated import PairedCandidate
 from verify.steps.arguments import by_name, sizes
 from verify.steps.course import STEPS, TOKENS
+from verify.steps.raised import explained
+from verify.steps.shape_words import letters, no_counterpart, too_many, why_shape
 from verify.truth.cases import PROBE, PROBE_SIZE, probe_case, random_cases
 from verify.truth.float64 import Mathematics
 from verify.truth.references import References
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reference.trace import Array
-    from verify.pairing.outline import CandidateOutline, ReferenceOutline
+    from verify.pairing.outline import CandidateOutline, ReferenceOutline, Shape
     from verify.pairing.translated import PairedBound
     from verify.steps.course import Step
     from verify.steps.lessons import Task
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
 SMALL = GPT2Config(vocab_size=97, n_positions=48, n_embd=64, n_layer=2, n_head=4)
 """The model that steps are checked in: no two of its sizes are equal."""
 
+
+EMBEDDINGS = ("transformer.wte", "transformer.wpe")
 
 FUSED = 1e-3
 """Relative difference that fusing may make: a thousand times what rounding adds up to here, and a
@@ -101,21 +106,42 @@ def check_shapes(step: Step, factory: Any) -> Component:
         StepError: where it is not a module, holds other parameters, or returns another shape.
         CandidateError: where its code raises, or declares another dtype than float32.
     """
-    reference = _part_of(gpt2_outline(small_checkpoint()), step)
-    model = _built(step, factory)
-    types = _types(step)
-    here = Here(step.name, model, open_device("cpu"), types=types)
-    with guarded(f"{step.name}.forward"):
-        outline = here.outline()
+    reference = _part_of(_whole_outline(), step)
+    with explained(step):
+        model = _built(step, factory)
+        here = Here(step.name, model, open_device("cpu"), types=_types(step))
+        with guarded(f"{step.name}.forward"):
+            outline = here.outline()
     check_dtypes(outline, "float32", fixed=True)
     expected = reference.places[step.result]
-    if not fits(outline.gives, expected):
+    if not _fits(step, outline.gives, expected):
         raise StepError(
             f"{step.name} returns shape {list(outline.gives)}, not {list(expected)}, "
             f"for {BATCH} rows of {LENGTH} tokens",
-            f"shapes: {step.shapes}",
+            _hint_of_shape(step, outline.gives, expected, BATCH, LENGTH),
         )
     return Component(here, outline, reference)
+
+
+@cache
+def _whole_outline() -> ReferenceOutline:
+    return gpt2_outline(small_checkpoint())
+
+
+def _fits(step: Step, gives: Shape | None, expected: Shape) -> bool:
+    """Whether a result has the shape: leading axes of size 1 may be missing, no others."""
+    if not fits(gives, expected) or gives is None:
+        return False
+    missing = len(expected) - len(gives)
+    if missing and step.number != 6:
+        return False
+    return expected[:missing] == (1,) * missing
+
+
+def _hint_of_shape(step: Step, found: Shape, right: Shape, batch: int, length: int) -> str:
+    why = why_shape(step, tuple(found), tuple(right), SMALL, batch, length)
+    both = (letters(shape, SMALL, batch, length) for shape in (found, right))
+    return f"{' where '.join(both)} is asked for{f': {why}' if why else ''}; shapes: {step.shapes}"
 
 
 def _part_of(reference: ReferenceOutline, step: Step) -> ReferenceOutline:
@@ -198,6 +224,8 @@ def is_whole(component: Component) -> bool:
     Args:
         component: what it is.
     """
+    if not component.outline.parameters:
+        return False
     pairing = propose(component.outline, component.reference)
     names = {p.name for p in component.outline.parameters}
     return not pairing.unheld and names == pairing.weights.keys()
@@ -214,16 +242,24 @@ def check_numbers(step: Step, component: Component, *, quick: bool = False) -> N
     Raises:
         StepError: at the first stage that is wrong, with a diagnosis.
     """
-    pairing = propose(component.outline, component.reference)
-    if pairing.unheld:
+    if not component.outline.parameters:
+        first = next(iter(component.reference.parameters))
         raise StepError(
-            f"it holds no parameter for {_short(pairing.unheld[0])}", f"shapes: {step.shapes}"
+            "it holds no parameters",
+            no_counterpart(component.outline, component.reference, first, SMALL),
         )
-    extra = [p.name for p in component.outline.parameters if p.name not in pairing.weights]
+    pairing = propose(component.outline, component.reference)
+    extra = [p for p in component.outline.parameters if p.name not in pairing.weights]
+    if pairing.unheld:
+        missing = pairing.unheld[0]
+        raise StepError(
+            f"it holds no parameter for {_short(missing)}",
+            no_counterpart(component.outline, component.reference, missing, SMALL),
+        )
     if extra:
         raise StepError(
-            f"its parameter {extra[0]} has no counterpart in GPT-2",
-            "what is not learned belongs in forward, not in an attribute",
+            f"its parameter {extra[0].name} has no counterpart in GPT-2",
+            too_many(step, extra[0].shape, SMALL),
         )
     paired = PairedCandidate(component.here, component.outline, pairing, component.reference)
     refuse_random(paired.candidate)
@@ -242,15 +278,39 @@ def _check_mathematics(
     step: Step, paired: PairedCandidate, weights: Mapping[str, Array], *, alone: bool
 ) -> None:
     """The traced graph in float64, on activations that leave small faults nowhere to hide too."""
-    truth = Mathematics(small_checkpoint())
+    truth = _mathematics()
     evaluated = paired.evaluated(weights)
     probe = probe_case(SMALL, "perturbed", seed=0, device="cpu")
     try:
         for case in [*_cases(), probe]:
             _judge_case(step, case, paired, evaluated, truth)
     except GraphError as error:
+        if beyond := _BEYOND.search(str(error)):
+            raise StepError(*_out_of_table(step, *map(int, beyond.groups()))) from None
         if alone:
             raise StepError(f"only compiling can tell: {error}", "run it without --quick") from None
+
+
+_BEYOND = re.compile(r"index (-?\d+) is out of bounds for axis 0 with size (\d+)")
+
+
+@cache
+def _mathematics() -> Mathematics:
+    """The float64 model; what it expects is kept for the next file of the same process."""
+    return Mathematics(small_checkpoint(), kept=64)
+
+
+def _out_of_table(step: Step, row: int, rows: int) -> tuple[str, str]:
+    """What is said of a row that a table does not have, and a hint."""
+    problem = f"it looks up row {row} of a table of {rows} rows, which has rows 0 to {rows - 1}"
+    if rows == SMALL.vocab_size:
+        return problem, "a token id is the number of its row: nothing is added to it"
+    if row < SMALL.vocab_size and step.number != 6:
+        return problem, "a table of positions is read by token ids: are the two tables exchanged?"
+    return problem, (
+        "positions are 0, 1, ..., S - 1, whatever the tokens are: are ids used as positions, or "
+        "are positions multiplied?"
+    )
 
 
 def _cases() -> list[Case]:
@@ -275,25 +335,70 @@ def _judge_case(
     if step.takes != TOKENS:
         x = expected.isolated[step.takes].astype(DTYPES[expected.dtype])
     trace = bound.forced_trace(x, expected.given)
+    if step.number == 6 and step.result in trace:
+        trace = {**trace, step.result: _once(trace[step.result])}
     # What lies outside the component is not in doubt: no fault is looked for there.
     known = [tap for tap in expected.isolated if tap in trace or tap not in inside]
     for tap in expected.isolated:
         if tap in trace and not (tap == step.takes and tap.startswith(step.result)):
             _judge_tap(step, tap, trace[tap], expected, known)
     if case.label != PROBE:  # a probe's activations are not those of one run through the component
-        _judge_plain(bound.logits(x), expected.isolated[step.result])
+        plain = bound.logits(x)
+        plain = _once(plain) if step.number == 6 else plain
+        _judge_plain(plain, expected.isolated[step.result])
+
+
+def _once(found: Any) -> Any:
+    """Positions [S, D] or [B, S, D], as [1, S, D].
+
+    Raises:
+        StepError: where rows of the batch have different ones.
+    """
+    if found.ndim == 3 and len(found) > 1:
+        if (found != found[:1]).any():
+            raise StepError(
+                "its rows differ from one row of the batch to the other",
+                "positions are 0, 1, ..., S - 1 in every row, whatever the tokens are: are token "
+                "ids, or sums over them, used as positions?",
+            )
+        return found[:1]
+    return found
 
 
 def _judge_tap(step: Step, tap: str, found: Any, expected: Expectation, visible: list[str]) -> None:
     standard = expected.at(tap, alone=True)
+    if tap == step.result and found.shape != standard.truth.shape:
+        batch, length = expected.case.ids.shape
+        found_shape, right = tuple(found.shape), tuple(standard.truth.shape)
+        raise StepError(
+            f"{step.name} returns shape {list(found_shape)}, not {list(right)}, for {batch} rows "
+            f"of {length} tokens",
+            _hint_of_shape(step, found_shape, right, batch, length),
+        )
     judgement = judge(found, standard.truth, standard.envelope, expected.dtype)
     if judgement.verdict != "PASS":
         sentence = diagnose(tap, found, expected, visible)
         batch, length = expected.case.ids.shape
+        hint = f"compare with the formula, term by term: {_hint(step, tap)}{_unseen(sentence)}"
         raise StepError(
             f"{_short(sentence)} ({judgement.message}; {batch} rows of {length} tokens)",
-            f"compare with the formula, term by term: {_hint(step, tap)}{_unseen(sentence)}",
+            hint,
+            hints=(hint, _where(tap), _by_hand(found)),
         )
+
+
+def _where(tap: str) -> str:
+    """A further hint: what is right, so that the mistake is not there."""
+    return (
+        f"all that comes before is as it should be: the mistake lies in the lines that make "
+        f"{_short(in_words(tap))}, and in none after them"
+    )
+
+
+def _by_hand(found: Any) -> str:
+    """A last hint: how to see it for oneself."""
+    shape = f"[1, 3, {found.shape[-1]}]" if found.ndim == 3 else "a small shape"
+    return f"take numbers of {shape} that you can check by hand, and print what each line makes"
 
 
 def _judge_plain(found: Array, truth: Array) -> None:
@@ -313,6 +418,8 @@ def _short(text: str) -> str:
 def _hint(step: Step, tap: str) -> str:
     """The formula of the smallest step around a place; of this one between equals."""
     place = with_layer(module_of(tap), 0)
+    if is_input(tap) and place not in EMBEDDINGS:
+        place = place.rpartition(".")[0]  # what a part is given is computed around it
     near = [s for s in STEPS if s.result and f"{place}.".startswith(f"{s.result}.")]
     best = max(near, key=lambda s: (len(s.result), s.number == step.number), default=step)
     return f"{best.formula} (step {best.number})"

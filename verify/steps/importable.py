@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OF_STEPS = re.compile(r"(step|solution)s?(_?\d+)?(\.|$)", re.IGNORECASE)
 """Begins the name of a module that a learner's file may import, and another learner's too."""
@@ -43,8 +43,14 @@ def _forget_others(folders: list[str]) -> None:
             module, "__dict__", {}
         )  # asked for by name, a lazy module would import more
         where = known.get("__file__") or next(iter(known.get("__path__") or ()), "")
-        if OF_STEPS.match(name) and where and not where.startswith(tuple(folders)):
+        if OF_STEPS.match(name) and where and not _is_of(name, where, folders):
             del sys.modules[name]
+
+
+def _is_of(name: str, where: str, folders: list[str]) -> bool:
+    """Whether a module is the one that these folders give, and not one of a folder in them."""
+    places = [str(Path(folder, *name.split("."))) for folder in folders]
+    return where in {f"{place}{end}" for place in places for end in ("", ".py", "/__init__.py")}
 
 
 def where_it_lies(name: str, file: Path) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from impl.config import GPT2Config
 from reference.taps import in_words
 from tests.verify.explain.helpers import changed, explained, failures
 from verify.explain import activation_faults, attention_faults
@@ -126,7 +127,9 @@ def test_what_nothing_explains_is_described_and_counted(ordinary):
 
 
 def test_a_query_without_keys_is_asked_about(expectations, every):
-    diagonal = next(f for f in attention_faults.attention_faults() if f.id == "mask_offset")
+    diagonal = next(
+        f for f in attention_faults.attention_faults(GPT2Config()) if f.id == "mask_offset"
+    )
     finding = explained(expectations, [(diagonal, layer) for layer in every])
     assert "is the diagonal masked?" in finding.text
 

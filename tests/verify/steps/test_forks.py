@@ -42,6 +42,18 @@ def test_two_learners_files_of_one_name_are_not_mixed_up(tmp_path):
         assert sys.modules["step_01"].GPT2Config.of == str(folder)
 
 
+def test_a_learners_folder_inside_of_anothers_is_not_mixed_up_with_it(tmp_path):
+    """`step_01` of a folder below is another file than the one beside."""
+    for folder in (tmp_path / "steps" / "old", tmp_path / "steps" / "new"):
+        forks.write(folder)
+        (folder / "step_01.py").write_text(f"class GPT2Config:\n    of = {str(folder)!r}\n")
+    (tmp_path / "steps" / "step_01.py").write_text("class GPT2Config:\n    of = 'above'\n")
+    (tmp_path / "steps" / "step_04.py").write_text(forks.MLP.format(config="step_01"))
+    list(check_step(STEPS[3], tmp_path / "steps" / "old" / "step_04.py", quick=True))
+    list(check_step(STEPS[3], tmp_path / "steps" / "step_04.py", quick=True))
+    assert sys.modules["step_01"].GPT2Config.of == "above"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
