@@ -233,7 +233,7 @@ for axes, column, title in ((left, 0, "largest of 32 weights"), (right, 1, "norm
     axes.set(title=title, xlabel="d")
     axes.set_ylim(bottom=0)
 left.legend()
-show(drawn, "Over the size d: undivided, the largest weight rises to nearly 1 and the Jacobian's norm "
+show(drawn, "Over d: undivided, the largest weight rises to nearly 1 and the norm of the Jacobian "
      "falls towards 0; divided, both stay where they are")  # fmt: skip
 
 print(f"largest weight at d = 1024: {plain[-1, 0]:.3f} as they are, {scaled[-1, 0]:.3f} divided")
