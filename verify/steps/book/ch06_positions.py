@@ -148,7 +148,14 @@ def cosines(rows):
 
 drawn, grid = figure(2, 2, size=(7.2, 5.0))
 heatmap(grid[0, 0], table[:64], title="sinusoids: position by feature", around_zero=True)
-heatmap(grid[0, 1], learned[:64], title="tiny's wpe: position by feature", around_zero=True)
+heatmap(
+    grid[0, 1],
+    learned[:64],
+    title="tiny's wpe (clipped at 0.2)",
+    around_zero=True,
+    vmin=-0.2,
+    vmax=0.2,
+)
 heatmap(grid[1, 0], cosines(table), title="sinusoids: cosine of two positions", vmin=-1, vmax=1)
 heatmap(grid[1, 1], cosines(learned), title="tiny: cosine of two positions", vmin=-1, vmax=1)
 show(drawn, "Tables of positions, and cosines between rows: both are bright along the diagonal")
@@ -212,7 +219,9 @@ assert losses["shuffled"] > losses["as it is"] + 0.5
 # by an angle that grows with the position:
 #
 # $$
-# R_p = \begin{bmatrix} \cos p \, \omega & -\sin p \, \omega \\ \sin p \, \omega & \cos p \, \omega \end{bmatrix}, \qquad
+# R_p = \begin{bmatrix}
+# \cos p \, \omega & -\sin p \, \omega \\ \sin p \, \omega & \cos p \, \omega
+# \end{bmatrix}, \qquad
 # (R_p \, q)^{\top} (R_r \, k) = q^{\top} R_{r - p} \, k
 # $$
 #

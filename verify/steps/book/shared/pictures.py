@@ -47,9 +47,6 @@ STYLE: dict[Any, Any] = {
 SHARP = 1.5
 """Pixels for each one that a page lays out, for screens that have more."""
 
-COLOURS = 200
-"""Of a figure's palette."""
-
 MOST_LABELS = 40
 """Of an axis of a heat map; more cannot be read."""
 
@@ -128,9 +125,8 @@ def _png(drawn: Figure) -> bytes:
     full, small = BytesIO(), BytesIO()
     drawn.savefig(full, format="png", dpi=SHARP * drawn.dpi)
     with Image.open(full) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
-            small, format="png", optimize=True
-        )
+        rgb = image.convert("RGB")
+        rgb.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     return small.getvalue()
 
 
