@@ -108,7 +108,7 @@ def test_lines_of_a_formula_stand_below_each_other_and_an_unknown_environment_is
 
 
 def test_a_chapter_that_is_not_there_is_a_sentence(book):
-    assert make(book, "ch00", "ch77") == (2, "", "there is no chapter ch77; there are ch00\n")
+    assert make(book, "ch00", "ch77") == (2, "", "book: there is no chapter ch77; there are ch00\n")
 
 
 def test_without_sphinx_a_sentence_says_what_installs_it():
@@ -119,5 +119,5 @@ def test_without_sphinx_a_sentence_says_what_installs_it():
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 2
-    assert found.stderr.startswith("not installed: sphinx, ")
+    assert found.stderr.startswith("book: not installed: sphinx, ")
     assert found.stderr.endswith("`tox -e book` installs it\n")
