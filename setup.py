@@ -14,7 +14,13 @@ from setuptools.command.build_py import build_py
 
 FOLDERS = ("impl", "reference", "verify", "bench", "reports")
 WITHIN = "max_parity._code"
-NOT_SHIPPED = ("reports.runs*", "reports.latest*", "reports.published*", "*__pycache__*")
+NOT_SHIPPED = (
+    "reports.runs*",
+    "reports.latest*",
+    "reports.published*",
+    "verify.steps.book*",  # read where it lies, or as a site
+    "*__pycache__*",
+)
 PINS = ("requirements-peers.txt", "constraints.txt")
 """What `max-parity bench peers` installs from."""
 

@@ -296,7 +296,7 @@ def _candidate(options: argparse.Namespace, subject: NamedCandidate | None) -> d
 
 def _watched(options: argparse.Namespace) -> int:
     """One look of `--watch`."""
-    from verify.live.look import judge_once
+    from verify.live.one_look import judge_once
 
     if options.reference or options.dtype != "float32":
         raise UsageError("--watch is for a GPT-2 in float32")

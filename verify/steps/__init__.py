@@ -17,4 +17,5 @@ single     the command `python -m verify step`
 progress   the command `python -m verify steps`
 shape_words  what a wrong shape or parameter tells of a mistake
 raised       what an error of Python or MAX means in a step
+book/      chapters that explain each part, and run
 """
