@@ -386,15 +386,14 @@ assert {word for word, _ in responds_to(2, 456)} == {" was", " were", " is", " a
 # because few different tokens share their strongest activations.
 
 # %%
-start = next(i for i in range(len(ids)) if " king" in [words[t] for t in ids[i, :40]])
-shown = ids[start, :36]
-rows = [acts[f"transformer.h.{layer}.mlp.act"][start, :36, neuron] for layer, neuron in chosen]
+begins = np.stack([acts[f"transformer.h.{i}.mlp.act"][:, :36, neuron] for i, neuron in chosen])
+telling = begins.max(axis=2).min(axis=0).argmax()  # the text at whose beginning all of them fire
 drawn, axes = figure(size=(7.5, 2.8))
 heatmap(
     axes,
-    np.array(rows),
+    begins[:, telling],
     rows=[f"block {layer}, {neuron}" for layer, neuron in chosen],
-    columns=[words[token] for token in shown],
+    columns=[words[token] for token in ids[telling, :36]],
     title="activations of six neurons along a text",
     around_zero=True,
 )
