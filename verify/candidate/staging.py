@@ -67,6 +67,7 @@ def stage_tapped(
     paths: Paths,
     program: Program,
     result: str | None = None,
+    passed_on: set[str] | None = None,
 ) -> dict[str, TensorType]:
     """Trace a function, usually a module, with every tap on its way as a further output.
 
@@ -77,6 +78,7 @@ def stage_tapped(
         paths: the modules to be watched.
         program: as in `stage`.
         result: a tap for what the function itself returns, besides; None for none.
+        passed_on: is filled with the taps at which the function's first tensor itself stands.
 
     Returns:
         The type of each tap, in the order of execution.
@@ -86,6 +88,8 @@ def stage_tapped(
     def tapped(*tensors: Tensor) -> list[Tensor]:
         with watching(paths, lambda tap, value: _keep(seen, tap, value)):
             value = function(*tensors)
+        if passed_on is not None:
+            passed_on.update(tap for tap, kept in seen.items() if _is_same(kept, tensors[0]))
         if result:
             _keep(seen, result, value)
         return [value, *seen.values()]
@@ -93,6 +97,11 @@ def stage_tapped(
     stage(name, tapped, types, program)
     device = types[0].device
     return {tap: TensorType(v.dtype, v.shape, device=device) for tap, v in seen.items()}
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two tensors are the same value of a graph."""
+    return bool(a.__tensorvalue__().to_mlir() == b.__tensorvalue__().to_mlir())
 
 
 def stage_forced(
@@ -211,13 +220,16 @@ class Staging:
         returned = self.model(*tensors)
         return self._taking(returned) if self._taking else returned
 
-    def seen(self, result: str) -> dict[str, TensorType]:
+    def seen(self, result: str, passed_on: set[str]) -> dict[str, TensorType]:
         """Every tap with its type, in the order of execution.
 
         Args:
             result: what the model itself returns is called.
+            passed_on: is filled with the taps at which the model's own input stands.
         """
-        return stage_tapped("outline", self.forward, self.types, self._paths, Program(), result)
+        return stage_tapped(
+            "outline", self.forward, self.types, self._paths, Program(), result, passed_on
+        )
 
     def staged(
         self,

@@ -216,12 +216,14 @@ class Here:
             CandidateError: where it does not.
         """
         staging = self._staging()
-        seen = staging.seen(RESULT)
+        passed_on: set[str] = set()
+        seen = staging.seen(RESULT, passed_on)
+        shapes = {tap: numbers(kind.shape) for tap, kind in seen.items()}
         parameters, tied = _parameters(staging.model)
         return CandidateOutline(
             parameters=tuple(parameters),
-            calls=tuple(_calls({tap: numbers(kind.shape) for tap, kind in seen.items()})),
-            gives=numbers(seen[RESULT].shape),
+            calls=tuple(_calls(shapes, passed_on)),
+            gives=shapes[RESULT],
             tied=tied,
             said=self._taking.said,
         )
@@ -332,7 +334,7 @@ def _parameters(model: Any) -> tuple[list[Parameter], dict[str, str]]:
     return parameters, tied
 
 
-def _calls(seen: Mapping[str, Any]) -> list[Call]:
+def _calls(seen: Mapping[str, Any], passed_on: Collection[str]) -> list[Call]:
     """Calls in the order in which they begin; a call without input begins where it ends."""
     calls: dict[str, Call] = {}
     open_calls: list[str] = []
@@ -340,7 +342,9 @@ def _calls(seen: Mapping[str, Any]) -> list[Call]:
         name = module_of(tap)
         within = open_calls[-1] if open_calls else ""
         if is_input(tap):
-            calls[name] = Call(name=name, takes=shape, gives=None, within=within)
+            calls[name] = Call(
+                name=name, takes=shape, gives=None, within=within, takes_all=tap in passed_on
+            )
             open_calls.append(name)
         elif name != RESULT:
             known = calls.setdefault(name, Call(name=name, takes=None, gives=None, within=within))

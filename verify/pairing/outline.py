@@ -59,12 +59,14 @@ class Call:
         gives: shape of the first tensor that it returns; None if there is none. A size that
             is unknown is 0.
         within: name of the call that it is made in; "" for the model's own.
+        takes_all: whether that first tensor is the model's own, token ids that is.
     """
 
     name: str
     takes: Shape | None
     gives: Shape | None
     within: str = ""
+    takes_all: bool = False
 
     @property
     def path(self) -> str:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from reference.trace import Array, Trace
     from verify.graph.scope import Precision
     from verify.pairing.built import Tracing
-    from verify.pairing.outline import CandidateOutline, ReferenceOutline
+    from verify.pairing.outline import Call, CandidateOutline, ReferenceOutline
 
 
 class PairedCandidate:
@@ -93,8 +93,8 @@ class PairedCandidate:
         for place, calls in self._places.items():
             readers[place] = list(calls.values())
             expected = self.reference.places.get(place + INPUT)
-            takes = [self._calls[call].takes for call in calls.values()]
-            if expected is not None and all(t is not None and fits(t, expected) for t in takes):
+            takers = [self._calls[call] for call in calls.values()]
+            if expected is not None and all(_takes(taker, expected) for taker in takers):
                 readers[place + INPUT] = [call + INPUT for call in calls.values()]
         return readers
 
@@ -221,6 +221,12 @@ def without_spared(candidate: Candidate | PairedCandidate, checkpoint: Checkpoin
         weights[name] = weights[name].copy()
         third(weights[name], "key")[:] = 0
     return replace(checkpoint, weights=weights)
+
+
+def _takes(call: Call, expected: tuple[int, ...]) -> bool:
+    """Whether a call is given what the reference's is; not token ids in place of positions."""
+    counts_itself = call.takes_all and expected[0] != BATCH
+    return call.takes is not None and fits(call.takes, expected) and not counts_itself
 
 
 def _complete(pairing: Pairing, reference: ReferenceOutline) -> dict[str, dict[str, str]]:
