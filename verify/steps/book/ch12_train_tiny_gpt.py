@@ -285,10 +285,10 @@ print(f"{np.mean(cold_losses[70:80]):.2f} without")
 assert np.mean(losses[70:80]) < np.mean(cold_losses[70:80]) - 0.2
 
 # %% [markdown]
-# The loss falls in three parts. At first the model learns how frequent each token is. (What loss has
-# a model that knows nothing else? The cross-entropy with those frequencies.) Then it finds out that
-# the tokens before matter, and then the slow part begins. Without warm-up it stays on the first
-# plateau for longer: large updates in wrong directions have to be undone.
+# The loss falls in three parts. At first the model learns how frequent each token is. (What loss
+# has a model that knows nothing else? The cross-entropy with those frequencies.) Then it finds out
+# that the tokens before matter, and then the slow part begins. Without warm-up it stays on the
+# first plateau for longer: large updates in wrong directions have to be undone.
 
 # %%
 frequency = torch.bincount(training, minlength=VOCABULARY) + 1.0
