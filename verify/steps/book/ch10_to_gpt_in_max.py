@@ -113,7 +113,7 @@ mine = written()
 # ## Step 1: configuration
 #
 # All sizes in one place, under the names that a checkpoint's `config.json` has. One rule:
-# $D = \text{heads} \cdot \text{head\_dim}$.
+# `n_embd = n_head * head_dim`.
 
 # %%
 show_code(1)
