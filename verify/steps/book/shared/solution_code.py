@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from textwrap import dedent
 
 from verify.steps.lessons import lesson
 
@@ -29,7 +30,7 @@ def code_of(number: int, name: str = "") -> str:
     assert isinstance(node, ast.ClassDef | ast.FunctionDef)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     lines = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    return re.sub(r"\n\n+(?= +#)", "\n", lines)  # tasks of one function close up
+    return dedent(re.sub(r"\n\n+(?= +#)", "\n", lines))  # tasks of one function close up
 
 
 def show_code(number: int, name: str = "") -> None:
