@@ -112,7 +112,10 @@ class Unmeasured(Closed, kw_only=True):
 
 
 class StepPhase(Closed, kw_only=True):
-    """One phase of a step: whether it passed, else why not and where to look."""
+    """One phase of a step: whether it passed, else why not and where to look.
+
+    `hints` begin with `hint`, and each says more; `task` is the TODO of the file that it is about.
+    """
 
     title: str
     passed: bool
@@ -120,6 +123,8 @@ class StepPhase(Closed, kw_only=True):
     hint: str
     notes: list[str]
     said: str
+    hints: list[str]
+    task: int | None
 
 
 class Step(Closed, kw_only=True):
@@ -132,7 +137,7 @@ class Step(Closed, kw_only=True):
 
 
 class StepOfAll(Closed, kw_only=True):
-    """One of the twelve; MISSING where there is no file, ERROR with the reason."""
+    """One of the steps; MISSING where there is no file, ERROR with the reason."""
 
     verdict: Literal["PASS", "FAIL", "ERROR", "MISSING"]
     step: int

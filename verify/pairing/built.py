@@ -219,7 +219,7 @@ class Here:
         passed_on: set[str] = set()
         seen = staging.seen(RESULT, passed_on)
         shapes = {tap: numbers(kind.shape) for tap, kind in seen.items()}
-        parameters, tied = _parameters(staging.model)
+        parameters, tied = parameters_of(staging.model)
         return CandidateOutline(
             parameters=tuple(parameters),
             calls=tuple(_calls(shapes, passed_on)),
@@ -312,7 +312,7 @@ def _given_value(model: GraphModel, name: str) -> Array:
     return value
 
 
-def _parameters(model: Any) -> tuple[list[Parameter], dict[str, str]]:
+def parameters_of(model: Any) -> tuple[list[Parameter], dict[str, str]]:
     """Every parameter, and the names that share another one's tensor."""
     owners = {"": model, **dict(modules_of(model))}
     first: dict[int, str] = {}

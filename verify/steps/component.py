@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from verify.pairing.outline import CandidateOutline, ReferenceOutline
     from verify.pairing.translated import PairedBound
     from verify.steps.course import Step
+    from verify.steps.lessons import Task
     from verify.truth.cases import Case
     from verify.truth.expectation import Expectation
 
@@ -64,12 +65,17 @@ DROPPED = "MAX can drop a mask that is made by a comparison: verify/max_bugs/whe
 
 
 class StepError(Exception):
-    """A phase that a file does not pass: why, and a hint."""
+    """A phase that a file does not pass: why, and a hint, which `hints` go on from."""
 
-    def __init__(self, problem: str, hint: str, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, problem: str, hint: str, notes: tuple[str, ...] = (), *,
+        hints: tuple[str, ...] = (), task: Task | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(problem)
         self.hint = hint
         self.notes = notes
+        self.hints = hints or (hint,)
+        self.task = task
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The twelve steps: what each is for, what it computes, and how it is checked."""
+"""The steps: what each is for, what it computes, and how it is checked.
+
+Twelve build the model; two go further: one serves it, one gives it a KV cache.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ PHASES = (
 )
 """In which a step's file is checked; the first that fails ends the check."""
 
+BUILDING = 12
+"""How many steps build the model; those after them go further."""
+
 H0 = "transformer.h.0"
 TOKENS = f"transformer.wte{INPUT}"
 """Where token ids go in."""
@@ -30,7 +36,7 @@ class Step:
     """One step.
 
     Attributes:
-        number: 1 to 12.
+        number: from 1.
         title: in a few words.
         name: of the class or function that a learner's file defines.
         signature: how it is called, and what with.
@@ -209,5 +215,28 @@ STEPS: tuple[Step, ...] = (
         formula="ids = ids + argmax(logits(ids)[:, -1]), max_new_tokens times",
         shapes="int64 [B, S] -> int64 [B, S + max_new_tokens], numpy; logits: [B, S] -> [B, S, V]",
         tested="with the float64 model's logits, for one row and for several; the prompt must stay",
+    ),
+    Step(
+        number=13,
+        title="serving",
+        name="CompletionServer",
+        signature="CompletionServer(logits, encode, decode, n_positions)",
+        purpose="Answers whoever asks over HTTP, with what step 12 generates.",
+        formula="text = decode(generate(logits, encode(prompt), max_tokens) after the prompt)",
+        shapes="JSON with prompt and max_tokens -> int64 [1, S] -> [1, S + max_tokens] -> JSON",
+        tested="started and asked over HTTP: answers by a float64 model, requests that must be "
+        "refused, clients at once; MAX Serve is not started",
+    ),
+    Step(
+        number=14,
+        title="KV cache",
+        name="CachedGPT2",
+        signature="CachedGPT2(config), called with (input_ids, keys, values)",
+        purpose="Computes new tokens alone: keys and values of those before are kept.",
+        formula="q of the new tokens, k and v of all: softmax(q k^T / sqrt(head_dim) + mask) v",
+        shapes="int64 [B, S], keys and values [L, B, H, P, head_dim] -> logits [B, S, V], keys and "
+        "values [L, B, H, P + S, head_dim]; P tokens are cached",
+        tested="a prompt at once, then token by token and several at once, must equal the whole "
+        "sequence; its graph in float64, then as MAX compiles it",
     ),
 )

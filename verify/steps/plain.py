@@ -143,7 +143,7 @@ def _mask_problem(found: Array, expected: Array) -> str:
 
 def check_generate(factory: Any, *, quick: bool = False) -> None:  # noqa: ARG001 - as the others
     """Greedy continuations of one row and of several, by a float64 model's logits."""
-    oracle = _telling_model()
+    oracle = telling_model()
 
     def logits(ids: Array) -> Array:
         _check_ids(np.asarray(ids))
@@ -163,7 +163,7 @@ def check_generate(factory: Any, *, quick: bool = False) -> None:  # noqa: ARG00
         _judge_generated(found, prompt, logits)
 
 
-def _telling_model() -> Oracle:
+def telling_model() -> Oracle:
     """A model whose next token depends on all tokens so far, and differs from row to row.
 
     A random model with a tied head mostly repeats its last token, whatever came before.

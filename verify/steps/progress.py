@@ -1,4 +1,4 @@
-"""`python -m verify steps DIR`: which of the twelve steps are done.
+"""`python -m verify steps DIR`: which steps are done, the twelve of the model and those after them.
 
 Each step's file is checked by `python -m verify step N FILE` in a process of its own, so that one
 that hangs or crashes costs its own row only. Neither MAX nor torch is imported here.
@@ -31,7 +31,7 @@ from reports.commands import (
 )
 from reports.saved.files import write_json
 from verify.options import add_json, add_limits
-from verify.steps.course import PHASES, STEPS
+from verify.steps.course import BUILDING, PHASES, STEPS
 from verify.steps.definitions import defined_in
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check all files of a folder; returns 0 where all steps are done, 1 if not, 2 for bad usage.
+    """Check all files of a folder; returns 0 where the model's steps are done, 1 if not, 2 misused.
+
+    A step that goes further counts where there is a file for it.
 
     Args:
         argv: what follows `steps`.
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m verify steps", description="Which of the twelve steps are done?"
     )
-    parser.add_argument("folder", type=Path, help="holds step_01.py to step_12.py")
+    parser.add_argument("folder", type=Path, help="holds step_01.py to step_12.py, or further")
     add_limits(parser)
     add_json(parser)
     return parser
@@ -80,22 +82,27 @@ def _steps(options: argparse.Namespace, console: Console) -> int:
         with console.status(f"step {step.number}: {step.title}"):
             results.append(_checked(step, file, options) if file else _missing(step))
         table.add_row(*_row(step, results[-1], options.folder))
-    done = sum(result["verdict"] == "PASS" for result in results)
     console.print(table)
-    console.print(f"{done} of {len(STEPS)} steps done")
+    done = sum(result["verdict"] == "PASS" for result in results[:BUILDING])
+    further = [result["verdict"] for result in results[BUILDING:] if result["file"]]
+    more = f", and {further.count('PASS')} of {len(STEPS) - BUILDING} that go further"
+    console.print(f"{done} of {BUILDING} steps done{more if further else ''}")
+    passed = done == BUILDING and further.count("PASS") == len(further)
     if options.json:
-        verdict = "PASS" if done == len(STEPS) else "FAIL"
-        write_json(options.json, {"verdict": verdict, "steps": results})
-    return 0 if done == len(STEPS) else 1
+        write_json(options.json, {"verdict": "PASS" if passed else "FAIL", "steps": results})
+    return 0 if passed else 1
 
 
 def find(step: Step, folder: Path) -> Path | None:
     """The step's file: its name has the step's number, `step_07.py` or `7_attention.py`.
 
     Other books count otherwise. Where the file of that number defines another step's class and not
-    this one's, the file of another number that defines this one's is the step's.
+    this one's, the file of another number that defines this one's is the step's. What comes after
+    the model is anything in other books: there, only a file that defines the step's class is its.
     """
     numbered = {file: number for file in sorted(folder.glob("*.py")) if (number := _number(file))}
+    if step.number > BUILDING:
+        return next((file for file in numbered if _defines(file, step)), None)
     own = next((file for file, number in numbered.items() if number == step.number), None)
     if own is None or _defines(own, step) or not any(_defines(own, other) for other in STEPS):
         return own

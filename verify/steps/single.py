@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
+from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ from reports.saved.files import write_json
 from verify.candidate.sandbox import say
 from verify.options import add_json, add_limits
 from verify.steps.course import STEPS
-from verify.steps.skeletons import skeleton
+from verify.steps.lessons import lesson
 
 if TYPE_CHECKING:
     import argparse
@@ -43,9 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m verify step", description="Check one of the twelve steps of a GPT-2."
-    )
+    parser = Parser(prog="python -m verify step", description="Check one of the steps of a GPT-2.")
     parser.add_argument("number", type=int, choices=range(1, len(STEPS) + 1), metavar="N")
     parser.add_argument("file", type=Path, nargs="?", help="the file in which it is written")
     parser.add_argument(
@@ -117,7 +116,7 @@ def _show(phase: Phase, console: Console) -> None:
 
 
 def explanation(step: Step) -> Group:
-    """What `--explain` prints."""
+    """What `--explain` prints: in a few lines, then in some paragraphs."""
     rows = Table.grid(padding=(0, 2))
     for title, value in (
         ("What for", step.purpose),
@@ -131,12 +130,14 @@ def explanation(step: Step) -> Group:
         Text(f"Step {step.number}: {step.title}", "bold"),
         rows,
         Text("B batch, S sequence, D n_embd, H heads, V vocab_size", "dim"),
+        Text(),
+        Markdown(lesson(step.number).explanation),
     )
 
 
 def _scaffold(step: Step, path: Path, console: Console) -> int:
     if path.exists():
         raise UsageError(f"{path} exists already; nothing was written")
-    path.write_text(skeleton(step), encoding="utf-8")
+    path.write_text(lesson(step.number).skeleton, encoding="utf-8")
     console.print(f"{path}: step {step.number}, {step.title}, to be filled in")
     return 0

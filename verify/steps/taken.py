@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass
+from http.server import HTTPServer
 from typing import TYPE_CHECKING, Any
 
 from max.experimental.nn import Module
@@ -18,7 +19,8 @@ from verify.candidate.guard import CandidateError
 from verify.steps.component import StepError, check_shapes, is_whole
 from verify.steps.course import STEPS
 from verify.steps.definitions import defined_in
-from verify.steps.plain import FIELDS, PLAIN
+from verify.steps.own_checks import OWN_CHECKS
+from verify.steps.plain import FIELDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +68,9 @@ def _may_be(step: Step, value: Any) -> bool:
     """Whether something may be the step's, by its kind alone."""
     if step.number == 1:
         return inspect.isclass(value) and all(_has(value, name) for name in FIELDS)
-    if step.number in PLAIN:
+    if step.number == 13:
+        return inspect.isclass(value) and issubclass(value, HTTPServer)
+    if step.name.islower():
         return inspect.isfunction(value) and not value.__name__.startswith("_")
     return inspect.isclass(value) and issubclass(value, Module)
 
@@ -94,7 +98,7 @@ def _only(step: Step, file: Path, own: dict[str, Any]) -> Taken:
 
 def _fits(step: Step, value: Any) -> bool:
     """Whether a module can be called as the step says, and has its shape and its parameters."""
-    if step.number in PLAIN:
+    if step.number in OWN_CHECKS:
         return False
     try:
         return is_whole(check_shapes(step, value))

@@ -37,7 +37,7 @@ class GPT2Block(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # TODO 3: attention adds to the stream
-        # calls: the two Modules of TODO 1, and `+`
+        # calls: `self.attn`, `self.ln_1`: Modules are called as functions; `+`
         # look: the residual of step 8, with attention as the part
         # formula: x = x + attn(ln_1(x))
         # thought: attention reads the normalised copy, and adds to what is not normalised
@@ -45,7 +45,7 @@ class GPT2Block(Module):
         # done 3
 
         # TODO 4: the MLP adds to it
-        # calls: the two Modules of TODO 2, and `+`
+        # calls: `self.mlp`, `self.ln_2`, `+`
         # look: the same form; which x does it read?
         # formula: x + mlp(ln_2(x))
         # thought: one after the other: the MLP sees what attention has added

@@ -33,6 +33,29 @@ class LessonError(ValueError):
     """A lesson's file does not follow the form that `verify.steps.lessons` describes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A statement by where it stands and what it sets, not by what it computes.
+
+    Attributes:
+        scope: the class or function around it, `GPT2Attention.forward`.
+        form: `scores = ...`, `return ...`; the kind alone of others, `for`.
+        line: the first in its file, not compared, and `end` the last.
+        is_open: whether it says `...` and no more, not compared.
+    """
+
+    scope: str
+    form: str
+    line: int = field(compare=False, default=0)
+    end: int = field(compare=False, default=0)
+    is_open: bool = field(compare=False, default=False)
+
+    @property
+    def opened(self) -> tuple[str, str]:
+        """Scope and form in a skeleton, where `...` stands in place of a `for`."""
+        return self.scope, self.form if self.form.endswith("...") else "..."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One numbered TODO of a step's file.
@@ -44,6 +67,7 @@ class Task:
         hints: what to look at; which formula; which line of thought. Never the code.
         solution: the lines that stand there in the solution.
         opened: the lines that stand there in the skeleton: names and shapes are kept.
+        places: its statements, and those inside of them.
     """
 
     number: int
@@ -52,6 +76,7 @@ class Task:
     hints: tuple[str, str, str]
     solution: str
     opened: str
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +149,7 @@ def parse(step: Step, text: str) -> Lesson:
         raise LessonError(f"the docstring of step {step.number} has no '## Afterwards'")
     lines = text.splitlines(keepends=True)
     start = tree.body[0].end_lineno or 0
-    parts = [_head(step), *_parts(lines, start, tree, _comments(text))]
+    parts = [_head(step), *_parts(lines, start, tree, text)]
     tasks = tuple(part for part in parts if isinstance(part, Task))
     if [task.number for task in tasks] != list(range(1, len(tasks) + 1)) or not tasks:
         raise LessonError(f"the TODOs of step {step.number} are not numbered 1, 2, ...")
@@ -142,11 +167,9 @@ def _head(step: Step) -> str:
     return f'"""Step {step.number}: {step.title}.\n\n{step.purpose}\n"""\n'
 
 
-def _parts(
-    lines: list[str], start: int, tree: ast.Module, comments: dict[int, str]
-) -> Iterator[str | Task]:
+def _parts(lines: list[str], start: int, tree: ast.Module, text: str) -> Iterator[str | Task]:
     """The lines that stay, and the tasks between them, from a line on."""
-    place = start
+    comments, places, place = _comments(text), places_of(text), start
     while place < len(lines):
         if _DONE.match(lines[place]):
             raise LessonError(f"line {place + 1}: nothing is open here")
@@ -169,6 +192,7 @@ def _parts(
             hints=(notes[1], notes[2], notes[3]),
             solution="".join(lines[first:end]),
             opened="".join(_opened(statement, comments) for statement in statements),
+            places=tuple(p for p in places if first < p.line and p.end <= end),
         )
         place = end + 1
 
@@ -203,10 +227,34 @@ def _within(tree: ast.AST, first: int, last: int) -> Iterator[ast.stmt]:
             yield from _within(node, first, last)
 
 
+def places_of(text: str) -> list[Place]:
+    """Every statement of a file, in order.
+
+    Args:
+        text: of the file, Python.
+    """
+    return list(_placed(ast.parse(text), ""))
+
+
+def _placed(node: ast.AST, scope: str) -> Iterator[Place]:
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.ClassDef | ast.FunctionDef):
+            yield from _placed(part, f"{scope}.{part.name}".strip("."))
+        elif isinstance(part, ast.stmt):
+            is_open, form = False, ast.unparse(_emptied(part))
+            match part:
+                case ast.Assign() | ast.AnnAssign() | ast.Return() | ast.Expr():
+                    is_open = isinstance(part.value, ast.Constant) and part.value.value is ...
+            if form == "..." and not is_open:
+                form = type(part).__name__.lower()
+            yield Place(scope, form, part.lineno, part.end_lineno or part.lineno, is_open)
+            yield from _placed(part, scope)
+
+
 def _opened(statement: ast.stmt, comments: dict[int, str]) -> str:
     """A statement's place in the skeleton: `name = ...`, with the comment that has its shape."""
     indent = " " * statement.col_offset
-    text = ast.unparse(emptied(statement))
+    text = ast.unparse(_emptied(statement))
     if isinstance(statement, ast.If | ast.For | ast.While | ast.With | ast.Try):
         return f"{indent}{text}\n"
     lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
@@ -214,12 +262,8 @@ def _opened(statement: ast.stmt, comments: dict[int, str]) -> str:
     return f"{indent}{text}{f'  {comment}' if comment else ''}\n"
 
 
-def emptied(statement: ast.stmt) -> ast.stmt:
-    """A statement without what it computes: `name = ...`, `return ...`, or `...` alone.
-
-    Args:
-        statement: of a solution.
-    """
+def _emptied(statement: ast.stmt) -> ast.stmt:
+    """A statement without what it computes: `name = ...`, `return ...`, or `...` alone."""
     empty = ast.Constant(...)
     match statement:
         case ast.Assign(targets=targets):
