@@ -439,4 +439,5 @@ bends_as_gpt2_does(solution_3)
 #
 # **Now write it yourself**: `python -m verify learn my-gpt2` begins a folder with the first
 # skeleton, watches it, checks at each save, and gives hints in three levels; after twelve steps it
-# puts your own GPT-2 together.
+# puts your own GPT-2 together. Two further steps serve it (chapter 17) and give it a KV cache
+# (chapter 14).
