@@ -190,7 +190,7 @@ assert largest_difference(0.044715) < largest_difference(taylor) < largest_diffe
 #
 # - *Between the points.* If $|d'| \le L$, then $|d|$ exceeds its largest value on the grid by at
 #   most $L h / 2$, where $h$ is the distance between two points. Here $h = 10^{-4}$ and $L$ is
-#   about 0.001 (the picture has the slope), which makes $5 \cdot 10^{-8}$.
+#   about 0.001 (measured below), which makes $5 \cdot 10^{-8}$.
 # - *Outside.* For $|x| \ge 8$ both forms are ReLU, nearly: the exact one differs from it by
 #   $|x|\,\Phi(-|x|) \le e^{-x^2/2}/\sqrt{2\pi} < 6 \cdot 10^{-15}$, and the tanh form by
 #   $|x|\,/\,(1 + e^{2u})$ with $u = \sqrt{2/\pi}\,(|x| + 0.044715\,|x|^3)$, less than $10^{-20}$.

@@ -68,7 +68,8 @@ y, (x_hat, s) = layer_norm(x, weight, bias)
 np.testing.assert_allclose(x_hat.mean(-1), 0, atol=1e-14)
 np.testing.assert_allclose(x_hat.var(-1), 1, atol=1e-5)  # not 1e-14: epsilon takes a little
 
-theirs = F.layer_norm(*map(torch.from_numpy, (x,)), (D,), *map(torch.from_numpy, (weight, bias)))
+of_x, of_weight, of_bias = map(torch.from_numpy, (x, weight, bias))
+theirs = F.layer_norm(of_x, (D,), of_weight, of_bias)
 np.testing.assert_allclose(y, theirs.numpy(), atol=1e-12)
 
 # %% [markdown]
@@ -116,10 +117,12 @@ def layer_norm_backward(g, weight, saved):
 
 
 g = rng.normal(size=(B, S, D))
-tensors = [torch.from_numpy(a.copy()).requires_grad_() for a in (x, weight, bias)]
-F.layer_norm(tensors[0], (D,), tensors[1], tensors[2]).backward(torch.from_numpy(g))
-for by_hand, tensor in zip(layer_norm_backward(g, weight, (x_hat, s)), tensors, strict=True):
-    np.testing.assert_allclose(by_hand, tensor.grad.numpy(), atol=1e-12)
+by_hand = layer_norm_backward(g, weight, (x_hat, s))
+
+tensors = [tensor.requires_grad_() for tensor in (of_x, of_weight, of_bias)]
+F.layer_norm(of_x, (D,), of_weight, of_bias).backward(torch.from_numpy(g))
+for ours, tensor in zip(by_hand, tensors, strict=True):
+    np.testing.assert_allclose(ours, tensor.grad.numpy(), atol=1e-12)
 
 # %% [markdown]
 # The formula has a meaning. Adding a constant to all features changes nothing in the output, nor
