@@ -39,7 +39,7 @@ from verify.steps.book.shared.pictures import BLUE, GREEN, ORANGE, figure, show
 # keeps the decoder alone, and reads and writes in one sequence. All of it hangs on one line, the
 # **residual stream**: a vector of width $D$ for each position, to which every part adds something.
 
-# %%
+# %% tags=["hide-input"]
 drawn, axes = figure(size=(6.2, 5.6))
 axes.set(xlim=(0, 10), ylim=(-0.7, 11.6))
 axes.axis("off")

@@ -88,12 +88,23 @@ def test_a_chapter_that_fails_is_named_with_its_cell_and_the_site_is_kept(book):
 
 @pytest.mark.book
 def test_a_formula_that_cannot_be_drawn_is_named(book):
-    (book / "book" / "ch00_small.py").write_text(
-        "# %% [markdown]\n# # 0. Small\n# $\\notalatex x$\n"
-    )
+    text = "# %% [markdown]\n# # 0. Small\n# $\\notalatex x$\n"
+    (book / "book" / "ch00_small.py").write_text(text)
     code, _, errors = make(book)
     assert code == 1
-    assert "\\notalatex is not known" in errors
+    assert "\\notalatex is not known, in " in errors
+
+
+def test_lines_of_a_formula_stand_below_each_other_and_an_unknown_environment_is_refused():
+    pytest.importorskip("latex2mathml", reason="`tox -e book` installs what makes the site")
+    pytest.importorskip("sphinx", reason="`tox -e book` installs what makes the site")
+    from verify.steps.book.site.mathml import FormulaError, mathml
+
+    lines = r"a &= b \\ c &= d"
+    drawn = mathml(rf"\begin{{aligned}} {lines} \end{{aligned}}", block=True)
+    assert drawn.count("<mtr>") == 2
+    with pytest.raises(FormulaError, match="& is not known"):
+        mathml(rf"\begin{{gather}} {lines} \end{{gather}}", block=True)
 
 
 def test_a_chapter_that_is_not_there_is_a_sentence(book):

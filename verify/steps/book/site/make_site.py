@@ -139,8 +139,14 @@ def stage(book: Path, files: Sequence[Path], notebooks: Sequence[Any], folder: P
     names = {file.name: file.stem for file in files}
     for file, notebook in zip(files, notebooks, strict=True):
         for cell in notebook.cells:
+            tags = cell.metadata.get("tags", [])
             if cell.cell_type == "markdown":
                 cell.source = _links_within(cell.source, names)
+            elif "hide-input" in tags and "solution" not in tags:
+                cell.metadata["mystnb"] = {
+                    "code_prompt_show": "Show the code",
+                    "code_prompt_hide": "Hide the code",
+                }
         nbformat.write(notebook, folder / f"{file.stem}.ipynb")
     index = _links_within((book / "README.md").read_text(encoding="utf-8"), names)
     listed = "\n".join(names.values())
