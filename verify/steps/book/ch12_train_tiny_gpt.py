@@ -250,7 +250,7 @@ def continued(model, prompt, tokens=40, temperature=0.7):
 
 before = validation(model)
 print(f"before: loss {before:.3f}; ln {VOCABULARY} is {math.log(VOCABULARY):.3f}")
-print(continued(model, "And it came to pass"))
+print(repr(continued(model, "And it came to pass")))
 assert abs(before - math.log(VOCABULARY)) < 0.1
 
 # %%
@@ -299,7 +299,22 @@ assert after < np.mean(losses[70:80]) < by_frequency
 # %% [markdown]
 # ## What minutes bring
 #
-# LONG_RUN
+# `tiny`, the model of the other chapters, is the same program with six blocks, a context of 256,
+# all of the text, and 4,000 steps: 25 minutes on one core (`python -m reference train`). On the
+# same windows as above:
+
+# %%
+tiny = Oracle(load("tiny"), np.float32)
+
+
+def tiny_logits(ids):
+    return torch.from_numpy(tiny.trace(ids.numpy())["lm_head"])
+
+
+of_tiny = loss_of(tiny_logits, WINDOWS).item()
+print(f"loss {of_tiny:.3f}, perplexity {math.exp(of_tiny):.0f}; ours {math.exp(after):.0f}")
+print(continued(tiny_logits, "And it came to pass"))
+assert of_tiny < after - 0.5
 
 # %% [markdown]
 # ## Export
@@ -399,7 +414,9 @@ assert wrong_loss > exact_loss + 0.05
 # ```
 #
 # The first one compiles the MAX model with these weights and judges every place of it alone against
-# float64, with the envelope of chapter 7. VERIFY_TEXT
+# float64, with the envelope of chapter 7. With `--quick` nothing is compiled: the mathematics of
+# the graph is judged in float64, in seconds. The model of this chapter, checked that way, passed at
+# all 50 places with at most 38% of the allowed error, and all 51 planted faults were caught.
 
 # %% [markdown]
 # ## Exercises
