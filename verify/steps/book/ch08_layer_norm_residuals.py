@@ -268,8 +268,8 @@ show(drawn, "Gradients and differences between positions over the depth of five 
 #   never look at gradients alone. Attention takes means; without the $x + \ldots$ nothing brings
 #   back what a position was, and after five blocks all positions are equal, to the last bits. Dong
 #   et al. (2021) call it the collapse of rank.
-# - **post-norm** divides the stream by about $\sqrt 2$ after each part, so that what a position was
-#   is halved, as a square, each time. After 24 blocks positions hardly differ.
+# - **post-norm** divides the sum by its size after each part, so that the share of what a position
+#   was shrinks each time. After 24 blocks positions hardly differ.
 # - **pre-norm** leaves the sum alone. The stream keeps the embedding for ever, parts add to it, and
 #   the gradient has a straight way from the head to the embedding: $\partial x_{end} / \partial x$
 #   contains the identity. As the stream grows, each part's gradient is divided by its size (the
@@ -443,7 +443,7 @@ assert largest < 1
 
 # %% [markdown]
 # so both ways are good there, and this project's envelope has both in it: a kernel in one pass is a
-# legitimate evaluation of the same formula. The two meet only where data have a large mean.
+# legitimate evaluation of the same formula. They part only where data have a large mean.
 
 # %% [markdown]
 # ## A last look: what the normalisation does to real activations
@@ -574,7 +574,7 @@ variance_stays(solution_3)
 # - Layer normalisation makes each position's features mean 0 and variance 1, then scales and
 #   shifts. Its gradient takes out the two directions that do not matter, and divides by the size.
 # - The sum around each part keeps what a position was, and gives gradients a straight way. The
-#   normalisation *inside* the sum keeps sizes in check. Of five stacks, only that one learned with
-#   eight blocks.
+#   normalisation *inside* the sum keeps sizes in check. Of three stacks of eight blocks that were
+#   trained, only that one learned.
 # - Divide by $D$; know your epsilon, and look for it where variances are small; and do not
 #   subtract squares in float32 where the mean may be large.

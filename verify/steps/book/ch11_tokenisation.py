@@ -389,7 +389,7 @@ assert "�" in tokenizer.decode(encode("👍🏽")[:3])
 
 # %% [markdown]
 # So a program that prints a model's text token by token must keep bytes back until a character is
-# whole (exercise 2). And a model may write bytes that are no UTF-8 at all.
+# whole (exercise 2). And a model may write bytes that are not UTF-8 at all.
 #
 # A related surprise: asked how many letters a word has, a model cannot count them. It does not see
 # them.
@@ -401,8 +401,8 @@ print(shown(" strawberry"))
 # ## Exercises
 #
 # **Exercise 1.** The way back: ids to text. Join the tokens, turn each character into its byte, and
-# decode UTF-8; bytes that are none become U+FFFD (`errors="replace"`). Id 0, the end of text, has
-# no bytes: write it as it stands in the vocabulary.
+# decode UTF-8; bytes that are not UTF-8 become U+FFFD (`errors="replace"`). Id 0, the end of text,
+# has no bytes: write it as it stands in the vocabulary.
 
 
 # %% tags=["exercise"]
