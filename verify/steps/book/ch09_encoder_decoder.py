@@ -401,7 +401,8 @@ assert np.abs(after_change[:, 6:] - ours[:, 6:]).max() > 0.1
 # stands before it only. This is called teacher forcing. The loss is the mean of
 # $-\log p(\text{right token})$.
 #
-# The learning rate rises over 100 steps and falls again. Post-norm needs that (chapter 8).
+# The learning rate rises over 100 steps and falls again. Post-norm needs that ([chapter
+# 8](ch08_layer_norm_residuals.py)).
 
 # %%
 STEPS, WARM_UP, ROWS = 320, 100, 64

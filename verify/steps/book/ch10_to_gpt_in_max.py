@@ -8,9 +8,9 @@
 # %% [markdown]
 # # 10. From the transformer to GPT: twelve steps in MAX
 #
-# Chapter 9 had a complete transformer. A GPT is less: this chapter says what is left out and what
-# is changed, and then builds GPT-2 in Modular's MAX, part by part, each formula beside its code.
-# After it you know
+# [Chapter 9](ch09_encoder_decoder.py) had a complete transformer. A GPT is less: this chapter says
+# what is left out and what is changed, and then builds GPT-2 in Modular's MAX, part by part, each
+# formula beside its code. After it you know
 #
 # - how GPT-2 differs from the transformer of 2017, and why;
 # - what a MAX module is: Python that is run once, to record a graph;
@@ -57,7 +57,7 @@ from verify.steps.phases import check_step
 # | sinusoids for positions | a learned table | as good, and simpler; it ends at 1,024 positions |
 # | $\sqrt{D}\,E$ | $E$ | one more constant that was not needed |
 # | $\mathrm{LN}(x + f(x))$ | $x + f(\mathrm{LN}(x))$, and a last LN | chapter 8 |
-# | ReLU | GELU in its tanh form | chapter 7 |
+# | ReLU | GELU in its tanh form | [chapter 7](ch07_feed_forward_gelu.py) |
 # | three projections for q, k, v | one, $D \to 3D$ | one large product is faster than three |
 # | 6 + 6 layers, $D = 512$ | 12 to 48, $D = 768$ to $1600$ | it can |
 #
@@ -227,7 +227,8 @@ assert passes(11, mine)
 # ## Step 12: generation
 #
 # The model gives scores for the token after each position. Take the last, choose, append, repeat.
-# (Choosing by chance is chapter 13; not computing everything again each time is chapter 14.)
+# (Choosing by chance is [chapter 13](ch13_sampling.py); not computing everything again each time is
+# [chapter 14](ch14_kv_cache.py).)
 
 # %%
 show_code(12)
@@ -439,5 +440,5 @@ bends_as_gpt2_does(solution_3)
 #
 # **Now write it yourself**: `python -m verify learn my-gpt2` begins a folder with the first
 # skeleton, watches it, checks at each save, and gives hints in three levels; after twelve steps it
-# puts your own GPT-2 together. Two further steps serve it (chapter 17) and give it a KV cache
-# (chapter 14).
+# puts your own GPT-2 together. Two further steps serve it ([chapter 17](ch17_serve_it.py)) and give
+# it a KV cache ([chapter 14](ch14_kv_cache.py)).

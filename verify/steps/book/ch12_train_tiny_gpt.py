@@ -46,9 +46,9 @@ torch.set_num_threads(1)
 # %% [markdown]
 # ## The text
 #
-# The corpus of `reference/train.py`, with the tokenizer of chapter 11. To save time we take a third
-# of the training part. The held-out part is never trained on: the loss on it says whether the model
-# has learned the language or the text by heart.
+# The corpus of `reference/train.py`, with the tokenizer of [chapter 11](ch11_tokenisation.py). To
+# save time we take a third of the training part. The held-out part is never trained on: the loss on
+# it says whether the model has learned the language or the text by heart.
 
 # %%
 tokenizer = Tokenizer.from_file(str(TINY_FOLDER / "tokenizer.json"))
@@ -60,12 +60,13 @@ print(f"{len(training):,} tokens to train on, {len(held_out):,} held out")
 # %% [markdown]
 # ## The model
 #
-# The GPT-2 of chapter 10, with its names, and two blocks of width 128. Three choices are made for
-# training:
+# The GPT-2 of [chapter 10](ch10_to_gpt_in_max.py), with its names, and two blocks of width 128.
+# Three choices are made for training:
 #
 # - weights are drawn from $N(0, 0.02^2)$, so that all scores begin near 0: a fresh model should
 #   think that each of the $V$ tokens is equally likely, and its loss is then $\ln V$;
-# - what writes to the stream (`c_proj`) begins smaller by $1/\sqrt{2L}$ (chapter 8, exercise 3);
+# - what writes to the stream (`c_proj`) begins smaller by $1/\sqrt{2L}$ ([chapter
+#   8](ch08_layer_norm_residuals.py), exercise 3);
 # - the head is the embedding (weight tying): a quarter of this model's weights, used twice.
 
 # %%
@@ -233,7 +234,7 @@ def train(model, steps, warm_up=WARM_UP):
 
 # %% [markdown]
 # And a function to hear it speak: the next token is drawn from the probabilities, sharpened a
-# little (chapter 13).
+# little ([chapter 13](ch13_sampling.py)).
 
 
 # %%
@@ -414,9 +415,10 @@ assert wrong_loss > exact_loss + 0.05
 # ```
 #
 # The first one compiles the MAX model with these weights and judges every place of it alone against
-# float64, with the envelope of chapter 7. With `--quick` nothing is compiled: the mathematics of
-# the graph is judged in float64, in seconds. The model of this chapter, checked that way, passed at
-# all 50 places with at most 38% of the allowed error, and all 51 planted faults were caught.
+# float64, with the envelope of [chapter 7](ch07_feed_forward_gelu.py). With `--quick` nothing is
+# compiled: the mathematics of the graph is judged in float64, in seconds. The model of this
+# chapter, checked that way, passed at all 50 places with at most 38% of the allowed error, and all
+# 51 planted faults were caught.
 
 # %% [markdown]
 # ## Exercises
