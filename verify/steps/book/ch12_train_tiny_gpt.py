@@ -300,6 +300,12 @@ assert after < np.mean(losses[70:80]) < by_frequency
 # %% [markdown]
 # ## What minutes bring
 #
+# With the whole training text and 2,500 steps instead of 400, two and a half minutes on one core,
+# this model came to a loss of 2.97 on the same windows (perplexity 19), and continued:
+#
+# > And it came to pass, when the elders of the people of Israel, the children of the children of
+# > Israel was twelve builded.
+#
 # `tiny`, the model of the other chapters, is the same program with six blocks, a context of 256,
 # all of the text, and 4,000 steps: 25 minutes on one core (`python -m reference train`). On the
 # same windows as above:
