@@ -45,7 +45,7 @@ from reference.load import TINY_FOLDER, load
 from reference.oracle import Oracle
 from reference.trace import Recorder
 from verify.steps.book.shared.exercises import check
-from verify.steps.book.shared.pictures import BLACK, figure, show
+from verify.steps.book.shared.pictures import BLACK, BLUE, ORANGE, figure, show
 
 checkpoint = load("tiny")
 config = checkpoint.config
@@ -384,11 +384,12 @@ for (most, callers_count), found in results.items():
 
 # %%
 drawn, (left, right_axes) = figure(1, 2, size=(7.5, 2.9))
-for most, label in ((1, "one row at a time"), (MOST, "up to eight rows")):
+for most, label, colour in ((1, "one row at a time", BLUE), (MOST, "up to eight rows", ORANGE)):
     found = [results[most, n] for n in loads]
-    left.plot(loads, [one["tokens/s"] for one in found], "o-", label=label)
-    right_axes.plot(loads, [one["ttft"][0] for one in found], "o-", label=f"{label}, median")
-    right_axes.plot(loads, [one["ttft"][1] for one in found], "o:", label=f"{label}, p90")
+    left.plot(loads, [one["tokens/s"] for one in found], "o-", color=colour, label=label)
+    for place, style, name in ((0, "o-", "median"), (1, "o:", "p90")):
+        values = [one["ttft"][place] for one in found]
+        right_axes.plot(loads, values, style, color=colour, label=f"{label}, {name}")
 left.set(xlabel="callers", ylabel="tokens a second", title="Throughput", ylim=(0, None))
 left.legend()
 right_axes.set(xlabel="callers", ylabel="ms", title="Time to first token", yscale="log")
