@@ -239,8 +239,8 @@ def finetune(model, rate, snapshot, steps=48, every=16):
                     (step, loss_of(model, new_text).item(), loss_of(model, old_text).item())
                 )
             kept[step] = snapshot()
-        rows = torch.randint(len(training), (6,), generator=generator)
-        at = torch.randint(512 - 65, (6, 1), generator=generator)
+        rows = torch.randint(len(training), (4,), generator=generator)
+        at = torch.randint(512 - 65, (4, 1), generator=generator)
         batch = training[rows[:, None], at + torch.arange(65)]
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 6)  # a short warm-up
