@@ -58,6 +58,7 @@ GROUPS = {
         "tests/verify/endpoint/test_noticed.py",
         "tests/verify/endpoint/test_standard.py",
     ),
+    "the book": ("tests/verify/steps/book/test_chapters.py",),
     "benchmarks that are stopped": ("tests/bench/test_stops.py",),
 }
 

@@ -89,11 +89,8 @@ def _why_not(checking: Checking, attempt: Any) -> str | None:
     except Exception as error:
         if attempt is ... or (returned and returned[-1] is None):
             return "there is no answer yet"
-        text = str(error).strip()
-        return text if isinstance(error, AssertionError) and text else _named(error, text)
+        told = (str(error).strip().splitlines() or [""])[0]
+        if isinstance(error, AssertionError) and told:
+            return told
+        return f"{type(error).__name__}: {told}" if told else type(error).__name__
     return None
-
-
-def _named(error: Exception, text: str) -> str:
-    name = type(error).__name__
-    return f"{name}: {text.splitlines()[0]}" if text else name

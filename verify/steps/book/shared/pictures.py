@@ -8,6 +8,9 @@ with `BOOK_PICTURES=FOLDER` it is saved there.
 from __future__ import annotations
 
 import os
+import re
+from base64 import b64encode
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +29,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000",
 )  # fmt: skip
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK]),
     "axes.grid": True,
     "axes.spines.right": False,
@@ -39,6 +42,9 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.5,
 }
+
+SHARP = 1.5
+"""Pixels for each one that a page lays out, for screens that have more."""
 
 MOST_LABELS = 40
 """Of an axis of a heat map; more cannot be read."""
@@ -65,7 +71,7 @@ def heatmap(
     title: str = "",
     around_zero: bool = False,
     bar: bool = True,
-    **limits: float,
+    **limits: Any,
 ) -> None:
     """A matrix as a picture, the first row at the top.
 
@@ -105,20 +111,23 @@ def show(drawn: Figure, text: str) -> None:
         text: what it shows, in a sentence, for those who do not see it.
     """
     stored = BytesIO()
-    drawn.savefig(stored, format="png", metadata={"Software": None, "Description": text})
+    drawn.savefig(stored, format="png", dpi=SHARP * drawn.dpi, metadata={"Software": None})
+    width = round(drawn.get_figwidth() * drawn.dpi)
     plt.close(drawn)
-    _display(stored.getvalue(), text)
+    _display(stored.getvalue(), text, width)
     if folder := os.environ.get("BOOK_PICTURES"):
-        name = "_".join(text.lower().split()[:6]).replace("/", "_")
+        name = "_".join(re.findall(r"\w+", text.lower())[:6])
         (Path(folder) / f"{name}.png").write_bytes(stored.getvalue())
 
 
-def _display(png: bytes, text: str) -> None:
-    """Where IPython runs the cells."""
+def _display(png: bytes, text: str, width: int) -> None:
+    """Where IPython runs the cells; as HTML, since pictures of notebooks have no text otherwise."""
     try:
-        from IPython import get_ipython
-        from IPython.display import Image, display
+        from IPython.core.getipython import get_ipython
+        from IPython.display import HTML, display
     except ImportError:
         return
     if get_ipython() is not None:
-        display(Image(png, alt=text))
+        data = b64encode(png).decode()
+        told = escape(text, quote=True)
+        display(HTML(f'<img alt="{told}" width="{width}" src="data:image/png;base64,{data}">'))
