@@ -63,7 +63,7 @@ for token in best:
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# A constant that is added to every logit cancels, so we may subtract the largest one first. Then
+# A constant that is added to every logit cancels, so we may subtract the largest logit first. Then
 # the largest exponential is $e^0 = 1$, and nothing overflows.
 
 
@@ -206,16 +206,15 @@ assert np.abs(ours - theirs).max() < 1e-12
 # %%
 after = np.mean([np.isfinite(top_p(at_temperature(z, 0.8), 0.95)).sum() for z in text_logits])
 before = np.mean([np.isfinite(at_temperature(top_p(z, 0.95), 0.8)).sum() for z in text_logits])
-print(
-    f"mean size of the nucleus: {after:.0f} with the temperature first, {before:.0f} with it last"
-)
+print(f"mean size of the nucleus: temperature first {after:.0f}, temperature last {before:.0f}")
 assert after < before
 
 # %% [markdown]
 # ## How sure is the model?
 #
-# The nucleus is small in the middle of a word and large where a name may follow. Below, each
-# position of a held-out text: the entropy of what comes next, and how many tokens the nucleus has.
+# The nucleus is small within a fixed phrase ("saying" has a comma after it) and large where nearly
+# anything may follow. Below, each position of a held-out text: the entropy of what comes next, and
+# how many tokens the nucleus has.
 
 # %%
 shown = slice(0, 48)
@@ -416,9 +415,9 @@ assert geometric[1] > 1.3 * geometric[0]
 
 # %% [markdown]
 # A model as small as `tiny` copies a little: the second time a token is about 1.6 times as likely
-# as the first time, and after that the chance hardly rises. Larger models copy far better, and
-# Holtzman et al. (2020, figure 4) show one in which the chance of a repeated sentence climbs
-# towards 1. Drawing at random breaks both mechanisms: one unlikely token, and the last few tokens
+# as the first time, and after that the chance hardly rises. Larger models copy far better: in the
+# GPT-2 of Holtzman et al. (2020) the chance of a repeated phrase goes on rising with every
+# repetition. Drawing at random breaks both mechanisms: one unlikely token, and the last few tokens
 # are new ones.
 
 # %%
@@ -435,7 +434,7 @@ show(drawn, "Agreement of greedy choices by context, and repeated 4-grams by way
 # ## In MAX
 #
 # `impl/generate.py` runs the same loop: MAX computes the logits, `impl/sampling.py` chooses in
-# float64 on the host, so that the choice never depends on a device's rounding.
+# float64 on the host, so that the same logits and the same seed give the same token on any device.
 #
 # ```sh
 # python -m impl generate "And it came to pass" --temperature 0.8 --top-k 40 --top-p 0.95 --seed 1
