@@ -171,7 +171,6 @@ in_float32 = [
 print("float32: largest difference between the ways", np.ptp(in_float32, axis=0).max())
 
 # %% [markdown]
-#
 # ## What it saves, and what it costs
 #
 # Count multiplications and additions, two for each weight that a token meets. With $L$ layers,
@@ -201,11 +200,6 @@ def step_flops(config, n, cached):
     )
 
 
-def cache_bytes_of(config, tokens, element_bytes=4):
-    """Keys and values of one row."""
-    return 2 * config.n_layer * config.n_embd * tokens * element_bytes
-
-
 one_step = Workload(batch=1, n_gen=1, n_depth=100)
 assert step_flops(config, 100, cached=True) == work(config, one_step, "float32").flops
 uncached = work(config, one_step, "float32", kv_cache=False)
@@ -221,7 +215,7 @@ print(f"after 100 tokens: {uncached.flops_executed / step_flops(config, 100, cac
 # With a cache the operations of a step hardly grow, and something else limits the speed: every
 # weight must be read from memory once for each token, and so must the cache. For one row the
 # weights dominate. For many rows or long texts the cache does, since it cannot be shared between
-# rows as weights can. Chapter 16 measures that.
+# rows as weights can. Chapter 16 counts both.
 
 # %%
 MODELS = {  # layers, width of keys and values, parameters in millions
@@ -289,13 +283,13 @@ right.legend()
 show(drawn, "Operations and time of a step with and without a cache, over the tokens before it")
 
 # %% [markdown]
-# Fewer operations than the curves on the left suggest are saved in time: a step with a cache is so
-# small here that calling NumPy a few hundred times takes longer than the arithmetic.
+# The time falls by less than the count: a step with a cache is so small here that calling NumPy a
+# few hundred times takes longer than the arithmetic.
 #
 # ## How caches go wrong
 #
-# `verify/faults/cache.py` lists mistakes that really shipped, each with where it was seen. We plant
-# every one of them in a cached model, read a text in the same parts, and compare logits position by
+# `verify/faults/cache.py` lists mistakes, most of which really shipped, and where. We plant every
+# one of them in a cached model, read a text in the same parts, and compare logits position by
 # position.
 
 # %%
