@@ -203,7 +203,7 @@ assert 2**12 < ratio < 2**20
 # - **Wrong programs.** `verify/faults/catalogue.py` has 51 mistakes, most of which somebody really
 #   shipped: another epsilon, GELU by erf, a mask of -1e4, heads merged in the wrong order, factors
 #   rounded to 16 bits... Each is planted into one block of the oracle.
-# - **Correct programs.** Float32 in two orders, on eight inputs.
+# - **Correct programs.** Float32 in two orders, on six texts of 128 tokens.
 #
 # All of it in three *regimes*: the trained weights as given, every parameter moved a little
 # (`perturbed`), and queries and keys ten times as large (`stress`), as large as they get in some
@@ -212,7 +212,7 @@ assert 2**12 < ratio < 2**20
 # %%
 REGIMES = {name: with_regime(checkpoint, name) for name in ("given", "perturbed", "stress")}
 oracles = {name: Oracle(weights) for name, weights in REGIMES.items()}
-inputs = [random_cases(config, "", [(2, 33)], seed=n, device="cpu")[0].ids for n in range(8)]
+inputs = [random_cases(config, "", [(1, 128)], seed=n, device="cpu")[0].ids for n in range(6)]
 faults = [fault for fault in catalogue("float32", config) if fault.fits(ids, config.n_positions)]
 print(f"{len(faults)} of the 51 faults can show in two rows of 33 tokens")
 
@@ -237,30 +237,39 @@ for regime, model in oracles.items():
             right[regime].append((found, exact))
 
 # %%
-print("rtol   atol   faults that pass   correct runs that are rejected (of 16 in each regime)")
+print("rtol   atol    faults that pass: given, all three    correct runs rejected, of 12 each")
 for rtol, atol in ((1e-5, 1e-6), (1e-3, 1e-5), (1e-3, 1e-3), (1e-2, 1e-2), (5e-2, 5e-2)):
-    missed = [name for name, pair in wrong["given"].items() if np.allclose(*pair, rtol, atol)]
+    passed = {
+        regime: {name for name, pair in pairs.items() if np.allclose(*pair, rtol, atol)}
+        for regime, pairs in wrong.items()
+    }
     rejected = {
         regime: sum(not np.allclose(*pair, rtol, atol) for pair in pairs)
         for regime, pairs in right.items()
     }
+    everywhere = set.intersection(*passed.values())
     told = ", ".join(f"{count} {regime}" for regime, count in rejected.items())
-    print(f"{rtol:.0e}  {atol:.0e}  {len(missed):2} of {len(faults)}           {told}")
-    assert missed
-    assert sum(rejected.values()) or rtol > 1e-2
+    print(f"{rtol:.0e}  {atol:.0e}  {len(passed['given']):14}, {len(everywhere)} of {len(faults)}"
+          f"          {told}")  # fmt: skip
+    assert everywhere
+    assert rejected["stress"] or rtol > 1e-2
 
 missed = [name for name, pair in wrong["given"].items() if np.allclose(*pair, 1e-2, 1e-2)]
-print("\n1e-2/1e-2 lets pass:", ", ".join(missed))
+print("\nwith the given weights 1e-2/1e-2 lets pass:", ", ".join(missed))
+print("and in all regimes:", ", ".join(sorted(everywhere)))
 
 # %% [markdown]
-# (The faults of this table are planted into the weights as given, which is what people test with.)
+# With the weights as given, which is what people test with, 1e-3 does well on this model. Under
+# stress the same number rejects correct runs: there a softmax can have two scores that are nearly
+# equal, rounding decides which of them wins, and everything after that differs. And 1e-2, which
+# still rejects some of them, passes more than a quarter of the mistakes: wrong epsilons, roundings
+# to 16 bits, GELU by erf.
 #
-# With the given weights 1e-3 does well on this model, whose scores are moderate. But that number
-# was found by trying, on this model; under stress it rejects 10 of 16 correct runs. There a softmax
-# can have two scores that are nearly equal, rounding decides which of them wins, and everything
-# after that differs. And the tolerance that passes nearly all correct runs passes more than a
-# quarter of the mistakes as well: wrong epsilons, roundings to 16 bits, GELU by erf. One of them,
-# `key_bias_dropped`, no test of logits can see at all: the softmax cancels it. Whatever the
+# Stress enlarges the effect of mistakes as well: with all three regimes 5e-2, the first line that
+# rejects no correct run, leaves six of them. But this number we found by looking at both answers,
+# for one model and these inputs. A longer text, a deeper model or bfloat16 needs another one, and
+# nobody knows it beforehand. Some mistakes no test of logits can see: `key_bias_dropped` is
+# cancelled by the softmax, and a mask of -1e4 is as good as any on these inputs. Whatever the
 # tolerance, an error in the logits does not say *where* it comes from.
 #
 # ## Each stage alone
