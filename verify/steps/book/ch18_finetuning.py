@@ -281,6 +281,10 @@ show(drawn, "Held-out losses of the new text fall, those of the Bible rise, full
 # Both learn, and both forget: nothing in the new text keeps the old one alive. LoRA is no remedy
 # for that by itself. What it saves is memory: Adam keeps two numbers for each *trained* parameter,
 # and an adapter is a file of a tenth of the size or, for large models, of a hundredth.
+#
+# These are 48 steps of 256 tokens. `python -m reference finetune` took 200 steps of 2,048 tokens on
+# this text, in one and a half minutes on one core: its held-out part went from 7.76 to 3.23 nats,
+# the Bible from 2.55 to 4.02. With `--lora 8` it was 4.25, and 3.78 for the Bible.
 
 # %%
 prompt = "And it came to pass, that the"
