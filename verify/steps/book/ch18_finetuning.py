@@ -378,7 +378,9 @@ parity = {}
 for name, kept in (("full", full_kept), ("LoRA, merged", lora_kept)):
     parity[name] = {step: worst_stage(weights) for step, weights in kept.items()}
     for step, (right, stale) in parity[name].items():
-        print(f"{name:12} step {step:2}: PyTorch uses {right:.0%} of it, a stale head {stale:.3g}")
+        print(
+            f"{name:12} step {step:2}: PyTorch {right:.2f} of the allowed, stale head {stale:.3g}"
+        )
         assert right < 1
         assert (stale > 1) == (name == "full" and step > 0)
 
@@ -407,13 +409,14 @@ show(
 # ```sh
 # python -m reference finetune --text notes.txt              # tiny, all parameters, in PyTorch
 # python -m reference finetune --text notes.txt --lora 8     # adapters by peft
-# python -m verify training finetuned                        # every checkpoint in MAX
+# python -m verify training finetuned                        # every checkpoint, again in MAX
 # python -m impl generate --model finetuned "And it came"    # the result, by the MAX engine
 # ```
 #
-# The first keeps checkpoints with sample texts and continues after an interruption. The third binds
-# the weights of each checkpoint to the same compiled program, compares parameters bit for bit and
-# every stage with the envelope, and draws the parity curve into its page.
+# The first two keep checkpoints with sample texts, continue after an interruption, and verify at
+# their end what the third verifies again: the weights of each checkpoint are bound to the same
+# compiled program, parameters are compared bit for bit and every stage with its envelope, and the
+# page has the parity curve.
 
 # %% [markdown]
 # ## Exercises
