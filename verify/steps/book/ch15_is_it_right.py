@@ -128,10 +128,10 @@ show(drawn, "Errors of sums in three orders over the number of terms; in sequenc
 assert spread["in sequence"][-1] > 5 * spread["pairwise"][-1]
 
 # %% [markdown]
-# In sequence the error grows like $\sqrt{n}\,u$ (each of the $n$ roundings is as large as the
-# partial sum that it rounds), pairwise like $\sqrt{\log n}\,u$. Neither is a bug. So the question
-# "how large may a difference be?" has no answer that fits all sums: it depends on how many terms
-# there are, on their signs, on their sizes.
+# In sequence the error grows like $u\,n^{1/2}$ (each of the $n$ roundings is as large as the
+# partial sum that it rounds), pairwise like $u\,(\log_2 n)^{1/2}$. Neither is a bug. So the
+# question "how large may a difference be?" has no answer that fits all sums: it depends on how many
+# terms there are, on their signs, on their sizes.
 #
 # ## How errors grow through a model
 #
@@ -184,9 +184,9 @@ show(drawn, "Relative error after each block, two lines in float32 and two in bf
 
 # %% [markdown]
 # Most of the error is there after the first block, and the rest grows slowly: errors of the blocks
-# have random signs and add up like $\sqrt{\text{blocks}}$, while the residual stream grows too. The
-# curves of bfloat16 have the same shape and lie higher, by a little less than $2^{16}$, the ratio
-# of the unit roundoffs: its sums are kept in float32, and only what is stored is rounded.
+# have random signs and add up like the square root of their number, while the residual stream grows
+# too. The curves of bfloat16 have the same shape and lie higher, by a little less than $2^{16}$,
+# the ratio of the unit roundoffs: its sums are kept in float32, and only what is stored is rounded.
 
 # %%
 ratio = grown["bfloat16, stored stage by stage"][-1] / grown["float32, blocked"][-1]

@@ -56,11 +56,14 @@ tokenizer = Tokenizer.load(TINY_FOLDER)
 # of $W$: $W' = W + \Delta$. *Low-rank adaptation* (Hu et al. 2021) keeps $W$ as it is and allows
 # $\Delta$ a rank of at most $r$:
 #
-# $$y = x W + b + \frac{\alpha}{r}\,(x A)\, B, \qquad A \in \mathbb{R}^{in \times r},\
-# B \in \mathbb{R}^{r \times out}$$
+# $$
+# y = x W + b + \frac{\alpha}{r}\,(x A)\, B
+# $$
+#
+# with $A$ of shape `[in, r]` and $B$ of shape `[r, out]`.
 #
 # $A$ begins at random and $B$ at 0, so that training begins at the model as it was. Only $A$ and
-# $B$ have gradients: $r\,(in + out)$ numbers instead of $in \times out$.
+# $B$ have gradients: `r (in + out)` numbers instead of `in * out`.
 
 
 # %%
