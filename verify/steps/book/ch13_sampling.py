@@ -552,3 +552,6 @@ counts_each_occurrence(frequency_penalty_solution)
 # - A seed fixes the random numbers, not the logits. Compare models by greedy decoding, or by their
 #   distributions, never by one sampled text.
 # - Greedy text loops because its choices depend on the last few tokens, and because models copy.
+#
+# Sources: A. Fan, M. Lewis, Y. Dauphin, "Hierarchical neural story generation" (2018); N. Keskar et
+# al., "CTRL" (2019); A. Holtzman et al., "The curious case of neural text degeneration" (2020).

@@ -492,3 +492,6 @@ counts_whole_pages(requests_that_fit_solution)
 #   The text alone will not tell you.
 # - A step with a cache takes few operations and reads much memory: all weights, and two numbers for
 #   each layer, feature and token.
+#
+# Source: W. Kwon et al., "Efficient memory management for large language model serving with
+# PagedAttention" (2023).

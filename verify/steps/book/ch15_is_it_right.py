@@ -252,7 +252,7 @@ for rtol, atol in ((1e-5, 1e-6), (1e-3, 1e-5), (1e-3, 1e-3), (1e-2, 1e-2), (5e-2
     print(f"{rtol:.0e}  {atol:.0e}  {len(passed['given']):14}, {len(everywhere)} of {len(faults)}"
           f"          {told}")  # fmt: skip
     assert everywhere
-    assert rejected["stress"] or rtol > 1e-2
+    assert rejected["stress"] or rtol > 1e-3
 
 missed = [name for name, pair in wrong["given"].items() if np.allclose(*pair, 1e-2, 1e-2)]
 print("\nwith the given weights 1e-2/1e-2 lets pass:", ", ".join(missed))
@@ -262,8 +262,8 @@ print("and in all regimes:", ", ".join(sorted(everywhere)))
 # With the weights as given, which is what people test with, 1e-3 does well on this model. Under
 # stress the same number rejects correct runs: there a softmax can have two scores that are nearly
 # equal, rounding decides which of them wins, and everything after that differs. And 1e-2, which
-# still rejects some of them, passes more than a quarter of the mistakes: wrong epsilons, roundings
-# to 16 bits, GELU by erf.
+# still rejected some of them where this was written, passes more than a quarter of the mistakes:
+# wrong epsilons, roundings to 16 bits, GELU by erf.
 #
 # Stress enlarges the effect of mistakes as well: with all three regimes 5e-2, the first line that
 # rejects no correct run, leaves six of them. But this number we found by looking at both answers,
@@ -557,3 +557,6 @@ judges_as_the_project_does(may_pass_solution)
 #   broken one.
 # - Plant mistakes, and count how many your test catches. Before that you do not know what "PASS"
 #   means.
+#
+# Sources: W. Kahan, "Further remarks on reducing truncation errors" (1965); N. Higham, "Accuracy
+# and stability of numerical algorithms" (2nd edition, 2002), chapters 2 to 4.

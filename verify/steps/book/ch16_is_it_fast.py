@@ -466,3 +466,6 @@ is_honest(ratio_interval_solution)
 # - Two programs are compared in turns. One after the other, equal code differs as often as not.
 # - A process is one draw: more turns of it tell more about the process, and not about the code.
 # - Give an interval, and know by experiment how often it is wrong.
+#
+# Sources: S. Williams, A. Waterman, D. Patterson, "Roofline" (2009); J. Chen, J. Revels, "Robust
+# benchmarking in noisy environments" (2016), on the fastest of some calls.

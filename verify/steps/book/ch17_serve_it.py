@@ -614,3 +614,6 @@ sends_no_part_of_it(until_stop_solution)
 # - Time to first token, time per token and throughput pull in different directions; load changes
 #   them all, slowly and then at once.
 # - Latency counts from when a request was due.
+#
+# Sources: G.-I. Yu et al., "Orca: a distributed serving system for transformer-based generative
+# models" (2022), on batching by steps; L. Kleinrock, "Queueing systems", volume 1 (1975).

@@ -523,3 +523,5 @@ equals_autograd(lora_gradients_solution)
 #   so only after you have compared both in float64.
 # - Training on one text forgets another. Measure both losses.
 # - Verify every checkpoint. Some faults cannot show before the weights have moved.
+#
+# Source: E. Hu et al., "LoRA: low-rank adaptation of large language models" (2021).
