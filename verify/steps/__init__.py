@@ -11,4 +11,5 @@ phases     the five phases of checking one step
 component  a learner's component, compiled and compared
 single     the command `python -m verify step`
 progress   the command `python -m verify steps`
+book/      chapters that explain each part, and run
 """
