@@ -436,7 +436,7 @@ def hides_what_lies_ahead(answer):
         assert found.shape == (new, past + new), f"for ({past}, {new}) the shape is {found.shape}"
         assert found.dtype == bool, "True where hidden, False where not"
         for row in range(new):
-            hidden = list(np.flatnonzero(found[row]))
+            hidden = np.flatnonzero(found[row]).tolist()
             wanted = list(range(past + row + 1, past + new))
             assert hidden == wanted, (
                 f"past={past}, new={new}: row {row} is position {past + row} "
@@ -469,6 +469,8 @@ def counts_whole_pages(answer):
     found = answer(2**30, 1024, 32, 8, 128, 2)
     assert found != 16, "a token has a key and a value"
     assert found == 8, f"1 GiB holds 8 requests of 1,024 tokens of Llama 3 8B, not {found}"
+    found = answer(2**30, 900, 32, 8, 128, 2)
+    assert found == 8, f"900 tokens take eight whole pages of 128, so that 8 fit, not {found}"
     found = answer(2**30, 1025, 32, 8, 128, 2)
     assert found == 7, f"1,025 tokens take nine pages of 128, so that 7 fit, not {found}"
     assert answer(10**6, 128, 12, 12, 64, 4) == 0, "less than one request is none"

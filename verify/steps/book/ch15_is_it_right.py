@@ -523,15 +523,18 @@ def judges_as_the_project_does(answer):
     evaluations = [(truth * (1 + 1e-6 * draw.standard_normal(truth.shape))).astype(np.float32)
                    for _ in range(3)]  # fmt: skip
     right = (truth * (1 + 1e-6 * draw.standard_normal(truth.shape))).astype(np.float32)
-    one_off, nan, everywhere = right.copy(), right.copy(), right * np.float32(1 + 1e-5)
-    one_off[3, 5] += 1e-4
+    one_off, nan, everywhere = right.copy(), right.copy(), right * np.float32(1 + 3e-6)
+    one_off[3, 5] += 4e-5
     nan[0, 0] = np.nan
     assert answer(right, truth, evaluations), "a result as good as the evaluations must pass"
     assert not answer(one_off, truth, evaluations), "one wrong element is enough: max |e|"
     assert not answer(everywhere, truth, evaluations), "a small error everywhere: rms(e)"
     assert not answer(nan, truth, evaluations), "NaN must not pass: accept rather than reject"
-    exact = [truth.astype(np.float32)] * 3
-    assert answer(exact[0], truth, exact), "half an ulp is always allowed"
+    exact = truth.astype(np.float32)
+    near, smallest = exact.copy(), np.unravel_index(np.abs(exact).argmin(), exact.shape)
+    near[smallest] = np.nextafter(near[smallest], np.float32(9))
+    held = exact.astype(np.float64)
+    assert answer(near, held, [exact] * 3), "where evaluations are exact, q alone is allowed"
 
 
 # %% tags=["solution", "hide-input"]

@@ -421,7 +421,9 @@ drift_drops_out(turns_of_solution)
 # %% [markdown]
 # **Exercise 3.** A 95% interval for a ratio. `a` and `b` are times `[processes, quads, 2]`: in each
 # quad each arm has two turns, and the same row of both is a pair of processes. Return `(low, high)`
-# for the ratio of times $a/b$, from one mean of logarithms per pair of processes.
+# for the ratio of times $a/b$, from one mean of logarithms per pair of processes. The pairs ran at
+# different times, on a machine that was slower or faster; what both arms of a pair share drops out
+# of their ratio.
 
 
 # %% tags=["exercise"]
@@ -436,8 +438,9 @@ def is_honest(answer):
     inside = found = 0
     for _ in range(300):
         luck = np.exp(0.0045 * rng.standard_normal((2, 5, 1, 1)))
-        phases = np.exp(0.05 * rng.standard_normal((5, 200, 1)))  # shared by both arms of a quad
-        a, b = luck * phases * np.exp(0.02 * rng.standard_normal((2, 5, 200, 2)))
+        # What both arms share: the machine while a pair of processes ran, and in each quad.
+        phases = 0.05 * (rng.standard_normal((5, 1, 1)) + rng.standard_normal((5, 100, 1)))
+        a, b = luck * np.exp(phases + 0.02 * rng.standard_normal((2, 5, 100, 2)))
         low, high = answer(a, b)
         assert low < high, "low comes first"
         inside += low <= 1 <= high
