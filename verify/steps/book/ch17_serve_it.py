@@ -203,6 +203,8 @@ engine = Engine(Slots(checkpoint, slots=MOST), most=MOST)
 
 def problem(asked):
     """Why a request cannot be answered, or nothing."""
+    if not isinstance(asked, dict):
+        return "the body must be a JSON object"
     prompt, count = asked.get("prompt"), asked.get("max_tokens", 16)
     if not isinstance(prompt, str | list) or not prompt:
         return "prompt must be a text or a list of token ids, and not empty"
@@ -271,9 +273,8 @@ url = "/v1/completions"
 answer = client.post(url, json={"prompt": "And it came to pass", "max_tokens": 12}).json()
 print(json.dumps(answer, indent=1))
 with client.stream("POST", url, json={"prompt": "In the", "max_tokens": 3, "stream": True}) as said:
-    for line in said.iter_lines():
-        print(line) if line else None
-for wrong in ({"prompt": ""}, {"prompt": [2000]}, {"prompt": "a", "max_tokens": 500}):
+    print(*filter(None, said.iter_lines()), sep="\n")
+for wrong in ([], {"prompt": ""}, {"prompt": [2000]}, {"prompt": "a", "max_tokens": 500}):
     refused = client.post(url, json=wrong)
     print(refused.status_code, refused.json()["error"])
     assert refused.status_code == 400
