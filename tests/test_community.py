@@ -109,7 +109,13 @@ def test_the_devcontainer_has_a_python_that_is_promised_and_runs_tox():
     assert ".tox/shared/" in DEVCONTAINER.read_text()
 
 
-@pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("requirements*.txt")))
+@pytest.mark.parametrize(
+    "file",
+    [
+        *sorted(path.name for path in ROOT.glob("requirements*.txt")),
+        "verify/steps/book/site/requirements.txt",
+    ],
+)
 def test_the_notice_names_every_requirement_with_its_licence(file):
     notice = dict(
         line.split(maxsplit=1) for line in (ROOT / "NOTICE").read_text().splitlines()

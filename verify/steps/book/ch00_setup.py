@@ -18,7 +18,7 @@
 # trained model `tiny` lies in this repository. From its root:
 #
 # ```sh
-# python3 -m pip install -r requirements-dev.txt -c constraints.txt   # what all of it runs with
+# python3 .ci/install.py -r requirements-dev.txt -c constraints.txt   # what all of it runs with
 # python verify/steps/book/ch02_attention.py                          # a chapter, as a script
 # tox -e book -- --open                                               # all of it, as pages
 # ```
@@ -158,7 +158,7 @@ assert errors["in pairs"][-1] < errors["one by one"][-1] / 5
 # 1. **Compare in float64.** There, rounding is near $10^{-16}$, and a mistake in the mathematics
 #    stands out by many orders of magnitude. Most assertions in these chapters allow $10^{-12}$.
 # 2. **Derive a tolerance, or measure one.** A tolerance that was widened until the test passed
-#    proves nothing. Chapter 15 shows how this project does it in float32.
+#    proves nothing. [Chapter 15](ch15_is_it_right.py) shows how this project does it in float32.
 #
 # Here is the first habit at work on `tiny`: the same program, in float32 and in float64, and a
 # program with a wrong epsilon in its layer norm ($10^{-6}$ for $10^{-5}$), in float64.

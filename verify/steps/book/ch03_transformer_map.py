@@ -35,11 +35,12 @@ from verify.steps.book.shared.pictures import BLUE, GREEN, ORANGE, figure, show
 # ## A map
 #
 # The first transformer (Vaswani et al. 2017, arXiv:1706.03762) translated: an *encoder* read a
-# sentence, a *decoder* wrote the other one; chapter 9 builds both. GPT-2 (Radford et al. 2019)
-# keeps the decoder alone, and reads and writes in one sequence. All of it hangs on one line, the
-# **residual stream**: a vector of width $D$ for each position, to which every part adds something.
+# sentence, a *decoder* wrote the other one; [chapter 9](ch09_encoder_decoder.py) builds both. GPT-2
+# (Radford et al. 2019) keeps the decoder alone, and reads and writes in one sequence. All of it
+# hangs on one line, the **residual stream**: a vector of width $D$ for each position, to which
+# every part adds something.
 
-# %%
+# %% tags=["hide-input"]
 drawn, axes = figure(size=(6.2, 5.6))
 axes.set(xlim=(0, 10), ylim=(-0.7, 11.6))
 axes.axis("off")
@@ -92,7 +93,7 @@ show(drawn, "GPT-2 from token ids through embeddings, blocks of attention and ML
 # Attention is the only part that looks at other positions ([chapters 4](ch04_self_attention.py) and
 # [5](ch05_many_heads.py)); everything else works on each position alone. The order of tokens enters
 # once, at the bottom ([chapter 6](ch06_positions.py)). The MLP and its GELU, and the layer norm,
-# have chapters 7 and 8.
+# have chapters [7](ch07_feed_forward_gelu.py) and [8](ch08_layer_norm_residuals.py).
 #
 # ## All of it, in NumPy
 #
@@ -234,7 +235,8 @@ for name, config in PRESETS.items():
 
 # %% [markdown]
 # In float32 each takes 4 bytes: GPT-2 small is 498 MB, of which nearly a third is the table of
-# tokens. Both figures matter for speed: a decode step reads every weight once (chapter 16).
+# tokens. Both figures matter for speed: a decode step reads every weight once ([chapter
+# 16](ch16_is_it_fast.py)).
 #
 # ## Operations
 #

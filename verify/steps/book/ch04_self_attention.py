@@ -170,9 +170,10 @@ assert np.abs(leaked[0] - wrong[0]).max() > 1e-3
 # \begin{aligned}
 # \frac{\partial L}{\partial V} &= A^{\top} G \\
 # D &= \frac{\partial L}{\partial A} = G V^{\top} \\
-# \frac{\partial L}{\partial S_{ij}} &= A_{ij} \Big( D_{ij} - \sum_{k} A_{ik} D_{ik} \Big) \\
+# \frac{\partial L}{\partial S_{ij}} &= A_{ij} \left( D_{ij} - \sum_{k} A_{ik} D_{ik} \right) \\
 # \frac{\partial L}{\partial Q} &= \frac{1}{\sqrt{d}} \frac{\partial L}{\partial S} K \\
-# \frac{\partial L}{\partial K} &= \frac{1}{\sqrt{d}} \frac{\partial L}{\partial S}^{\top} Q
+# \frac{\partial L}{\partial K} &=
+# \frac{1}{\sqrt{d}} \left( \frac{\partial L}{\partial S} \right)^{\top} Q
 # \end{aligned}
 # $$
 #

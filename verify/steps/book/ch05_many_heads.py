@@ -260,12 +260,11 @@ for place in (*order[:4], order[-1]):
     print(f"without head {block}.{head}: {harm[block, head]:+.3f}")
 
 # %% [markdown]
-# One head of the first block does more than all others together, and most could go alone without
-# much harm. Of those that matter it is also the one that looks back by one token. That few heads do
-# most of the work is usual: Michel, Levy and Neubig (2019, arXiv:1905.10650) found it in larger
-# models. It also says something about testing. A mistake in a head that matters little hardly
-# changes the loss; comparing losses or texts would not find it. Comparing every place with the
-# reference does.
+# One head of the first block matters by far the most, and it is one of those that look back by one
+# token. Most others could go alone without much harm. That few heads do most of the work is usual:
+# Michel, Levy and Neubig (2019, arXiv:1905.10650) found it in larger models. It also says something
+# about testing. A mistake in a head that matters little hardly changes the loss; comparing losses
+# or texts would not find it. Comparing every place with the reference does.
 #
 # ## Exercises
 #

@@ -11,6 +11,7 @@ from tests.verify.steps.book.chapter_runs import BOOK, cells, chapters, runner
 
 CHAPTERS = chapters()
 NAMES = [file.stem for file in CHAPTERS]
+LINK = re.compile(r"\]\((ch\d\d[^)#]*)")
 LISTED = re.compile(r"^\| \[(\d+)\. ([^\]]+)\]\((ch\d\d_\w+\.py)\) \|", re.MULTILINE)
 """A chapter in README's list."""
 
@@ -68,6 +69,12 @@ def test_the_list_names_every_chapter_by_its_title_in_order():
 def test_the_list_names_no_chapter_that_is_not_there():
     text = (BOOK / "README.md").read_text(encoding="utf-8")
     assert [name for _, _, name in LISTED.findall(text) if not (BOOK / name).exists()] == []
+
+
+@pytest.mark.parametrize("file", CHAPTERS, ids=NAMES)
+def test_a_chapter_that_is_linked_is_there(file):
+    linked = {n for tags, text in cells(file) if tags is None for n in LINK.findall(text)}
+    assert [name for name in sorted(linked) if not (BOOK / name).exists()] == []
 
 
 @pytest.mark.book

@@ -20,6 +20,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
+from reports.commands import UsageError, cannot_run, exit_code_of, how_stopped, terminable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,17 +61,15 @@ class ChapterError(Exception):
     """A chapter or a page that fails, in a sentence that names it."""
 
 
-class UsageError(Exception):
-    """What is asked for is not there, in a sentence."""
-
-
 def chapters(book: Path, names: Sequence[str] = ()) -> list[Path]:
     """A book's chapters, in order; those of `names` (`ch02`, or a file) where there are any.
 
     Raises:
-        UsageError: for a name that is not a chapter's.
+        UsageError: for a name that is not a chapter's, or a folder without one.
     """
     every = sorted(book.glob("ch[0-9][0-9]_*.py"))
+    if not every:
+        raise UsageError(f"there is no chapter in {book}")
     if not names:
         return every
     wanted = {Path(name).stem for name in names}
@@ -139,8 +139,14 @@ def stage(book: Path, files: Sequence[Path], notebooks: Sequence[Any], folder: P
     names = {file.name: file.stem for file in files}
     for file, notebook in zip(files, notebooks, strict=True):
         for cell in notebook.cells:
+            tags = cell.metadata.get("tags", [])
             if cell.cell_type == "markdown":
                 cell.source = _links_within(cell.source, names)
+            elif "hide-input" in tags and "solution" not in tags:
+                cell.metadata["mystnb"] = {
+                    "code_prompt_show": "Show the code",
+                    "code_prompt_hide": "Hide the code",
+                }
         nbformat.write(notebook, folder / f"{file.stem}.ipynb")
     index = _links_within((book / "README.md").read_text(encoding="utf-8"), names)
     listed = "\n".join(names.values())
@@ -246,19 +252,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     options = parser.parse_args(argv)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        print(f"not installed: {', '.join(missing)}; `tox -e book` installs it", file=sys.stderr)
-        return 2
+        return cannot_run("book", f"not installed: {', '.join(missing)}; `tox -e book` installs it")
     try:
-        first = build(options.book, options.chapters, options.out.resolve())
+        with terminable():
+            first = build(options.book, options.chapters, options.out.resolve())
     except ChapterError as error:
         print(error, file=sys.stderr)
         return 1
     except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return cannot_run("book", error)
     except OSError as error:
-        print(f"the site cannot be written to {options.out}: {error}", file=sys.stderr)
-        return 2
+        return cannot_run("book", f"the site cannot be written to {options.out}: {error}")
+    except KeyboardInterrupt as stop:
+        print(f"book: {how_stopped(stop)}; the site is as it was", file=sys.stderr)
+        return exit_code_of(stop)
     if options.open and not webbrowser.open(first.as_uri()):
         print("no browser could be opened", file=sys.stderr)
     return 0

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
 
-UNKNOWN = re.compile(r">(\\[A-Za-z]+)<")
-"""A command that latex2mathml does not know stands in its result as it was."""
+UNKNOWN = re.compile(r">(\\[A-Za-z]+|&)<")
+"""What latex2mathml does not know stands in its result as it was: a command, or a table's &."""
+
+SAME = (("{aligned}", "{split}"),)
+"""Environments that it knows under another name."""
 
 
 class FormulaError(SphinxError):
@@ -34,12 +37,15 @@ def mathml(formula: str, *, block: bool) -> str:
     Raises:
         FormulaError: names the formula, and the command where one is not known.
     """
+    text = formula.strip()
+    for name, known in SAME:
+        text = text.replace(name, known)
     try:
-        made = str(convert(formula.strip(), display="block" if block else "inline"))
+        made = str(convert(text, display="block" if block else "inline"))
     except Exception as error:  # the library has many classes of errors, and none for all
-        raise FormulaError(f"{formula.strip()!r} is not LaTeX that can be drawn: {error}") from None
+        raise FormulaError(f"{text!r} is not LaTeX that can be drawn: {error}") from None
     if unknown := UNKNOWN.search(made):
-        raise FormulaError(f"{unknown[1]} is not known, in {formula.strip()!r}")
+        raise FormulaError(f"{unknown[1]} is not known, in {text!r}")
     return made
 
 
