@@ -44,7 +44,7 @@ from verify.steps.book.shared.pictures import BLACK, BLUE, ORANGE, figure, show
 # %% [markdown]
 # The model is `tiny`: 1.35 million parameters that have read the King James Bible. We evaluate it
 # by the NumPy oracle in float64. `CachedOracle` is the same model with a memory, so that one token
-# costs one token: the next chapter builds it.
+# costs one token: [the next chapter](ch14_kv_cache.py) builds it.
 
 # %%
 oracle = Oracle(load("tiny"))
@@ -273,9 +273,9 @@ assert chi_square < 3 * (kept.sum() - 1)
 #
 # 1. **Who shares the stream.** If all rows of a batch take their numbers from one stream, a row's
 #    text depends on who sits beside it. A server therefore gives each request a stream of its own.
-# 2. **The last bits of the logits.** Another machine or batch size sums in another order (chapter
-#    15), so that a cumulative probability moves by about $10^{-7}$. A draw that falls so near to an
-#    edge gives another token, and from there another text.
+# 2. **The last bits of the logits.** Another machine or batch size sums in another order
+#    ([chapter 15](ch15_is_it_right.py)), so that a cumulative probability moves by about $10^{-7}$.
+#    A draw that falls so near to an edge gives another token, and from there another text.
 
 # %%
 one_stream = Sampler(seed=7)

@@ -162,7 +162,7 @@ assert off < 1e-12
 # not, because a product with one row and a product with 48 rows are other routines of BLAS, which
 # sum in other orders. In float32 the same effect is about $10^{-5}$, and it can decide which of two
 # nearly equal tokens is the best one. "The cache changes nothing" is true of the mathematics, and
-# not of the last digits. Chapter 15 is about those.
+# not of the last digits. [Chapter 15](ch15_is_it_right.py) is about those.
 
 # %%
 in_float32 = [
@@ -215,7 +215,7 @@ print(f"after 100 tokens: {uncached.flops_executed / step_flops(config, 100, cac
 # With a cache the operations of a step hardly grow, and something else limits the speed: every
 # weight must be read from memory once for each token, and so must the cache. For one row the
 # weights dominate. For many rows or long texts the cache does, since it cannot be shared between
-# rows as weights can. Chapter 16 counts both.
+# rows as weights can. [Chapter 16](ch16_is_it_fast.py) counts both.
 
 # %%
 MODELS = {  # layers, width of keys and values, parameters in millions
@@ -234,8 +234,8 @@ for name, (layers, width, millions) in MODELS.items():
 # ## Measured
 #
 # One step with and without a cache after $n$ tokens, in float32. The two take *turns*, and the
-# fastest of their turns counts, so that whatever else the machine does meanwhile hits both (chapter
-# 16 says why).
+# fastest of their turns counts, so that whatever else the machine does meanwhile hits both
+# ([chapter 16](ch16_is_it_fast.py) says why).
 
 # %%
 lengths = [16, 48, 96, 160, 240]

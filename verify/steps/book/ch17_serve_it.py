@@ -55,10 +55,10 @@ tokenizer = Tokenizer.load(TINY_FOLDER)
 # %% [markdown]
 # ## A model with slots
 #
-# Chapter 14 gave the oracle a cache for one text. A server has several texts under way, and each
-# has another length. So the cache gets *slots*, one for each request, and everything that depends
-# on the length is done row by row: where new keys are written, which position a token has, which
-# keys it may see.
+# [Chapter 14](ch14_kv_cache.py) gave the oracle a cache for one text. A server has several texts
+# under way, and each has another length. So the cache gets *slots*, one for each request, and
+# everything that depends on the length is done row by row: where new keys are written, which
+# position a token has, which keys it may see.
 
 
 # %%
@@ -122,9 +122,9 @@ for row, prompt in enumerate(prompts):
 # ## Continuous batching
 #
 # A decode step reads all weights for one token of one row. For eight rows it reads the same weights
-# once, so eight tokens cost hardly more than one (chapter 16). The simplest way to batch is to wait
-# until eight requests are there, and to answer them all. But texts end at unequal times, and who
-# comes late waits for all.
+# once, so eight tokens cost hardly more than one ([chapter 16](ch16_is_it_fast.py)). The simplest
+# way to batch is to wait until eight requests are there, and to answer them all. But texts end at
+# unequal times, and who comes late waits for all.
 #
 # *Continuous batching* (Yu et al. 2022) decides anew at every step: whoever is waiting gets a free
 # slot and has its prompt read, all running rows take one token, whoever is done leaves. The engine

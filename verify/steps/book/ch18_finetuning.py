@@ -337,9 +337,9 @@ print("rank 8 holds", ", ".join(f"{100 * s[7]:.0f}% of {p}" for p, s in shares.i
 #
 # A port to MAX was verified with the published weights. Now the weights move. Is it still right?
 # Two things can go wrong. Activations grow, and with them the errors of float32: the envelope of
-# chapter 15 is measured anew for each checkpoint, so that it moves along. And a port can *hold on
-# to old weights*: a tensor that was copied when the model was built and not when new weights came.
-# With the old weights that fault is invisible.
+# [chapter 15](ch15_is_it_right.py) is measured anew for each checkpoint, so that it moves along.
+# And a port can *hold on to old weights*: a tensor that was copied when the model was built and not
+# when new weights came. With the old weights that fault is invisible.
 #
 # We verify each checkpoint, stage by stage: PyTorch in float32 as a right port, and a port whose
 # head kept the embedding that it was built with.
