@@ -1,4 +1,4 @@
-"""The command line: `python -m reference train`, `python -m reference convert`."""
+"""The command line: `python -m reference train`, `finetune`, `convert`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "train": "make the embedded checkpoint anew",
+    "finetune": "train a GPT-2 further on a text of your own, whole or by LoRA",
     "convert": "make a checkpoint folder of what nanoGPT or llm.c saved, or of one without biases",
 }
 
@@ -27,6 +28,10 @@ def main(argv: Sequence[str]) -> int:
         from reference import train  # torch, which a mistake need not wait for
 
         return train.main(argv[1:])
+    if argv[0] == "finetune":
+        from reference.finetuning import command
+
+        return command.main(argv[1:])
     from reference import convert
     from reference.checkpoint import CheckpointError
 

@@ -29,6 +29,9 @@ MAY_IMPORT = {
 """What each package may import beside itself. `bench` asks `verify` whether what it times was
 verified, and reads the same candidates."""
 
+CHAPTER = re.compile(r"verify\.steps\.book\.ch\d\d_\w+")
+"""A chapter of the book, which shows all of the project; nothing may import one."""
+
 
 def modules():
     """Each module of the packages: its dotted name, and its file; not what runs have left."""
@@ -111,11 +114,17 @@ def test_a_package_imports_those_below_it(package):
     wrong = {
         (module, name)
         for module, names in GRAPH.items()
-        if module.partition(".")[0] == package
+        if module.partition(".")[0] == package and not CHAPTER.fullmatch(module)
         for name in names
         if not fits(name)
     }
     assert not wrong
+
+
+def test_nothing_imports_a_chapter_of_the_book():
+    assert any(map(CHAPTER.fullmatch, GRAPH))
+    assert not [(module, name) for module, names in GRAPH.items() for name in names
+                if CHAPTER.fullmatch(name)]  # fmt: skip
 
 
 @pytest.mark.parametrize("package", ["reports", "bench", "verify"])

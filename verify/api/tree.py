@@ -60,6 +60,7 @@ TREE = {
     "reference": {
         "convert": "a checkpoint folder of what nanoGPT or llm.c saved",
         "train": "train the embedded checkpoint anew",
+        "finetune": "a GPT-2 trained further on a text of your own, whole or by LoRA",
     },
 }
 """By command its words; "" is what it does where none is named."""
