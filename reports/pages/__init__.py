@@ -8,6 +8,7 @@ bench_page   the page of a benchmark
 sweep_page     the page of a sweep over models, dtypes, sizes, threads and machines
 machines_page  the page of a table of machines
 endpoint_page  the page of a running server that was asked
+training_page  the page of a fine-tuning whose checkpoints were verified
 spread_page  the page of a campaign, or of a contest of rules
 templates/   HTML, SVG; parts/ of several pages, style and script; panels/ of tabs
 """

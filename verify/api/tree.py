@@ -16,6 +16,7 @@ TREE = {
         "": "is a model in MAX the same model as PyTorch's, layer by layer?",
         "step": "one of the twelve steps of building a GPT-2, alone",
         "steps": "which of the twelve steps in a folder are done",
+        "training": "every checkpoint of a fine-tuning, by one program",
         "package": "an architecture package of MAX Serve, built in or your own",
         "zoo": "every text architecture that is built into MAX",
         "endpoint": "a running server: does it answer as the model would?",
