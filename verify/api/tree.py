@@ -53,6 +53,7 @@ TREE = {
     },
     "impl": {
         "generate": "continue a text with this project's GPT-2 in MAX",
+        "demo": "a forward pass checked, attention, three texts, speed",
         "info": "sizes, hash and devices of a checkpoint",
         "serve": "answer OpenAI's requests over HTTP, by MAX Serve",
     },
