@@ -59,14 +59,14 @@ class JudgedCheckpoint:
             "first_divergence": divergence_record(self.outcome),
             "checks": sum(check.verdict != "SKIP" for check in self.outcome.checks),
             "passed": sum(check.verdict == "PASS" for check in self.outcome.checks),
-            "used": worst.used if worst else None,
+            "used": _used(worst) if worst else None,
             "tap": worst.tap if worst else None,
             "case": worst.case if worst else None,
             "median_used": _median(compiled.values()),
             "free_used": max(map(_used, self._places("free").values()), default=None),
             "math_used": max(map(_used, mathematics.values()), default=None),
             "kl_max": max((one["kl_max"] for one in logits), default=None),
-            "places": {tap: check.used for tap, check in compiled.items()},
+            "places": {tap: _used(check) for tap, check in compiled.items()},
             "bind_s": self.bind_s,
             "seconds": self.seconds,
             "sample": told.get("sample"),
@@ -77,7 +77,7 @@ class JudgedCheckpoint:
         """Of each place the check of one mode that uses most of what is allowed."""
         worst: dict[str, Check] = {}
         for check in self.outcome.checks:
-            if check.mode == mode and check.used is not None:
+            if check.mode == mode and (check.used is not None or check.verdict == "FAIL"):
                 known = worst.get(check.tap)
                 if known is None or _used(check) > _used(known):
                     worst[check.tap] = check
@@ -171,6 +171,6 @@ def _median(checks: Collection[Check]) -> float | None:
 
 
 def _used(check: Check) -> float:
-    """The share of the allowed error; what is NaN uses more than any."""
+    """The share of the allowed error; what is NaN, or of another shape, uses more than any."""
     used = float("inf") if check.used is None else float(check.used)
     return float("inf") if used != used else used
