@@ -16,7 +16,7 @@ from reports.saved.versions import version_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from impl.demo.tour import Shown
+    from impl.demo.findings import Shown
 
 
 def write_page(file: Path, shown: Shown) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from impl.compiling import announced_to
 from impl.demo import heat_text
+from impl.demo.findings import STYLES, Shown, Style
 from impl.sampling import Sampler
 from reports.commands import WIDTH, UsageError, as_called, check_written
 from reports.waiting import Waiting, print_line
@@ -52,60 +52,6 @@ CLOSE = 1e-4
 
 DECODED = 64
 """Tokens that are timed, where the context has room for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """A way to choose tokens."""
-
-    name: str
-    temperature: float
-    top_k: int
-    top_p: float
-    seed: int = 0
-
-    @property
-    def words(self) -> str:
-        """All of it, so that `python -m impl generate` gives the same."""
-        if not self.temperature:
-            return f"{self.name} (temperature 0: always the likeliest token)"
-        top_k = f"top-k {self.top_k}" if self.top_k else "no top-k"
-        return (
-            f"{self.name} (temperature {self.temperature:g}, {top_k}, top-p {self.top_p:g}, "
-            f"seed {self.seed})"
-        )
-
-
-STYLES = (
-    Style("greedy", 0.0, 0, 1.0),
-    Style("moderate", 0.7, 40, 0.95),
-    Style("creative", 1.1, 0, 0.98),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """All that was seen, for the page.
-
-    Attributes:
-        checkpoint: the model.
-        tokens: the prompt's, as text.
-        seen: by MAX.
-        truth: by NumPy in float64; None for a model that is too large for that.
-        checks: sentences, each with whether it holds.
-        best: next tokens with their probability.
-        texts: by style, prompt and continuation.
-        speeds: in words.
-    """
-
-    checkpoint: Checkpoint
-    tokens: list[str]
-    seen: Seen
-    truth: Seen | None
-    checks: list[tuple[bool, str]]
-    best: list[tuple[str, float]]
-    texts: list[tuple[Style, str, str]]
-    speeds: list[str]
 
 
 def add_demo(add: Callable[..., object]) -> None:
