@@ -48,7 +48,7 @@ def _headline(shown: Shown) -> Headline:
         verdict="PASS" if right else "FAIL",
         title="The forward pass is right" if right else "The forward pass is wrong",
         lead=f"{shown.checkpoint.name} in MAX over {len(shown.tokens)} tokens. This is a glance: "
-        "`python -m verify` judges every layer.",
+        "python -m verify judges every layer.",
         facts=[
             Fact("blocks", str(config.n_layer)),
             Fact("heads", str(config.n_head)),

@@ -222,7 +222,7 @@ class _Tour:
         self._title("5. Tokens per second")
         lines = list(_timed(engine, self.ids))
         lines.append(
-            as_called("one pass each, by one clock, nothing beside it: python -m bench measures")
+            as_called("one pass each, with nothing beside it; python -m bench measures it properly")
         )
         for line in lines:
             self._say(line)
