@@ -3,6 +3,7 @@
 import pytest
 
 from reports.figures.several_runs.over_training import figures
+from reports.history.compare import compare_page
 from reports.output.render import render
 from reports.output.summary import summary
 from reports.pages.training_page import training_headline
@@ -92,6 +93,12 @@ def test_samples_are_escaped_and_blocks_have_their_worst_place(written):
     text = summary(run)
     assert "| h.0 " in text
     assert "60%" in text
+
+
+def test_two_runs_stand_beside_each_other_with_their_own_verdicts(written):
+    run = written(checkpoint(0))
+    page = compare_page(run, run)
+    assert page.count("The same model after every checkpoint") == 2
 
 
 def test_a_run_without_an_end_says_how_far_it_came(written):
