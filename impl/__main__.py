@@ -1,4 +1,4 @@
-"""The command line: `python -m impl generate "Once upon a time"`, `info`, `serve`.
+"""The command line: `python -m impl generate "Once upon a time"`, `demo`, `info`, `serve`.
 
 Text goes to stdout, everything else to stderr. Exit codes: 0, 2 with one sentence where something
 that was asked for cannot be done, 130 after Ctrl-C, 141 where the reader closed the pipe.
@@ -17,6 +17,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from impl.compiling import announced_to
+from impl.demo.tour import add_demo, demo
 from impl.interrupt import interruptible
 from impl.serving.launch import add_serve, serve
 from reports.commands import INTERRUPTED, Parser, UsageError, cannot_run
@@ -48,6 +49,7 @@ _TOLD = (
     ("impl.tokenizer", "TokenizerError"),
     ("impl.weights", "WeightsError"),
     ("reference.checkpoint", "CheckpointError"),
+    ("reports.saved.records", "RecordsError"),
 )
 
 
@@ -237,13 +239,18 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m impl", description="GPT-2 in MAX.")
-    commands = parser.add_subparsers(required=True, metavar="{generate,info,serve}")
+    commands = parser.add_subparsers(required=True, metavar="{generate,demo,info,serve}")
     model = Parser(add_help=False)
     model.add_argument("--model", default="tiny", help="tiny, random:PRESET, a folder or a hub id")
     model.add_argument("--revision", help="branch, tag or commit on the hub")
     generate = commands.add_parser("generate", parents=[model], help="continue a text")
     _add_generate(generate.add_argument)
     generate.set_defaults(run=_generate)
+    tour = commands.add_parser(
+        "demo", parents=[model], help="a forward pass checked, attention, three texts, speed"
+    )
+    add_demo(tour.add_argument)
+    tour.set_defaults(run=demo)
     info = commands.add_parser("info", parents=[model], help="sizes, hash and devices")
     info.set_defaults(run=_info)
     server = commands.add_parser(

@@ -103,9 +103,13 @@ class GPT2Attention(Module[[Tensor], Tensor]):
     def attend(self, fused: Tensor) -> Tensor:
         """Queries, keys and values side by side, [B, S, 3D] -> values mixed, [B, S, D]."""
         query, key, value = map(self.split_heads, F.chunk(fused, 3, axis=-1))  # 3 x [B, H, S, K]
-        scores = query @ key.transpose(-2, -1) / self.divisor  # [B, H, S, S]
-        scores = scores + causal_mask(fused.shape[-2], scores.dtype, fused.device)
-        return self.merge_heads(F.softmax(scores) @ value)
+        return self.merge_heads(self.shares(query, key) @ value)
+
+    def shares(self, query: Tensor, key: Tensor) -> Tensor:
+        """How much of each value a query takes: rows sum to 1, 2 x [B, H, S, K] -> [B, H, S, S]."""
+        scores = query @ key.transpose(-2, -1) / self.divisor
+        scores = scores + causal_mask(query.shape[-2], scores.dtype, query.device)
+        return F.softmax(scores)
 
     def split_heads(self, x: Tensor) -> Tensor:
         """[B, S, D] -> [B, H, S, K]."""

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
+from reports.contract.schemas import file_of
+
 SCHEMAS = Path(__file__).parents[1] / "reports" / "schema"
 
 
 def misfits(name, values):
     """What of some values does not fit a schema: where, and why not."""
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    schema = json.loads((SCHEMAS / file_of(name)).read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     whole = Draft202012Validator(schema)
     return [

@@ -17,10 +17,12 @@ GROUPS = {
         "tests/verify/checks/test_invariances.py",
         "tests/verify/test_artefacts.py",
         "tests/verify/campaign/test_campaign.py",
+        "tests/verify/training/test_over_training.py",
         "tests/verify/test_cli.py",
         "verify/test_parity.py",
     ),
     "the engines": (
+        "tests/impl/demo/test_tour.py",
         "tests/impl/test_engine.py",
         "tests/impl/test_generate.py",
         "tests/impl/test_kernel_choice.py",

@@ -24,6 +24,7 @@ Rooms, from the lowest floor to the highest; each imports only rooms named befor
     run         one run: the mathematics, then what MAX compiles of it
     decoder     the same with any decoder of transformers as the reference
     job         one run written down: records, tables, page
+    training/   the checkpoints of a fine-tuning, by one compiled program
     package/    architecture packages of MAX Serve, in six answers
     endpoint/   a running server with OpenAI's completions
     replay/     a run judged again: does its verdict still hold?

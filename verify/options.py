@@ -44,6 +44,9 @@ COMMANDS = {
     ),
     "step": Command("verify.steps.single", "one of the steps of building a GPT-2, alone"),
     "steps": Command("verify.steps.progress", "which of the steps in a folder are done"),
+    "training": Command(
+        "verify.training.over_training", "every checkpoint of a fine-tuning, by one program"
+    ),
     "package": Command(
         "verify.package.command", "an architecture package of MAX Serve, built in or your own"
     ),

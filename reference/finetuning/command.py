@@ -51,7 +51,7 @@ DEFAULT_OUT = Path("finetuned")
 LONGEST = 256
 """Tokens of a window where `--length` is not given, or the model's positions if they are fewer."""
 
-RESUMED = ("resume", "verify", "out")
+RESUMED = ("resume", "verify")
 """Options that go together with `--resume`."""
 
 

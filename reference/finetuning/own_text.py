@@ -11,6 +11,7 @@ has one.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,9 @@ def read_text(file: Path, share: float) -> OwnText:
 def divided(text: str, share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Documents to train on, and documents that are held out; no character is lost between them."""
     period = max(2, round(1 / share))
-    blocks = list(_blocks(text.strip(), min(BLOCK, len(text) // period)))
+    text = text.strip()
+    count = period * math.ceil(len(text) / (period * BLOCK))
+    blocks = _blocks(text, math.ceil(len(text) / max(1, count)))
     training: list[list[str]] = [[]]
     validation = []
     for index, block in enumerate(blocks):

@@ -95,5 +95,5 @@ class Settings:
         return sorted(own | set(self.checkpoint_steps()))
 
 
-FULL_RATE, LORA_RATE = 3e-4, 2e-3
+FULL_RATE, LORA_RATE = 5e-4, 2e-3
 """Peak learning rates where none is named."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from reports.commands import open_console
@@ -31,13 +30,12 @@ class Told:
     def __init__(self, steps: int, step: int, tokens: int) -> None:
         self._steps, self._tokens = steps, tokens
         self._taken, self._seconds = 0, 0.0
-        errors = Console(stderr=True)
+        console = open_console(highlight=False)
         self._progress = Progress(
             BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(),
-            console=errors, transient=True, disable=not errors.is_terminal,
+            console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
         self._task = self._progress.add_task("", total=steps, completed=step)
-        self._console = open_console(highlight=False)
 
     def __enter__(self) -> Self:
         """Show the bar, where there is a terminal."""
@@ -84,11 +82,8 @@ class Told:
         self.line(f"  {kept['sample']['prompt']} | {text[:SHOWN]}{cut}")
 
     def line(self, text: str) -> None:
-        """A line on standard output, above the bar."""
-        if self._progress.disable:
-            print(text, flush=True)
-        else:
-            self._progress.console.print(text, highlight=False, markup=False)
+        """A line, above the bar where there is one."""
+        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _speed(self) -> str:
         return f"{self._taken * self._tokens / max(self._seconds, 1e-9):,.0f} tokens/s"

@@ -7,6 +7,7 @@ asking     records of an endpoint's run, and its `--json`
 spreading  records of runs made of units of work: a campaign, a contest of rules
 loading    records and JSON of servers under load
 comparing  `--json` of two runs compared
+tuning     a fine-tuning's `training.json`, and records and JSON of its verification
 sweeping   records and JSON of benchmarks that are made of units
 outcomes   what `--json` writes, by command
 schemas    the schemas, made from these types (`python -m reports schema`)

@@ -79,7 +79,9 @@ class Header(Record, kw_only=True, tag="run"):
 
     schema_version: int
     run_id: str
-    kind: Literal["verify", "bench", "endpoint", "campaign", "rules", "sweep", "machines"]
+    kind: Literal[
+        "verify", "bench", "endpoint", "campaign", "rules", "sweep", "machines", "training"
+    ]
     command: list[str]
     started_utc: str
     environment: Environment

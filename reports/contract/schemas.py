@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,11 +15,9 @@ from reports.contract.loading import Loaded, LoadRecord
 from reports.contract.measuring import BenchRecord
 from reports.contract.spreading import CampaignRecord, RulesRecord
 from reports.contract.sweeping import SweepRecord, Swept
+from reports.contract.tuning import FineTuned, TrainingRecord, TrainingVerified
 from reports.contract.verifying import Architecture, VerifyRecord
 from reports.saved.records import SCHEMA_VERSION
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,6 +35,9 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     "machines-records": (
         "A line of the records.jsonl of a table of machines", get_args(SweepRecord)
     ),
+    "training-records": (
+        "A line of the records.jsonl of verify training", get_args(TrainingRecord)
+    ),
     "atlas-records": ("A line of an atlas's architectures.jsonl", (Architecture,)),
     "verify": (
         "What --json of python -m verify and of its command package writes",
@@ -46,6 +48,10 @@ SOURCES: dict[str, tuple[str, tuple[type, ...]]] = {
     ),
     "endpoint": (
         "What --json of python -m verify endpoint writes", (Endpoint, outcomes.Unjudged)
+    ),
+    "finetune": ("A fine-tuning's training.json", (FineTuned,)),
+    "training": (
+        "What --json of python -m verify training writes", (TrainingVerified, outcomes.Unjudged)
     ),
     "serve": ("What --json of python -m bench serve writes", (Loaded, outcomes.Unmeasured)),
     "sweep": (
@@ -88,6 +94,11 @@ def text(name: str) -> str:
     return json.dumps(schema(name), indent=1, ensure_ascii=False) + "\n"
 
 
+def file_of(name: str) -> Path:
+    """Where a schema is, in the folder of all: those of records lie in a folder of their own."""
+    return Path("records" if name.endswith("-records") else "", f"{name}.json")
+
+
 def update(folder: Path) -> list[Path]:
     """Write every schema into a folder, and return the files.
 
@@ -96,6 +107,7 @@ def update(folder: Path) -> list[Path]:
     """
     files = []
     for name in SOURCES:
-        files.append(folder / f"{name}.json")
+        files.append(folder / file_of(name))
+        files[-1].parent.mkdir(exist_ok=True)
         files[-1].write_text(text(name), encoding="utf-8")
     return files

@@ -20,6 +20,7 @@ from reports.pages.endpoint_page import endpoint_headline
 from reports.pages.headline import moment_of, verify_headline
 from reports.pages.load_page import is_load
 from reports.pages.rendering import command_line, render_template
+from reports.pages.training_page import training_headline
 from reports.saved.files import comparison_file, write
 from reports.saved.records import RecordsError
 from reports.tables.frames import checks_frame
@@ -144,7 +145,8 @@ def _head(letter: str, run: Run) -> Head:
     if run.kind == "verify":
         headline = verify_headline(run, checks_frame(run))
     else:
-        headline = endpoint_headline(run) if run.kind == "endpoint" else bench_headline(run)
+        own = {"endpoint": endpoint_headline, "training": training_headline}
+        headline = own.get(run.kind, bench_headline)(run)
     moment = moment_of(run.header.get("started_utc"))
     return Head(
         letter=letter,

@@ -21,6 +21,7 @@ from reports.pages.machines_page import machines_headline
 from reports.pages.rendering import MISFITS
 from reports.pages.spread_page import spread_headline
 from reports.pages.sweep_page import sweep_headline
+from reports.pages.training_page import training_headline
 from reports.saved.records import RecordsError, read_run
 from reports.tables.frames import checks_frame, layers_frame
 from reports.tables.load_markdown import load_name
@@ -160,6 +161,8 @@ def _lines(run: Run) -> tuple[dict[str, Point], Headline]:
         return {}, endpoint_headline(run)
     if run.kind in ("campaign", "rules"):
         return {}, spread_headline(run)
+    if run.kind == "training":
+        return {}, training_headline(run)
     if run.kind == "sweep":
         return {}, sweep_headline(opened(run))
     if run.kind == "machines":

@@ -2,7 +2,7 @@
 
 A verification has one test for each place, in isolation and running free (the worst of its cases
 decides), and one for every other check. A benchmark has one for each row, an endpoint one for each
-case, a campaign one for each seed.
+case, a campaign one for each seed, a verified training one for each checkpoint.
 """
 
 from __future__ import annotations
@@ -90,6 +90,13 @@ def _endpoint_cases(run: Run) -> Iterator[ET.Element]:
         yield _case(name, str(case.get("name")), str(case.get("verdict")), message)
 
 
+def _training_cases(run: Run) -> Iterator[ET.Element]:
+    for one in run.of("checkpoint"):
+        wrong = one.get("first_divergence") or {}
+        text = str(wrong.get("message") or percent(one.get("used")))
+        yield _case("training", str(one.get("name")), str(one.get("verdict")), text)
+
+
 def _spread_cases(run: Run) -> Iterator[ET.Element]:
     for unit in units_of(run):
         alarms = [alarm for one in unit["records"] for alarm in one.get("alarms", ())]
@@ -97,7 +104,8 @@ def _spread_cases(run: Run) -> Iterator[ET.Element]:
         yield _case(run.kind, unit["key"], verdict, str(unit["error"] or alarms[:1]))
 
 
-CASES = {"endpoint": _endpoint_cases, "campaign": _spread_cases, "rules": _spread_cases}
+CASES = {"endpoint": _endpoint_cases, "campaign": _spread_cases, "rules": _spread_cases,
+         "training": _training_cases}  # fmt: skip
 """The tests of a run that is neither a verification nor a benchmark, by its kind."""
 
 

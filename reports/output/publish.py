@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.figures import parity, roofline, saturation, scaling, speed, strips
 from reports.figures.arms import exactness, token_latency
-from reports.figures.several_runs import swept
+from reports.figures.several_runs import over_training, swept
 from reports.output.summary import summary
 from reports.pages.rendering import TEMPLATES, render_template
 from reports.saved.files import write
@@ -148,6 +148,17 @@ def _bench_charts(run: Run) -> Iterator[tuple[str, Chart]]:
             yield name, variants[0].figure
 
 
+def _training_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
+    for kind in ("checkpoint", "point"):
+        if len(frame := frame_of(run, kind)):
+            yield NAMES[kind], frame
+
+
+def _training_charts(run: Run) -> Iterator[tuple[str, Chart]]:
+    for figure in over_training.figures(run):
+        yield figure.name, figure
+
+
 def _sweep_tables(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     yield NAMES["cell"], frame_of(run, "cell")
 
@@ -168,6 +179,7 @@ def _machine_charts(run: Run) -> Iterator[tuple[str, Chart]]:
 
 BY_KIND = {
     "verify": (_verify_tables, _verify_charts),
+    "training": (_training_tables, _training_charts),
     "sweep": (_sweep_tables, _sweep_charts),
     "machines": (_machine_tables, _machine_charts),
 }

@@ -17,6 +17,7 @@ from reports.pages.machines_page import machines_page
 from reports.pages.rendering import MISFITS
 from reports.pages.spread_page import spread_page
 from reports.pages.sweep_page import sweep_page
+from reports.pages.training_page import training_page
 from reports.pages.verify_page import verify_page
 from reports.saved.files import JUNIT, PAGE, append, write
 from reports.saved.manifest import note_made
@@ -34,6 +35,7 @@ from reports.tables.markdown import bench_markdown, endpoint_markdown, verify_ma
 from reports.tables.spread_markdown import spread_markdown
 from reports.tables.spread_work import frame, node_rows, seed_rows
 from reports.tables.tidy import NAMES, kinds_of, write_tables
+from reports.tables.training_markdown import training_markdown
 from reports.tables.unit_markdown import machines_markdown, sweep_markdown
 from reports.tables.units import opened
 
@@ -64,7 +66,8 @@ def render(
     run = read_run(folder)
     renderers = {"verify": _render_verify, "bench": _render_bench, "endpoint": _render_endpoint,
                  "campaign": _render_spread, "rules": _render_spread,
-                 "sweep": _render_sweep, "machines": _render_machines}  # fmt: skip
+                 "sweep": _render_sweep, "machines": _render_machines,
+                 "training": _render_training}  # fmt: skip
     renderer = renderers.get(run.kind)
     if renderer is None:
         raise RecordsError(f"{folder} holds a run of an unknown kind, {run.kind!r}")
@@ -126,6 +129,13 @@ def _render_spread(run: Run) -> list[Path]:
             files += write_tables(run.folder, name, frame(rows))
     files.append(write(run.folder / JUNIT, junit(run)))
     return [write(run.folder / PAGE, spread_page(run)), *files]
+
+
+def _render_training(run: Run) -> list[Path]:
+    files = [write(run.folder / "training.md", training_markdown(run))]
+    files += _tables(run, {"checkpoint": frame_of(run, "checkpoint")})
+    files.append(write(run.folder / JUNIT, junit(run)))
+    return [write(run.folder / PAGE, training_page(run)), *files]
 
 
 def _render_sweep(run: Run) -> list[Path]:

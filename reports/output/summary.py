@@ -11,9 +11,11 @@ from reports.pages.machines_page import machines_headline
 from reports.pages.rendering import KINDS
 from reports.pages.spread_page import spread_headline
 from reports.pages.sweep_page import sweep_headline
+from reports.pages.training_page import training_headline
 from reports.tables.frames import checks_frame, effects_frame, layers_frame, modes_frame, rows_frame
 from reports.tables.markdown import bench_tables, endpoint_tables, verify_tables
 from reports.tables.spread_markdown import spread_tables
+from reports.tables.training_markdown import training_tables
 from reports.tables.unit_markdown import machines_tables, sweep_tables
 from reports.tables.units import opened
 
@@ -35,7 +37,7 @@ def summary(run: Run, figures: Sequence[str] = (), *, heading: str = "##") -> st
         heading: what its first line begins with.
     """
     kinds = {"verify": _verification, "endpoint": _endpoint, "campaign": _spread, "rules": _spread,
-             "sweep": _sweep, "machines": _machines}  # fmt: skip
+             "sweep": _sweep, "machines": _machines, "training": _training}  # fmt: skip
     head, tables = kinds.get(run.kind, _benchmark)(run)
     return "\n".join(
         [f"{heading} {title(run, head)}\n", *_lines(head), *figures, *_folded(tables), ""]
@@ -58,6 +60,10 @@ def _benchmark(run: Run) -> tuple[Headline, str]:
 
 def _spread(run: Run) -> tuple[Headline, str]:
     return spread_headline(run), spread_tables(run)
+
+
+def _training(run: Run) -> tuple[Headline, str]:
+    return training_headline(run), training_tables(run)
 
 
 def _sweep(run: Run) -> tuple[Headline, str]:

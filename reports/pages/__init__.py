@@ -9,6 +9,7 @@ sweep_page     the page of a sweep over models, dtypes, sizes, threads and machi
 machines_page  the page of a table of machines
 endpoint_page  the page of a running server that was asked
 learner_page   what a learner keeps of a GPT-2 of his own
+training_page  the page of a fine-tuning whose checkpoints were verified
 spread_page  the page of a campaign, or of a contest of rules
 templates/   HTML, SVG; parts/ of several pages, style and script; panels/ of tabs
 """

@@ -24,7 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 KINDS = {"verify": "Verification", "bench": "Benchmark", "endpoint": "Endpoint parity",
          "campaign": "Campaign", "rules": "Contest of rules", "sweep": "Sweep",
-         "machines": "Machines"}  # fmt: skip
+         "machines": "Machines", "training": "Verified training"}  # fmt: skip
 """What runs are called, by kind."""
 
 MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TextIO
 
-Kind = Literal["verify", "bench", "endpoint", "campaign", "rules", "sweep", "machines"]
+Kind = Literal["verify", "bench", "endpoint", "campaign", "rules", "sweep", "machines", "training"]
 
 # History of the format:
 # 1  first form: `run`, then `check` (verify) or `phase`, `sample`, `agreement`, `row`, `effect`

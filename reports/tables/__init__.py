@@ -14,6 +14,7 @@ spread_markdown  the same as Markdown
 load_markdown  servers under load as Markdown
 markdown  frames as Markdown
 units     benchmarks that are made of units: a matrix of answers for each machine
+training_markdown  checkpoints of a verified fine-tuning, as rows and as Markdown
 unit_markdown  both as Markdown
 machine_rows  what a table of machines says of each
 tidy      every kind of record as one table, as CSV and Parquet

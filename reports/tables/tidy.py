@@ -45,6 +45,8 @@ NAMES = {
     "case": "cases",
     "answer": "answers",
     "planted": "planted",
+    "checkpoint": "checkpoints",
+    "point": "losses",
     "load": "loads",
     "load_effect": "load_effects",
     "knee": "knees",

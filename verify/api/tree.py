@@ -17,6 +17,7 @@ TREE = {
         "learn": "build a GPT-2 of your own, step by step, checked at each save",
         "step": "one of the steps of building a GPT-2, alone",
         "steps": "which of the steps in a folder are done",
+        "training": "every checkpoint of a fine-tuning, by one program",
         "package": "an architecture package of MAX Serve, built in or your own",
         "zoo": "every text architecture that is built into MAX",
         "endpoint": "a running server: does it answer as the model would?",
@@ -54,6 +55,7 @@ TREE = {
     },
     "impl": {
         "generate": "continue a text with this project's GPT-2 in MAX",
+        "demo": "a forward pass checked, attention, three texts, speed",
         "info": "sizes, hash and devices of a checkpoint",
         "serve": "answer OpenAI's requests over HTTP, by MAX Serve",
     },

@@ -242,7 +242,7 @@
     const size = data.tokens.length;
     const sides = Object.fromEntries(Object.entries(data.sides).map(([name, text]) => [name, unpack(text)]));
     const startOf = (layer, head) => (layer * data.heads + head) * size * size;
-    let side = "candidate";
+    let side = one("[data-side-button][aria-pressed=true]", box).dataset.sideButton;
     const buttons = all(".heads button", box);
     const thumbnails = () => buttons.forEach((button) => paint(one("canvas", button), sides[side],
       size, size, startOf(Number(button.dataset.layer), Number(button.dataset.head)), true));
