@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
-from impl.kernel_choice import CHOICES, choose
+from impl.choosing.kept import kept
+from impl.choosing.kernel_choice import CHOICES, choose
 from impl.precompile import KernelError
 from impl.runtime import InputError, check_ids, open_device
 
@@ -73,8 +74,9 @@ class Engine:
         dtype: of the weights of linear layers and the token embedding: `float32`, `bfloat16`, or
             `int8` with a scale for each output. Activations, sums and the cache are float32 in
             each of them. The last two need the Mojo kernels.
-        kernels: `mojo` for this repository's own CPU kernels, `stock` for MAX's operations, `auto`
-            for what runs best here, or what MAX_GPT2_KERNELS says (impl/kernel_choice.py).
+        kernels: `mojo` for this repository's own CPU kernels, `mojo-avx2` and the like for a form
+            of them, `stock` for MAX's operations, `auto` for what runs best here, or what
+            MAX_GPT2_KERNELS says (impl/choosing/kernel_choice.py).
 
     Attributes:
         position: int64 `[batch]`, how many tokens each row holds.
@@ -251,13 +253,13 @@ def _program(
 
     program: Program
     try:
-        choice = choose(kernels, dtype, on_cpu=device.is_host)
+        choice = choose(kernels, dtype, on_cpu=device.is_host, measured=lambda: _measured(config))
     except KernelError as error:
         raise EngineError(str(error)) from error
     reason = choice.reason
     try:
         if choice.kernels == "mojo":
-            program = MojoProgram(config, state, device, batch, dtype)
+            program = MojoProgram(config, state, device, batch, dtype, form=choice.form)
         else:
             program = StockProgram(config, state, device, batch)
     except KernelError as error:
@@ -266,6 +268,12 @@ def _program(
         program, reason = StockProgram(config, state, device, batch), str(error)
     program.path += f" ({reason})" if reason else ""
     return program
+
+
+def _measured(config: GPT2Config) -> tuple[str, str] | None:
+    """What was the fastest here for a model of this shape, and the sentence on it."""
+    found = kept(config)
+    return (found.kernels, found.reason) if found else None
 
 
 def _check_batch(batch: int) -> None:

@@ -18,8 +18,8 @@ from max.engine import InferenceSession
 from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
+from impl.choosing.kernel_choice import FORMS, form_of_cpu, path_of
 from impl.compiling import compile_announced
-from impl.kernel_choice import NAMES
 from impl.log_thread import log_thread_yields
 from impl.packing import Packed, TooWideError, aligned, packed
 from impl.precompile import KernelError, kernel_library
@@ -51,6 +51,15 @@ SLOTS = 32  # positions of a panel of keys, as in impl/kernels/attention.mojo
 class MojoProgram:
     """A compiled engine of Mojo kernels, with its weights and its cache.
 
+    Args:
+        config: the model's sizes.
+        state: float32 arrays by Hugging Face name.
+        device: a CPU.
+        batch: rows of the cache.
+        dtype: of the matrices.
+        form: of the kernels, one of `FORMS`; by default the one for this CPU.
+        narrow: whether in fewer bits than the dtype has, where that loses none.
+
     Attributes:
         path: what runs, in a few words.
         weight_bits: that each weight of a matrix takes.
@@ -69,16 +78,18 @@ class MojoProgram:
         batch: int,
         dtype: str = "float32",
         *,
+        form: str = "",
         narrow: bool = True,
     ) -> None:
+        form = form or form_of_cpu()
         weights = from_hugging_face(config, state, contiguous=False)
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
         self._weights = operands(config, weights, dtype, narrow=narrow)
         held = {name: Buffer.from_numpy(array).view(kind) for name, kind, array in self._weights}
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
-        session, compiled = _compiled(config, device, layout)
+        session, compiled = _compiled(config, device, layout, form)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self.path = NAMES["mojo"]
+        self.path = path_of("mojo", form)
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
         self._take_cache(config, batch)
@@ -129,10 +140,10 @@ class Results:
 
 
 @lru_cache(maxsize=4)
-def _compiled(config: GPT2Config, device: Device, layout: Layout) -> tuple[Any, Any]:
+def _compiled(config: GPT2Config, device: Device, layout: Layout, form: str) -> tuple[Any, Any]:
     """The program, compiled once for all engines of one kind, whatever their weights and batch."""
     library = kernel_library()
-    program = trace(config, layout, library)
+    program = trace(config, layout, library, form)
     session = InferenceSession(devices=[device])
     try:
         compiled = compile_announced(
@@ -234,7 +245,7 @@ def _stacked(arrays: Sequence[Array]) -> Array:
     return stacked
 
 
-def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
+def trace(config: GPT2Config, layout: Layout, library: Path, form: str) -> Program:
     """Token ids `[batch, sequence]` to the logits of the states that are asked for."""
     program = Program()
     types = _input_types(config)
@@ -256,6 +267,7 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
         parameters = {
             "head_vectors": _head_vectors(config),
             "act": NUMBERS[config.activation],
+            "form": FORMS[form],
         }
         ops.inplace_custom("engine", CPU, operands, memory, parameters)
         traced.output()

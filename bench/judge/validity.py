@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impl.kernel_choice import NAMES, choose
+from impl.choosing.kernel_choice import NAMES, choose
 from impl.precompile import KernelError
 from reports.saved.known_runs import known
 from reports.saved.records import RECORDS, RecordsError, read_header, read_run

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bench.judge.validity import Verified, why_package_unverified, why_unverified
-from impl.kernel_choice import SWITCH
+from impl.choosing.kernel_choice import SWITCH
 from reports.saved.records import RECORDS, RunWriter
 from verify.candidate.factory import named_file
 from verify.candidate.own_files import described, table_of_candidate
