@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
-from impl.choosing.kept import kept
+from impl.choosing.kept import fastest_here
 from impl.choosing.kernel_choice import CHOICES, choose
 from impl.precompile import KernelError
 from impl.runtime import InputError, check_ids, open_device
@@ -253,7 +253,9 @@ def _program(
 
     program: Program
     try:
-        choice = choose(kernels, dtype, on_cpu=device.is_host, measured=lambda: _measured(config))
+        choice = choose(
+            kernels, dtype, on_cpu=device.is_host, measured=lambda: fastest_here(config)
+        )
     except KernelError as error:
         raise EngineError(str(error)) from error
     reason = choice.reason
@@ -268,12 +270,6 @@ def _program(
         program, reason = StockProgram(config, state, device, batch), str(error)
     program.path += f" ({reason})" if reason else ""
     return program
-
-
-def _measured(config: GPT2Config) -> tuple[str, str] | None:
-    """What was the fastest here for a model of this shape, and the sentence on it."""
-    found = kept(config)
-    return (found.kernels, found.reason) if found else None
 
 
 def _check_batch(batch: int) -> None:

@@ -23,7 +23,7 @@ GROUPS = {
     "the engines": (
         "tests/impl/test_engine.py",
         "tests/impl/test_generate.py",
-        "tests/impl/test_kernel_choice.py",
+        "tests/impl/choosing/test_kernel_choice.py",
         "tests/impl/test_log_thread.py",
         "tests/impl/test_main.py",
         "tests/impl/test_model.py",

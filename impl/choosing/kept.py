@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from impl.choosing.kernel_choice import CHOICES
 from impl.precompile import SOURCE, cache_folder
 from reports.saved.environment import source_sha256, usable_cpus
+from reports.saved.files import write_json
 from reports.saved.machine import all_flags, cpu_model
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def kept(config: GPT2Config) -> Measured | None:
         return None
 
 
+def fastest_here(config: GPT2Config | None) -> tuple[str, str] | None:
+    """The fastest kernels for a model of this shape, with a few words; None if not measured."""
+    found = kept(config) if config else None
+    return (found.kernels, found.reason) if found else None
+
+
 def keep(config: GPT2Config, measured: Measured) -> Path:
     """Keep it; returns the file.
 
@@ -66,7 +73,7 @@ def keep(config: GPT2Config, measured: Measured) -> Path:
     """
     file = file_of(config)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(asdict(measured), indent=1) + "\n", encoding="utf-8")
+    write_json(file, asdict(measured))
     return file
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from impl.choosing.kept import Measured, keep
 from impl.choosing.kernel_choice import form_of_cpu
 from impl.precompile import KernelError
+from reports.commands import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -162,12 +163,17 @@ def choose_here(arguments: argparse.Namespace) -> int:
     """Measure, keep, and tell; returns 0."""
     from reference.load import load
 
+    if arguments.rounds < 1:
+        raise UsageError("--rounds is at least 1")
     config = load(arguments.model).config
     tell = partial(print, flush=True)
     found = measured(arguments.model, config, arguments.rounds, tell)
     print(told(found.kernels, found.decode, "decode"))
     print(told(found.kernels, found.prefill, "prefill"))
-    file = keep(config, found)
+    try:
+        file = keep(config, found)
+    except OSError as error:
+        raise UsageError(f"the choice cannot be kept: {error}") from None
     print(f"engines of this shape take {found.kernels} here from now on: {file}")
     return 0
 
