@@ -226,17 +226,18 @@ class Engine:
 
     def _checked_lengths(self, tokens: Array, lengths: Array | None) -> Array:
         most = tokens.shape[1]
-        counts = np.full(self.batch, most) if lengths is None else np.asarray(lengths)
-        if counts.shape != (self.batch,) or not np.issubdtype(counts.dtype, np.integer):
-            raise InputError(f"lengths must be {self.batch} integers, one for each row")
-        if counts.min() < 1 or counts.max() > most:
-            raise InputError(f"each of lengths must lie between 1 and {most}, the width of ids")
+        counts = np.full(self.batch, most, np.int64) if lengths is None else np.asarray(lengths)
+        if lengths is not None:
+            if counts.shape != (self.batch,) or counts.dtype.kind not in "iu":
+                raise InputError(f"lengths must be {self.batch} integers, one for each row")
+            if counts.min() < 1 or counts.max() > most:
+                raise InputError(f"each of lengths must lie between 1 and {most}, the width of ids")
         if (end := int((self.position + counts).max())) > self.config.n_positions:
             raise InputError(
                 f"the context is full: {end} tokens are more than the model's "
                 f"{self.config.n_positions} positions"
             )
-        return counts.astype(np.int64)
+        return counts.astype(np.int64, copy=False)
 
 
 def _program(

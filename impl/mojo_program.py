@@ -21,9 +21,10 @@ from max.graph import Module as Program
 from impl.choosing.kernel_choice import FORMS, form_of_cpu, path_of
 from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
-from impl.packing import Packed, TooWideError, aligned, packed
+from impl.packing import STORED, Packed, TooWideError, aligned, packed
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
+from reports.saved.machine import last_level_cache_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,8 @@ class MojoProgram:
         batch: rows of the cache.
         dtype: of the matrices.
         form: of the kernels, one of `FORMS`; by default the one for this CPU.
-        narrow: whether in fewer bits than the dtype has, where that loses none.
+        narrow: whether in fewer bits than the dtype has, where that loses none; by default where
+            the caches do not hold the weights, so that bytes are what decoding waits for.
 
     Attributes:
         path: what runs, in a few words.
@@ -79,8 +81,10 @@ class MojoProgram:
         dtype: str = "float32",
         *,
         form: str = "",
-        narrow: bool = True,
+        narrow: bool | None = None,
     ) -> None:
+        if narrow is None:
+            narrow = not in_caches(config, dtype)
         form = form or form_of_cpu()
         weights = from_hugging_face(config, state, contiguous=False)
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
@@ -98,6 +102,7 @@ class MojoProgram:
         self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
         self._buffers = [Buffer.from_numpy(array) for array in self._cache]
         self._results = Results(config.vocab_size)
+        self._step = Inputs(batch, 1, batch)
         self.cache_bytes = sum(array.nbytes for array in self._cache)
 
     def resized(self, config: GPT2Config, batch: int) -> MojoProgram:
@@ -110,11 +115,37 @@ class MojoProgram:
         """Append tokens to the cache; see `impl.engine.Program.forward`."""
         batch, length = ids.shape
         asked = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
-        inputs = [Buffer.from_numpy(np.ascontiguousarray(array)) for array in (ids, past, asked)]
         logits = self._results.take(len(asked))
+        inputs = self._step if length == 1 else Inputs(batch, length, len(asked))
         with log_thread_yields():
-            self._model.execute(Buffer.from_numpy(logits), *inputs, *self._buffers)
+            self._model.execute(
+                Buffer.from_numpy(logits), *inputs.of(ids, past, asked), *self._buffers
+            )
         return logits.reshape(batch, length, -1) if every else logits
+
+
+def in_caches(config: GPT2Config, dtype: str) -> bool:
+    """Whether the weights, as they are, take at most a quarter of the last cache.
+
+    Its neighbours take of it too. From there a core reads faster than it widens narrow weights.
+    """
+    size = config.parameter_count * np.dtype(STORED[dtype]).itemsize
+    return 4 * size <= last_level_cache_bytes()
+
+
+class Inputs:
+    """Memory for what a call reads, as MAX takes it: made once for all steps of decoding."""
+
+    def __init__(self, batch: int, length: int, asked: int) -> None:
+        shapes = (batch, length), (batch,), (asked,)
+        self._arrays = [np.empty(shape, np.int64) for shape in shapes]
+        self._buffers = [Buffer.from_numpy(array) for array in self._arrays]
+
+    def of(self, *values: Array) -> list[Buffer]:
+        """The buffers, holding ids, past and asked."""
+        for array, value in zip(self._arrays, values, strict=True):
+            array[...] = value
+        return self._buffers
 
 
 class Results:

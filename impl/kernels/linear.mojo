@@ -20,7 +20,7 @@ memory in between.
 """
 
 from std.math import ceildiv
-from std.sys.info import num_physical_cores, size_of
+from std.sys.info import size_of
 
 from .activation import NONE, bent
 from .form import heights, lanes, low, rows_of, vectors_at_once
@@ -133,13 +133,16 @@ struct Linear[
             var own = worker.own
             self.pack_tile(start, count, 0, own)
 
-            def stream(t: Int) {imm}:
-                var first, last = cut(panels, t)
-                self.multiply(start, count, 0, 1, first, last, own)
+            var team = worker.team
 
-            worker.share(parts_of(panels), stream)
+            def stream(t: Int) {imm}:
+                var first, last = cut(panels, t, team)
+                self.multiply(start, count, 0, 1, first, last, team, own)
+
+            worker.share(parts_of(panels, team), stream)
             return
-        var down = min(tiles, ceildiv(PARTS_PER_CORE * num_physical_cores(), panels))
+        var team = worker.team
+        var down = min(tiles, ceildiv(PARTS_PER_CORE * team, panels))
 
         def lay_out(t: Int) {imm}:
             self.pack_tile(start, count, t, packed)
@@ -147,7 +150,7 @@ struct Linear[
         def multiply(t: Int) {imm}:
             var j, i = divmod(t, down)
             var first, last = i * tiles // down, (i + 1) * tiles // down
-            self.multiply(start, count, first, last, j, j + 1, packed)
+            self.multiply(start, count, first, last, j, j + 1, team, packed)
 
         worker.share(tiles, lay_out)
         worker.share(panels * down, multiply)
@@ -175,7 +178,15 @@ struct Linear[
             pack[lanes(Self.form)](x, rows, height[Self.form](rows), self.depth, to)
 
     def multiply(
-        self, start: Int, count: Int, tile: Int, tiles: Int, panel: Int, panels: Int, packed: Floats
+        self,
+        start: Int,
+        count: Int,
+        tile: Int,
+        tiles: Int,
+        panel: Int,
+        panels: Int,
+        team: Int,
+        packed: Floats,
     ):
         """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
         var many = tiles - tile > 1
@@ -194,7 +205,7 @@ struct Linear[
                         if k == self.depth:
                             break
                 var steps = min(span, self.depth - k)
-                self.multiply_span(count, tile, tiles, p, k, steps, packed, sums, wide, patcher)
+                self.multiply_span(count, tile, tiles, p, k, steps, team, packed, sums, wide, patcher)
                 k += steps
             for t in range(tile, tiles):
                 for i in range(min(Self.ROWS, count - t * Self.ROWS)):
@@ -232,6 +243,7 @@ struct Linear[
         panel: Int,
         start: Int,
         steps: Int,
+        team: Int,
         packed: Floats,
         sums: Floats,
         wide: Floats,
@@ -249,14 +261,14 @@ struct Linear[
             var rows = height[Self.form](min(Self.ROWS, count - t * Self.ROWS))
             var a = packed.unsafe_offset(t * Self.ROWS * self.depth + start * rows)
             var to = sums.unsafe_offset((t - tile) * Self.ROWS * PANEL)
-            var ahead = self.ahead(panel, start, steps, t - tile)
+            var ahead = self.ahead(panel, start, steps, t - tile, team)
             comptime if Self.narrow:
                 add_products[form=Self.form](rows, a, wide, steps, to, start > 0, ahead)
             else:
                 add_products[form=Self.form](rows, a, w, steps, to, start > 0, ahead)
 
     @always_inline
-    def ahead(self, panel: Int, start: Int, steps: Int, t: Int) -> Floats:
+    def ahead(self, panel: Int, start: Int, steps: Int, t: Int, team: Int) -> Floats:
         """What the t-th tile over a span prefetches, a line in each step.
 
         That is a piece of what comes next: the panel's next span, or the beginning of the panel
@@ -267,7 +279,7 @@ struct Linear[
         var step_bytes = group_size[Self.dtype]() * size // STEPS if Self.narrow else PANEL * size
         var place = panel * panel_bytes + (start + steps) * step_bytes
         if start + steps >= self.depth:
-            place = (panel + num_physical_cores()) * panel_bytes
+            place = (panel + team) * panel_bytes
         var piece = t * steps * LINE
         var there = piece >= steps * step_bytes or place >= self.panels() * panel_bytes
         return Floats(unsafe_from_address=Int(self.w) + (0 if there else place + piece))

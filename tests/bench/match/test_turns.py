@@ -33,12 +33,12 @@ class FakeWorker:
         self.turns += 1
         if self.turns == self.dies_at:
             raise WorkerError("the worker was killed by SIGKILL")
+        calls = request["calls"]
         return {
-            "start_ns": 0, "times_ns": [1_000_000] * request["calls"],
-            "ttft_ns": [1000] * request["calls"], "steps_ns": [[1000]] * request["calls"], "switches": 0, "psi_us": 0, "steal_us": 0, "waited_us": 0,
-            "taken_us": 0, "wall_s": 0.001, "clean": True, "peak_rss_mib": 1.0,
-            "peak_device_mib": None,
-            "kv_bytes": None,
+            "start_ns": 0, "times_ns": [1_000_000] * calls, "ttft_ns": [1000] * calls,
+            "steps_ns": [[1000]] * calls, "switches": 0, "psi_us": 0, "steal_us": 0,
+            "waited_us": 0, "taken_us": 0, "wall_s": 0.001, "clean": True, "peak_rss_mib": 1.0,
+            "peak_device_mib": None, "kv_bytes": None,
         }  # fmt: skip
 
 

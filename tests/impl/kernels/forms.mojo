@@ -39,7 +39,7 @@ def alone(own: Int) -> Worker:
     var counters = Counters(unsafe_from_address=Int(alloc[Int64](1024, alignment=64)))
     for i in range(1024):
         counters.unsafe_store(i, Int64(0))
-    return Worker(counters, 0, floats(own + 64))
+    return Worker(counters, 0, 1, floats(own + 64))
 
 
 def hash_of(y: Floats, count: Int) -> UInt64:
