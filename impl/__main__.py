@@ -16,6 +16,7 @@ from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from impl.choosing.measure import add_choose, choose_here
 from impl.compiling import announced_to
 from impl.demo.tour import add_demo, demo
 from impl.interrupt import interruptible
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _TOLD = (
     ("impl.config", "ConfigError"),
     ("impl.engine", "EngineError"),
+    ("impl.precompile", "KernelError"),
     ("impl.runtime", "DeviceError"),
     ("impl.runtime", "InputError"),
     ("impl.sampling", "SamplingError"),
@@ -239,7 +241,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m impl", description="GPT-2 in MAX.")
-    commands = parser.add_subparsers(required=True, metavar="{generate,demo,info,serve}")
+    commands = parser.add_subparsers(required=True, metavar="{generate,demo,info,serve,choose}")
     model = Parser(add_help=False)
     model.add_argument("--model", default="tiny", help="tiny, random:PRESET, a folder or a hub id")
     model.add_argument("--revision", help="branch, tag or commit on the hub")
@@ -258,6 +260,11 @@ def _parser() -> Parser:
     )
     add_serve(server.add_argument)
     server.set_defaults(run=serve)
+    chooser = commands.add_parser(
+        "choose", parents=[model], help="measure which kernels are the fastest here, and keep it"
+    )
+    add_choose(chooser.add_argument)
+    chooser.set_defaults(run=choose_here)
     return parser
 
 
@@ -271,7 +278,10 @@ def _add_generate(add: Callable[..., object]) -> None:
         default="float32",
         help="of weights: float32, bfloat16, int8 (default: %(default)s)",
     )
-    kernels = "mojo, stock or auto: what MAX_GPT2_KERNELS says, or fits the CPU (default: auto)"
+    kernels = (
+        "stock, mojo, a form of it (mojo-avx2, ...), or auto: what MAX_GPT2_KERNELS says, what "
+        "`choose` found here, or what fits the CPU (default: auto)"
+    )
     add("--kernels", default="auto", help=kernels)
     add("--cache", action=switch, default=True, help="remember keys and values of past tokens")
     add("--max-new-tokens", type=int, default=40, help="default: %(default)s")

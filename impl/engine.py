@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
-from impl.kernel_choice import CHOICES, choose
+from impl.choosing.kept import fastest_here
+from impl.choosing.kernel_choice import CHOICES, choose
 from impl.precompile import KernelError
 from impl.runtime import InputError, check_ids, open_device
 
@@ -73,8 +74,9 @@ class Engine:
         dtype: of the weights of linear layers and the token embedding: `float32`, `bfloat16`, or
             `int8` with a scale for each output. Activations, sums and the cache are float32 in
             each of them. The last two need the Mojo kernels.
-        kernels: `mojo` for this repository's own CPU kernels, `stock` for MAX's operations, `auto`
-            for what runs best here, or what MAX_GPT2_KERNELS says (impl/kernel_choice.py).
+        kernels: `mojo` for this repository's own CPU kernels, `mojo-avx2` and the like for a form
+            of them, `stock` for MAX's operations, `auto` for what runs best here, or what
+            MAX_GPT2_KERNELS says (impl/choosing/kernel_choice.py).
 
     Attributes:
         position: int64 `[batch]`, how many tokens each row holds.
@@ -224,17 +226,18 @@ class Engine:
 
     def _checked_lengths(self, tokens: Array, lengths: Array | None) -> Array:
         most = tokens.shape[1]
-        counts = np.full(self.batch, most) if lengths is None else np.asarray(lengths)
-        if counts.shape != (self.batch,) or not np.issubdtype(counts.dtype, np.integer):
-            raise InputError(f"lengths must be {self.batch} integers, one for each row")
-        if counts.min() < 1 or counts.max() > most:
-            raise InputError(f"each of lengths must lie between 1 and {most}, the width of ids")
+        counts = np.full(self.batch, most, np.int64) if lengths is None else np.asarray(lengths)
+        if lengths is not None:
+            if counts.shape != (self.batch,) or counts.dtype.kind not in "iu":
+                raise InputError(f"lengths must be {self.batch} integers, one for each row")
+            if counts.min() < 1 or counts.max() > most:
+                raise InputError(f"each of lengths must lie between 1 and {most}, the width of ids")
         if (end := int((self.position + counts).max())) > self.config.n_positions:
             raise InputError(
                 f"the context is full: {end} tokens are more than the model's "
                 f"{self.config.n_positions} positions"
             )
-        return counts.astype(np.int64)
+        return counts.astype(np.int64, copy=False)
 
 
 def _program(
@@ -251,13 +254,15 @@ def _program(
 
     program: Program
     try:
-        choice = choose(kernels, dtype, on_cpu=device.is_host)
+        choice = choose(
+            kernels, dtype, on_cpu=device.is_host, measured=lambda: fastest_here(config)
+        )
     except KernelError as error:
         raise EngineError(str(error)) from error
     reason = choice.reason
     try:
         if choice.kernels == "mojo":
-            program = MojoProgram(config, state, device, batch, dtype)
+            program = MojoProgram(config, state, device, batch, dtype, form=choice.form)
         else:
             program = StockProgram(config, state, device, batch)
     except KernelError as error:

@@ -18,12 +18,13 @@ from max.engine import InferenceSession
 from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
+from impl.choosing.kernel_choice import FORMS, form_of_cpu, path_of
 from impl.compiling import compile_announced
-from impl.kernel_choice import NAMES
 from impl.log_thread import log_thread_yields
-from impl.packing import Packed, TooWideError, aligned, packed
+from impl.packing import STORED, Packed, TooWideError, aligned, packed
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
+from reports.saved.machine import last_level_cache_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +52,16 @@ SLOTS = 32  # positions of a panel of keys, as in impl/kernels/attention.mojo
 class MojoProgram:
     """A compiled engine of Mojo kernels, with its weights and its cache.
 
+    Args:
+        config: the model's sizes.
+        state: float32 arrays by Hugging Face name.
+        device: a CPU.
+        batch: rows of the cache.
+        dtype: of the matrices.
+        form: of the kernels, one of `FORMS`; by default the one for this CPU.
+        narrow: whether in fewer bits than the dtype has, where that loses none; by default where
+            the caches do not hold the weights, so that bytes are what decoding waits for.
+
     Attributes:
         path: what runs, in a few words.
         weight_bits: that each weight of a matrix takes.
@@ -69,16 +80,20 @@ class MojoProgram:
         batch: int,
         dtype: str = "float32",
         *,
-        narrow: bool = True,
+        form: str = "",
+        narrow: bool | None = None,
     ) -> None:
+        if narrow is None:
+            narrow = not in_caches(config, dtype)
+        form = form or form_of_cpu()
         weights = from_hugging_face(config, state, contiguous=False)
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
         self._weights = operands(config, weights, dtype, narrow=narrow)
         held = {name: Buffer.from_numpy(array).view(kind) for name, kind, array in self._weights}
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
-        session, compiled = _compiled(config, device, layout)
+        session, compiled = _compiled(config, device, layout, form)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self.path = NAMES["mojo"]
+        self.path = path_of("mojo", form)
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
         self._take_cache(config, batch)
@@ -87,6 +102,7 @@ class MojoProgram:
         self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
         self._buffers = [Buffer.from_numpy(array) for array in self._cache]
         self._results = Results(config.vocab_size)
+        self._step = Inputs(batch, 1, batch)
         self.cache_bytes = sum(array.nbytes for array in self._cache)
 
     def resized(self, config: GPT2Config, batch: int) -> MojoProgram:
@@ -99,11 +115,37 @@ class MojoProgram:
         """Append tokens to the cache; see `impl.engine.Program.forward`."""
         batch, length = ids.shape
         asked = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
-        inputs = [Buffer.from_numpy(np.ascontiguousarray(array)) for array in (ids, past, asked)]
         logits = self._results.take(len(asked))
+        inputs = self._step if length == 1 else Inputs(batch, length, len(asked))
         with log_thread_yields():
-            self._model.execute(Buffer.from_numpy(logits), *inputs, *self._buffers)
+            self._model.execute(
+                Buffer.from_numpy(logits), *inputs.of(ids, past, asked), *self._buffers
+            )
         return logits.reshape(batch, length, -1) if every else logits
+
+
+def in_caches(config: GPT2Config, dtype: str) -> bool:
+    """Whether the weights, as they are, take at most a quarter of the last cache.
+
+    Its neighbours take of it too. From there a core reads faster than it widens narrow weights.
+    """
+    size = config.parameter_count * np.dtype(STORED[dtype]).itemsize
+    return 4 * size <= last_level_cache_bytes()
+
+
+class Inputs:
+    """Memory for what a call reads, as MAX takes it: made once for all steps of decoding."""
+
+    def __init__(self, batch: int, length: int, asked: int) -> None:
+        shapes = (batch, length), (batch,), (asked,)
+        self._arrays = [np.empty(shape, np.int64) for shape in shapes]
+        self._buffers = [Buffer.from_numpy(array) for array in self._arrays]
+
+    def of(self, *values: Array) -> list[Buffer]:
+        """The buffers, holding ids, past and asked."""
+        for array, value in zip(self._arrays, values, strict=True):
+            array[...] = value
+        return self._buffers
 
 
 class Results:
@@ -129,10 +171,10 @@ class Results:
 
 
 @lru_cache(maxsize=4)
-def _compiled(config: GPT2Config, device: Device, layout: Layout) -> tuple[Any, Any]:
+def _compiled(config: GPT2Config, device: Device, layout: Layout, form: str) -> tuple[Any, Any]:
     """The program, compiled once for all engines of one kind, whatever their weights and batch."""
     library = kernel_library()
-    program = trace(config, layout, library)
+    program = trace(config, layout, library, form)
     session = InferenceSession(devices=[device])
     try:
         compiled = compile_announced(
@@ -234,7 +276,7 @@ def _stacked(arrays: Sequence[Array]) -> Array:
     return stacked
 
 
-def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
+def trace(config: GPT2Config, layout: Layout, library: Path, form: str) -> Program:
     """Token ids `[batch, sequence]` to the logits of the states that are asked for."""
     program = Program()
     types = _input_types(config)
@@ -256,6 +298,7 @@ def trace(config: GPT2Config, layout: Layout, library: Path) -> Program:
         parameters = {
             "head_vectors": _head_vectors(config),
             "act": NUMBERS[config.activation],
+            "form": FORMS[form],
         }
         ops.inplace_custom("engine", CPU, operands, memory, parameters)
         traced.output()

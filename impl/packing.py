@@ -33,6 +33,9 @@ GROUP = {"uint32": STEPS * PANEL * 28 // 32, "uint16": STEPS * PANEL * 12 // 16}
 """Words of four steps, by their dtype: 112 of 32 bits hold 128 weights of 28, 96 of 16 bits 128 of
 12."""
 
+STORED = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
+"""What holds a weight that is not narrow."""
+
 EXPONENTS = 16
 """Powers of 2 that narrow weights of one panel span."""
 
@@ -102,8 +105,7 @@ def packed(matrices: Sequence[Array], dtype: str, *, narrow: bool) -> Packed:
     if narrow and dtype != "int8":
         return _narrow(matrices, dtype)
     (outputs, depth), count = matrices[0].shape, len(matrices)
-    stored = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}[dtype]
-    words = aligned((count, -(-outputs // PANEL), depth, PANEL), stored)
+    words = aligned((count, -(-outputs // PANEL), depth, PANEL), STORED[dtype])
     scale = aligned((count, outputs) if dtype == "int8" else (1, 1), np.float32)
     scale[:] = 1
     for layer, weight in enumerate(matrices):

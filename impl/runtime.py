@@ -100,7 +100,7 @@ def check_ids(config: GPT2Config, ids: Array) -> Array:
     Raises:
         InputError: for a wrong rank or dtype, no token, too many tokens, or an id out of range.
     """
-    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
+    if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise InputError(
             f"token ids must be integers of shape [batch, sequence], "
             f"not {ids.dtype} of shape {list(ids.shape)}"

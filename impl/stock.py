@@ -19,9 +19,9 @@ from max.engine import InferenceSession
 from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
+from impl.choosing.kernel_choice import path_of
 from impl.compiling import compile_announced
 from impl.config import GELU_CUBE, GELU_SLOPES
-from impl.kernel_choice import NAMES
 from impl.log_thread import log_thread_yields
 from impl.weights import expected_shapes, from_hugging_face
 
@@ -57,7 +57,7 @@ class StockProgram:
         held = {name: Buffer.from_numpy(array).to(device) for name, array in self._weights.items()}
         session, compiled = _compiled(config, device)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self.path, self.weight_bits = NAMES["stock"], 32
+        self.path, self.weight_bits = path_of("stock"), 32
         self.weight_bytes = sum(array.nbytes for array in self._weights.values())
         self._take_cache(config, batch)
 

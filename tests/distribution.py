@@ -25,7 +25,7 @@ GROUPS = {
         "tests/impl/demo/test_tour.py",
         "tests/impl/test_engine.py",
         "tests/impl/test_generate.py",
-        "tests/impl/test_kernel_choice.py",
+        "tests/impl/choosing/test_kernel_choice.py",
         "tests/impl/test_log_thread.py",
         "tests/impl/test_main.py",
         "tests/impl/test_model.py",

@@ -3,8 +3,8 @@
 TF32 reads 10 of the 23 bits of each factor. PyTorch leaves it off unless it is asked for, ONNX
 Runtime has it on, MAX decides by itself: beside each other they would compute different things.
 The switch reaches every worker as an environment variable, like that of the kernels
-(`impl/kernel_choice.py`). MAX has no option for it; `NVIDIA_TF32_OVERRIDE=0` keeps the libraries
-of NVIDIA's from it that MAX calls.
+(`impl/choosing/kernel_choice.py`). MAX has no option for it; `NVIDIA_TF32_OVERRIDE=0` keeps the
+libraries of NVIDIA's from it that MAX calls.
 """
 
 from __future__ import annotations

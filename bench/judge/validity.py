@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impl.kernel_choice import NAMES, choose
+from impl.choosing.kept import fastest_here
+from impl.choosing.kernel_choice import choose
 from impl.precompile import KernelError
 from reports.saved.known_runs import known
 from reports.saved.records import RECORDS, RecordsError, read_header, read_run
@@ -24,6 +25,7 @@ from verify.candidate.own_files import changed_beside
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from impl.config import GPT2Config
     from reports.saved.records import Run
 
 
@@ -40,6 +42,7 @@ class Verified:
     Attributes:
         command: the verification that is asked for where there is none.
         engine: as `python -m verify --engines` names it; empty for the model without a cache.
+        config: the model's sizes, for which the kernels of `auto` may have been measured.
         tf32: whether its products of float32 may use TF32: it was judged by what that allows then,
             and not otherwise.
         candidate: `impl`, or `FILE.py:NAME`, of which NAME counts.
@@ -52,6 +55,7 @@ class Verified:
     max_version: str | None
     device: str
     engine: str
+    config: GPT2Config | None = None
     tf32: bool = False
     candidate: str = "impl"
     candidate_file: Path | None = None
@@ -179,7 +183,13 @@ def _kernels(subject: Verified) -> str:
     if not subject.engine:
         return ""
     kernels, _, dtype = subject.engine.partition(":")
-    return NAMES[choose(kernels, dtype or "float32", on_cpu=subject.device == "cpu").kernels]
+    choice = choose(
+        kernels,
+        dtype or "float32",
+        on_cpu=subject.device == "cpu",
+        measured=lambda: fastest_here(subject.config),
+    )
+    return choice.path
 
 
 def _covers(run: Run, subject: Verified, kernels: str) -> bool:

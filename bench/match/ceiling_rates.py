@@ -43,6 +43,8 @@ class Ceilings:
         kinds: what is measured.
         workloads: those of the kinds, by name.
         rates: bytes or FLOPs a second, one value for each block.
+        beside: bytes a second at which weights of a dtype could be read in the middle of a quad, by
+            the quad's number.
         error: why they could not be measured.
     """
 
@@ -53,6 +55,7 @@ class Ceilings:
     kinds: list[Kind] = field(default_factory=list)
     workloads: dict[str, Workload] = field(default_factory=dict)
     rates: dict[Kind, list[float]] = field(default_factory=dict)
+    beside: dict[str, dict[int, float]] = field(default_factory=dict)
     what: dict[Kind, str] = field(default_factory=dict)
     error: str = ""
 
@@ -60,6 +63,12 @@ class Ceilings:
         """One block of each kind; a worker that fails ends them, and the run goes on."""
         for kind in self.kinds:
             self._measure(kind, emit, generation)
+
+    def read_beside(self, emit: Emit, generation: int, quad: int) -> None:
+        """One block of reading weights, in the middle of a quad."""
+        for kind in self.kinds:
+            if kind.ceiling == "read_weights":
+                self._measure(kind, emit, generation, quad)
 
     def prepare(self) -> None:
         """Compile and allocate what each kind needs, so that no block has to."""
@@ -79,11 +88,13 @@ class Ceilings:
             self.error = str(error)
             return None
 
-    def _measure(self, kind: Kind, emit: Emit, generation: int | None) -> None:
+    def _measure(
+        self, kind: Kind, emit: Emit, generation: int | None, quad: int | None = None
+    ) -> None:
         reply = self._ask(kind)
         if reply is not None and reply["rate"] is not None:
             record = {"record": "rate", **self._place(kind), "generation": generation,
-                      "ceiling": kind.ceiling, **reply}  # fmt: skip
+                      "quad": quad, "ceiling": kind.ceiling, **reply}  # fmt: skip
             emit(record)
             self.take(record)
 
@@ -92,6 +103,8 @@ class Ceilings:
         kind = Kind(record["ceiling"], record["dtype"], record["workload"])
         self.rates.setdefault(kind, []).append(record["rate"])
         self.what[kind] = record["what"]
+        if (quad := record.get("quad")) is not None:
+            self.beside.setdefault(kind.dtype, {})[quad] = record["rate"]
 
     def best(self, ceiling: str, dtype: str) -> float | None:
         """The highest rate of a kind, in bytes or FLOPs a second; None where none was measured."""

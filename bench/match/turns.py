@@ -119,6 +119,8 @@ class Match:
         outputs = []
         with self.ledger.spend("timing"):
             for position, contestant in enumerate(order):
+                if position == len(order) // 2:
+                    self._read_beside(workload, self.first_quad + number)
                 block = block_at(number, position, len(order) // 2)
                 output = self.scratch / f"{position}.npy"
                 place = {
@@ -130,6 +132,12 @@ class Match:
         if outputs:
             with self.ledger.spend("judging"):
                 self._judge(workload, outputs)
+
+    def _read_beside(self, workload: Workload, quad: int) -> None:
+        """In the middle of a quad of decoding, how fast weights can be read in these seconds."""
+        if self.ceilings and workload.n_gen:
+            with self.ledger.spend("ceilings"):
+                self.ceilings.read_beside(self.emit, self.generation, quad)
 
     def _turn(
         self, contestant: Contestant, workload: Workload, place: Mapping[str, int], output: Path

@@ -17,13 +17,14 @@ from bench.judge.luck import spreads
 from bench.judge.statistics import effective_count, percentile, turns
 from bench.match.contestant import PHASES
 from bench.results.effects import times_of
-from bench.results.roofline import Utilisation, utilisation
+from bench.results.roofline import Utilisation, least_times, utilisation
 from bench.workload.work import work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.arms.specs import ArmSpec
+    from bench.judge.estimate import Estimate
     from bench.match.contestant import Contestant
     from bench.match.group import Group
     from bench.workload.work import Work
@@ -102,6 +103,7 @@ def make_row(
         **(latencies(samples, workload) if valid else dict.fromkeys(latencies([], workload))),
         **_work(contestant, workload, group),
         **used.as_dict(),
+        **(_limit(contestant, workload, group) if valid else _limit_of(None)),
         **_memory(contestant, workload),
         **_phases(contestant, workload),
         "paused_ratio": _median(contestant.paused.get(workload.name)) if valid else None,
@@ -244,6 +246,33 @@ def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Ut
     arithmetic = group.ceilings.arithmetic(spec.dtype)
     bandwidth = group.ceilings.bandwidth(spec.dtype)
     return utilisation(needed, found.value, arithmetic, bandwidth)
+
+
+def _limit(contestant: Contestant, workload: Workload, group: Group) -> dict[str, float | None]:
+    """The share of what could be read in the same seconds, of the quads in which that was measured.
+
+    A machine's memory may be twice as fast in one minute as in the next one: the best of a run says
+    what it can do, a quad's own says what there was for the arm.
+    """
+    spec = spec_of(contestant.label)
+    arithmetic = group.ceilings.arithmetic(spec.dtype) if group.ceilings else None
+    if group.ceilings is None or arithmetic is None:
+        return _limit_of(None)
+    beside = group.ceilings.beside.get(spec.dtype, {})
+    needed = _needed(spec, contestant, workload, group)
+    shares = {
+        (generation, quad): [max(least_times(needed, arithmetic, beside[quad])) / s for s in times]
+        for (generation, quad), times in turns(contestant.samples.get(workload.name, [])).items()
+        if quad in beside
+    }
+    return _limit_of(median_time(shares))
+
+
+def _limit_of(share: Estimate | None) -> dict[str, float | None]:
+    if share is None:
+        return dict.fromkeys(("limit_pct", "limit_lo_pct", "limit_hi_pct"))
+    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
+    return {"limit_pct": 100 * share.value, "limit_lo_pct": low, "limit_hi_pct": high}
 
 
 def _memory(contestant: Contestant, workload: Workload) -> dict[str, Any]:

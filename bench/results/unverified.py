@@ -38,6 +38,7 @@ def unverified_of(plans: Sequence[Plan], environment: Mapping[str, Any], root: P
                 max_version=environment["versions"]["max"],
                 device=device,
                 engine="" if engine == CANDIDATE else engine,
+                config=plan.config,
                 tf32=device != "cpu" and bool(tf32.allowed()),
                 **_named(plan, engine),
             ),

@@ -280,7 +280,7 @@ def _pressure_note(pressure_pct: float | None) -> str:
 
 
 def _cells(row: Record, told: Sequence[str], effect: Record | None) -> list[str | Text]:
-    limit = row.get("roofline_pct")
+    limit = row.get("limit_pct") or row.get("roofline_pct")
     verdict = _verdict(row, effect)
     return [
         row["workload"] or "-",

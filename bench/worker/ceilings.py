@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +22,7 @@ from bench.arms.torch_eager import torch_device
 from bench.workload.work import products, weight_bytes
 from bench.workload.workload import Workload
 from impl.precompile import KernelError
+from reports.saved.machine import last_level_cache_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ MOST_WEIGHTS_BYTES = 1 << 30
 """A larger model's replay runs through its first layers' weights again."""
 SQUARES = 256, 512, 1024
 """A block takes the best: short calls find undisturbed moments, long ones reach full speed."""
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +159,3 @@ class CeilingServer:
         end.record()
         end.synchronize()
         return float(start.elapsed_time(end)) / 1e3
-
-
-def last_level_cache_bytes(caches: Path = CACHES) -> int:
-    """Size of the largest cache of the first CPU; 0 where it cannot be told."""
-    sizes = [path.read_text(encoding="ascii").strip() for path in caches.glob("index*/size")]
-    units = {"K": 1 << 10, "M": 1 << 20}
-    return max((int(size[:-1]) * units[size[-1]] for size in sizes if size[-1] in units), default=0)

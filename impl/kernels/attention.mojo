@@ -9,6 +9,7 @@ belongs to padding, and is not stored.
 from std.math import ceildiv, exp
 from std.utils.numerics import neg_inf
 
+from .form import AVX512, rows_of, vectors_at_once
 from .team import Worker
 from .tile import F32, Floats, Tile, W, floats
 
@@ -19,10 +20,11 @@ comptime Integers = Pointer[Int64, MutUntrackedOrigin]
 
 
 @fieldwise_init
-struct Attention[V: Int](Copyable, Movable):
+struct Attention[V: Int, form: Int](Copyable, Movable):
     """One layer's attention; V vectors hold the features of a head."""
 
-    comptime ROWS = max(1, min(14, 28 // Self.V))
+    comptime AT_ONCE = Self.V if Self.form == AVX512 else 1
+    comptime ROWS = min(rows_of(Self.form), max(1, 28 // Self.AT_ONCE))
     comptime WIDTH = Self.V * W
 
     var qkv: Floats  # [batch, length, 3, heads, size]
@@ -112,9 +114,13 @@ struct Attention[V: Int](Copyable, Movable):
             self.softmax(scores.unsafe_offset(i * stride), sees, panels * SLOTS)
         comptime for r in [1, 2, 4, Self.ROWS]:
             if rows == r:
-                var tile = Tile[r, Self.V]()
-                tile.multiply(scores, stride, 1, values, Self.WIDTH, seen, values)
-                tile.store(mixed, Self.WIDTH)
+                comptime for v in range(0, Self.V, Self.AT_ONCE):
+                    var tile = Tile[r, Self.AT_ONCE]()
+                    var value = values.unsafe_offset(v * W)
+                    tile.multiply[ahead_too=False](
+                        scores, stride, 1, value, Self.WIDTH, seen, value
+                    )
+                    tile.store(mixed.unsafe_offset(v * W), Self.WIDTH)
         for i in range(rows):
             var place = (row * self.length + first + i) * self.heads + head
             for k in range(self.size):
@@ -126,10 +132,14 @@ struct Attention[V: Int](Copyable, Movable):
     def score[R: Int](self, query: Floats, keys: Floats, scores: Floats, panels: Int, stride: Int):
         """Products of R queries with the keys of all panels."""
         for panel in range(panels):
-            var tile = Tile[R, 2]()
-            var key = keys.unsafe_offset(panel * self.size * SLOTS)
-            tile.multiply(query, 3 * self.heads * self.size, 1, key, SLOTS, self.size, key)
-            tile.store(scores.unsafe_offset(panel * SLOTS), stride)
+            comptime AT_ONCE = vectors_at_once(Self.form, R)
+            comptime for v in range(0, 2, AT_ONCE):
+                var tile = Tile[R, AT_ONCE]()
+                var key = keys.unsafe_offset(panel * self.size * SLOTS + v * W)
+                tile.multiply[ahead_too=False](
+                    query, 3 * self.heads * self.size, 1, key, SLOTS, self.size, key
+                )
+                tile.store(scores.unsafe_offset(panel * SLOTS + v * W), stride)
 
     def softmax(self, scores: Floats, sees: Int, count: Int):
         """Of the first `sees` scores, times the layer's scale; 0 behind them."""

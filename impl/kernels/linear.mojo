@@ -6,7 +6,7 @@ stream is the cost, and prefill, where the multiply-adds are. Narrow weights (na
 float32 again before they are multiplied, a few steps at a time.
 
 An example: 5 tokens through GPT-2's c_fc, `[5, 768]` to `[5, 3072]`. The weights are 3072 / 32 = 96
-panels of `[768, 32]`. A tile of 6 rows is the smallest that takes 5, so the rows, normalised, are
+panels of `[768, 32]`. On a CPU with AVX-512 (form.mojo has others) a tile of 6 rows is the smallest that takes 5, so the rows, normalised, are
 laid out as `[768, 6]`: feature k of each row side by side, 0 for the sixth. That is one tile, which
 each core lays out for itself; then each takes some panels (team.mojo's `cut`). Over a panel the
 tile's 6 x 32 sums stay in 12 registers: step k loads the panel's k-th 32 weights into two more, and
@@ -20,29 +20,23 @@ memory in between.
 """
 
 from std.math import ceildiv
-from std.sys.info import num_physical_cores, size_of
+from std.sys.info import size_of
 
 from .activation import NONE, bent
-from .narrow import STEPS, Patcher, Patches, four_steps, group_size, widen
+from .form import heights, lanes, low, rows_of, vectors_at_once
+from .narrow import NarrowTile, Patcher, Patches, STEPS, group_size, widen
 from .rows import normalise, pack
 from .team import Worker, cut, parts_of
 from .tile import Floats, Tile, W, floats
 
-comptime V = 2
-comptime PANEL = V * W
+comptime PANEL = 2 * W
 """Output features of a panel."""
-
-comptime ROWS = 14
-"""Rows of the largest tile: 28 sums, two vectors of weights and one of x fill 31 registers."""
-
-comptime HEIGHTS = [1, 2, 4, 6, 8, 11, ROWS]
-"""Rows that tiles are compiled for; a last tile of fewer is filled up with zeros."""
 
 comptime LINE = 64
 """Bytes of a cache line."""
 
-comptime BLOCK = 37 * ROWS
-"""Rows whose packed activations are kept at once: 518, of which a span is half a MiB."""
+comptime BLOCK = 518
+"""Rows whose packed activations are kept at once, at most: a span of them is half a MiB."""
 
 comptime PARTS_PER_CORE = 12
 """At least, of a step with many tiles, so that a core that is held up leaves work to the others."""
@@ -50,21 +44,23 @@ comptime PARTS_PER_CORE = 12
 comptime SPAN = 256
 """Steps of a panel that tiles share while they are near: 32 KiB of float32."""
 
-comptime LOW = 8
-"""Rows of the largest tile that leaves registers for narrow weights to be widened in."""
-
 comptime CHUNK = 16
-"""Steps of narrow weights that a panel's only tile widens at once where it is higher: 2 KiB."""
+"""Steps that a panel's only tile takes at once where it is too high to take narrow weights from
+registers, or both halves of the panel together: 2 KiB."""
 
 
 @fieldwise_init
-struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Movable):
+struct Linear[
+    dtype: DType, norm: Bool, act: Int, residual: Bool, form: Int
+](Copyable, Movable):
     """The arguments of one layer; pointers that a parameter switches off are not read.
 
-    `act` is an activation's number (activation.mojo).
+    `act` is an activation's number (activation.mojo), `form` one of form.mojo.
     """
 
     comptime narrow = Self.dtype.is_unsigned()
+    comptime ROWS = rows_of(Self.form)
+    comptime BLOCK = BLOCK // Self.ROWS * Self.ROWS
 
     var x: Floats  # [rows, depth]
     var gamma: Floats  # [depth]
@@ -93,7 +89,7 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
 
     def steps(self) -> Int:
         """Steps of a walk."""
-        return 2 * ceildiv(self.rows, BLOCK)
+        return 2 * ceildiv(self.rows, Self.BLOCK)
 
     def work(self) -> Int:
         """Multiply-adds."""
@@ -105,10 +101,10 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
 
     def block(self) -> Int:
         """Rows of a block, whole tiles: as many as the others have, if there are several."""
-        return ceildiv(ceildiv(self.rows, ROWS), ceildiv(self.rows, BLOCK)) * ROWS
+        return ceildiv(ceildiv(self.rows, Self.ROWS), ceildiv(self.rows, Self.BLOCK)) * Self.ROWS
 
     def own(self) -> Int:
-        return ROWS * self.depth
+        return Self.ROWS * self.depth
 
     @always_inline
     def panels(self) -> Int:
@@ -132,18 +128,21 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
 
         One tile is laid out by every worker for itself, which is faster than to wait for it.
         """
-        var tiles, panels = ceildiv(count, ROWS), self.panels()
+        var tiles, panels = ceildiv(count, Self.ROWS), self.panels()
         if tiles == 1:
             var own = worker.own
             self.pack_tile(start, count, 0, own)
 
-            def stream(t: Int) {imm}:
-                var first, last = cut(panels, t)
-                self.multiply(start, count, 0, 1, first, last, own)
+            var team = worker.team
 
-            worker.share(parts_of(panels), stream)
+            def stream(t: Int) {imm}:
+                var first, last = cut(panels, t, team)
+                self.multiply(start, count, 0, 1, first, last, team, own)
+
+            worker.share(parts_of(panels, team), stream)
             return
-        var down = min(tiles, ceildiv(PARTS_PER_CORE * num_physical_cores(), panels))
+        var team = worker.team
+        var down = min(tiles, ceildiv(PARTS_PER_CORE * team, panels))
 
         def lay_out(t: Int) {imm}:
             self.pack_tile(start, count, t, packed)
@@ -151,16 +150,16 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
         def multiply(t: Int) {imm}:
             var j, i = divmod(t, down)
             var first, last = i * tiles // down, (i + 1) * tiles // down
-            self.multiply(start, count, first, last, j, j + 1, packed)
+            self.multiply(start, count, first, last, j, j + 1, team, packed)
 
         worker.share(tiles, lay_out)
         worker.share(panels * down, multiply)
 
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""
-        var rows = min(ROWS, count - t * ROWS)
-        var to = packed.unsafe_offset(t * ROWS * self.depth)
-        var x = self.x.unsafe_offset((start + t * ROWS) * self.depth)
+        var rows = min(Self.ROWS, count - t * Self.ROWS)
+        var to = packed.unsafe_offset(t * Self.ROWS * self.depth)
+        var x = self.x.unsafe_offset((start + t * Self.ROWS) * self.depth)
         comptime if Self.norm:
             var normed = floats(rows * self.depth)
             for i in range(rows):
@@ -173,35 +172,45 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
                     self.depth,
                     normed.unsafe_offset(offset),
                 )
-            pack(normed, rows, height(rows), self.depth, to)
+            pack[lanes(Self.form)](normed, rows, height[Self.form](rows), self.depth, to)
             normed.unsafe_free()
         else:
-            pack(x, rows, height(rows), self.depth, to)
+            pack[lanes(Self.form)](x, rows, height[Self.form](rows), self.depth, to)
 
     def multiply(
-        self, start: Int, count: Int, tile: Int, tiles: Int, panel: Int, panels: Int, packed: Floats
+        self,
+        start: Int,
+        count: Int,
+        tile: Int,
+        tiles: Int,
+        panel: Int,
+        panels: Int,
+        team: Int,
+        packed: Floats,
     ):
         """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
         var many = tiles - tile > 1
-        var span = SPAN if many else CHUNK if Self.narrow else self.depth
-        var sums = floats((tiles - tile) * ROWS * PANEL)
+        var rows = height[Self.form](min(Self.ROWS, count))
+        var chunked = Self.narrow or vectors_at_once(Self.form, rows) == 1
+        var span = SPAN if many else CHUNK if chunked else self.depth
+        var sums = floats((tiles - tile) * Self.ROWS * PANEL)
         var wide = floats((span + STEPS) * PANEL if Self.narrow else 0)
         for p in range(panel, panels):
             var patcher = self.patches.of(p) if Self.narrow else Patcher(self.patches.pairs, 0, 0)
             var k = 0
             while k < self.depth:
                 comptime if Self.narrow:
-                    if not many and count <= LOW:
+                    if not many and rows <= low(Self.form):
                         k = self.multiply_unpatched(count, p, k, packed, sums, patcher)
                         if k == self.depth:
                             break
                 var steps = min(span, self.depth - k)
-                self.multiply_span(count, tile, tiles, p, k, steps, packed, sums, wide, patcher)
+                self.multiply_span(count, tile, tiles, p, k, steps, team, packed, sums, wide, patcher)
                 k += steps
             for t in range(tile, tiles):
-                for i in range(min(ROWS, count - t * ROWS)):
-                    var row = (t - tile) * ROWS + i
-                    self.finish(sums.unsafe_offset(row * PANEL), start + t * ROWS + i, p * PANEL)
+                for i in range(min(Self.ROWS, count - t * Self.ROWS)):
+                    var row = (t - tile) * Self.ROWS + i
+                    self.finish(sums.unsafe_offset(row * PANEL), start + t * Self.ROWS + i, p * PANEL)
         sums.unsafe_free()
         wide.unsafe_free()
 
@@ -217,11 +226,11 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
         comptime if Self.narrow:
             var first = start // STEPS
             var groups = patcher.group(self.depth // STEPS) - first
-            var rows = height(count)
+            var rows = height[Self.form](count)
             var a = packed.unsafe_offset(start * rows)
             var place = panel * self.panel_size() + first * group_size[Self.dtype]()
             var w = self.w.unsafe_offset(place)
-            add_narrow(rows, a, w, groups, sums, start > 0)
+            add_narrow[form=Self.form](rows, a, w, groups, sums, start > 0)
             return start + groups * STEPS
         return start
 
@@ -234,6 +243,7 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
         panel: Int,
         start: Int,
         steps: Int,
+        team: Int,
         packed: Floats,
         sums: Floats,
         wide: Floats,
@@ -243,22 +253,22 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
         var w = self.w.unsafe_offset(panel * self.panel_size())
         comptime if Self.narrow:
             w = w.unsafe_offset(start // STEPS * group_size[Self.dtype]())
-            widen(w, ceildiv(steps, STEPS), wide)
+            widen[Self.dtype, lanes(Self.form)](w, ceildiv(steps, STEPS), wide)
             patcher.patch(start * PANEL, steps * PANEL, wide)
         else:
             w = w.unsafe_offset(start * PANEL)
         for t in range(tile, tiles):
-            var rows = height(min(ROWS, count - t * ROWS))
-            var a = packed.unsafe_offset(t * ROWS * self.depth + start * rows)
-            var to = sums.unsafe_offset((t - tile) * ROWS * PANEL)
-            var ahead = self.ahead(panel, start, steps, t - tile)
+            var rows = height[Self.form](min(Self.ROWS, count - t * Self.ROWS))
+            var a = packed.unsafe_offset(t * Self.ROWS * self.depth + start * rows)
+            var to = sums.unsafe_offset((t - tile) * Self.ROWS * PANEL)
+            var ahead = self.ahead(panel, start, steps, t - tile, team)
             comptime if Self.narrow:
-                add_products(rows, a, wide, steps, to, start > 0, ahead)
+                add_products[form=Self.form](rows, a, wide, steps, to, start > 0, ahead)
             else:
-                add_products(rows, a, w, steps, to, start > 0, ahead)
+                add_products[form=Self.form](rows, a, w, steps, to, start > 0, ahead)
 
     @always_inline
-    def ahead(self, panel: Int, start: Int, steps: Int, t: Int) -> Floats:
+    def ahead(self, panel: Int, start: Int, steps: Int, t: Int, team: Int) -> Floats:
         """What the t-th tile over a span prefetches, a line in each step.
 
         That is a piece of what comes next: the panel's next span, or the beginning of the panel
@@ -269,7 +279,7 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
         var step_bytes = group_size[Self.dtype]() * size // STEPS if Self.narrow else PANEL * size
         var place = panel * panel_bytes + (start + steps) * step_bytes
         if start + steps >= self.depth:
-            place = (panel + num_physical_cores()) * panel_bytes
+            place = (panel + team) * panel_bytes
         var piece = t * steps * LINE
         var there = piece >= steps * step_bytes or place >= self.panels() * panel_bytes
         return Floats(unsafe_from_address=Int(self.w) + (0 if there else place + piece))
@@ -300,7 +310,7 @@ struct Linear[dtype: DType, norm: Bool, act: Int, residual: Bool](Copyable, Mova
 
 @no_inline
 def add_products[
-    dtype: DType
+    dtype: DType, //, form: Int
 ](
     rows: Int,
     a: Floats,
@@ -311,18 +321,22 @@ def add_products[
     ahead: Floats,
 ):
     """One tile's sums `[rows, 32]`, begun, or with `more` gone on with; `rows` is a height."""
-    comptime for r in HEIGHTS:
+    comptime for r in heights(form):
         if rows == r:
-            var tile = Tile[r, V]()
-            if more:
-                tile.load(sums, PANEL)
-            tile.multiply(a, 1, r, w, PANEL, steps, ahead)
-            tile.store(sums, PANEL)
+            comptime V = vectors_at_once(form, r)
+            comptime for v in range(0, 2, V):
+                var tile = Tile[r, V]()
+                var to = sums.unsafe_offset(v * W)
+                if more:
+                    tile.load(to, PANEL)
+                comptime calls = r > 4 and v == 0
+                tile.multiply[ahead_too=calls](a, 1, r, w.unsafe_offset(v * W), PANEL, steps, ahead)
+                tile.store(to, PANEL)
 
 
 @no_inline
 def add_narrow[
-    dtype: DType
+    dtype: DType, //, form: Int
 ](
     rows: Int,
     a: Floats,
@@ -332,22 +346,22 @@ def add_narrow[
     more: Bool,
 ):
     """As `add_products`, of so many times four steps of narrow weights without patches."""
-    comptime for r in HEIGHTS:
-        comptime if r <= LOW:
+    comptime for r in heights(form):
+        comptime if r <= low(form):
             if rows == r:
-                var tile = Tile[r, V]()
+                var tile = NarrowTile[r, lanes(form)]()
                 if more:
-                    tile.load(sums, PANEL)
+                    tile.load(sums)
                 for g in range(groups):
-                    var found = four_steps(w.unsafe_offset(g * group_size[dtype]()))
-                    tile.multiply_four(a.unsafe_offset(g * STEPS * r), found)
-                tile.store(sums, PANEL)
+                    var group = w.unsafe_offset(g * group_size[dtype]())
+                    tile.multiply_four(a.unsafe_offset(g * STEPS * r), group)
+                tile.store(sums)
 
 
 @always_inline
-def height(rows: Int) -> Int:
+def height[form: Int](rows: Int) -> Int:
     """The smallest tile that takes so many rows."""
-    comptime for r in HEIGHTS:
+    comptime for r in heights(form):
         if rows <= r:
             return r
-    return ROWS
+    return rows_of(form)

@@ -25,7 +25,7 @@ that 0.25 would be a patch, and so would 0, whose exponent is 0.
 from std.memory import bitcast
 from std.sys.intrinsics import prefetch
 
-from .tile import F32, Floats, PREFETCH, W
+from .tile import Floats, PREFETCH, W, product_and
 
 comptime STEPS = 4
 """Steps of the depth that are stored together."""
@@ -86,34 +86,81 @@ def from_nibbles[
 
 
 @always_inline
-def four_steps[dtype: DType](w: Words[dtype]) -> Array[F32, 2 * STEPS]:
-    """Four steps of 32 columns, two vectors a step; the lines `AHEAD` bytes on are prefetched."""
+def four_steps[
+    dtype: DType, lanes: Int
+](w: Words[dtype], part: Int) -> Array[SIMD[DType.float32, lanes], 2 * STEPS]:
+    """Four steps of `lanes` columns of each half of a panel: those of the part-th vector of a half.
+
+    With the first part the lines `AHEAD` bytes on are prefetched.
+    """
     comptime count = vectors[dtype]()
-    comptime lanes = group_size[dtype]() // count
-    var found = Array[F32, 2 * STEPS](fill=F32(0))
+    comptime line = group_size[dtype]() // count  # words of a cache line
+    comptime width = line // W * lanes
+    comptime Vector = SIMD[DType.float32, lanes]
+    var found = Array[Vector, 2 * STEPS](fill=Vector(0))
     comptime for i in range(count + 1):
-        var word: SIMD[dtype, lanes]
+        var word: SIMD[dtype, width]
         comptime if i < count:
-            prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * lanes)) + AHEAD))
-            word = w.unsafe_load[width=lanes](i * lanes)
+            if part == 0:
+                prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * line)) + AHEAD))
+            word = w.unsafe_load[width=width](i * line + part * width)
         else:
-            word = from_nibbles[dtype, lanes](w, 0, lanes)
+            word = from_nibbles[dtype, width](w, part * width, line)
         comptime if dtype == DType.uint32:
-            found[i] = bitcast[DType.float32, W](expanded(word))
+            found[i] = bitcast[DType.float32, lanes](expanded(word))
         else:  # lane c holds column c, and column 16 + c in its upper half
-            var both = bitcast[DType.uint32, W](expanded(word))
-            found[2 * i] = bitcast[DType.float32, W](both << 16)
-            found[2 * i + 1] = bitcast[DType.float32, W](both & 0xFFFF0000)
+            var both = bitcast[DType.uint32, lanes](expanded(word))
+            found[2 * i] = bitcast[DType.float32, lanes](both << 16)
+            found[2 * i + 1] = bitcast[DType.float32, lanes](both & 0xFFFF0000)
     return found^
 
 
 @always_inline
-def widen[dtype: DType](w: Words[dtype], groups: Int, to: Floats):
+def widen[dtype: DType, lanes: Int](w: Words[dtype], groups: Int, to: Floats):
     """So many times four steps of 32 columns, as float32 `[4 groups, 32]`."""
     for g in range(groups):
-        var found = four_steps(w.unsafe_offset(g * group_size[dtype]()))
-        comptime for i in range(2 * STEPS):
-            to.unsafe_store(g * STEPS * 2 * W + i * W, found[i])
+        comptime for part in range(W // lanes):
+            var found = four_steps[dtype, lanes](w.unsafe_offset(g * group_size[dtype]()), part)
+            comptime for i in range(2 * STEPS):
+                to.unsafe_store(g * STEPS * 2 * W + i * W + part * lanes, found[i])
+
+
+struct NarrowTile[R: Int, lanes: Int](Copyable, Movable):
+    """As Tile: sums of R rows and a panel's 32 columns, in vectors of so many lanes."""
+
+    comptime PARTS = W // Self.lanes
+    comptime Vector = SIMD[DType.float32, Self.lanes]
+
+    var sums: Array[Self.Vector, Self.R * 2 * Self.PARTS]
+
+    @always_inline
+    def __init__(out self):
+        self.sums = Array[Self.Vector, Self.R * 2 * Self.PARTS](fill=Self.Vector(0))
+
+    @always_inline
+    def load(mut self, c: Floats):
+        """Go on with sums stored before, `[R, 32]`."""
+        comptime for i in range(Self.R * 2 * Self.PARTS):
+            self.sums[i] = c.unsafe_load[width=Self.lanes](i * Self.lanes)
+
+    @always_inline
+    def store(self, c: Floats):
+        comptime for i in range(Self.R * 2 * Self.PARTS):
+            c.unsafe_store(i * Self.lanes, self.sums[i])
+
+    @always_inline
+    def multiply_four[dtype: DType](mut self, a: Floats, w: Words[dtype]):
+        """Add four steps, of rows that lie side by side in a, and of narrow weights."""
+        comptime for part in range(Self.PARTS):
+            var found = four_steps[dtype, Self.lanes](w, part)
+            comptime for k in range(STEPS):
+                comptime for i in range(Self.R):
+                    var x = Self.Vector(a.unsafe_load(k * Self.R + i))
+                    comptime for half in range(2):
+                        comptime place = (i * 2 + half) * Self.PARTS + part
+                        self.sums[place] = product_and(
+                            x, found[2 * k + half], self.sums[place]
+                        )
 
 
 @always_inline

@@ -33,11 +33,15 @@ def normalise(x: Floats, gamma: Floats, beta: Floats, eps: Float32, size: Int, y
         y.unsafe_store(k, d * gamma.unsafe_load(k) + beta.unsafe_load(k))
 
 
-def pack(x: Floats, rows: Int, height: Int, depth: Int, packed: Floats):
-    """Rows as [depth, height], the order in which a tile reads them; zeros behind the last."""
+def pack[lanes: Int](x: Floats, rows: Int, height: Int, depth: Int, packed: Floats):
+    """Rows as [depth, height], the order in which a tile reads them; zeros after the last.
+
+    Squares of `lanes` rows and features are turned in registers, where `height` is more than half
+    of it.
+    """
     var k = 0
-    if height > W // 2 and height <= W:
-        k = pack_squares(x, rows, height, depth, packed)
+    if height > lanes // 2 and height <= lanes:
+        k = pack_squares[lanes](x, rows, height, depth, packed)
     for i in range(rows):
         for l in range(k, depth):
             packed.unsafe_store(l * height + i, x.unsafe_load(i * depth + l))
@@ -46,39 +50,42 @@ def pack(x: Floats, rows: Int, height: Int, depth: Int, packed: Floats):
             packed.unsafe_store(l * height + i, Float32(0))
 
 
-def pack_squares(x: Floats, rows: Int, height: Int, depth: Int, packed: Floats) -> Int:
-    """The same, 16 features at once, for 9 to 16 rows; returns how many features are laid out.
+def pack_squares[
+    lanes: Int
+](x: Floats, rows: Int, height: Int, depth: Int, packed: Floats) -> Int:
+    """The same, by squares; returns how many features are laid out.
 
-    A vector of 16 rows is stored where `height` of them belong: what is too much lies where the
-    next one goes. So the last features are left, whose next belongs to another tile.
+    A vector of `lanes` rows is stored where `height` of them belong: what is too much lies where
+    the next one goes. So the last features are left, whose next belongs to another tile.
     """
-    var squares = max(0, (depth - 1) // W)
+    comptime Vector = SIMD[DType.float32, lanes]
+    var squares = max(0, (depth - 1) // lanes)
     for square in range(squares):
-        var lines = Array[F32, W](fill=F32(0))
-        comptime for i in range(W):
+        var lines = Array[Vector, lanes](fill=Vector(0))
+        comptime for i in range(lanes):
             if i < rows:
-                lines[i] = x.unsafe_load[width=W](i * depth + square * W)
+                lines[i] = x.unsafe_load[width=lanes](i * depth + square * lanes)
         transpose(lines)
-        comptime for k in range(W):
-            packed.unsafe_store((square * W + k) * height, lines[k])
-    return squares * W
+        comptime for k in range(lanes):
+            packed.unsafe_store((square * lanes + k) * height, lines[k])
+    return squares * lanes
 
 
 @always_inline
-def transpose(mut lines: Array[F32, W]):
-    """A square of 16 by 16: halves change places, then quarters within them, and so on."""
+def transpose[lanes: Int](mut lines: Array[SIMD[DType.float32, lanes], lanes]):
+    """A square: halves change places, then quarters within them, and so on."""
     comptime for apart in [8, 4, 2, 1]:
-        comptime for i in range(W):
-            comptime if i & apart == 0:
+        comptime for i in range(lanes):
+            comptime if apart < lanes and i & apart == 0:
                 var upper, lower = lines[i], lines[i + apart]
-                lines[i] = upper.shuffle[mask=exchanged[apart](0)](lower)
-                lines[i + apart] = upper.shuffle[mask=exchanged[apart](apart)](lower)
+                lines[i] = upper.shuffle[mask=exchanged[lanes, apart](0)](lower)
+                lines[i + apart] = upper.shuffle[mask=exchanged[lanes, apart](apart)](lower)
 
 
-def exchanged[apart: Int](first: Int) -> IndexList[W]:
+def exchanged[lanes: Int, apart: Int](first: Int) -> IndexList[lanes]:
     """Columns of two lines: those with the bit `apart` as `first` has it, of both by turns."""
-    var mask = IndexList[W]()
-    for c in range(W):
+    var mask = IndexList[lanes]()
+    for c in range(lanes):
         var column = c & ~apart | first
-        mask[c] = column + W if c & apart else column
+        mask[c] = column + lanes if c & apart else column
     return mask

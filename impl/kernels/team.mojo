@@ -9,7 +9,8 @@ and one that comes late goes on where the others are.
 from std.atomic import Atomic
 from std.ffi import external_call
 from std.memory import alloc
-from std.sys.info import num_physical_cores
+from std.bit import pop_count
+from std.sys.info import CompilationTarget, num_physical_cores
 
 from max.algorithm import sync_parallelize
 
@@ -24,32 +25,53 @@ comptime SPINS = 4096
 """Looks at a counter, some microseconds, before a worker lets others have its core."""
 
 
-def cut(units: Int, part: Int) -> Tuple[Int, Int]:
+def cut(units: Int, part: Int, team: Int) -> Tuple[Int, Int]:
     """Where a part of a step of so many units begins and ends; empty behind the last part.
 
-    Each takes a share of what is left, so that parts are long first, as streams of memory like
+    Each of a team takes a share of what is left, so that parts are long first, as streams of memory like
     them, and short at the end, where workers wait for one another.
     """
     var start, left = 0, units
     for _ in range(part):
-        var size = share_of(left)
+        var size = share_of(left, team)
         start += size
         left -= size
-    return start, start + share_of(left)
+    return start, start + share_of(left, team)
 
 
-def parts_of(units: Int) -> Int:
+def parts_of(units: Int, team: Int) -> Int:
     """Parts that `cut` makes."""
     var left, parts = units, 0
     while left > 0:
-        left -= share_of(left)
+        left -= share_of(left, team)
         parts += 1
     return parts
 
 
-def share_of(left: Int) -> Int:
-    """Half of an even share for each core, at least one unit while there is one."""
-    return min(left, max(1, left // (2 * num_physical_cores())))
+def share_of(left: Int, team: Int) -> Int:
+    """Half of an even share for each worker, at least one unit while there is one; all for one."""
+    return left if team == 1 else min(left, max(1, left // (2 * team)))
+
+
+comptime MASK = 128
+"""Words of 64 CPUs each: more than Linux has."""
+
+
+def usable_cores() -> Int:
+    """Cores that this process may use: a benchmark or a container may have fewer than there are.
+
+    Workers that shared one would wait for each other by turns of the scheduler.
+    """
+    comptime if CompilationTarget.is_linux():
+        var mask = Array[UInt64, MASK](fill=UInt64(0))
+        var process = external_call["getpid", Int32]()
+        var failed = external_call["sched_getaffinity", Int32](process, MASK * 8, Pointer(to=mask))
+        if failed == 0:
+            var count = 0
+            for i in range(MASK):
+                count += Int(pop_count(mask[i]))
+            return max(1, min(count, num_physical_cores()))
+    return num_physical_cores()
 
 
 @fieldwise_init
@@ -58,6 +80,7 @@ struct Worker(Copyable, Movable):
 
     var counters: Counters  # [steps, 2, LINE]: parts taken, parts done
     var step: Int
+    var team: Int  # workers that were called
     var own: Floats  # memory that no other worker sees
 
     def share[Work: def(Int) -> None](mut self, parts: Int, work: Work):
@@ -86,6 +109,7 @@ def together[Walk: def(mut Worker) -> None](steps: Int, work: Int, own: Int, wal
 
     Each worker has `own` floats for itself.
     """
+    var team = min(usable_cores(), max(1, work // WORTH))
     var size = steps * 2 * LINE
     var counters = Counters(unsafe_from_address=Int(alloc[Int64](size, alignment=64)))
     for i in range(size):
@@ -93,9 +117,9 @@ def together[Walk: def(mut Worker) -> None](steps: Int, work: Int, own: Int, wal
 
     def begin(_t: Int) {imm}:
         var memory = floats(own)
-        var worker = Worker(counters, 0, memory)
+        var worker = Worker(counters, 0, team, memory)
         walk(worker)
         memory.unsafe_free()
 
-    sync_parallelize(begin, min(num_physical_cores(), max(1, work // WORTH)))
+    sync_parallelize(begin, team)
     counters.unsafe_free()

@@ -9,8 +9,10 @@ is the same bit for bit alone, in a batch, in a prompt and in decode.
 from std.memory import alloc
 from std.sys.intrinsics import PrefetchOptions, prefetch
 
+from .form import HAS_FMA
+
 comptime W = 16
-"""Floats in a vector: one cache line, and one register of AVX-512."""
+"""Floats in a vector: one cache line, and one register of AVX-512, two of AVX2, four of NEON."""
 
 comptime PREFETCH = PrefetchOptions().for_read().high_locality().to_data_cache()
 comptime F32 = SIMD[DType.float32, W]
@@ -20,6 +22,19 @@ comptime Floats = Pointer[Float32, MutUntrackedOrigin]
 def floats(count: Int) -> Floats:
     """Scratch memory, to be freed by the caller."""
     return Floats(unsafe_from_address=Int(alloc[Float32](count, alignment=64)))
+
+
+@always_inline
+def product_and[
+    width: SIMDLength, //
+](
+    x: SIMD[DType.float32, width], y: SIMD[DType.float32, width], sum: SIMD[DType.float32, width]
+) -> SIMD[DType.float32, width]:
+    """The sum of x y and a sum: rounded once where the CPU can, else twice."""
+    comptime if HAS_FMA:
+        return x.fma(y, sum)
+    else:
+        return x * y + sum
 
 
 struct Tile[R: Int, V: Int](Copyable, Movable):
@@ -46,7 +61,7 @@ struct Tile[R: Int, V: Int](Copyable, Movable):
 
     @always_inline
     def multiply[
-        dtype: DType
+        dtype: DType, ahead_too: Bool
     ](
         mut self,
         a: Floats,
@@ -59,10 +74,10 @@ struct Tile[R: Int, V: Int](Copyable, Movable):
     ):
         """Add a x b; row i of a is a[i a_row + k a_step], row k of b begins at b[k b_step].
 
-        Tall tiles prefetch a cache line from `ahead` on in each step.
+        With `ahead_too` a cache line from `ahead` on is prefetched in each step.
         """
         for k in range(depth):
-            comptime if Self.R > 4:
+            comptime if ahead_too:
                 prefetch[PREFETCH](ahead.unsafe_offset(k * W))
             var columns = Array[F32, Self.V](fill=F32(0))
             comptime for v in range(Self.V):
@@ -70,13 +85,5 @@ struct Tile[R: Int, V: Int](Copyable, Movable):
             comptime for i in range(Self.R):
                 var x = F32(a.unsafe_load(i * a_row + k * a_step))
                 comptime for v in range(Self.V):
-                    self.sums[i * Self.V + v] = x.fma(columns[v], self.sums[i * Self.V + v])
-
-    @always_inline
-    def multiply_four(mut self, a: Floats, b: Array[F32, 8]):
-        """Add four steps, of rows that lie side by side in a, and of columns in registers."""
-        comptime for k in range(4):
-            comptime for i in range(Self.R):
-                var x = F32(a.unsafe_load(k * Self.R + i))
-                comptime for v in range(Self.V):
-                    self.sums[i * Self.V + v] = x.fma(b[k * Self.V + v], self.sums[i * Self.V + v])
+                    comptime place = i * Self.V + v
+                    self.sums[place] = product_and(x, columns[v], self.sums[place])

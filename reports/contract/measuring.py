@@ -97,6 +97,7 @@ class Rate(Process, kw_only=True, tag_field="record", tag="rate"):
     ceiling: str
     rate: float
     what: str
+    quad: MaybeCount = UNSET
 
 
 class Sample(Process, kw_only=True, tag_field="record", tag="sample"):
@@ -186,6 +187,9 @@ class RowFigures(Place, kw_only=True):
     mbu: MaybeFigure = UNSET
     roofline_pct: MaybeFigure = UNSET
     bound: Literal["compute", "memory"] | Absent | None = UNSET
+    limit_pct: MaybeFigure = UNSET
+    limit_lo_pct: MaybeFigure = UNSET
+    limit_hi_pct: MaybeFigure = UNSET
     peak_rss_mib: MaybeFigure = UNSET
     peak_device_mib: MaybeFigure = UNSET
     kv_bytes: MaybeCount = UNSET

@@ -39,7 +39,7 @@ ROW_COLUMNS = (
     ("processes differ, %", "spread_processes_pct", "short"),
     ("quads of one, %", "spread_quads_pct", "short"),
     ("call after a pause", "paused_ratio", "short"), ("peak RSS, MiB", "peak_rss_mib", "short"),
-    ("roofline, %", "roofline_pct", "short"),
+    ("roofline, %", "roofline_pct", "short"), ("of its quads, %", "limit_pct", "short"),
     ("MFU", "mfu", "percent"), ("MBU", "mbu", "percent"),
 )  # fmt: skip
 """Heading, key and format of the figures in the table of rows."""

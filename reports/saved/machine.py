@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CPUINFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 TOOLS = (
     ("nvidia-smi", ("--query-gpu=index,name,memory.total", "--format=csv,noheader")),
@@ -56,6 +57,13 @@ def all_flags(cpuinfo: Path = CPUINFO) -> list[str]:
     """Everything that the first CPU has, as Linux calls it; empty where that cannot be read."""
     fields = _first_processor(cpuinfo)
     return (fields.get("flags") or fields.get("Features") or "").split()
+
+
+def last_level_cache_bytes(caches: Path = CACHES) -> int:
+    """Size of the largest cache of the first CPU; 0 where it cannot be told."""
+    sizes = [path.read_text(encoding="ascii").strip() for path in caches.glob("index*/size")]
+    units = {"K": 1 << 10, "M": 1 << 20}
+    return max((int(size[:-1]) * units[size[-1]] for size in sizes if size[-1] in units), default=0)
 
 
 def accelerator_model(device: str) -> str:

@@ -33,6 +33,7 @@ ROW_COLUMNS = (
     "e2e_ms_p90",
     "e2e_ms_p95", "e2e_ms_p99", "e2e_ms_n", "prefill_tok_s", "decode_tok_s", "flops",
     "flops_executed", "bytes", "passes", "mfu", "hfu", "mbu", "roofline_pct", "bound",
+    "limit_pct", "limit_lo_pct", "limit_hi_pct",
     "peak_rss_mib", "peak_device_mib", "kv_bytes", "weight_bytes", "weight_bits",
     "spread_processes_pct", "spread_quads_pct", "paused_ratio", "import_s", "load_s", "compile_s",
     "compile_warm_s", "compile_cache", "first_call_s", "host_copy_s", "verified",

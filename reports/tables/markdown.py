@@ -155,7 +155,7 @@ def _bench_table(rows: pd.DataFrame) -> pd.DataFrame:
             "tokens/s": rows["tok_s"].map(_blank),
             "TTFT, ms": rows["ttft_ms"].map(_blank),
             "TPOT, ms": rows["tpot_ms"].map(_blank),
-            "limit": rows["roofline_pct"].map(_limit),
+            "limit": _limits(rows).map(_limit),
             "bound": rows["bound"].map(_text),
             "processes differ, %": rows["spread_processes_pct"].map(_blank),
             "quads of one, %": rows["spread_quads_pct"].map(_blank),
@@ -164,6 +164,13 @@ def _bench_table(rows: pd.DataFrame) -> pd.DataFrame:
             "reasons": rows["invalid_reasons"].map(_reasons),
         }
     )  # fmt: skip
+
+
+def _limits(rows: pd.DataFrame) -> pd.Series:
+    """The share of what the machine allowed in the same quads; else of the best of the run."""
+    if "limit_pct" not in rows:
+        return rows["roofline_pct"]
+    return rows["limit_pct"].where(rows["limit_pct"].notna(), rows["roofline_pct"])
 
 
 def _effect_table(effects: pd.DataFrame) -> pd.DataFrame:

@@ -1,9 +1,12 @@
 """The engine computes what the model without a cache computes, however the tokens come."""
 
+import os
+
 import numpy as np
 import pytest
 from max.driver import Buffer
 
+from impl import mojo_program
 from impl.config import GPT2Config, parameter_shapes
 from impl.engine import Engine, EngineError
 from impl.mojo_program import MojoProgram
@@ -188,7 +191,7 @@ def test_memory_is_told_with_a_tied_head_counted_once(checkpoint, engine):
     ("options", "message"),
     [
         ({"dtype": "float8"}, "dtype is float32 or bfloat16 or int8, not 'float8'"),
-        ({"kernels": "cuda"}, "kernels is auto or mojo or stock, not 'cuda'"),
+        ({"kernels": "cuda"}, "kernels is auto or mojo or stock or .*, not 'cuda'"),
         ({"kernels": "stock", "dtype": "int8"}, "int8 needs the Mojo kernels"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
     ],
@@ -298,6 +301,32 @@ def test_narrow_weights_give_the_same_bits(checkpoint, ids, dtype):
         parts = [program.forward(*_part(ids, *span), every=True) for span in ((0, 40), (40, 41))]
         found.append((program.weight_bytes, np.concatenate(parts, axis=1)))
     assert found[0][0] < 0.9 * found[1][0]
+    assert np.array_equal(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize(("cache", "dtype", "held"), [
+    (33_554_432, "float32", True), (16_777_216, "float32", False), (16_777_216, "bfloat16", True),
+    (0, "int8", False),
+])  # fmt: skip
+def test_weights_that_the_caches_hold_are_not_narrow(checkpoint, monkeypatch, cache, dtype, held):
+    """`tiny` has 1.35 million of them; a quarter of the last cache counts."""
+    monkeypatch.setattr(mojo_program, "last_level_cache_bytes", lambda: cache)
+    assert mojo_program.in_caches(checkpoint.config, dtype) is held
+
+
+@compiles
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_one_cpu_computes_the_same_bits_as_all(checkpoint, ids):
+    engine = Engine(checkpoint.config, checkpoint.weights, kernels="mojo", batch=BATCH)
+    allowed, found = os.sched_getaffinity(0), []
+    try:
+        for cpus in (allowed, {min(allowed)}):
+            os.sched_setaffinity(0, cpus)
+            engine.reset()
+            found.append((engine.prefill(ids[:, :40], logits="all"), engine.decode(ids[:, 40])))
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert np.array_equal(found[0][0], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from impl import kernel_choice, mojo_program, precompile
+from impl import mojo_program, precompile
+from impl.choosing import kernel_choice
+from impl.choosing.kernel_choice import SWITCH
 from impl.engine import Engine, EngineError
-from impl.kernel_choice import SWITCH
 from impl.packing import aligned, bfloat16_bits, packed, quantised
 from impl.precompile import KernelError, kernel_library
 

@@ -46,7 +46,7 @@ class EngineSpec:
     """One engine to verify.
 
     Attributes:
-        kernels: `auto`, `mojo` or `stock`, as `impl.engine.Engine` takes them.
+        kernels: `auto`, `mojo`, `mojo-avx2`, `stock`, as `impl.engine.Engine` takes them.
         dtype: of its weights.
     """
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bench.judge.validity import Verified, why_package_unverified, why_unverified
-from impl.kernel_choice import SWITCH
+from impl.choosing.kernel_choice import SWITCH, Choice
 from reports.saved.records import RECORDS, RunWriter
 from verify.candidate.factory import named_file
 from verify.candidate.own_files import described, table_of_candidate
@@ -198,7 +198,10 @@ def test_damaged_runs_and_other_kinds_are_passed_over(tmp_path):
     assert "never verified" in why_unverified(SUBJECT, tmp_path)
 
 
-def engine_check(engine, path="Mojo kernels, float32"):
+HERE = Choice.of("mojo").path
+
+
+def engine_check(engine, path=f"{HERE}, float32"):
     return CHECK | {"mode": "engine", "details": {"engine": engine, "path": path}}
 
 
@@ -229,12 +232,14 @@ STOCK = "stock MAX operations (MAX_GPT2_KERNELS=stock), float32"
 @pytest.mark.parametrize(
     ("engine", "path", "switch", "counts"),
     [
-        ("auto", "Mojo kernels, float32 in 28 bits, none lost", "mojo", True),
-        ("auto", "Mojo kernels, float32", "stock", False),
+        ("auto", f"{HERE}, float32 in 28 bits, none lost", "mojo", True),
+        ("auto", f"{HERE}, float32", "stock", False),
         ("auto", STOCK, "stock", True),
         ("auto", STOCK, "mojo", False),
         ("stock", "stock MAX operations, float32", "mojo", True),
-        ("mojo", "Mojo kernels, float32", "stock", True),
+        ("mojo", f"{HERE}, float32", "stock", True),
+        ("mojo-plain", "Mojo kernels for any CPU, float32", "stock", True),
+        ("mojo-plain", f"{HERE}, float32", "stock", False),
     ],
 )
 def test_an_engine_counts_with_the_kernels_that_it_takes_here(
@@ -244,10 +249,8 @@ def test_an_engine_counts_with_the_kernels_that_it_takes_here(
     monkeypatch.setenv(SWITCH, switch)
     verified(tmp_path, checks=(CHECK, engine_check(engine, path)))
     reason = why_unverified(replace(SUBJECT, engine=engine), tmp_path)
-    assert reason == ("" if counts else f"{OTHER_KERNELS}: run `{SUBJECT.command}` first")
-
-
-OTHER_KERNELS = "the engine auto was verified with other kernels than it takes here"
+    other = f"the engine {engine} was verified with other kernels than it takes here"
+    assert reason == ("" if counts else f"{other}: run `{SUBJECT.command}` first")
 
 
 def test_an_engine_on_another_device_is_another_engine(tmp_path):
@@ -261,7 +264,11 @@ def test_an_engine_on_another_device_is_another_engine(tmp_path):
     ("engine", "switch", "reason"),
     [
         ("auto:bfloat16", "stock", "MAX_GPT2_KERNELS=stock: stock operations compute in float32"),
-        ("auto", "cuda", "MAX_GPT2_KERNELS is auto or mojo or stock, not 'cuda'"),
+        (
+            "auto",
+            "cuda",
+            "MAX_GPT2_KERNELS is auto, mojo, stock, mojo-avx512, mojo-avx2, mojo-",
+        ),
     ],
 )
 def test_an_engine_that_cannot_run_here_was_not_verified(

@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
+from bench.match.ceiling_rates import Ceilings, Kind
 from bench.match.contestant import Contestant
 from bench.match.turns import LONGEST_PAUSED_S, Match
 from bench.worker.process import WorkerError
-from tests.bench.helpers import PP8, plan
+from tests.bench.helpers import PP8, TG4, plan
 
 SLOW_S = 1.0  # a turn is one call
 
@@ -32,12 +33,12 @@ class FakeWorker:
         self.turns += 1
         if self.turns == self.dies_at:
             raise WorkerError("the worker was killed by SIGKILL")
+        calls = request["calls"]
         return {
-            "start_ns": 0, "times_ns": [1_000_000] * request["calls"], "ttft_ns": [],
-            "steps_ns": [], "switches": 0, "psi_us": 0, "steal_us": 0, "waited_us": 0,
-            "taken_us": 0, "wall_s": 0.001, "clean": True, "peak_rss_mib": 1.0,
-            "peak_device_mib": None,
-            "kv_bytes": None,
+            "start_ns": 0, "times_ns": [1_000_000] * calls, "ttft_ns": [1000] * calls,
+            "steps_ns": [[1000]] * calls, "switches": 0, "psi_us": 0, "steal_us": 0,
+            "waited_us": 0, "taken_us": 0, "wall_s": 0.001, "clean": True, "peak_rss_mib": 1.0,
+            "peak_device_mib": None, "kv_bytes": None,
         }  # fmt: skip
 
 
@@ -57,15 +58,18 @@ class FakeReferee:
 
 @pytest.fixture
 def play(tmp_path):
-    def run(quads=4, referee=None, dies_at=None, ceilings=None, estimate_s=SLOW_S, **fields):
-        log, records = [], []
+    def run(
+        quads=4, referee=None, dies_at=None, ceilings=None, estimate_s=SLOW_S, workload=PP8,
+        log=None, **fields,
+    ):  # fmt: skip
+        log, records = [] if log is None else log, []
         contestants = [
             Contestant("max", "cpu", worker=FakeWorker(log, "max", dies_at, estimate_s)),
             Contestant("torch", "cpu", worker=FakeWorker(log, "torch", None, estimate_s)),
         ]
         judge = referee or FakeReferee()
         match = Match(
-            plan(["max", "torch"], [PP8]), contestants, judge, tmp_path, records.append,
+            plan(["max", "torch"], [workload]), contestants, judge, tmp_path, records.append,
             ceilings=ceilings, **fields,
         )  # fmt: skip
         match.warm_up()
@@ -150,6 +154,42 @@ def test_the_ceilings_are_measured_in_the_first_rounds(play):
     ceilings = Counting()
     play(quads=4, ceilings=ceilings, ceiling_rounds=3)
     assert ceilings.rounds == 3
+
+
+def measurer(log, rate=2e9):
+    """Ceilings whose worker notes in the log when it reads."""
+
+    class Reader:
+        def ask(self, request):
+            log.append((request["ceiling"], request["dtype"]))
+            return {"rate": rate, "what": "sum of 5 MiB"}
+
+    return Ceilings(Reader(), "tiny", "cpu", 2, [Kind("read_weights", "float32")])
+
+
+def test_in_the_middle_of_a_quad_of_decoding_weights_are_read(play):
+    log = []
+    ceilings = measurer(log)
+    _, log, records, _ = play(quads=3, log=log, ceilings=ceilings, workload=TG4, first_quad=7)
+    reads = [place for place, (name, _) in enumerate(log) if name == "read_weights"]
+    assert reads == [2, 7, 12]  # each quad: two turns, a read, two turns
+    assert [r["quad"] for r in records if r["record"] == "rate"] == [7, 8, 9]
+    assert ceilings.beside == {"float32": {7: 2e9, 8: 2e9, 9: 2e9}}
+
+
+def test_a_prompt_is_not_interrupted_by_reading(play):
+    log = []
+    play(quads=3, log=log, ceilings=measurer(log))
+    assert all(name in ("max", "torch") for name, _ in log)
+
+
+def test_what_was_read_in_a_quad_is_learned_from_its_record(play):
+    log = []
+    _, _, records, _ = play(quads=2, log=log, ceilings=measurer(log), workload=TG4)
+    again = Ceilings(None, "tiny", "cpu", 2)
+    for record in (each for each in records if each["record"] == "rate"):
+        again.take(record)
+    assert again.beside == {"float32": {0: 2e9, 1: 2e9}}
 
 
 def test_a_samples_place_tells_who_and_where(play):

@@ -65,6 +65,22 @@ def test_utilisation_stands_beside_the_speed():
     assert row["bound"] == "memory"
 
 
+def test_decoding_is_compared_with_what_could_be_read_in_the_same_quads():
+    arm = contestant("max", workload=TG4, quads=2, processes=3)
+    whole = group(arm, workloads=[TG4], gemm=1e12, read=1e10)
+    whole.ceilings.beside = {"float32": {quad: 1e10 / (quad + 1) for quad in range(5)}}
+    (row,) = make_rows(whole, {})
+    shares = [100 * row["bytes"] / (1e10 / (quad + 1)) / 0.01 for quad in range(5)]
+    assert row["limit_pct"] == pytest.approx(shares[2])  # the median of the quads that have one
+    assert row["limit_lo_pct"] < row["limit_pct"] < row["limit_hi_pct"]
+    assert row["roofline_pct"] == pytest.approx(shares[0])  # the best of the run
+
+
+def test_where_nothing_was_read_in_a_quad_there_is_no_such_limit():
+    (row,) = rows_of(contestant("max"), gemm=1e12, read=1e10)
+    assert row["limit_pct"] is None
+
+
 @pytest.mark.parametrize(("gemm", "read", "name"), [(1e6, 1e15, "MFU"), (1e15, 1e6, "MBU")])
 def test_more_than_the_machine_can_do_stops_the_row(gemm, read, name):
     (row,) = rows_of(contestant("max"), gemm=gemm, read=read)

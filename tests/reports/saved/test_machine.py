@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from reports.saved.machine import accelerator_model, cpu_flags, cpu_model, names_in, nvidia_gpus
+from reports.saved.machine import (
+    accelerator_model,
+    cpu_flags,
+    cpu_model,
+    last_level_cache_bytes,
+    names_in,
+    nvidia_gpus,
+)
 
 EPYC = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -105,3 +112,11 @@ def test_amds_list_has_a_heading_and_its_own_columns():
     text = "device,Card series,Card model,Card vendor,Card SKU\n"
     text += "card0,AMD Instinct MI300X,0x74a1,AMD,M3000100\n"
     assert names_in(text) == ["AMD Instinct MI300X, 0x74a1"]
+
+
+def test_the_last_cache_is_the_largest_of_those_that_are_told(tmp_path):
+    for name, size in (("index0", "32K"), ("index2", "1024K"), ("index3", "32M"), ("index4", "?")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "size").write_text(size + "\n")
+    assert last_level_cache_bytes(tmp_path) == 32 << 20
+    assert last_level_cache_bytes(tmp_path / "missing") == 0

@@ -1,4 +1,4 @@
-"""One switch forces either path; without it the CPU decides. Both run on every machine."""
+"""One switch forces any path; without it what was measured decides, or the CPU."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impl import kernel_choice
+from impl.choosing import kernel_choice
+from impl.choosing.kernel_choice import FORMS, SWITCH, Choice, choose, form_of_cpu
 from impl.engine import Engine, EngineError
-from impl.kernel_choice import NAMES, SWITCH, Choice, choose, has_avx512
 from impl.precompile import KernelError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 INTEL_AVX512 = """\
 processor\t: 0
@@ -52,6 +52,22 @@ CPU part\t: 0xd0c
 UNLIKE_CORES = INTEL_AVX512.replace("avx512f", "avx", 1)
 NAMED_IN_ANOTHER_LINE = AMD_AVX2.replace("spectre_v1", "avx512f")
 LONGER_WORD = AMD_AVX2.replace("clzero", "avx512fx")
+NO_FMA = AMD_AVX2.replace(" fma ", " ")
+FITTING = [
+    (INTEL_AVX512, "avx512"),
+    (AMD_AVX2, "avx2"),
+    (AARCH64, "neon"),
+    (UNLIKE_CORES, "avx2"),
+    (NAMED_IN_ANOTHER_LINE, "avx2"),
+    (LONGER_WORD, "avx2"),
+    (NO_FMA, "plain"),
+    ("", "plain"),
+]
+
+
+def chosen(kernels, dtype="float32", *, on_cpu=True, measured=None):
+    """What is meant by `kernels`; by default nobody has measured."""
+    return choose(kernels, dtype, on_cpu=on_cpu, measured=lambda: measured)
 
 
 @pytest.fixture
@@ -66,70 +82,79 @@ def cpu(tmp_path, monkeypatch):
     return become
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (INTEL_AVX512, True),
-        (AMD_AVX2, False),
-        (AARCH64, False),
-        (UNLIKE_CORES, False),
-        (NAMED_IN_ANOTHER_LINE, False),
-        (LONGER_WORD, False),
-        ("", False),
-    ],
-)
-def test_the_list_of_processors_says_what_all_of_them_have(tmp_path, text, expected):
+@pytest.mark.parametrize(("text", "form"), FITTING)
+def test_the_list_of_processors_says_what_all_of_them_have(tmp_path, text, form):
     (tmp_path / "cpuinfo").write_text(text)
-    assert has_avx512(tmp_path / "cpuinfo") is expected
+    assert form_of_cpu(tmp_path / "cpuinfo") == form
 
 
 def test_a_list_that_cannot_be_read_promises_nothing(tmp_path):
-    assert has_avx512(tmp_path / "missing") is False
+    assert form_of_cpu(tmp_path / "missing") == "plain"
     (tmp_path / "binary").write_bytes(b"flags : \xff\xfe")
-    assert has_avx512(tmp_path / "binary") is False
+    assert form_of_cpu(tmp_path / "binary") == "plain"
 
 
-def test_without_the_switch_the_cpu_decides(cpu):
-    cpu(INTEL_AVX512)
-    assert choose("auto", "float32", on_cpu=True) == Choice("mojo", required=False)
-    cpu(AMD_AVX2)
-    lacks = "the Mojo kernels need AVX-512, which this CPU lacks"
-    assert choose("auto", "float32", on_cpu=True) == Choice("stock", reason=lacks)
-    assert choose("auto", "int8", on_cpu=True) == Choice("mojo")
+def test_a_mac_of_apples_has_neon(monkeypatch):
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert form_of_cpu() == "neon"
 
 
-@pytest.mark.parametrize("text", [INTEL_AVX512, AMD_AVX2, AARCH64])
-def test_the_switch_forces_either_path_on_any_cpu(cpu, monkeypatch, text):
+@pytest.mark.parametrize(("text", "form"), FITTING)
+def test_where_nothing_was_measured_the_cpu_decides(cpu, text, form):
     cpu(text)
-    for kernels in ("mojo", "stock"):
+    if form == "plain":
+        lacks = "this CPU has no fused multiply-adds, which the Mojo kernels are made of"
+        assert chosen("auto") == Choice("stock", reason=lacks)
+    else:
+        assert chosen("auto") == Choice("mojo", form, required=False)
+    assert chosen("auto", "int8") == Choice("mojo", form)
+    assert chosen("mojo") == Choice("mojo", form)
+
+
+def test_what_was_measured_decides_before_the_cpu(cpu):
+    cpu(INTEL_AVX512)
+    said = "measured here: twice as fast"
+    assert chosen("auto", measured=("mojo-avx2", said)) == Choice("mojo", "avx2", False, said)
+    assert chosen("auto", measured=("stock", said)) == Choice("stock", "", False, said)
+    assert chosen("auto", "int8", measured=("stock", said)) == Choice("mojo", "avx512")
+    assert chosen("mojo", measured=("stock", said)) == Choice("mojo", "avx512")
+
+
+@pytest.mark.parametrize("text", [INTEL_AVX512, AMD_AVX2, AARCH64, ""])
+def test_the_switch_forces_any_path_on_any_cpu(cpu, monkeypatch, text):
+    cpu(text)
+    for kernels in ("stock", *(f"mojo-{form}" for form in FORMS)):
         monkeypatch.setenv(SWITCH, kernels)
-        forced = Choice(kernels, reason=f"MAX_GPT2_KERNELS={kernels}")
-        assert choose("auto", "float32", on_cpu=True) == forced
+        forced = Choice.of(kernels, reason=f"MAX_GPT2_KERNELS={kernels}")
+        assert chosen("auto", measured=("stock", "measured")) == forced
+        assert forced.form == kernels.partition("-")[2]
+    monkeypatch.setenv(SWITCH, "mojo")
+    assert chosen("auto").form == form_of_cpu()
     monkeypatch.setenv(SWITCH, "auto")
-    expected = "mojo" if text == INTEL_AVX512 else "stock"
-    assert choose("auto", "float32", on_cpu=True).kernels == expected
+    assert chosen("auto").kernels == ("mojo" if text else "stock")
 
 
 def test_what_is_asked_for_by_name_is_not_switched(monkeypatch):
     monkeypatch.setenv(SWITCH, "stock")
-    assert choose("mojo", "float32", on_cpu=True) == Choice("mojo")
+    assert chosen("mojo-neon") == Choice("mojo", "neon")
     monkeypatch.setenv(SWITCH, "mojo")
-    assert choose("stock", "float32", on_cpu=True) == Choice("stock")
+    assert chosen("stock") == Choice("stock")
 
 
 def test_an_accelerator_has_stock_operations_alone(monkeypatch):
     monkeypatch.setenv(SWITCH, "mojo")
-    assert choose("auto", "float32", on_cpu=False).kernels == "stock"
+    assert chosen("auto", on_cpu=False).kernels == "stock"
     with pytest.raises(KernelError, match="the Mojo kernels are for a CPU"):
-        choose("mojo", "float32", on_cpu=False)
+        chosen("mojo-avx2", on_cpu=False)
     with pytest.raises(KernelError, match="int8 needs the Mojo kernels"):
-        choose("auto", "int8", on_cpu=False)
+        chosen("auto", "int8", on_cpu=False)
 
 
 @pytest.mark.parametrize(
     ("switch", "dtype", "message"),
     [
-        ("cuda", "float32", "MAX_GPT2_KERNELS is auto or mojo or stock, not 'cuda'"),
+        ("cuda", "float32", "MAX_GPT2_KERNELS is auto, mojo, .* or mojo-plain, not 'cuda'"),
         ("stock", "bfloat16", "MAX_GPT2_KERNELS=stock: .* bfloat16 needs the Mojo kernels"),
     ],
 )
@@ -142,11 +167,13 @@ def test_a_switch_that_cannot_be_followed_is_refused(
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("kernels", ["mojo", "stock"])
+@pytest.mark.parametrize("kernels", ["mojo", "mojo-avx2", "stock"])
 def test_the_engine_follows_the_switch_and_says_so(checkpoint, monkeypatch, kernels):
     monkeypatch.setenv(SWITCH, kernels)
     engine = Engine(checkpoint.config, checkpoint.weights)
-    assert engine.kernel_path.startswith(f"{NAMES[kernels]} (MAX_GPT2_KERNELS={kernels}), float32")
+    assert engine.kernel_path.startswith(
+        f"{Choice.of(kernels).path} (MAX_GPT2_KERNELS={kernels}), float32"
+    )
     assert engine.decode(np.array([1])).shape == (1, checkpoint.config.vocab_size)
 
 
@@ -158,4 +185,4 @@ def test_a_process_that_is_started_from_here_follows_the_switch(kernels):
         [*command, "--model", "random:tiny:perturbed"],
         cwd=ROOT, env=os.environ | {SWITCH: kernels}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert f"{NAMES[kernels]} (MAX_GPT2_KERNELS={kernels})" in done.stderr
+    assert f"{Choice.of(kernels).path} (MAX_GPT2_KERNELS={kernels})" in done.stderr
