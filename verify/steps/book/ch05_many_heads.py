@@ -160,11 +160,10 @@ for block in range(config.n_layer):
     ours, weights = attention_of_block(block, given)
     maps.append(weights)
     with torch.inference_mode():
-        theirs = hf.transformer.h[block].attn(torch.from_numpy(given)[None], attention_mask=mask)[
-            0
-        ][0]
+        x = torch.from_numpy(given)[None]
+        theirs = hf.transformer.h[block].attn(x, attention_mask=mask)[0][0].numpy()
     to_reference = np.abs(ours - trace[f"transformer.h.{block}.attn"][0]).max()
-    to_hf = np.abs(ours - theirs.numpy()).max()
+    to_hf = np.abs(ours - theirs).max()
     print(f"block {block}: to the reference {to_reference:.1e}, to Hugging Face {to_hf:.1e}")
     assert max(to_reference, to_hf) < 1e-12
 maps = np.array(maps)  # [block, head, query, key]
