@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 FOLDER = Path("my_gpt2")
 """Where the learner's files go unless a folder is named."""
 
+OWN_CODE_S = 30.0
+"""Longest time that a learner's code may take at a stretch, unless `--time-limit` says otherwise:
+a loop without an end is found while one still waits."""
+
 EXIT = {"PASS": 0, "FAIL": 1, "ERROR": CANNOT_RUN, "UNDERPOWERED": UNDERPOWERED}
 
 DESCRIPTION = """\
@@ -96,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--whole", action="store_true",
         help="after the twelve: verify your GPT-2 as a whole, have it write, time it, make a "
         "page of it")  # fmt: skip
-    add_limits(parser)
+    add_limits(parser, OWN_CODE_S)
     add_json(parser)
     return parser
 
@@ -151,8 +155,5 @@ def _is_terminal() -> bool:
 
 
 def _limits(options: argparse.Namespace) -> list[str]:
-    words = []
-    for name in ("time_limit", "memory_limit"):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return words
+    words = ["--time-limit", str(options.time_limit or OWN_CODE_S)]
+    return [*words, "--memory-limit", str(options.memory_limit)] if options.memory_limit else words
