@@ -28,7 +28,7 @@ from verify.learn.learner_folder import LearnerFolder
 from verify.learn.learning_session import Session
 from verify.learn.terminal import Terminal
 from verify.learn.whole_model import BUDGET, Asked, whole_model
-from verify.learn.without_terminal import NEXT_LEVEL, act
+from verify.learn.without_terminal import NEXT_LEVEL, act, answer
 from verify.options import add_json, add_limits
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def _learn(options: argparse.Namespace) -> int:
                                                     "reset", "json"))  # fmt: skip
     whole = Asked(model=options.model, budget=options.budget, quick=options.quick)
     if options.whole:
-        return EXIT[whole_model(folder, whole, console)]
+        verdict = whole_model(folder, whole, console)
+        answer(options, session, verdict=verdict)
+        return EXIT[verdict]
     if asked or options.hint is not None or not _is_terminal():
         if fresh:
             console.print(WELCOME)
