@@ -87,13 +87,19 @@ def listed() -> str:
     return "\n".join([title, "  (none)    verify a model, with the options above", *lines])
 
 
-def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add `--time-limit` and `--memory-limit`, which `verify.candidate.sandbox` keeps."""
+def add_limits(parser: argparse.ArgumentParser, own_code_s: float = OWN_CODE_S) -> None:
+    """Add `--time-limit` and `--memory-limit`, which `verify.candidate.sandbox` keeps.
+
+    Args:
+        parser: of a command that runs a candidate.
+        own_code_s: what holds without the first, in seconds; another than the sandbox's own is for
+            the command to pass on.
+    """
     parser.add_argument(
         "--time-limit",
         type=positive,
         metavar="S",
-        help=f"seconds that the candidate's own code may take at a stretch ({OWN_CODE_S:g})",
+        help=f"seconds that the candidate's own code may take at a stretch ({own_code_s:g})",
     )
     parser.add_argument(
         "--memory-limit",

@@ -185,9 +185,10 @@ class Learning(Closed, kw_only=True):
     """Of `python -m verify learn`: the current step as it was checked now, and all of them.
 
     `step` is null where none is open; `whole`: the model of the twelve is verified as it is.
+    `verdict` is of the step's check; without one, of the whole or of all twelve.
     """
 
-    verdict: Literal["PASS", "FAIL", "ERROR"]
+    verdict: Verdict
     step: int | None
     compiled: bool
     phases: list[LearnPhase]

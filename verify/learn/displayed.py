@@ -197,12 +197,11 @@ def _remarks(one: Standing) -> list[str]:
     return [text for text in said if text]
 
 
-def keys_line(names: Sequence[str] = ()) -> Text:
-    """What can be pressed; `names` limits it to some of the keys."""
+def keys_line() -> Text:
+    """What can be pressed."""
     line = Text()
     for key, name, _ in KEYS:
-        if not names or key in names:
-            line.append(key, "bold cyan").append(f" {name}  ", "dim")
+        line.append(key, "bold cyan").append(f" {name}  ", "dim")
     return line
 
 

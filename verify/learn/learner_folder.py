@@ -53,6 +53,7 @@ within seconds. Without a terminal, or from an editor:
     {command} {folder} --solution     one way to write it
     {command} {folder} --list         what is done
     {command} {folder} --reset        begin the step's file again; a copy is kept in {copies}/
+    {command} {folder} --whole        after the twelve: verify the whole, let it write, time it
 
 - `step_01.py` to `step_{core}.py` are yours: nothing here is ever written over. They import each
   other, so that the last ones are the whole model.

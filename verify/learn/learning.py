@@ -28,7 +28,7 @@ from verify.learn.learner_folder import LearnerFolder
 from verify.learn.learning_session import Session
 from verify.learn.terminal import Terminal
 from verify.learn.whole_model import BUDGET, Asked, whole_model
-from verify.learn.without_terminal import NEXT_LEVEL, act
+from verify.learn.without_terminal import NEXT_LEVEL, act, answer
 from verify.options import add_json, add_limits
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 FOLDER = Path("my_gpt2")
 """Where the learner's files go unless a folder is named."""
+
+OWN_CODE_S = 30.0
+"""Longest time that a learner's code may take at a stretch, unless `--time-limit` says otherwise:
+a loop without an end is found while one still waits."""
 
 EXIT = {"PASS": 0, "FAIL": 1, "ERROR": CANNOT_RUN, "UNDERPOWERED": UNDERPOWERED}
 
@@ -96,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--whole", action="store_true",
         help="after the twelve: verify your GPT-2 as a whole, have it write, time it, make a "
         "page of it")  # fmt: skip
-    add_limits(parser)
+    add_limits(parser, OWN_CODE_S)
     add_json(parser)
     return parser
 
@@ -119,7 +123,9 @@ def _learn(options: argparse.Namespace) -> int:
                                                     "reset", "json"))  # fmt: skip
     whole = Asked(model=options.model, budget=options.budget, quick=options.quick)
     if options.whole:
-        return EXIT[whole_model(folder, whole, console)]
+        verdict = whole_model(folder, whole, console)
+        answer(options, session, verdict=verdict)
+        return EXIT[verdict]
     if asked or options.hint is not None or not _is_terminal():
         if fresh:
             console.print(WELCOME)
@@ -151,8 +157,5 @@ def _is_terminal() -> bool:
 
 
 def _limits(options: argparse.Namespace) -> list[str]:
-    words = []
-    for name in ("time_limit", "memory_limit"):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return words
+    words = ["--time-limit", str(options.time_limit or OWN_CODE_S)]
+    return [*words, "--memory-limit", str(options.memory_limit)] if options.memory_limit else words

@@ -27,6 +27,12 @@ PLAIN_STEPS = frozenset({1, 12, 13})
 """Steps of plain Python: there is nothing to compile."""
 
 
+def printable(text: str) -> str:
+    """A text with `?` for what would move a terminal's cursor or change its colours."""
+    lines = text.expandtabs().split("\n")
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+
+
 @dataclass(frozen=True, slots=True)
 class PhaseSeen:
     """One phase, as `verify step --json` has it; see `verify.steps.phases.Phase`."""
@@ -44,8 +50,9 @@ class PhaseSeen:
         """A phase from JSON, of this version or one without levels of hints."""
         hints = values.get("hints") or [hint for hint in [values.get("hint")] if hint]
         return cls(
-            title=values["title"], passed=values["passed"], problem=values.get("problem", ""),
-            hints=tuple(hints), notes=tuple(values.get("notes", ())), said=values.get("said", ""),
+            title=values["title"], passed=values["passed"], hints=tuple(hints),
+            problem=printable(values.get("problem", "")), said=values.get("said", ""),
+            notes=tuple(map(printable, values.get("notes", ()))),
             task=values.get("task"),
         )  # fmt: skip
 
@@ -135,8 +142,8 @@ class StepCheck:
             verdict=verdict,
             compiled=self.compiled,
             phases=tuple(PhaseSeen.of(phase) for phase in values.get("phases", ())),
-            reason=values.get("reason") or problem or "the check ended without a verdict",
-            printed=tuple(line[:LONGEST_LINE] for line in printed),
+            reason=printable(values.get("reason") or problem or "it ended without a verdict"),
+            printed=tuple(printable(line)[:LONGEST_LINE] for line in printed),
             seconds=time.monotonic() - started,
             when=time.strftime("%H:%M:%S"),
             table=dict(table),

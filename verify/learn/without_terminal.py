@@ -31,36 +31,32 @@ def act(options: argparse.Namespace, session: Session, console: Console) -> int:
         0 where the current step passes, 1 where not, 2 where it could not be judged. What only
         shows something gives 0.
     """
+    standing = session.standing()
     if options.list:
         console.print(displayed.listing(session.folder.all()))
-        _answer(options, session, None)
-        return 0
-    standing = session.standing()
-    if standing is None:
-        return _nothing_left(options, session, console)
-    if options.explain:
+    elif standing is None:
+        _say_nothing_is_open(options, session, console)
+    elif options.explain:
         console.print(displayed.explanation(standing.lesson, passed=bool(standing.kept.passed)))
-        return 0
-    if options.solution:
+    elif options.solution:
         session.take_solution()
         console.print(displayed.solution(standing.lesson))
-        return 0
-    if options.reset:
+    elif options.reset:
         copy = session.folder.begin_again(standing.number)
         file = session.folder.begin(standing.number)
         console.print(displayed.reset_said(copy, file))
-        return 0
-    return _checked(options, session, console)
+    else:
+        return _checked(options, session, console)
+    answer(options, session)
+    return 0
 
 
-def _nothing_left(options: argparse.Namespace, session: Session, console: Console) -> int:
+def _say_nothing_is_open(options: argparse.Namespace, session: Session, console: Console) -> None:
     if options.explain or options.solution or options.reset or options.hint is not None:
         raise UsageError("all twelve steps are done: no step is open")
     console.print(displayed.ALL_DONE if session.whole else displayed.WHOLE_IS_NEXT)
     if not session.whole:
         console.print("without a terminal: --whole")
-    _answer(options, session, None)
-    return 0
 
 
 def _checked(options: argparse.Namespace, session: Session, console: Console) -> int:
@@ -72,14 +68,16 @@ def _checked(options: argparse.Namespace, session: Session, console: Console) ->
     session.choose()  # a step that had passed may come first now
     standing = session.standing()
     if standing is None:
-        return _nothing_left(options, session, console)
+        _say_nothing_is_open(options, session, console)
+        answer(options, session)
+        return 0
     if standing.number not in session.found or compiled:
         _look(session, standing.number, compiled=compiled)
     found = session.found[standing.number]
     if options.hint is not None:
         _take_hints(options.hint, session, found)
     _show(session, standing, found, console)
-    _answer(options, session, found)
+    answer(options, session, found)
     if found.passed:
         _go_on(options, session, standing, console)
     return EXIT[found.verdict]
@@ -149,8 +147,17 @@ def _phases(session: Session, found: Checked) -> list[dict[str, Any]]:
     return [asdict(replace(phase, hints=() if phase.passed else hints)) for phase in found.phases]
 
 
-def _answer(options: argparse.Namespace, session: Session, found: Checked | None) -> None:
-    """What `--json` asked for: the current step, and how all of them stand."""
+def answer(
+    options: argparse.Namespace, session: Session, found: Checked | None = None, verdict: str = ""
+) -> None:
+    """What `--json` asked for: the current step, and how all of them stand.
+
+    Args:
+        options: with the file's name; None writes nothing.
+        session: it is about.
+        found: the check of the current step, where there was one.
+        verdict: of the whole model, where that was asked for.
+    """
     if options.json is None:
         return
     steps = [
@@ -161,8 +168,9 @@ def _answer(options: argparse.Namespace, session: Session, found: Checked | None
         }
         for one in session.folder.all()
     ]  # fmt: skip
+    so_far = "PASS" if session.done == CORE else "FAIL"
     values: dict[str, Any] = {
-        "verdict": found.verdict if found else ("PASS" if session.done == CORE else "FAIL"),
+        "verdict": verdict or (found.verdict if found else so_far),
         "step": found.number if found else session.number,
         "compiled": bool(found and found.compiled),
         "phases": _phases(session, found) if found else [],

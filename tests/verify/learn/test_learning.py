@@ -99,7 +99,11 @@ def test_a_finished_step_is_checked_again_only_if_its_file_has_changed(tmp_path,
     ("text", "limit", "reason"),
     [
         ("while True:\n    pass\n", "2", "took more than 2 s (--time-limit)"),
-        ("import os\nprint('\\x1b[31mgarbage\\0')\nos._exit(0)\n", "60", "ended the process"),
+        (
+            "import os\nprint('\\x1b[2Jgarbage\\0', flush=True)\nos._exit(0)\n",
+            "60",
+            "ended the process",
+        ),
     ],
 )
 def test_code_that_hangs_or_ends_the_process_is_contained(text, limit, reason, tmp_path, capsys):
@@ -107,6 +111,8 @@ def test_code_that_hangs_or_ends_the_process_is_contained(text, limit, reason, t
     assert main([str(tmp_path), "--once", "--time-limit", limit]) == 2
     said = capsys.readouterr().out
     assert reason in " ".join(said.split())
+    assert said.isascii()
+    assert "\x1b" not in said
     assert "could not be judged" in said
 
 

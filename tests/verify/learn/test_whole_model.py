@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 
+from tests.conforming import file_misfits
 from tests.verify.learn.learners import solve
 from verify.learn.learner_folder import LearnerFolder
 from verify.learn.learning import main
@@ -22,7 +23,9 @@ def folder(tmp_path, monkeypatch):
 def test_the_twelve_files_are_the_model_and_get_a_page(folder, capfd):
     learner = LearnerFolder(folder)
     learner.state.note(3, passed="2026-11-30 12:50", hints={"TODO 1": 2}, solution="2026-11-30")
-    assert main([str(folder), "--whole", "--quick"]) == 0
+    answer = folder / "answer.json"
+    assert main([str(folder), "--whole", "--quick", "--json", str(answer)]) == 0
+    assert file_misfits("learn", answer) == []
     said = capfd.readouterr().out
     assert "Verdict: PASS, not compiled" in said
     assert "And it came to pass" in said
