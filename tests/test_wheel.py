@@ -138,6 +138,16 @@ def test_the_action_shows_a_mistake_in_the_second_file_at_its_line(commands, rep
     assert "Diagnosis" in (tmp_path / "summary").read_text()
 
 
+def test_a_step_is_begun_explained_and_checked(commands, tmp_path):
+    step = [commands / "max-parity", "verify", "step"]
+    assert "By hand" in run(tmp_path, *step, "12", "--explain").stdout
+    assert run(tmp_path, *step, "12", "--scaffold", "step_12.py").returncode == 0
+    done = run(tmp_path, *step, "12", "step_12.py", "--quick")
+    assert "TODO 1 (the scores of the next token of each row) is open" in " ".join(
+        done.stdout.split()
+    )
+
+
 def test_the_command_and_its_words_are_there(commands, tmp_path):
     assert "verify diff" in run(tmp_path, commands / "max-parity").stdout
     assert run(tmp_path, commands / "max-parity", "--version").stdout.startswith("max-parity 0")

@@ -76,7 +76,7 @@ class CachedGPT2(GPT2LMHeadModel):
         past, length = keys.shape[3], input_ids.shape[1]  # P, S
         gpt2 = self.transformer
         # TODO 1: what each new token is, and where it stands
-        # calls: `F.arange(start, stop, out_dim=length, dtype=DType.int64, device=x.device)`, where
+        # calls: `F.arange(start, stop, out_dim=length, dtype=..., device=...)`, as in step 6, where
         #   `out_dim` says how many there are, since start is a symbol; `gpt2.wte(input_ids)`;
         #   `F.gather(gpt2.wpe.weight, positions, axis=0)`, not `gpt2.wpe`, which counts from 0
         # look: how many tokens stand before the first new one

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from verify.steps.course import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from verify.steps.course import Step
 
@@ -196,7 +196,7 @@ def _parts(lines: list[str], start: int, tree: ast.Module, text: str) -> Iterato
             calls=notes[0],
             hints=(notes[1], notes[2], notes[3]),
             solution="".join(lines[first:end]),
-            opened="".join(_opened(statement, comments) for statement in statements),
+            opened="".join(_each_once(_opened(one, comments) for one in statements)),
             places=tuple(p for p in places if first < p.line and p.end <= end),
         )
         place = end + 1
@@ -230,6 +230,15 @@ def _within(tree: ast.AST, first: int, last: int) -> Iterator[ast.stmt]:
             raise LessonError(f"line {node.lineno}: the statement goes on below '# done'")
         elif node.lineno < first <= end:
             yield from _within(node, first, last)
+
+
+def _each_once(lines: Iterable[str]) -> Iterator[str]:
+    """Lines, of which `...` alone stands once for several in a row."""
+    before = ""
+    for line in lines:
+        if line != before or line.strip() != "...":
+            yield line
+        before = line
 
 
 def places_of(text: str) -> list[Place]:
