@@ -39,7 +39,7 @@ NEW_TOKENS = 6
 PROMPT = 4
 
 
-OTHERS = {
+OTHERS: dict[str, dict[float, str]] = {
     "vocab_size": {50304: "GPT-2's rounded up to a multiple of 128", 50400: "GPT-J's", 50256: "the "
                    "last id: there is one more token than that", 32000: "Llama's"},
     "n_positions": {512: "the first GPT's", 2048: "GPT-3's", 1023: "the last position: there is "
