@@ -35,8 +35,8 @@ from torch.nn import functional as F
 from verify.steps.book.shared.exercises import check
 from verify.steps.book.shared.pictures import figure, heatmap, show
 
-torch.set_num_threads(1)
 torch.manual_seed(9)
+torch.set_num_threads(1)
 
 # %% [markdown]
 # ## A small task
@@ -397,7 +397,7 @@ assert np.abs(after_change[:, 6:] - ours[:, 6:]).max() > 0.1
 # ## Training
 #
 # The decoder is given the right answer, shifted by one: `<1987-03-05` goes in, `1987-03-05>` is
-# asked for. Thanks to the causal mask all twelve predictions are made at once, each from what
+# asked for. Thanks to the causal mask all eleven predictions are made at once, each from what
 # stands before it only. This is called teacher forcing. The loss is the mean of
 # $-\log p(\text{right token})$.
 #
@@ -439,7 +439,7 @@ show(drawn, "The loss over the training steps on a logarithmic scale")
 # %% [markdown]
 # ## Using it
 #
-# Now there is no teacher. The decoder begins with `<`, and its best next token is appended, twelve
+# Now there is no teacher. The decoder begins with `<`, and its best next token is appended, eleven
 # times at most. The NumPy version does it, with the trained weights, in float64: the encoder runs
 # once, the decoder at each step.
 
