@@ -104,7 +104,7 @@ class Plan:
     dtype: str = "float32"
     tf32: bool = False
     subject: NamedCandidate | None = None
-    prepared: Mapping[str, PairedCandidate] = field(default_factory=dict)
+    prepared: Mapping[str, Candidate | PairedCandidate] = field(default_factory=dict)
     max_faults: bool = False
     engines: Sequence[EngineSpec] = ()
     quick: bool = False

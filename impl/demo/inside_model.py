@@ -101,12 +101,12 @@ class InsideModel:
 class _Watching(Oracle):
     """The oracle, which keeps what its softmax computes."""
 
+    kept: list[Array]
+
     def softmax(self, x: Array) -> Array:
         shares = super().softmax(x)
         self.kept.append(shares)
         return shares
-
-    kept: list[Array]
 
 
 def in_float64(checkpoint: Checkpoint, ids: Array) -> Seen:

@@ -89,7 +89,7 @@ def with_adapters(model: Any, settings: Settings, base: str) -> Any:
     torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.lora,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # a factor need not be whole
+        lora_alpha=settings.alpha,  # peft says int, and only divides it by the rank
         target_modules=list(settings.lora_targets),
         lora_dropout=settings.dropout,
         fan_in_fan_out=True,  # Conv1D holds [in, out]
