@@ -78,8 +78,8 @@ def test_an_unknown_word_is_one_sentence_that_names_the_known_ones(word):
     assert done.returncode == 2
     assert done.stderr == (
         f"verify: unknown command {word!r}; "
-        "choose from learn, step, steps, package, zoo, endpoint, places, diff, reduce, replay, "
-        "campaign, rules\n"
+        "choose from learn, step, steps, training, package, zoo, endpoint, places, diff, reduce, "
+        "replay, campaign, rules, wrong\n"
     )
     assert done.stdout == ""
 
