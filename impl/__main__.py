@@ -1,4 +1,4 @@
-"""The command line: `python -m impl generate "Once upon a time"`, `demo`, `info`, `serve`, `choose`.
+"""The command line: `python -m impl` with `generate`, `demo`, `info`, `serve` or `choose`.
 
 Text goes to stdout, everything else to stderr. Exit codes: 0, 2 with one sentence where something
 that was asked for cannot be done, 130 after Ctrl-C, 141 where the reader closed the pipe.
