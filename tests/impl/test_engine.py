@@ -183,7 +183,7 @@ def test_memory_is_told_with_a_tied_head_counted_once(checkpoint, engine):
     cached = 2 * config.n_layer * BATCH * config.n_positions * config.n_embd * 4
     assert engine.cache_bytes == cached
     parameters = 4 * config.parameter_count
-    kept = 1 if "stock" in engine.kernel_path else 28 / 32  # of a weight's bits
+    kept = engine.weight_bits / 32
     assert kept * parameters <= engine.weight_bytes < 1.05 * kept * parameters
 
 
