@@ -74,5 +74,5 @@ def _attention(shown: Shown) -> Attention:
         layers=found.shape[0],
         heads=found.shape[1],
         sides=sides,
-        largest=largest.tolist(),
+        largest=[[float(one) for one in row] for row in largest],
     )

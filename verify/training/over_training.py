@@ -102,7 +102,6 @@ def _run(training: FoundTraining, options: argparse.Namespace, command: Sequence
                "seed": options.seed, "candidate": "impl"},
     )  # fmt: skip
     writer = RunWriter("training", command=command, environment=environment, out=options.out)
-    details = open_console(quiet=options.quiet)
     program = OneProgram(last.config, options.device)
     judged: list[dict[str, Any]] = []
     try:
@@ -116,8 +115,7 @@ def _run(training: FoundTraining, options: argparse.Namespace, command: Sequence
                 ).record()  # fmt: skip
                 judged.append(one)
                 writer.write({"record": "checkpoint", **one})
-                shown.done()
-                details.print(line_of(one), highlight=False, markup=False, soft_wrap=True)
+                shown.done(line_of(one))
             end = summed(judged, program.compiled_programs)
             writer.finish(end)
     except KeyboardInterrupt as stop:
@@ -159,6 +157,8 @@ class _Shown:
         )  # fmt: skip
         terminal = self._progress.console.is_terminal and not quiet
         self._live: Any = self._progress if terminal else nullcontext()
+        # Beside a bar, lines go where the bar is.
+        self._console = self._progress.console if terminal else open_console(quiet=quiet)
         say: Callable[[str], None] = (lambda _: None) if quiet else print_line
         self._announced = announced_to(Waiting(say, self._progress if terminal else None))
         self._task = self._progress.add_task("", total=total)
@@ -176,6 +176,7 @@ class _Shown:
         """A part begins."""
         self._progress.update(self._task, description=text)
 
-    def done(self) -> None:
-        """A checkpoint is judged."""
+    def done(self, line: str) -> None:
+        """A checkpoint is judged, which a line says."""
         self._progress.advance(self._task)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
