@@ -17,14 +17,13 @@ KERNELS = Path(packing.__file__).parent / "kernels"
 def constant(file, name):
     """What a kernel's file calls `name`, as Python reads it."""
     text = (KERNELS / file).read_text()
-    return eval(re.search(rf"^comptime {name} = (.*)$", text, re.MULTILINE)[1], {"V": 2, "W": 16})
+    return eval(re.search(rf"^comptime {name} = (.*)$", text, re.MULTILINE)[1], {"W": 16})
 
 
 @pytest.mark.parametrize(
     ("file", "name", "expected"),
     [
         ("tile.mojo", "W", VECTOR),
-        ("linear.mojo", "V", 2),
         ("linear.mojo", "PANEL", packing.PANEL),
         ("narrow.mojo", "STEPS", packing.STEPS),
         ("narrow.mojo", "FIRST_EXPONENT", packing.FIRST_EXPONENT),
