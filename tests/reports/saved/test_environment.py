@@ -175,7 +175,7 @@ def test_impl_computes_with_its_own_code_alone():
     }
     assert taken == {
         "reference.checkpoint", "reference.load", "reports.commands", "reports.program",
-        "reports.saved.environment", "reports.waiting",
+        "reports.saved.environment", "reports.saved.machine", "reports.waiting",
     }  # fmt: skip
 
 
