@@ -218,7 +218,7 @@ def test_an_unknown_model_is_told():
 
 def test_an_unknown_command_is_told():
     assert "invalid choice: 'chat'" in refused("chat")
-    assert "generate,info" in refused()
+    assert "generate,demo,info" in refused()
 
 
 def test_bytes_that_are_no_text_are_told():
