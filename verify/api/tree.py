@@ -58,6 +58,7 @@ TREE = {
         "demo": "a forward pass checked, attention, three texts, speed",
         "info": "sizes, hash and devices of a checkpoint",
         "serve": "answer OpenAI's requests over HTTP, by MAX Serve",
+        "choose": "measure which kernels are the fastest here, and keep it",
     },
     "reference": {
         "convert": "a checkpoint folder of what nanoGPT or llm.c saved",
