@@ -100,16 +100,17 @@ struct Worker(Copyable, Movable):
                 _ = external_call["sched_yield", Int32]()
 
 
-comptime WORTH = 1 << 18
-"""Multiply-adds for which it pays to call another core: 1 MiB of weights, some 20 microseconds."""
+comptime WORTH = 1 << 15
+"""Multiply-adds of a step for each core that is called, of steps that may be empty. Workers wait
+for each other after every step, some microseconds in which one alone goes on."""
 
 
 def together[Walk: def(mut Worker) -> None](steps: Int, work: Int, own: Int, walk: Walk):
-    """Walk through so many steps on all cores, or on as many as `work` multiply-adds are worth.
+    """Walk through so many steps, of `work` multiply-adds together, on the cores that are worth it.
 
     Each worker has `own` floats for itself.
     """
-    var team = min(usable_cores(), max(1, work // WORTH))
+    var team = min(usable_cores(), max(1, work // (steps * WORTH)))
     var size = steps * 2 * LINE
     var counters = Counters(unsafe_from_address=Int(alloc[Int64](size, alignment=64)))
     for i in range(size):
