@@ -164,6 +164,7 @@ class Results:
     def __init__(self, vocab_size: int) -> None:
         self._vocab_size = vocab_size
         self._kept: list[Array] = []
+        self._alone = 0
 
     def take(self, rows: int) -> Array:
         """Float32 `[rows, vocab_size]` that nobody else holds, of any content."""
