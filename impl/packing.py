@@ -2,8 +2,8 @@
 
 A linear layer's `[out, in]` becomes panels `[ceil(out / 32), in, 32]`: 32 output features side by
 side, so that one pass over memory serves decode and prefill alike (impl/kernels/linear.mojo). Where
-the weights allow it, and nearly all do, they take fewer bits than their type and lose none
-(impl/kernels/narrow.mojo).
+the weights allow it, and nearly all do, they can take fewer bits than their type and lose none
+(impl/kernels/narrow.mojo); impl/mojo_program.py says for which models that pays.
 """
 
 from __future__ import annotations
