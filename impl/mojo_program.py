@@ -18,10 +18,10 @@ from max.engine import InferenceSession
 from max.graph import BufferType, DeviceRef, Graph, TensorType, Weight, ops
 from max.graph import Module as Program
 
-from impl.choosing.kernel_choice import FORMS, form_of_cpu, path_of
+from impl.choosing.kernel_choice import FORMS, UNITS, form_of_cpu, path_of
 from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
-from impl.packing import STORED, Packed, TooWideError, aligned, packed
+from impl.packing import PRODUCTS, STORED, Packed, TooWideError, aligned, packed, weights_of
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
 from reports.saved.machine import last_level_cache_bytes
@@ -57,7 +57,7 @@ class MojoProgram:
         state: float32 arrays by Hugging Face name.
         device: a CPU.
         batch: rows of the cache.
-        dtype: of the matrices.
+        dtype: of the matrices, one of `impl.engine.DTYPES`.
         form: of the kernels, one of `FORMS`; by default the one for this CPU.
         narrow: whether in fewer bits than the dtype has, where that loses none; by default where
             the caches do not hold the weights, so that bytes are what decoding waits for.
@@ -88,12 +88,13 @@ class MojoProgram:
         form = form or form_of_cpu()
         weights = from_hugging_face(config, state, contiguous=False)
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
-        self._weights = operands(config, weights, dtype, narrow=narrow)
+        self._weights = operands(config, weights, weights_of(dtype), narrow=narrow)
         held = {name: Buffer.from_numpy(array).view(kind) for name, kind, array in self._weights}
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
-        session, compiled = _compiled(config, device, layout, form)
+        unit = "pairs" if dtype.endswith(PRODUCTS) else "floats"
+        session, compiled = _compiled(config, device, layout, form, unit)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self.path = path_of("mojo", form)
+        self.path = path_of("mojo", form, unit)
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
         self._take_cache(config, batch)
@@ -129,7 +130,7 @@ def in_caches(config: GPT2Config, dtype: str) -> bool:
 
     Its neighbours take of it too. From there a core reads faster than it widens narrow weights.
     """
-    size = config.parameter_count * np.dtype(STORED[dtype]).itemsize
+    size = config.parameter_count * np.dtype(STORED[weights_of(dtype)]).itemsize
     return 4 * size <= last_level_cache_bytes()
 
 
@@ -179,10 +180,12 @@ class Results:
 
 
 @lru_cache(maxsize=4)
-def _compiled(config: GPT2Config, device: Device, layout: Layout, form: str) -> tuple[Any, Any]:
+def _compiled(
+    config: GPT2Config, device: Device, layout: Layout, form: str, unit: str
+) -> tuple[Any, Any]:
     """The program, compiled once for all engines of one kind, whatever their weights and batch."""
     library = kernel_library()
-    program = trace(config, layout, library, form)
+    program = trace(config, layout, library, form, unit)
     session = InferenceSession(devices=[device])
     try:
         compiled = compile_announced(
@@ -284,7 +287,9 @@ def _stacked(arrays: Sequence[Array]) -> Array:
     return stacked
 
 
-def trace(config: GPT2Config, layout: Layout, library: Path, form: str) -> Program:
+def trace(
+    config: GPT2Config, layout: Layout, library: Path, form: str, unit: str = "floats"
+) -> Program:
     """Token ids `[batch, sequence]` to the logits of the states that are asked for."""
     program = Program()
     types = _input_types(config)
@@ -307,6 +312,7 @@ def trace(config: GPT2Config, layout: Layout, library: Path, form: str) -> Progr
             "head_vectors": _head_vectors(config),
             "act": NUMBERS[config.activation],
             "form": FORMS[form],
+            "unit": UNITS[unit],
         }
         ops.inplace_custom("engine", CPU, operands, memory, parameters)
         traced.output()

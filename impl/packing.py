@@ -36,6 +36,10 @@ GROUP = {"uint32": STEPS * PANEL * 28 // 32, "uint16": STEPS * PANEL * 12 // 16}
 STORED = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
 """What holds a weight that is not narrow."""
 
+PRODUCTS = "-products"
+"""Ends a dtype that activations are rounded to as well where they meet the weights:
+`bfloat16-products`."""
+
 EXPONENTS = 16
 """Powers of 2 that narrow weights of one panel span."""
 
@@ -247,8 +251,15 @@ def integers(weight: Array, scale: Array) -> Array:
     return np.rint(weight / scale[:, None]).astype(np.int8)
 
 
+def weights_of(dtype: str) -> str:
+    """What weights are held in: `bfloat16` for `bfloat16-products`."""
+    return dtype.removesuffix(PRODUCTS)
+
+
 def held_state(state: Mapping[str, Array], dtype: str) -> dict[str, Array]:
     """What an engine of `dtype` holds of a Hugging Face state dict, as float32.
+
+    That of `bfloat16-products` holds what one of `bfloat16` does.
 
     Biases, LayerNorms and positions are held as they are, the matrices rounded; a Conv1D's
     `[in, out]` has its scales by its columns, as its transpose by rows.
@@ -260,7 +271,7 @@ def held_state(state: Mapping[str, Array], dtype: str) -> dict[str, Array]:
 
 
 def _held(name: str, array: Array, dtype: str) -> Array:
-    if dtype == "bfloat16":
+    if weights_of(dtype) == "bfloat16":
         return (bfloat16_bits(array).astype(np.uint32) << 16).view(np.float32)
     if dtype == "int8":
         conv1d = name.endswith(CONV1D)

@@ -271,7 +271,7 @@ class RegimeRun:
         self.status = status
         checkpoint = with_regime(plan.checkpoint, regime, seed=plan.seed)
         self.references = References(
-            without_spared(candidate, checkpoint), plan.dtype, tf32=plan.tf32
+            without_spared(candidate, checkpoint), plan.dtype, products=plan.products
         )
         self.weights = held_weights(candidate, self.references.checkpoint, plan.dtype)
         self.bound = candidate.bind(self.weights)
@@ -397,9 +397,10 @@ class RegimeRun:
         for form in self.plan.engines:
             held = expected
             if form.dtype != "float32":
-                rounded = References(form.held(checkpoint), tf32=self.plan.tf32)
+                products = form.products or self.plan.products
+                rounded = References(form.held(checkpoint), products=products)
                 held = rounded.expectation(case, list(expected.given))
-                yield quality_check(form, expected, held)
+                yield quality_check(form, checkpoint, expected, held)
             yield from engine_checks(form, checkpoint, held)
         if case.ids.shape == PROBE_SIZE:
             for check in cache_fault_checks(expected, self.references.in_float64(case)):

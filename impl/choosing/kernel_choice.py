@@ -34,6 +34,9 @@ SWITCH = "MAX_GPT2_KERNELS"
 FORMS = {"avx512": 1, "avx2": 2, "neon": 3, "plain": 4}
 """Forms of the Mojo kernels, as impl/kernels/form.mojo numbers them."""
 
+UNITS = {"floats": 0, "pairs": 1}
+"""What multiplies, as impl/kernels/form.mojo numbers them: float32, or pairs of bfloat16."""
+
 CHOICES = ("auto", "mojo", "stock", *(f"mojo-{form}" for form in FORMS))
 
 CALLED = {"avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON", "plain": "any CPU"}
@@ -77,9 +80,18 @@ class Choice:
         return path_of(self.kernels, self.form)
 
 
-def path_of(kernels: str, form: str = "") -> str:
-    """`stock MAX operations`, or `Mojo kernels for AVX2`."""
-    return "stock MAX operations" if kernels == "stock" else f"Mojo kernels for {CALLED[form]}"
+def path_of(kernels: str, form: str = "", unit: str = "floats") -> str:
+    """`stock MAX operations`, or `Mojo kernels for AVX2`, and how pairs are multiplied."""
+    if kernels == "stock":
+        return "stock MAX operations"
+    return f"Mojo kernels for {CALLED[form]}{_said_of_pairs(form) if unit == 'pairs' else ''}"
+
+
+def _said_of_pairs(form: str) -> str:
+    """Whether the CPU multiplies bfloat16 itself, in vectors as wide as its instruction has them."""
+    if form == "avx512" and "avx512_bf16" in flags_of_all():
+        return " with AVX512_BF16"
+    return " with AVX512_BF16's sums in float32 instructions"
 
 
 def choose(
@@ -146,18 +158,23 @@ def form_of_cpu(cpuinfo: Path | None = None) -> str:
     """
     if cpuinfo is None and platform.system() != "Linux":
         return "neon" if platform.machine() == "arm64" else "plain"
-    try:
-        text = (cpuinfo or CPUINFO).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "plain"
-    lists = [
-        set(line.partition(":")[2].split())
-        for line in text.splitlines()
-        if line.startswith(("flags", "Features"))
-    ]
-    common = set.intersection(*lists) if lists else set()
+    common = flags_of_all(cpuinfo)
     if "avx512f" in common:
         return "avx512"
     if {"avx2", "fma"} <= common:
         return "avx2"
     return "neon" if "asimd" in common else "plain"
+
+
+def flags_of_all(cpuinfo: Path | None = None) -> set[str]:
+    """What every processor of Linux's list can do; nothing where that cannot be read."""
+    try:
+        text = (cpuinfo or CPUINFO).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    lists = [
+        set(line.partition(":")[2].split())
+        for line in text.splitlines()
+        if line.startswith(("flags", "Features"))
+    ]
+    return set.intersection(*lists) if lists else set()

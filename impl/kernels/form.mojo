@@ -19,6 +19,12 @@ comptime AVX2 = 2
 comptime NEON = 3
 comptime PLAIN = 4
 
+comptime FLOATS = 0
+"""Products of float32: the activations as they are, and weights widened to it."""
+
+comptime PAIRS = 1
+"""Products of bfloat16 by bfloat16, activations rounded to it (pairs.mojo)."""
+
 comptime HAS_FMA = CompilationTarget.has_fma() or CompilationTarget.is_arm()
 """Whether a product is added without being rounded; without it a call of a function would be."""
 

@@ -23,8 +23,11 @@ from std.math import ceildiv
 from std.sys.info import size_of
 
 from .activation import NONE, bent
-from .form import heights, lanes, low, rows_of, vectors_at_once
+from .form import PAIRS, heights, lanes, low, rows_of, vectors_at_once
 from .narrow import NarrowTile, Patcher, Patches, STEPS, group_size, widen
+from .pairs import (
+    Pairs, multiply_four_paired, multiply_pairs, pair_row, pair_weights, patch_paired, widen_paired,
+)
 from .rows import normalise, pack
 from .team import Worker, cut, parts_of
 from .tile import Floats, Tile, W, floats
@@ -51,14 +54,15 @@ registers, or both halves of the panel together: 2 KiB."""
 
 @fieldwise_init
 struct Linear[
-    dtype: DType, norm: Bool, act: Int, residual: Bool, form: Int
+    dtype: DType, norm: Bool, act: Int, residual: Bool, form: Int, unit: Int
 ](Copyable, Movable):
     """The arguments of one layer; pointers that a parameter switches off are not read.
 
-    `act` is an activation's number (activation.mojo), `form` one of form.mojo.
+    `act` is an activation's number (activation.mojo), `form` and `unit` are of form.mojo.
     """
 
     comptime narrow = Self.dtype.is_unsigned()
+    comptime paired = Self.unit == PAIRS
     comptime ROWS = rows_of(Self.form)
     comptime BLOCK = BLOCK // Self.ROWS * Self.ROWS
 
@@ -97,14 +101,14 @@ struct Linear[
 
     def scratch(self) -> Int:
         """Floats that the activations of a block take, and `own` those of a tile."""
-        return self.block() * self.depth
+        return self.block() * self.words()
 
     def block(self) -> Int:
         """Rows of a block, whole tiles: as many as the others have, if there are several."""
         return ceildiv(ceildiv(self.rows, Self.ROWS), ceildiv(self.rows, Self.BLOCK)) * Self.ROWS
 
     def own(self) -> Int:
-        return Self.ROWS * self.depth
+        return Self.ROWS * self.words()
 
     @always_inline
     def panels(self) -> Int:
@@ -158,24 +162,36 @@ struct Linear[
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""
         var rows = min(Self.ROWS, count - t * Self.ROWS)
-        var to = packed.unsafe_offset(t * Self.ROWS * self.depth)
+        var to = packed.unsafe_offset(t * Self.ROWS * self.words())
         var x = self.x.unsafe_offset((start + t * Self.ROWS) * self.depth)
-        comptime if Self.norm:
-            var normed = floats(rows * self.depth)
+        comptime if Self.norm or Self.paired:
+            var laid = floats(rows * self.words())
             for i in range(rows):
-                var offset = i * self.depth
-                normalise(
-                    x.unsafe_offset(offset),
-                    self.gamma,
-                    self.beta,
-                    self.eps,
-                    self.depth,
-                    normed.unsafe_offset(offset),
-                )
-            pack[lanes(Self.form)](normed, rows, height[Self.form](rows), self.depth, to)
-            normed.unsafe_free()
+                self.lay_out_row(x.unsafe_offset(i * self.depth), laid.unsafe_offset(i * self.words()))
+            pack[lanes(Self.form)](laid, rows, height[Self.form](rows), self.words(), to)
+            laid.unsafe_free()
         else:
             pack[lanes(Self.form)](x, rows, height[Self.form](rows), self.depth, to)
+
+    @always_inline
+    def words(self) -> Int:
+        """Of 32 bits, that a row's activations take where they are multiplied."""
+        comptime if Self.paired:
+            return ceildiv(self.depth, 2)
+        return self.depth
+
+    def lay_out_row(self, x: Floats, to: Floats):
+        """A row behind its LayerNorm, and in pairs where these are multiplied."""
+        comptime if Self.norm and not Self.paired:
+            normalise(x, self.gamma, self.beta, self.eps, self.depth, to)
+        else:
+            comptime if Self.norm:
+                var normed = floats(self.depth)
+                normalise(x, self.gamma, self.beta, self.eps, self.depth, normed)
+                pair_row(normed, self.depth, to)
+                normed.unsafe_free()
+            else:
+                pair_row(x, self.depth, to)
 
     def multiply(
         self,
@@ -191,10 +207,10 @@ struct Linear[
         """Tiles `tile` to `tiles` times panels `panel` to `panels`."""
         var many = tiles - tile > 1
         var rows = height[Self.form](min(Self.ROWS, count))
-        var chunked = Self.narrow or vectors_at_once(Self.form, rows) == 1
+        var chunked = Self.narrow or Self.paired or vectors_at_once(Self.form, rows) == 1
         var span = SPAN if many else CHUNK if chunked else self.depth
         var sums = floats((tiles - tile) * Self.ROWS * PANEL)
-        var wide = floats((span + STEPS) * PANEL if Self.narrow else 0)
+        var wide = floats((span + STEPS) * PANEL if Self.narrow or Self.paired else 0)
         for p in range(panel, panels):
             var patcher = self.patches.of(p) if Self.narrow else Patcher(self.patches.pairs, 0, 0)
             var k = 0
@@ -227,10 +243,10 @@ struct Linear[
             var first = start // STEPS
             var groups = patcher.group(self.depth // STEPS) - first
             var rows = height[Self.form](count)
-            var a = packed.unsafe_offset(start * rows)
+            var a = packed.unsafe_offset((start // 2 if Self.paired else start) * rows)
             var place = panel * self.panel_size() + first * group_size[Self.dtype]()
             var w = self.w.unsafe_offset(place)
-            add_narrow[form=Self.form](rows, a, w, groups, sums, start > 0)
+            add_narrow[form=Self.form, paired=Self.paired](rows, a, w, groups, sums, start > 0)
             return start + groups * STEPS
         return start
 
@@ -253,23 +269,47 @@ struct Linear[
         var w = self.w.unsafe_offset(panel * self.panel_size())
         comptime if Self.narrow:
             w = w.unsafe_offset(start // STEPS * group_size[Self.dtype]())
-            widen[Self.dtype, lanes(Self.form)](w, ceildiv(steps, STEPS), wide)
-            patcher.patch(start * PANEL, steps * PANEL, wide)
+            self.widen_span(w, start, steps, wide, patcher)
         else:
             w = w.unsafe_offset(start * PANEL)
+            comptime if Self.paired:
+                pair_weights({unsafe_from_address = Int(w)}, steps, pairs_at(wide))
         for t in range(tile, tiles):
             var rows = height[Self.form](min(Self.ROWS, count - t * Self.ROWS))
-            var a = packed.unsafe_offset(t * Self.ROWS * self.depth + start * rows)
+            var a = packed.unsafe_offset(t * Self.ROWS * self.words())
             var to = sums.unsafe_offset((t - tile) * Self.ROWS * PANEL)
             var ahead = self.ahead(panel, start, steps, t - tile, team)
-            comptime if Self.narrow:
+            comptime if Self.paired:
+                a = a.unsafe_offset(start // 2 * rows)
+                add_pairs[form=Self.form](rows, a, wide, ceildiv(steps, 2), to, start > 0, ahead)
+            elif Self.narrow:
+                a = a.unsafe_offset(start * rows)
                 add_products[form=Self.form](rows, a, wide, steps, to, start > 0, ahead)
             else:
+                a = a.unsafe_offset(start * rows)
                 add_products[form=Self.form](rows, a, w, steps, to, start > 0, ahead)
 
     @always_inline
+    def widen_span(
+        self,
+        w: Pointer[Scalar[Self.dtype], MutUntrackedOrigin],
+        start: Int,
+        steps: Int,
+        wide: Floats,
+        mut patcher: Patcher,
+    ):
+        """Narrow weights of a span, patched: as float32 `[steps, 32]`, or as pairs of steps."""
+        var groups = ceildiv(steps, STEPS)
+        comptime if Self.paired:
+            widen_paired[Self.dtype, lanes(Self.form)](w, groups, pairs_at(wide))
+            patch_paired(patcher, start * PANEL, steps * PANEL, pairs_at(wide))
+        else:
+            widen[Self.dtype, lanes(Self.form)](w, groups, wide)
+            patcher.patch(start * PANEL, steps * PANEL, wide)
+
+    @always_inline
     def ahead(self, panel: Int, start: Int, steps: Int, t: Int, team: Int) -> Floats:
-        """What the t-th tile over a span prefetches, a line in each step.
+        """What the t-th tile over a span prefetches, a line in each step or pair of steps.
 
         That is a piece of what comes next: the panel's next span, or the beginning of the panel
         that this worker will probably take.
@@ -280,7 +320,7 @@ struct Linear[
         var place = panel * panel_bytes + (start + steps) * step_bytes
         if start + steps >= self.depth:
             place = (panel + team) * panel_bytes
-        var piece = t * steps * LINE
+        var piece = t * (steps // 2 if Self.paired else steps) * LINE
         var there = piece >= steps * step_bytes or place >= self.panels() * panel_bytes
         return Floats(unsafe_from_address=Int(self.w) + (0 if there else place + piece))
 
@@ -335,8 +375,32 @@ def add_products[
 
 
 @no_inline
+def add_pairs[
+    form: Int
+](rows: Int, a: Floats, w: Floats, count: Int, sums: Floats, more: Bool, ahead: Floats):
+    """As `add_products`, of so many pairs of steps (pairs.mojo)."""
+    comptime for r in heights(form):
+        if rows == r:
+            comptime V = vectors_at_once(form, r)
+            comptime for v in range(0, 2, V):
+                var tile = Tile[r, V]()
+                var to = sums.unsafe_offset(v * W)
+                if more:
+                    tile.load(to, PANEL)
+                var columns = pairs_at(w.unsafe_offset(v * W))
+                comptime calls = r > 4 and v == 0
+                multiply_pairs[ahead_too=calls](tile, pairs_at(a), columns, PANEL, count, ahead)
+                tile.store(to, PANEL)
+
+
+def pairs_at(words: Floats) -> Pairs:
+    """The same memory, which holds pairs of bfloat16."""
+    return Pairs(unsafe_from_address=Int(words))
+
+
+@no_inline
 def add_narrow[
-    dtype: DType, //, form: Int
+    dtype: DType, //, form: Int, paired: Bool
 ](
     rows: Int,
     a: Floats,
@@ -354,7 +418,11 @@ def add_narrow[
                     tile.load(sums)
                 for g in range(groups):
                     var group = w.unsafe_offset(g * group_size[dtype]())
-                    tile.multiply_four(a.unsafe_offset(g * STEPS * r), group)
+                    comptime if paired:
+                        var pairs = pairs_at(a.unsafe_offset(g * STEPS // 2 * r))
+                        multiply_four_paired(tile, pairs, group)
+                    else:
+                        tile.multiply_four(a.unsafe_offset(g * STEPS * r), group)
                 tile.store(sums)
 
 

@@ -10,14 +10,14 @@ from .tile import Floats, floats
 
 
 @fieldwise_init
-struct Model[dtype: DType, head_vectors: Int, act: Int, form: Int](Copyable, Movable):
+struct Model[dtype: DType, head_vectors: Int, act: Int, form: Int, unit: Int](Copyable, Movable):
     """The embedding, a layer that stands for all of them, and the head."""
 
     var embedding: Embedding[Self.dtype]
-    var layer: Layer[Self.dtype, Self.head_vectors, Self.act, Self.form]  # the first
+    var layer: Layer[Self.dtype, Self.head_vectors, Self.act, Self.form, Self.unit]  # the first
     var layers: Int
     var asked: Integers  # [lm_head.rows]: states whose logits are wanted
-    var lm_head: Linear[Self.dtype, True, NONE, False, Self.form]  # after ln_f
+    var lm_head: Linear[Self.dtype, True, NONE, False, Self.form, Self.unit]  # after ln_f
 
     def run(self):
         """Compute the logits."""

@@ -114,7 +114,7 @@ struct Engine:
 
     @staticmethod
     def execute[
-        head_vectors: Int, act: Int, form: Int, target: StaticString
+        head_vectors: Int, act: Int, form: Int, unit: Int, target: StaticString
     ](
         x: Result,
         qkv: Result,
@@ -206,7 +206,7 @@ struct Engine:
         var to_middle = floats_at(Int(middle.unsafe_ptr()))
         var to_wide = floats_at(Int(wide.unsafe_ptr()))
         var to_qkv = floats_at(Int(qkv.unsafe_ptr()))
-        Model[wte.dtype, head_vectors, act, form](
+        Model[wte.dtype, head_vectors, act, form, unit](
             Embedding[wte.dtype](
                 {unsafe_from_address = Int(ids.unsafe_ptr())},
                 {unsafe_from_address = Int(past.unsafe_ptr())},
@@ -220,8 +220,8 @@ struct Engine:
                 wpe.dim_size(0),
                 width,
             ),
-            Layer[wte.dtype, head_vectors, act, form](
-                linear[wte.dtype, True, NONE, False, form](
+            Layer[wte.dtype, head_vectors, act, form, unit](
+                linear[wte.dtype, True, NONE, False, form, unit](
                     to_x, ln_1_weight, ln_1_bias, epsilon, c_attn, c_attn_scale, c_attn_patches,
                     c_attn_bias, to_x, to_qkv, rows, width, 3 * width,
                 ),
@@ -231,22 +231,22 @@ struct Engine:
                     floats_at(Int(attention_scale.unsafe_ptr())), to_mixed, batch, length, heads,
                     size, slots,
                 ),
-                linear[wte.dtype, False, NONE, True, form](
+                linear[wte.dtype, False, NONE, True, form, unit](
                     to_mixed, ln_1_weight, ln_1_bias, epsilon, attn_c_proj, attn_c_proj_scale,
                     attn_c_proj_patches, attn_c_proj_bias, to_x, to_middle, rows, width, width,
                 ),
-                linear[wte.dtype, True, act, False, form](
+                linear[wte.dtype, True, act, False, form, unit](
                     to_middle, ln_2_weight, ln_2_bias, epsilon, c_fc, c_fc_scale, c_fc_patches,
                     c_fc_bias, to_middle, to_wide, rows, width, inner,
                 ),
-                linear[wte.dtype, False, NONE, True, form](
+                linear[wte.dtype, False, NONE, True, form, unit](
                     to_wide, ln_2_weight, ln_2_bias, epsilon, mlp_c_proj, mlp_c_proj_scale,
                     mlp_c_proj_patches, mlp_c_proj_bias, to_middle, to_x, rows, inner, width,
                 ),
             ),
             layers,
             {unsafe_from_address = Int(asked.unsafe_ptr())},
-            linear[wte.dtype, True, NONE, False, form](
+            linear[wte.dtype, True, NONE, False, form, unit](
                 to_middle, ln_f_weight, ln_f_bias, epsilon, lm_head, lm_head_scale, lm_head_patches,
                 lm_head_bias, to_middle, floats_at(Int(logits.unsafe_ptr())), asked.dim_size(0),
                 width, tokens,
@@ -255,7 +255,7 @@ struct Engine:
 
 
 def linear[
-    dtype: DType, norm: Bool, act: Int, residual: Bool, form: Int
+    dtype: DType, norm: Bool, act: Int, residual: Bool, form: Int, unit: Int
 ](
     x: Floats,
     gamma: Matrix,
@@ -270,9 +270,9 @@ def linear[
     rows: Int,
     depth: Int,
     columns: Int,
-) -> Linear[dtype, norm, act, residual, form]:
+) -> Linear[dtype, norm, act, residual, form, unit]:
     """A linear layer of the first of all layers."""
-    return Linear[dtype, norm, act, residual, form](
+    return Linear[dtype, norm, act, residual, form, unit](
         x,
         floats_at(Int(gamma.unsafe_ptr())),
         floats_at(Int(beta.unsafe_ptr())),

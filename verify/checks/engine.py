@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impl.engine import DTYPES, KERNELS, Engine
-from impl.packing import held_state
+from impl.packing import PRODUCTS, held_state, weights_of
 from reference.taps import LOGITS
 from verify.checks.stages import array_check
 from verify.faults.cache import FAULTS, CachedOracle, lagging_rows, read_in_parts
@@ -28,6 +28,7 @@ from verify.faults.sighting import Sighting, margin_of
 from verify.judge.acceptance import judge
 from verify.judge.metrics import kl_divergence
 from verify.judge.verdict import Check
+from verify.truth import bfloat16_products
 from verify.truth.expectation import Standard
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class EngineSpec:
 
     Attributes:
         kernels: `auto`, `mojo`, `mojo-avx2`, `stock`, as `impl.engine.Engine` takes them.
-        dtype: of its weights.
+        dtype: one of `impl.engine.DTYPES`.
     """
 
     kernels: str = "auto"
@@ -69,6 +70,11 @@ class EngineSpec:
         if form.kernels not in KERNELS or form.dtype not in DTYPES:
             raise ValueError(f"{text!r} is not an engine")
         return form
+
+    @property
+    def products(self) -> str:
+        """What its products compute in where that is coarser than float32: `bfloat16`, or nothing."""
+        return weights_of(self.dtype) if self.dtype.endswith(PRODUCTS) else ""
 
     def held(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint as the engine holds it: what its sums are judged on."""
@@ -105,12 +111,18 @@ def engine_checks(
         yield replace(check, case=f"{case.name}-{form}-{name}", shape=shape, details=details)
 
 
-def quality_check(form: EngineSpec, truth: Expectation, held: Expectation) -> Check:
-    """What rounding the weights costs: exact logits with rounded weights against exact weights'.
+def quality_check(
+    form: EngineSpec, checkpoint: Checkpoint, truth: Expectation, held: Expectation
+) -> Check:
+    """What rounding costs: exact logits with rounded weights against exact weights'.
 
-    A figure without a verdict: how much is too much is the user's to say.
+    Where products are of bfloat16, activations are rounded too. A figure without a verdict: how
+    much is too much is the user's to say.
     """
     exact, rounded = truth.free[LOGITS], held.free[LOGITS]
+    if form.products:
+        model = bfloat16_products.evaluations(form.held(checkpoint))[0]
+        rounded = model.trace(truth.case.ids)[LOGITS]
     divergence = kl_divergence(exact, rounded)
     details = {
         "engine": str(form),

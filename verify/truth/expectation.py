@@ -55,7 +55,7 @@ class Expectation:
         case: the input.
         oracle: the float64 model: `reference.oracle.Oracle`, or another decoder's.
         dtype: the candidate's precision.
-        tf32: whether products of float32 may use TF32.
+        products: what products may compute in where that is coarser: `tf32`, or `bfloat16`.
         given: activations of PyTorch, by tap: what the stages are fed with.
         isolated: float64 truth of each stage, fed with `given`.
         torch_isolated, torch_free: PyTorch's traces in the candidate's precision; empty where it
@@ -79,12 +79,12 @@ class Expectation:
     free: Trace = field(default_factory=dict)
     free_envelope: Mapping[str, Envelope] = field(default_factory=dict)
     drawn: EnvelopeSample | None = None
-    tf32: bool = False
+    products: str = ""
 
     @property
     def arithmetic(self) -> str:
-        """What products compute in: `tf32`, else the precision."""
-        return "tf32" if self.tf32 else self.dtype
+        """What products compute in: `tf32` or `bfloat16`, else the precision."""
+        return self.products or self.dtype
 
     def at(self, tap: str, *, alone: bool) -> Standard:
         """What a result at `tap` is compared with, alone or in a free run."""

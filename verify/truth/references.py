@@ -10,7 +10,7 @@ from reference.dtypes import rounded
 from reference.oracle import Oracle
 from reference.taps import module_of
 from verify.judge.acceptance import judge
-from verify.truth import envelope
+from verify.truth import bfloat16_products, envelope
 from verify.truth import float16 as arithmetic16
 from verify.truth import float32 as arithmetic
 from verify.truth import tf32 as arithmetic_tf32
@@ -44,18 +44,19 @@ class References:
     Args:
         checkpoint: configuration and weights; they are rounded to `dtype` first.
         dtype: the candidate's precision, in which PyTorch computes and envelopes are measured.
-        tf32: whether products of float32 may use TF32, in which envelopes are measured then.
+        products: what products may compute in where that is coarser, and envelopes are measured
+            in then: `tf32`, or `bfloat16` for the factors of linear layers.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, dtype: str = "float32", *, tf32: bool = False
+        self, checkpoint: Checkpoint, dtype: str = "float32", *, products: str = ""
     ) -> None:
-        self.dtype, self.tf32 = dtype, tf32
+        self.dtype, self.products = dtype, products
         self.checkpoint = checkpoint = rounded(checkpoint, dtype)
         large = checkpoint.config.parameter_count > LARGE_PARAMETERS
         self._least_copies = 1 if large else envelope.LEAST_COPIES
         self.oracle = Oracle(checkpoint)
-        self._evaluations = _evaluations(checkpoint, dtype, tf32=tf32)
+        self._evaluations = _evaluations(checkpoint, dtype, products)
 
     @cached_property
     def torch(self) -> HuggingFaceReference:
@@ -96,7 +97,7 @@ class References:
             case=case,
             oracle=self.oracle,
             dtype=self.dtype,
-            tf32=self.tf32,
+            products=self.products,
             given=given,
             isolated=sample.original(isolated),
             torch_isolated=sample.original(evaluations[0]),
@@ -157,10 +158,11 @@ def hugging_face(checkpoint: Checkpoint, dtype: str) -> HuggingFaceReference:
     return HuggingFaceReference(checkpoint, getattr(torch, dtype))
 
 
-def _evaluations(checkpoint: Checkpoint, dtype: str, *, tf32: bool) -> list[Oracle]:
+def _evaluations(checkpoint: Checkpoint, dtype: str, products: str) -> list[Oracle]:
     """One model for each legitimate order in a precision."""
-    if tf32:
-        return arithmetic_tf32.evaluations(checkpoint)
+    if products:
+        coarser = {"tf32": arithmetic_tf32, "bfloat16": bfloat16_products}
+        return coarser[products].evaluations(checkpoint)
     if dtype == "float32":
         return arithmetic.evaluations(checkpoint)
     return arithmetic16.evaluations(checkpoint, dtype)

@@ -9,7 +9,7 @@ from std.memory import alloc, bitcast
 
 from kernels.activation import GELU_TANH
 from kernels.attention import Attention
-from kernels.form import AVX2, AVX512, HAS_FMA, NEON, PLAIN
+from kernels.form import AVX2, AVX512, FLOATS, HAS_FMA, NEON, PAIRS, PLAIN
 from kernels.linear import Linear
 from kernels.narrow import Patches
 from kernels.team import Counters, Worker
@@ -54,13 +54,13 @@ def say(what: String, rows: Int, form: Int, hash: UInt64, first: UInt64):
     print(what, rows, form, hash, "same" if hash == first else "other")
 
 
-def layer[dtype: DType, norm: Bool, form: Int](name: String, rows: Int) raises -> UInt64:
+def layer[dtype: DType, norm: Bool, form: Int, unit: Int](name: String, rows: Int) raises -> UInt64:
     """A layer's results; `name` is of the packed weights."""
     var y = floats(rows * COLUMNS)
     var panels = PANELS
     var scale = floats_of(name + ".scale")
     var patches = read(name + ".patches")
-    var linear = Linear[dtype, norm, GELU_TANH, False, form](
+    var linear = Linear[dtype, norm, GELU_TANH, False, form, unit](
         floats_of("x"), floats_of("gamma"), floats_of("beta"), Float32(1e-5),
         {unsafe_from_address = read(name + ".words")}, scale,
         Patches(
@@ -73,12 +73,12 @@ def layer[dtype: DType, norm: Bool, form: Int](name: String, rows: Int) raises -
     return hash_of(y, rows * COLUMNS)
 
 
-def layers[dtype: DType, norm: Bool](name: String) raises:
+def layers[dtype: DType, norm: Bool, unit: Int = FLOATS](name: String) raises:
     for rows in [1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 40, 530]:
-        var first = layer[dtype, norm, AVX512](name, rows)
+        var first = layer[dtype, norm, AVX512, unit](name, rows)
         comptime for form in [AVX512, AVX2, NEON, PLAIN]:
-            var what = name + (".norm" if norm else "")
-            say(what, rows, form, layer[dtype, norm, form](name, rows), first)
+            var what = name + (".norm" if norm else "") + (".pairs" if unit == PAIRS else "")
+            say(what, rows, form, layer[dtype, norm, form, unit](name, rows), first)
 
 
 def mixed[V: Int, form: Int](size: Int, batch: Int, length: Int) raises -> UInt64:
@@ -127,6 +127,9 @@ def main() raises:
     layers[DType.bfloat16, False]("bfloat16")
     layers[DType.uint16, False]("narrow-bfloat16")
     layers[DType.int8, False]("int8")
+    layers[DType.bfloat16, False, PAIRS]("bfloat16")
+    layers[DType.uint16, False, PAIRS]("narrow-bfloat16")
+    layers[DType.uint16, True, PAIRS]("narrow-bfloat16")
     attentions[4](64)
     attentions[2](20)
     attentions[1](16)

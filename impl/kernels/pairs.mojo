@@ -1,0 +1,199 @@
+"""Products of bfloat16, two steps of the depth at a time, added in float32.
+
+AVX512_BF16 has an instruction for it, VDPBF16PS, which does twice the multiply-adds of a float32
+FMA. Each of 16 lanes holds a pair, the even step's number in its lower half:
+
+    sum = odd x odd' + sum       rounded once
+    sum = even x even' + sum     rounded once
+
+Numbers below the smallest normal one (2^-126) count as zero, and become zero, in every operand and
+after each rounding, whatever the CPU's settings are; the sign stays. The same sums in ordinary
+vectors stand beside it: for other CPUs, and as what the instruction is tested against.
+"""
+
+from std.memory import bitcast
+from std.sys.info import CompilationTarget
+from std.sys.intrinsics import llvm_intrinsic, prefetch
+
+from .narrow import AHEAD, NarrowTile, Patcher, STEPS, Words, expanded, from_nibbles, group_size
+from .tile import Floats, PREFETCH, Tile, W, product_and
+
+comptime Pairs = Pointer[UInt32, MutUntrackedOrigin]
+
+comptime HAS_PAIRS = CompilationTarget._has_feature["avx512bf16"]()
+"""Whether the CPU that this is compiled for has the instruction."""
+
+comptime UPPER = 0xFFFF0000
+comptime SIGN = 0x80000000
+comptime EXPONENT = 0x7F800000
+comptime QUIET_NAN = 0x7FC0
+
+
+@always_inline
+def product_of_pairs[
+    width: SIMDLength, //, real: Bool = HAS_PAIRS and width == W
+](
+    x: SIMD[DType.uint32, width], y: SIMD[DType.uint32, width], sum: SIMD[DType.float32, width]
+) -> SIMD[DType.float32, width]:
+    """A sum and the products of two pairs, by the instruction or, if not `real`, by its rules."""
+    comptime if real:
+        comptime assert width == W, "the instruction takes 16 pairs"
+        return llvm_intrinsic[
+            "llvm.x86.avx512bf16.dpbf16ps.512", SIMD[DType.float32, width], has_side_effect=False
+        ](
+            sum,
+            bitcast[DType.bfloat16, 2 * W](rebind[SIMD[DType.uint32, W]](x)),
+            bitcast[DType.bfloat16, 2 * W](rebind[SIMD[DType.uint32, W]](y)),
+        )
+    else:
+        var first = flushed(product_and(odd(x), odd(y), flushed(sum)))
+        return flushed(product_and(even(x), even(y), first))
+
+
+@always_inline
+def odd[width: SIMDLength, //](pairs: SIMD[DType.uint32, width]) -> SIMD[DType.float32, width]:
+    """The upper halves, as float32."""
+    return flushed(bitcast[DType.float32, width](pairs & UPPER))
+
+
+@always_inline
+def even[width: SIMDLength, //](pairs: SIMD[DType.uint32, width]) -> SIMD[DType.float32, width]:
+    """The lower halves, as float32."""
+    return flushed(bitcast[DType.float32, width](pairs << 16))
+
+
+@always_inline
+def flushed[width: SIMDLength, //](x: SIMD[DType.float32, width]) -> SIMD[DType.float32, width]:
+    """Zero, of the same sign, in place of what is below the smallest normal number."""
+    var bits = bitcast[DType.uint32, width](x)
+    var zero = bits & SIGN
+    return bitcast[DType.float32, width]((bits & EXPONENT).eq(0).select(zero, bits))
+
+
+@always_inline
+def bfloat16_bits[width: SIMDLength, //](
+    x: SIMD[DType.float32, width]
+) -> SIMD[DType.uint32, width]:
+    """The nearest bfloat16, ties to even, in the lower half; NaN stays NaN."""
+    var bits = bitcast[DType.uint32, width](x)
+    var rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    var nan = (bits & 0x7FFFFFFF).gt(EXPONENT)
+    return nan.select(SIMD[DType.uint32, width](QUIET_NAN), rounded)
+
+
+def pair_row(x: Floats, depth: Int, to: Floats):
+    """One row's features, rounded to bfloat16, as `ceil(depth / 2)` pairs.
+
+    The last of an odd number of features is paired with zero.
+    """
+    comptime WIDTH = 2 * W
+    var halves = Pointer[UInt16, MutUntrackedOrigin](unsafe_from_address=Int(to))
+    var whole = depth // WIDTH * WIDTH
+    for k in range(0, whole, WIDTH):
+        var bits = bfloat16_bits(x.unsafe_load[width=WIDTH](k))
+        halves.unsafe_store(k, bits.cast[DType.uint16]())
+    for k in range(whole, depth):
+        halves.unsafe_store(k, bfloat16_bits(x.unsafe_load(k)).cast[DType.uint16]())
+    if depth % 2:
+        halves.unsafe_store(depth, UInt16(0))
+
+
+def pair_weights(w: Pointer[UInt16, MutUntrackedOrigin], steps: Int, to: Pairs):
+    """Weights `[steps, 32]` of bfloat16 as pairs `[ceil(steps / 2), 32]`, the last with zero."""
+    comptime WIDTH = 2 * W
+    for k in range(0, steps, 2):
+        var lower = w.unsafe_load[width=WIDTH](k * WIDTH)
+        var upper = SIMD[DType.uint16, WIDTH](0)
+        if k + 1 < steps:
+            upper = w.unsafe_load[width=WIDTH]((k + 1) * WIDTH)
+        var both = lower.interleave(upper)
+        to.unsafe_store(k // 2 * WIDTH, bitcast[DType.uint32, WIDTH](both))
+
+
+@always_inline
+def multiply_pairs[
+    R: Int, V: Int, //, ahead_too: Bool
+](mut tile: Tile[R, V], a: Pairs, b: Pairs, b_step: Int, count: Int, ahead: Floats):
+    """Add a x b to a tile: so many pairs of steps, those of a as `[count, R]`.
+
+    With `ahead_too` a cache line from `ahead` on is prefetched for each pair.
+    """
+    for k in range(count):
+        comptime if ahead_too:
+            prefetch[PREFETCH](ahead.unsafe_offset(k * W))
+        var columns = Array[SIMD[DType.uint32, W], V](fill=SIMD[DType.uint32, W](0))
+        comptime for v in range(V):
+            columns[v] = b.unsafe_load[width=W](k * b_step + v * W)
+        comptime for i in range(R):
+            var x = SIMD[DType.uint32, W](a.unsafe_load(k * R + i))
+            comptime for v in range(V):
+                comptime place = i * V + v
+                tile.sums[place] = product_of_pairs(x, columns[v], tile.sums[place])
+
+
+@always_inline
+def four_paired[
+    dtype: DType, lanes: Int
+](w: Words[dtype], part: Int) -> Array[SIMD[DType.uint32, lanes], STEPS]:
+    """Four steps of narrow weights (narrow.mojo): two pairs of steps of each half of a panel.
+
+    Of the part-th vector of `lanes` columns of a half; with the first part the lines `AHEAD` bytes
+    on are prefetched.
+    """
+    comptime assert dtype == DType.uint16, "pairs are of bfloat16"
+    comptime Vector = SIMD[DType.uint32, lanes]
+    comptime line = 2 * W  # words of a cache line
+    var found = Array[Vector, STEPS](fill=Vector(0))
+    comptime for i in range(STEPS):
+        var word: SIMD[dtype, 2 * lanes]
+        comptime if i < STEPS - 1:
+            if part == 0:
+                prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * line)) + AHEAD))
+            word = w.unsafe_load[width=2 * lanes](i * line + part * 2 * lanes)
+        else:
+            word = from_nibbles[dtype, 2 * lanes](w, part * 2 * lanes, line)
+        # Each lane holds column c, and column 16 + c in its upper half.
+        var both = bitcast[DType.uint32, lanes](expanded(word))
+        comptime if i % 2 == 0:
+            found[i] = both
+        else:
+            var first = found[i - 1]
+            found[i - 1] = first & 0xFFFF | both << 16
+            found[i] = first >> 16 | both & UPPER
+    return found^
+
+
+@always_inline
+def multiply_four_paired[
+    dtype: DType, R: Int, lanes: Int, //
+](mut tile: NarrowTile[R, lanes], a: Pairs, w: Words[dtype]):
+    """Add four steps, of rows whose pairs lie side by side in a, and of narrow weights."""
+    comptime for part in range(W // lanes):
+        var found = four_paired[dtype, lanes](w, part)
+        comptime for pair in range(STEPS // 2):
+            comptime for i in range(R):
+                var x = SIMD[DType.uint32, lanes](a.unsafe_load(pair * R + i))
+                comptime for half in range(2):
+                    comptime place = (i * 2 + half) * (W // lanes) + part
+                    tile.sums[place] = product_of_pairs(x, found[2 * pair + half], tile.sums[place])
+
+
+@always_inline
+def widen_paired[dtype: DType, lanes: Int](w: Words[dtype], groups: Int, to: Pairs):
+    """So many times four steps of 32 columns of narrow weights, as pairs `[2 groups, 32]`."""
+    for g in range(groups):
+        comptime for part in range(W // lanes):
+            var found = four_paired[dtype, lanes](w.unsafe_offset(g * group_size[dtype]()), part)
+            comptime for i in range(STEPS):
+                to.unsafe_store((g * STEPS + i) * W + part * lanes, found[i])
+
+
+@always_inline
+def patch_paired(mut patcher: Patcher, start: Int, count: Int, to: Pairs):
+    """Put the patches of places `start` to `start + count` where they belong in pairs."""
+    var halves = Pointer[UInt16, MutUntrackedOrigin](unsafe_from_address=Int(to))
+    while patcher.next < patcher.end and patcher.place() < start + count:
+        var step, column = divmod(patcher.place() - start, 2 * W)
+        var bits = bitcast[DType.uint32, 1](patcher.value()) >> 16
+        halves.unsafe_store((step // 2 * 2 * W + column) * 2 + step % 2, bits.cast[DType.uint16]())
+        patcher.next += 1
