@@ -207,19 +207,24 @@ def _window(exponents: Array) -> int:
 def _interleave(short: Array, words: Array) -> None:
     """Uint32 `[steps, 32]`, of which the upper 28 or 12 bits count, to words of four steps.
 
-    The four steps are 8 vectors of 28 bits (two for each step), or 4 vectors of 12. In all but the
-    last the lowest 4 bits of a word are free. Those of the first take the uppermost nibble of the
-    last vector, those of the second the next one, and so on: 7 nibbles are 28 bits, 3 are 12.
+    The four steps are 8 vectors of 28 bits (two for each step), or 4 vectors of 12. All but the
+    last have a word each: the sign, a nibble of the last one, then the other bits. The first word's
+    nibble is the last one's lowest 3 bits and its sign, the second one's its uppermost 4 bits but
+    the sign, and so on: 7 nibbles are 28 bits, 3 are 12.
     """
     if words.dtype == np.uint32:
         vectors = short.reshape(-1, 8, 16)
     else:  # column c beside column 16 + c, so that 32 bits hold one of each half
         halves = (short >> 16).astype(np.uint16).reshape(-1, STEPS, 2, 16)
         vectors = halves.swapaxes(2, 3).reshape(-1, STEPS, PANEL)
-    whole = vectors.shape[1] - 1
-    shifts = 4 * np.arange(whole, 0, -1, dtype=vectors.dtype)[:, None]
-    nibbles = vectors[:, -1:] >> shifts & 15
-    words[:] = (vectors[:, :-1] | nibbles).reshape(words.shape)
+    bits = 8 * words.dtype.itemsize
+    sign, nibble = words.dtype.type(1 << bits - 1), words.dtype.type(15 << bits - 5)
+    unsigned = (vectors & ~sign) >> 4
+    last, its_sign = unsigned[:, -1], vectors[:, -1] >> bits - 1
+    spread = last & ~words.dtype.type(7) | (last & 7) << bits - 4 | its_sign << bits - 5
+    shifts = 4 * np.arange(vectors.shape[1] - 1, dtype=words.dtype)[:, None]
+    nibbles = spread[:, None] << shifts & nibble
+    words[:] = (vectors[:, :-1] & sign | unsigned[:, :-1] | nibbles).reshape(words.shape)
 
 
 def bfloat16_bits(array: Array) -> Array:

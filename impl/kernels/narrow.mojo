@@ -6,8 +6,9 @@ memory gives an eighth or a third more weights in the same time. A weight outsid
 kept whole beside the panel, as a patch.
 
 Four steps of the depth lie together. Float32 has 8 vectors of 28 bits there: each of 7 vectors of
-32-bit lanes holds one in its upper bits, and a nibble of the eighth below them. Bfloat16 has 4
-vectors of 12 bits, the last one in the nibbles of 3.
+32-bit lanes holds one, and a nibble of the eighth. Bfloat16 has 4 vectors of 12 bits, the last one
+in the nibbles of 3. The nibble lies where a number's exponent has 4 bits more, so that all but the
+last vector are widened by one instruction that puts 0111 there.
 
 What is stored is w / scale: the scale, a power of 2, brings a panel's window to the exponents 112
 to 127. What a column sums up is scaled once, which is exact.
@@ -18,7 +19,7 @@ window begins at 109 (2^-18). The scale is 2^(109 - 112) = 0.125, and what is st
 that 0.25 would be a patch, and so would 0, whose exponent is 0.
 
     float32     0 01111100 01000000000000000000000     sign, 8 bits of exponent, 23 of fraction
-    28 bits     0     1111 01000000000000000000000     in the upper bits of a word
+    28 bits     0 nnnn1111 01000000000000000000000     a nibble of another weight between
     expanded    0 01111111 01000000000000000000000     1.25
 """
 
@@ -58,31 +59,35 @@ def group_size[dtype: DType]() -> Int:
 
 @always_inline
 def expanded[dtype: DType, width: Int](word: SIMD[dtype, width]) -> SIMD[dtype, width]:
-    """A word's upper bits, sign, 4 bits of exponent and fraction, as the bits of a number.
-
-    Shifted right by 4, the word loses the nibble that belongs to the last vector. The copies of the
-    sign that come in behind the sign itself give way to 0111, the upper half of each exponent from
-    112 to 127; the 4 bits are the lower half.
-    """
+    """A word as the bits of a number: 0111, the upper half of each exponent from 112 to 127, takes
+    the place of the nibble; the other 4 bits of the exponent are the lower half."""
     comptime if dtype == DType.uint32:
-        var spread = bitcast[dtype, width](bitcast[DType.int32, width](word) >> 4)
-        return spread & 0x87FFFFFF | SIMD[dtype, width](FIRST_EXPONENT << 23)
+        return word & 0x87FFFFFF | SIMD[dtype, width](FIRST_EXPONENT << 23)
     else:
-        var spread = bitcast[dtype, width](bitcast[DType.int16, width](word) >> 4)
-        return spread & 0x87FF | SIMD[dtype, width](FIRST_EXPONENT << 7)
+        return word & 0x87FF | SIMD[dtype, width](FIRST_EXPONENT << 7)
 
 
 @always_inline
-def from_nibbles[
+def expanded_last[
     dtype: DType, width: Int
 ](w: Words[dtype], place: Int, apart: Int) -> SIMD[dtype, width]:
-    """The last vector: the lowest nibbles of the others, the first one's uppermost."""
-    var word = SIMD[dtype, width](0)
+    """The last vector's numbers, from the nibbles of the others, the first one's uppermost.
+
+    Together they are the exponent's 4 bits and the fraction without its lowest 3, in place; these
+    and the sign stand above, where a rotation brings them to both ends.
+    """
+    comptime fraction = 23 if dtype == DType.uint32 else 7
+    comptime nibble = 15 << (fraction + 4)
+    comptime ends = (1 << (fraction + 8)) | 7
+    comptime between = (1 << (fraction + 4)) - 8
+    var found = SIMD[dtype, width](0)
     comptime for i in range(vectors[dtype]()):
-        comptime up = 4 * (vectors[dtype]() - i)
-        var nibble = w.unsafe_load[width=width](place + i * apart) << SIMD[dtype, width](up)
-        word |= nibble & SIMD[dtype, width](15 << up)
-    return word
+        var word = w.unsafe_load[width=width](place + i * apart)
+        found |= word >> SIMD[dtype, width](4 * i) & SIMD[dtype, width](nibble >> 4 * i)
+    comptime bits = 9 + fraction
+    var rotated = found << 4 | found >> SIMD[dtype, width](bits - 4)
+    var number = found & SIMD[dtype, width](between) | rotated & SIMD[dtype, width](ends)
+    return number | SIMD[dtype, width](FIRST_EXPONENT << fraction)
 
 
 @always_inline
@@ -103,13 +108,13 @@ def four_steps[
         comptime if i < count:
             if part == 0:
                 prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * line)) + AHEAD))
-            word = w.unsafe_load[width=width](i * line + part * width)
+            word = expanded(w.unsafe_load[width=width](i * line + part * width))
         else:
-            word = from_nibbles[dtype, width](w, part * width, line)
+            word = expanded_last[dtype, width](w, part * width, line)
         comptime if dtype == DType.uint32:
-            found[i] = bitcast[DType.float32, lanes](expanded(word))
+            found[i] = bitcast[DType.float32, lanes](word)
         else:  # lane c holds column c, and column 16 + c in its upper half
-            var both = bitcast[DType.uint32, lanes](expanded(word))
+            var both = bitcast[DType.uint32, lanes](word)
             found[2 * i] = bitcast[DType.float32, lanes](both << 16)
             found[2 * i + 1] = bitcast[DType.float32, lanes](both & 0xFFFF0000)
     return found^
@@ -174,18 +179,18 @@ def weight_at[dtype: DType](w: Words[dtype], step: Int, column: Int) -> Float32:
         var i = 2 * inner + half
         var word: Scalar[dtype]
         if i < 7:
-            word = from_.unsafe_load(i * lanes + c)
+            word = expanded[dtype, 1](from_.unsafe_load(i * lanes + c))
         else:
-            word = from_nibbles[dtype, 1](from_, c, lanes)
-        return bitcast[DType.float32, 1](UInt32(expanded[dtype, 1](word)))
+            word = expanded_last[dtype, 1](from_, c, lanes)
+        return bitcast[DType.float32, 1](UInt32(word))
     else:
         var i = 2 * c + half
         var word: Scalar[dtype]
         if inner < 3:
-            word = from_.unsafe_load(inner * lanes + i)
+            word = expanded[dtype, 1](from_.unsafe_load(inner * lanes + i))
         else:
-            word = from_nibbles[dtype, 1](from_, i, lanes)
-        return bitcast[DType.float32, 1](UInt32(expanded[dtype, 1](word)) << 16)
+            word = expanded_last[dtype, 1](from_, i, lanes)
+        return bitcast[DType.float32, 1](UInt32(word) << 16)
 
 
 @fieldwise_init

@@ -15,7 +15,7 @@ from std.memory import bitcast
 from std.sys.info import CompilationTarget
 from std.sys.intrinsics import llvm_intrinsic, prefetch
 
-from .narrow import AHEAD, NarrowTile, Patcher, STEPS, Words, expanded, from_nibbles, group_size
+from .narrow import AHEAD, NarrowTile, Patcher, STEPS, Words, expanded, expanded_last, group_size
 from .tile import Floats, PREFETCH, Tile, W, product_and
 
 comptime Pairs = Pointer[UInt32, MutUntrackedOrigin]
@@ -149,11 +149,11 @@ def four_paired[
         comptime if i < STEPS - 1:
             if part == 0:
                 prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * line)) + AHEAD))
-            word = w.unsafe_load[width=2 * lanes](i * line + part * 2 * lanes)
+            word = expanded(w.unsafe_load[width=2 * lanes](i * line + part * 2 * lanes))
         else:
-            word = from_nibbles[dtype, 2 * lanes](w, part * 2 * lanes, line)
+            word = expanded_last[dtype, 2 * lanes](w, part * 2 * lanes, line)
         # Each lane holds column c, and column 16 + c in its upper half.
-        var both = bitcast[DType.uint32, lanes](expanded(word))
+        var both = bitcast[DType.uint32, lanes](word)
         comptime if i % 2 == 0:
             found[i] = both
         else:

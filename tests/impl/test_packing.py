@@ -45,9 +45,12 @@ def unpacked(matrix, outputs, depth):
     wide = matrix.dtype == "uint32"
     vectors, lanes, bits = (7, 16, 32) if wide else (3, 32, 16)
     words = matrix.words[0].reshape(*matrix.words.shape[1:3], vectors, lanes).astype(np.uint64)
-    last = sum((words[..., i, :] & 15) << (bits - 4 * (i + 1)) for i in range(vectors))
+    nibbles = [words[..., i, :] >> (bits - 5) & 15 for i in range(vectors)]
+    spread = sum(nibble << (bits - 5 - 4 * i) for i, nibble in enumerate(nibbles))
+    low, its_sign = spread >> (bits - 4) & 7, nibbles[0] & 1
+    last = its_sign << (bits - 1) | spread & ((1 << (bits - 5)) - 8) | low
     short = np.concatenate([words, last[..., None, :]], axis=2)
-    sign, rest = short >> (bits - 1), short >> 4 & ((1 << (bits - 5)) - 1)
+    sign, rest = short >> (bits - 1), short & ((1 << (bits - 5)) - 1)
     number = sign << (bits - 1) | rest | BASE << (23 if wide else 7)
     values = (number << (0 if wide else 16)).astype(np.uint32).view(np.float32)
     panels, groups = values.shape[:2]
