@@ -21,7 +21,16 @@ from max.graph import Module as Program
 from impl.choosing.kernel_choice import FORMS, UNITS, form_of_cpu, path_of
 from impl.compiling import compile_announced
 from impl.log_thread import log_thread_yields
-from impl.packing import PRODUCTS, STORED, Packed, TooWideError, aligned, packed, weights_of
+from impl.packing import (
+    PRODUCTS,
+    STORED,
+    Packed,
+    TooWideError,
+    aligned,
+    held_by_terms,
+    packed,
+    weights_of,
+)
 from impl.precompile import KernelError, kernel_library
 from impl.weights import from_hugging_face
 from reports.saved.machine import last_level_cache_bytes
@@ -44,6 +53,7 @@ WEIGHT_BITS = {
     DType.float32: 32, DType.uint32: 28, DType.bfloat16: 16, DType.uint16: 12, DType.int8: 8,
 }  # fmt: skip
 HALVES = (("ln_1", ("attn.c_attn", "attn.c_proj")), ("ln_2", ("mlp.c_fc", "mlp.c_proj")))
+NOT_HELD = "three bfloat16 terms do not hold these weights"
 CPU = DeviceRef.CPU()
 VECTOR = 16
 SLOTS = 32  # positions of a panel of keys, as in impl/kernels/attention.mojo
@@ -85,16 +95,19 @@ class MojoProgram:
     ) -> None:
         if narrow is None:
             narrow = not in_caches(config, dtype)
-        form = form or form_of_cpu()
-        weights = from_hugging_face(config, state, contiguous=False)
+        form, weights = form or form_of_cpu(), from_hugging_face(config, state, contiguous=False)
+        unit = "pairs" if dtype.endswith(PRODUCTS) else "floats"
+        why = ""
+        if form.startswith("tiles") and unit == "floats" and not held_by_terms(weights):
+            form, why = form_of_cpu(), f", not in tiles: {NOT_HELD}"
+
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
         self._weights = operands(config, weights, weights_of(dtype), narrow=narrow)
         held = {name: Buffer.from_numpy(array).view(kind) for name, kind, array in self._weights}
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
-        unit = "pairs" if dtype.endswith(PRODUCTS) else "floats"
         session, compiled = _compiled(config, device, layout, form, unit)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
-        self.path = path_of("mojo", form, unit)
+        self.path = path_of("mojo", form, unit) + why
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
         self.weight_bytes = sum(array.nbytes for _, _, array in self._weights)
         self._take_cache(config, batch)

@@ -113,6 +113,11 @@ class Plan:
     truths: Mapping[str, Mathematics] = field(default_factory=dict)
 
     @property
+    def products(self) -> str:
+        """What products may compute in where that is coarser than the precision."""
+        return "tf32" if self.tf32 else ""
+
+    @property
     def case_count(self) -> int:
         """How many cases will run, text included, to tell how far a run has come."""
         texts = self.checkpoint.folder is not None and "given" in self.regimes

@@ -7,7 +7,8 @@
     auto        one of these       as if that were asked for                 stock
     auto        auto, or not set   what was the fastest here (impl/choosing/kept.py);    stock
                                    not measured: Mojo, but stock where there
-                                   are no fused multiply-adds
+                                   are no fused multiply-adds, and tiles for
+                                   products of bfloat16 where the CPU has them
 
 The switch is an environment variable, so that it reaches every process that is started from here:
 a benchmark's workers, a candidate's sandbox. It makes every path run on every machine: a form of
@@ -20,18 +21,21 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impl.choosing.tiles import has_tiles, refusal
+from impl.packing import PRODUCTS
 from impl.precompile import KernelError
+from reports.saved.machine import CPUINFO, flags_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SWITCH = "MAX_GPT2_KERNELS"
 """The environment variable that says what `auto` takes on a CPU."""
 
-FORMS = {"avx512": 1, "avx2": 2, "neon": 3, "plain": 4}
+FORMS = {"avx512": 1, "avx2": 2, "neon": 3, "plain": 4, "tiles": 5, "tiles-emulated": 6}
 """Forms of the Mojo kernels, as impl/kernels/form.mojo numbers them."""
 
 UNITS = {"floats": 0, "pairs": 1}
@@ -39,15 +43,15 @@ UNITS = {"floats": 0, "pairs": 1}
 
 CHOICES = ("auto", "mojo", "stock", *(f"mojo-{form}" for form in FORMS))
 
-CALLED = {"avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON", "plain": "any CPU"}
+CALLED = {
+    "avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON", "plain": "any CPU",
+    "tiles": "AMX tiles", "tiles-emulated": "AMX tiles, emulated",
+}  # fmt: skip
 """What a form is for."""
 
 NO_CPU = "the Mojo kernels are for a CPU"
 
 NO_FMA = "no fused multiply-adds, which the Mojo kernels are made of"
-
-CPUINFO = Path("/proc/cpuinfo")
-"""Where Linux lists what each processor can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,10 @@ def path_of(kernels: str, form: str = "", unit: str = "floats") -> str:
 
 
 def _said_of_pairs(form: str) -> str:
-    """Whether the CPU multiplies bfloat16 itself, in vectors as wide as its instruction has them."""
-    if form == "avx512" and "avx512_bf16" in flags_of_all():
+    """How pairs of bfloat16 are multiplied; tiles have their own products."""
+    if form.startswith("tiles"):
+        return ""
+    if form == "avx512" and "avx512_bf16" in flags_of_all(CPUINFO):
         return " with AVX512_BF16"
     return " with AVX512_BF16's sums in float32 instructions"
 
@@ -115,6 +121,8 @@ def choose(
         choice = Choice.of(kernels)
     if choice.kernels == "mojo" and not on_cpu:
         raise KernelError(NO_CPU)
+    if choice.form == "tiles" and (refused := refusal()):
+        raise KernelError(refused)
     if choice.kernels == "stock" and dtype != "float32":
         why = f"{choice.reason}: " if choice.reason else ""
         needs = f"{dtype} needs the Mojo kernels"
@@ -128,6 +136,9 @@ def _auto(dtype: str, *, on_cpu: bool, measured: Callable[[], tuple[str, str] | 
     switch = switched()
     if switch != "auto":
         return Choice.of(switch, reason=f"{SWITCH}={switch}")
+    if dtype.endswith(PRODUCTS) and has_tiles():
+        refused = refusal()
+        return Choice.of("mojo" if refused else "mojo-tiles", reason=refused)
     if dtype != "float32":
         return Choice.of("mojo")
     if found := measured():
@@ -158,23 +169,9 @@ def form_of_cpu(cpuinfo: Path | None = None) -> str:
     """
     if cpuinfo is None and platform.system() != "Linux":
         return "neon" if platform.machine() == "arm64" else "plain"
-    common = flags_of_all(cpuinfo)
+    common = flags_of_all(cpuinfo or CPUINFO)
     if "avx512f" in common:
         return "avx512"
     if {"avx2", "fma"} <= common:
         return "avx2"
     return "neon" if "asimd" in common else "plain"
-
-
-def flags_of_all(cpuinfo: Path | None = None) -> set[str]:
-    """What every processor of Linux's list can do; nothing where that cannot be read."""
-    try:
-        text = (cpuinfo or CPUINFO).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return set()
-    lists = [
-        set(line.partition(":")[2].split())
-        for line in text.splitlines()
-        if line.startswith(("flags", "Features"))
-    ]
-    return set.intersection(*lists) if lists else set()

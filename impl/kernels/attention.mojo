@@ -9,9 +9,10 @@ belongs to padding, and is not stored.
 from std.math import ceildiv, exp
 from std.utils.numerics import neg_inf
 
-from .form import AVX512, rows_of, vectors_at_once
+from .form import AVX512, TILES, is_tiled, is_widest, rows_of, vectors_at_once
 from .team import Worker
 from .tile import F32, Floats, Tile, W, floats
+from .tiles import BLOCK_ROWS, COLUMNS, HAS_TILES, Product, Split, held_by_terms
 
 comptime SLOTS = 2 * W
 """Positions of a panel of keys."""
@@ -23,8 +24,9 @@ comptime Integers = Pointer[Int64, MutUntrackedOrigin]
 struct Attention[V: Int, form: Int](Copyable, Movable):
     """One layer's attention; V vectors hold the features of a head."""
 
-    comptime AT_ONCE = Self.V if Self.form == AVX512 else 1
+    comptime AT_ONCE = Self.V if is_widest(Self.form) else 1
     comptime ROWS = min(rows_of(Self.form), max(1, 28 // Self.AT_ONCE))
+    comptime real = Self.form == TILES and HAS_TILES
     comptime WIDTH = Self.V * W
 
     var qkv: Floats  # [batch, length, 3, heads, size]
@@ -54,7 +56,9 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
 
     def walk(self, mut worker: Worker):
         """Store the new keys and values, then mix: a part for each head and tile of queries."""
-        var tiles = ceildiv(self.length, Self.ROWS)
+        comptime tiled = is_tiled(Self.form)
+        var size = BLOCK_ROWS if tiled and self.length > 1 else Self.ROWS
+        var tiles = ceildiv(self.length, size)
         var pairs = self.batch * self.heads
 
         def store(t: Int) {imm}:
@@ -64,7 +68,12 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
             var pair, tile = divmod(t, tiles)
             if tiles == 1:
                 self.store(pair // self.heads, pair % self.heads)
-            self.mix(pair // self.heads, pair % self.heads, tile)
+            var first, row, head = tile * size, pair // self.heads, pair % self.heads
+            var last = min(first + size, self.length)
+            comptime if tiled:
+                if self.length > 1 and self.mix_in_tiles(row, head, first, last - first):
+                    return
+            self.mix(row, head, first, last)
 
         worker.share(pairs if tiles > 1 else 0, store)
         worker.share(pairs * tiles, mix)
@@ -88,9 +97,9 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
                 keys.unsafe_store((panel * self.size + k) * SLOTS + lane, key.unsafe_load(k))
                 values.unsafe_store((past + i) * Self.WIDTH + k, value.unsafe_load(k))
 
-    def mix(self, row: Int, head: Int, t: Int):
-        """Queries of tile t, in parts that a tile is compiled for."""
-        var first, last = t * Self.ROWS, min((t + 1) * Self.ROWS, self.length)
+    def mix(self, row: Int, head: Int, begin: Int, last: Int):
+        """Queries from `begin` to `last`, in parts that a tile is compiled for."""
+        var first = begin
         while first < last:
             var rows = largest[Self.ROWS](last - first)
             self.mix_rows(row, head, first, rows)
@@ -158,6 +167,81 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
         var inverse = 1 / total.reduce_add()
         for slot in range(0, count, W):
             scores.unsafe_store(slot, scores.unsafe_load[width=W](slot) * inverse)
+
+    def mix_in_tiles(self, row: Int, head: Int, first: Int, rows: Int) -> Bool:
+        """Up to 32 queries by six products of bfloat16 (tiles.mojo), softmax in vectors.
+
+        Returns whether that was possible: where a query, a key or a value that they see is not
+        held by three terms, nothing is written.
+        """
+        var past = Int(self.past.unsafe_load(row)) + first
+        var seen = min(past + rows, self.slots)  # by the last of them
+        var panels = ceildiv(seen, SLOTS)
+        var pair = row * self.heads + head
+        var keys = self.keys.unsafe_offset(pair * self.slots * self.size)
+        var values = self.values.unsafe_offset(pair * self.slots * Self.WIDTH)
+        var scores = floats(BLOCK_ROWS * panels * SLOTS)
+        var mixed = floats(BLOCK_ROWS * Self.WIDTH)
+        var held = self.score_in_tiles(self.new(row, first, 0, head), rows, keys, scores, panels)
+        if held:
+            for i in range(rows):
+                var sees = min(past + i + 1, self.slots)
+                self.softmax(scores.unsafe_offset(i * panels * SLOTS), sees, panels * SLOTS)
+            held = self.mix_values_in_tiles(scores, rows, values, seen, mixed)
+        if held:
+            for i in range(rows):
+                var place = (row * self.length + first + i) * self.heads + head
+                for k in range(self.size):
+                    self.y.unsafe_store(place * self.size + k, mixed.unsafe_load(i * Self.WIDTH + k))
+        scores.unsafe_free()
+        mixed.unsafe_free()
+        return held
+
+    def score_in_tiles(
+        self, query: Floats, rows: Int, keys: Floats, scores: Floats, panels: Int
+    ) -> Bool:
+        """Products of up to 32 queries with the keys of all panels, `[32, 32 panels]`."""
+        var apart = 3 * self.heads * self.size
+        var split = Split(query, rows, apart, self.size)
+        var product = Product[Self.real](self.size)
+        var held = split.held
+        for panel in range(panels):
+            if not held:
+                break
+            var key = keys.unsafe_offset(panel * self.size * SLOTS)
+            held = held_by_terms(key, self.size * SLOTS)
+            product.add(split, 0, key, self.size)
+            product.end(scores.unsafe_offset(panel * SLOTS), panels * SLOTS, SLOTS)
+        split.free()
+        product.free()
+        return held
+
+    def mix_values_in_tiles(
+        self, weights: Floats, rows: Int, values: Floats, seen: Int, mixed: Floats
+    ) -> Bool:
+        """Values of the `seen` slots by their weights, `[32, WIDTH]`."""
+        comptime SPAN = 256
+        var stride = ceildiv(seen, SLOTS) * SLOTS
+        var split = Split(weights, rows, stride, seen)
+        var product = Product[Self.real](SPAN)
+        var strip = floats(SPAN * COLUMNS)
+        var held = split.held
+        for column in range(0, Self.WIDTH, COLUMNS):
+            var columns = min(COLUMNS, Self.WIDTH - column)
+            for start in range(0, seen, SPAN):
+                var steps = min(SPAN, seen - start)
+                for k in range(steps):
+                    var value = values.unsafe_offset((start + k) * Self.WIDTH + column)
+                    for c in range(0, COLUMNS, W):
+                        var some = value.unsafe_load[width=W](c) if c < columns else F32(0)
+                        strip.unsafe_store(k * COLUMNS + c, some)
+                held = held and held_by_terms(strip, steps * COLUMNS)
+                product.add(split, start, strip, steps)
+            product.end(mixed.unsafe_offset(column), Self.WIDTH, columns)
+        strip.unsafe_free()
+        split.free()
+        product.free()
+        return held
 
 
 def largest[ROWS: Int](rows: Int) -> Int:

@@ -23,7 +23,7 @@ from std.math import ceildiv
 from std.sys.info import size_of
 
 from .activation import NONE, bent
-from .form import PAIRS, heights, lanes, low, rows_of, vectors_at_once
+from .form import AVX512, PAIRS, TILES, heights, is_tiled, lanes, low, rows_of, vectors_at_once
 from .narrow import NarrowTile, Patcher, Patches, STEPS, group_size, widen
 from .pairs import (
     Pairs, multiply_four_paired, multiply_pairs, pair_row, pair_weights, patch_paired, widen_paired,
@@ -31,6 +31,10 @@ from .pairs import (
 from .rows import normalise, pack
 from .team import Worker, cut, parts_of
 from .tile import Floats, Tile, W, floats
+from .tiles import (
+    BLOCK_ROWS, CORRECTIONS, HAS_TILES, ONE, TERMS, TILE_STEPS, add_tiles, pitch, split_row,
+    split_weights, whole_steps,
+)
 
 comptime PANEL = 2 * W
 """Output features of a panel."""
@@ -63,7 +67,11 @@ struct Linear[
 
     comptime narrow = Self.dtype.is_unsigned()
     comptime paired = Self.unit == PAIRS
-    comptime ROWS = rows_of(Self.form)
+    comptime tiled = is_tiled(Self.form)
+    comptime terms = 1 if Self.paired else TERMS  # of a number, in tiles
+    comptime kinds = 2 if Self.tiled and Self.terms > 1 else 1  # of a tile's sums: leading, and corrections
+    comptime real = Self.form == TILES and HAS_TILES
+    comptime ROWS = BLOCK_ROWS if Self.tiled else rows_of(Self.form)
     comptime BLOCK = BLOCK // Self.ROWS * Self.ROWS
 
     var x: Floats  # [rows, depth]
@@ -92,8 +100,8 @@ struct Linear[
         return other^
 
     def steps(self) -> Int:
-        """Steps of a walk."""
-        return 2 * ceildiv(self.rows, Self.BLOCK)
+        """Steps of a walk, at most."""
+        return 3 * ceildiv(self.rows, Self.BLOCK)
 
     def work(self) -> Int:
         """Multiply-adds."""
@@ -123,6 +131,10 @@ struct Linear[
 
     def walk(self, mut worker: Worker, packed: Floats):
         """Compute a worker's share of all rows, a block of them at a time."""
+        comptime if Self.tiled:
+            if self.rows == 1:
+                self.in_vectors().walk(worker, packed)
+                return
         var size = self.block()
         for start in range(0, self.rows, size):
             self.walk_block(worker, start, min(size, self.rows - start), packed)
@@ -144,6 +156,7 @@ struct Linear[
                 self.multiply(start, count, 0, 1, first, last, team, own)
 
             worker.share(parts_of(panels, team), stream)
+            self.mend(worker, start, count, own)
             return
         var team = worker.team
         var down = min(tiles, ceildiv(PARTS_PER_CORE * team, panels))
@@ -158,13 +171,54 @@ struct Linear[
 
         worker.share(tiles, lay_out)
         worker.share(panels * down, multiply)
+        self.mend(worker, start, count, packed)
+
+    def in_vectors(self) -> Linear[Self.dtype, Self.norm, Self.act, Self.residual, AVX512, Self.unit]:
+        """The same without tiles."""
+        return Linear[Self.dtype, Self.norm, Self.act, Self.residual, AVX512, Self.unit](
+            self.x, self.gamma, self.beta, self.eps, self.w, self.scale, self.patches.copy(),
+            self.bias, self.added, self.y, self.rows, self.depth, self.columns,
+        )
+
+    def mend(self, mut worker: Worker, start: Int, count: Int, packed: Floats):
+        """Compute rows that three terms do not hold by float32's multiply-adds, a part each."""
+        comptime if Self.tiled and Self.terms > 1:
+            var marks = pairs_at(packed.unsafe_offset(pitch(self.depth) - 1))
+
+            def marked(i: Int) {imm} -> Bool:
+                var place = i // Self.ROWS * Self.ROWS * self.words() + i % Self.ROWS * pitch(self.depth)
+                return marks.unsafe_load(place) != 0
+
+            var strange = 0
+            for i in range(count):
+                strange += Int(marked(i))
+
+            def mend_one(n: Int) {imm}:
+                var left = n
+                for i in range(count):
+                    if marked(i):
+                        if left == 0:
+                            self.in_vectors().row_alone(start + i)
+                            return
+                        left -= 1
+
+            worker.share(strange, mend_one)
+
+    def row_alone(self, row: Int):
+        """One row of all panels."""
+        var own = floats(self.own())
+        self.pack_tile(row, 1, 0, own)
+        self.multiply(row, 1, 0, 1, 0, self.panels(), 1, own)
+        own.unsafe_free()
 
     def pack_tile(self, start: Int, count: Int, t: Int, packed: Floats):
         """Lay out tile t of the block, each row behind its LayerNorm."""
         var rows = min(Self.ROWS, count - t * Self.ROWS)
         var to = packed.unsafe_offset(t * Self.ROWS * self.words())
         var x = self.x.unsafe_offset((start + t * Self.ROWS) * self.depth)
-        comptime if Self.norm or Self.paired:
+        comptime if Self.tiled:
+            self.split_rows(x, rows, to)
+        elif Self.norm or Self.paired:
             var laid = floats(rows * self.words())
             for i in range(rows):
                 self.lay_out_row(x.unsafe_offset(i * self.depth), laid.unsafe_offset(i * self.words()))
@@ -176,9 +230,27 @@ struct Linear[
     @always_inline
     def words(self) -> Int:
         """Of 32 bits, that a row's activations take where they are multiplied."""
+        comptime if Self.tiled:
+            return Self.terms * pitch(self.depth)
         comptime if Self.paired:
             return ceildiv(self.depth, 2)
         return self.depth
+
+    def split_rows(self, x: Floats, rows: Int, to: Floats):
+        """A tile's rows, behind their LayerNorm, as terms `[terms, 32, pitch]`; zeros below."""
+        var apart = Self.ROWS * pitch(self.depth)
+        var normed = floats(self.depth)
+        for i in range(Self.ROWS):
+            var row = pairs_at(to.unsafe_offset(i * pitch(self.depth)))
+            if i >= rows:
+                _ = split_row[Self.terms](normed, 0, pitch(self.depth), row, apart)
+                continue
+            var from_ = x.unsafe_offset(i * self.depth)
+            comptime if Self.norm:
+                normalise(from_, self.gamma, self.beta, self.eps, self.depth, normed)
+                from_ = normed
+            _ = split_row[Self.terms](from_, self.depth, pitch(self.depth), row, apart)
+        normed.unsafe_free()
 
     def lay_out_row(self, x: Floats, to: Floats):
         """A row behind its LayerNorm, and in pairs where these are multiplied."""
@@ -208,27 +280,43 @@ struct Linear[
         var many = tiles - tile > 1
         var rows = height[Self.form](min(Self.ROWS, count))
         var chunked = Self.narrow or Self.paired or vectors_at_once(Self.form, rows) == 1
-        var span = SPAN if many else CHUNK if chunked else self.depth
-        var sums = floats((tiles - tile) * Self.ROWS * PANEL)
-        var wide = floats((span + STEPS) * PANEL if Self.narrow or Self.paired else 0)
+        var span = SPAN if many or Self.tiled else CHUNK if chunked else self.depth
+        var sums = floats((tiles - tile) * Self.ROWS * PANEL * Self.kinds)
+        var widened = Self.narrow or Self.paired or Self.tiled
+        var wide = floats((span + STEPS) * PANEL if widened else 0)
+        var split = floats(Self.terms * (span + TILE_STEPS) // 2 * PANEL if Self.tiled else 0)
         for p in range(panel, panels):
             var patcher = self.patches.of(p) if Self.narrow else Patcher(self.patches.pairs, 0, 0)
             var k = 0
             while k < self.depth:
-                comptime if Self.narrow:
+                comptime if Self.narrow and not Self.tiled:
                     if not many and rows <= low(Self.form):
                         k = self.multiply_unpatched(count, p, k, packed, sums, patcher)
                         if k == self.depth:
                             break
                 var steps = min(span, self.depth - k)
-                self.multiply_span(count, tile, tiles, p, k, steps, team, packed, sums, wide, patcher)
+                comptime if Self.tiled:
+                    self.multiply_tiles(tile, tiles, p, k, steps, packed, sums, wide, split, patcher)
+                else:
+                    self.multiply_span(
+                        count, tile, tiles, p, k, steps, team, packed, sums, wide, patcher
+                    )
                 k += steps
             for t in range(tile, tiles):
                 for i in range(min(Self.ROWS, count - t * Self.ROWS)):
-                    var row = (t - tile) * Self.ROWS + i
-                    self.finish(sums.unsafe_offset(row * PANEL), start + t * Self.ROWS + i, p * PANEL)
+                    var from_ = sums.unsafe_offset(
+                        ((t - tile) * Self.kinds * Self.ROWS + i) * PANEL
+                    )
+                    comptime if Self.kinds == 2:
+                        for column in range(0, PANEL, W):
+                            var corrected = from_.unsafe_load[width=W](column) + from_.unsafe_load[
+                                width=W
+                            ](Self.ROWS * PANEL + column)
+                            from_.unsafe_store(column, corrected)
+                    self.finish(from_, start + t * Self.ROWS + i, p * PANEL)
         sums.unsafe_free()
         wide.unsafe_free()
+        split.unsafe_free()
 
     @always_inline
     def multiply_unpatched(
@@ -288,6 +376,60 @@ struct Linear[
             else:
                 a = a.unsafe_offset(start * rows)
                 add_products[form=Self.form](rows, a, w, steps, to, start > 0, ahead)
+
+    def multiply_tiles(
+        self,
+        tile: Int,
+        tiles: Int,
+        panel: Int,
+        start: Int,
+        steps: Int,
+        packed: Floats,
+        sums: Floats,
+        wide: Floats,
+        split: Floats,
+        mut patcher: Patcher,
+    ):
+        """As `multiply_span`, in tiles: a strip of weights is split just before it is used."""
+        var terms = pairs_at(split)
+        var b_apart = whole_steps(steps) // 2 * PANEL
+        self.split_span(panel, start, steps, wide, terms, b_apart, patcher)
+        var a_pitch = pitch(self.depth)
+        for t in range(tile, tiles):
+            var a = pairs_at(packed.unsafe_offset(t * Self.ROWS * self.words() + start // 2))
+            var to = sums.unsafe_offset((t - tile) * Self.kinds * Self.ROWS * PANEL)
+            var apart = Self.ROWS * a_pitch
+            add_tiles[ONE, Self.real](a, a_pitch, apart, terms, b_apart, steps, to, start > 0)
+            comptime if Self.kinds == 2:
+                to = to.unsafe_offset(Self.ROWS * PANEL)
+                add_tiles[CORRECTIONS, Self.real](
+                    a, a_pitch, apart, terms, b_apart, steps, to, start > 0
+                )
+
+    @always_inline
+    def split_span(
+        self, panel: Int, start: Int, steps: Int, wide: Floats, terms: Pairs, apart: Int,
+        mut patcher: Patcher,
+    ):
+        """A span's weights as terms of pairs, zeros up to whole tiles."""
+        var w = self.w.unsafe_offset(panel * self.panel_size())
+        comptime if Self.narrow:
+            w = w.unsafe_offset(start // STEPS * group_size[Self.dtype]())
+        else:
+            w = w.unsafe_offset(start * PANEL)
+        comptime if Self.paired:
+            comptime if Self.narrow:
+                self.widen_span(w, start, steps, wide, patcher)
+            else:
+                pair_weights({unsafe_from_address = Int(w)}, steps, pairs_at(wide))
+            copy_pairs(pairs_at(wide), steps, terms)
+        elif Self.narrow:
+            self.widen_span(w, start, steps, wide, patcher)
+            split_weights[Self.terms](wide, steps, terms, apart)
+        else:
+            for i in range(0, steps * PANEL, W):
+                wide.unsafe_store(i, w.unsafe_load[width=W](i).cast[DType.float32]())
+            split_weights[Self.terms](wide, steps, terms, apart)
 
     @always_inline
     def widen_span(
@@ -391,6 +533,16 @@ def add_pairs[
                 comptime calls = r > 4 and v == 0
                 multiply_pairs[ahead_too=calls](tile, pairs_at(a), columns, PANEL, count, ahead)
                 tile.store(to, PANEL)
+
+
+def copy_pairs(from_: Pairs, steps: Int, to: Pairs):
+    """Pairs of so many steps; what an odd step is paired with and the rest of a tile are zeros."""
+    var whole = steps // 2 * PANEL
+    for i in range(0, whole, W):
+        to.unsafe_store(i, from_.unsafe_load[width=W](i))
+    for i in range(whole, whole_steps(steps) // 2 * PANEL, W):
+        var last = from_.unsafe_load[width=W](i) & 0xFFFF if i < ceildiv(steps, 2) * PANEL else 0
+        to.unsafe_store(i, last)
 
 
 def pairs_at(words: Floats) -> Pairs:

@@ -3,10 +3,12 @@
 from .activation import NONE
 from .attention import Integers
 from .embedding import Embedding
+from .form import TILES
 from .layer import Layer
 from .linear import Linear
 from .team import Worker, together
 from .tile import Floats, floats
+from .tiles import HAS_TILES, configure_tiles, release_tiles
 
 
 @fieldwise_init
@@ -24,11 +26,15 @@ struct Model[dtype: DType, head_vectors: Int, act: Int, form: Int, unit: Int](Co
         var packed = floats(max(self.layer.scratch(), self.lm_head.scratch()))
 
         def walk(mut worker: Worker) {imm}:
+            comptime if Self.form == TILES and HAS_TILES:
+                configure_tiles()
             self.embedding.walk(worker)
             for i in range(self.layers):
                 self.layer.of_layer(i).walk(worker, packed)
             self.gather(worker)
             self.lm_head.walk(worker, packed)
+            comptime if Self.form == TILES and HAS_TILES:
+                release_tiles()
 
         var steps = 2 + self.layers * self.layer.steps() + self.lm_head.steps()
         var work = self.layers * self.layer.work() + self.lm_head.work()

@@ -3,7 +3,7 @@
 A tile product adds `[16, 32]` by `[32, 16]` bfloat16 to `[16, 16]` float32. For each result the 16
 even and the 16 odd steps of the depth make a chain of FMAs each; the two are added up, and their
 sum to the result. Numbers below 2^-126 count as zero everywhere. `TDPBF16PS` of AMX does it in one
-instruction, 16 times as many multiply-adds a cycle as two FMAs of 16 lanes do; `spelled_product`
+instruction, 16 times as many multiply-adds a cycle as two FMAs of 16 lanes do; `emulated_products`
 does the same in vectors, on any CPU and bit for bit, and is what tests compare.
 
 Float32 is the sum of three bfloat16 terms, each the nearest to what is left of the number. Of the
@@ -27,7 +27,7 @@ from std.sys._assembly import inlined_assembly
 from std.sys.info import CompilationTarget
 
 from .pairs import Pairs, bfloat16_bits, even, flushed, odd
-from .tile import F32, Floats, W, product_and
+from .tile import F32, Floats, W, floats, product_and
 
 comptime HAS_TILES = CompilationTarget._has_feature["amx-bf16"]()
 """Whether the CPU that this is compiled for has the instructions."""
@@ -58,18 +58,17 @@ finite, and what is lost below 2^-126 is below 2^-36 of the largest number."""
 def pitch(depth: Int) -> Int:
     """Words from a row to the next: whole tiles, and a cache line that keeps rows that are a power
     of 2 apart from sharing a set of the cache. Its last word is the row's mark."""
-    return (depth + TILE_STEPS - 1) // TILE_STEPS * W + W
+    return whole_steps(depth) // 2 + W
 
 
-def split_row[terms: Int](x: Floats, depth: Int, to: Pairs, apart: Int) -> Bool:
-    """One row's terms, zeros behind the depth; `apart` words lie between one term and the next.
+def split_row[terms: Int](x: Floats, depth: Int, words: Int, to: Pairs, apart: Int) -> Bool:
+    """One row's terms, `words` of each, zeros behind the depth; `apart` lie between two terms.
 
     Returns whether the terms hold the row, which its mark says too. One term always does: it is the
     row rounded to bfloat16.
     """
     var largest = F32(0)
     var strange = SIMD[DType.bool, W](fill=False)
-    var words = pitch(depth)
     var halves = Pointer[UInt16, MutUntrackedOrigin](unsafe_from_address=Int(to))
     for k in range(0, (words - W) * 2, W):
         var left = load_some(x, k, depth)
@@ -100,7 +99,7 @@ def load_some(x: Floats, start: Int, end: Int) -> F32:
 
 def split_weights[terms: Int](wide: Floats, steps: Int, to: Pairs, apart: Int):
     """Float32 weights `[steps, 32]` as terms of pairs, zeros up to whole tiles."""
-    for k in range(0, (steps + TILE_STEPS - 1) // TILE_STEPS * TILE_STEPS, 2):
+    for k in range(0, whole_steps(steps), 2):
         comptime for half in range(2):
             var place = k * COLUMNS + half * W
             var first, second = F32(0), F32(0)
@@ -113,6 +112,88 @@ def split_weights[terms: Int](wide: Floats, steps: Int, to: Pairs, apart: Int):
                 to.unsafe_store(term * apart + k * W + half * W, lower | upper << 16)
                 first -= bitcast[DType.float32, W](lower << 16)
                 second -= bitcast[DType.float32, W](upper << 16)
+
+
+def held_by_terms(x: Floats, count: Int) -> Bool:
+    """Whether three terms hold so many numbers, 16 at a time: see `split_row`."""
+    var largest = F32(0)
+    var strange = SIMD[DType.bool, W](fill=False)
+    for k in range(0, count, W):
+        var some = x.unsafe_load[width=W](k)
+        largest = max(largest, abs(some))
+        strange |= (bitcast[DType.uint32, W](some) & 0x7F800000).eq(0x7F800000)
+    var most = largest.reduce_max()
+    return not strange.reduce_or() and (most == 0 or SMALLEST <= most <= LARGEST)
+
+
+struct Split(Movable):
+    """The terms of up to 32 rows."""
+
+    var terms: Floats  # [terms, 32, pitch]
+    var depth: Int
+    var held: Bool
+
+    def __init__(out self, x: Floats, rows: Int, apart: Int, depth: Int):
+        """Of rows of `depth` numbers, so far apart; zeros after the last."""
+        var size = BLOCK_ROWS * pitch(depth)
+        self.terms = floats(TERMS * size)
+        self.depth, self.held = depth, True
+        for i in range(BLOCK_ROWS):
+            var to = Pairs(unsafe_from_address=Int(self.terms.unsafe_offset(i * pitch(depth))))
+            var from_ = x.unsafe_offset(i * apart if i < rows else 0)
+            var count = depth if i < rows else 0
+            var held = split_row[TERMS](from_, count, pitch(depth), to, size)
+            self.held = self.held and held
+
+    def free(self):
+        self.terms.unsafe_free()
+
+
+struct Product[real: Bool](Movable):
+    """Float32 products of up to 32 rows with 32 columns, by six of bfloat16."""
+
+    var sums: Floats  # [leading and corrections, 32, 32]
+    var strip: Floats  # [terms, steps / 2, 32]
+    var begun: Bool
+
+    def __init__(out self, most_steps: Int):
+        self.sums = floats(2 * BLOCK_ROWS * COLUMNS)
+        self.strip = floats(TERMS * whole_steps(most_steps) // 2 * COLUMNS)
+        self.begun = False
+
+    def add(mut self, a: Split, start: Int, b: Floats, steps: Int):
+        """Add steps `start` to `start + steps` of the rows, times `[steps, 32]`."""
+        var terms = Pairs(unsafe_from_address=Int(self.strip))
+        var apart = whole_steps(steps) // 2 * COLUMNS
+        split_weights[TERMS](b, steps, terms, apart)
+        var rows = Pairs(unsafe_from_address=Int(a.terms.unsafe_offset(start // 2)))
+        var words = pitch(a.depth)
+        add_tiles[ONE, Self.real](
+            rows, words, BLOCK_ROWS * words, terms, apart, steps, self.sums, self.begun
+        )
+        add_tiles[CORRECTIONS, Self.real](
+            rows, words, BLOCK_ROWS * words, terms, apart, steps,
+            self.sums.unsafe_offset(BLOCK_ROWS * COLUMNS), self.begun,
+        )
+        self.begun = True
+
+    def end(mut self, to: Floats, apart: Int, columns: Int):
+        """The result's rows, so far apart, of 16 or 32 columns."""
+        for i in range(BLOCK_ROWS):
+            for c in range(0, columns, W):
+                var sum = self.sums.unsafe_load[width=W](i * COLUMNS + c)
+                sum += self.sums.unsafe_load[width=W]((BLOCK_ROWS + i) * COLUMNS + c)
+                to.unsafe_store(i * apart + c, sum)
+        self.begun = False
+
+    def free(self):
+        self.sums.unsafe_free()
+        self.strip.unsafe_free()
+
+
+def whole_steps(steps: Int) -> Int:
+    """Up to whole tiles."""
+    return (steps + TILE_STEPS - 1) // TILE_STEPS * TILE_STEPS
 
 
 def add_tiles[
@@ -148,7 +229,7 @@ def add_tiles[
         for k in range(0, steps, TILE_STEPS):
             comptime for i in range(len(products)):
                 comptime left, right = products[i][0], products[i][1]
-                spelled_products(
+                emulated_products(
                     a.unsafe_offset(left * a_apart + k // 2),
                     a_pitch,
                     b.unsafe_offset(right * b_apart + k * W),
@@ -156,7 +237,7 @@ def add_tiles[
                 )
 
 
-def spelled_products(a: Pairs, a_pitch: Int, b: Pairs, sums: Floats):
+def emulated_products(a: Pairs, a_pitch: Int, b: Pairs, sums: Floats):
     """Four tile products in vectors: 32 rows and 32 columns, two rows at a time."""
     comptime R = 2
     for row in range(0, BLOCK_ROWS, R):

@@ -59,6 +59,20 @@ def all_flags(cpuinfo: Path = CPUINFO) -> list[str]:
     return (fields.get("flags") or fields.get("Features") or "").split()
 
 
+def flags_of_all(cpuinfo: Path = CPUINFO) -> set[str]:
+    """What every processor of Linux's list has; nothing where that cannot be read."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    lists = [
+        set(line.partition(":")[2].split())
+        for line in text.splitlines()
+        if line.startswith(("flags", "Features"))
+    ]
+    return set.intersection(*lists) if lists else set()
+
+
 def last_level_cache_bytes(caches: Path = CACHES) -> int:
     """Size of the largest cache of the first CPU; 0 where it cannot be told."""
     sizes = [path.read_text(encoding="ascii").strip() for path in caches.glob("index*/size")]

@@ -73,7 +73,7 @@ class EngineSpec:
 
     @property
     def products(self) -> str:
-        """What its products compute in where that is coarser than float32: `bfloat16`, or nothing."""
+        """What its products compute in where that is coarser than float32: `bfloat16`."""
         return weights_of(self.dtype) if self.dtype.endswith(PRODUCTS) else ""
 
     def held(self, checkpoint: Checkpoint) -> Checkpoint:

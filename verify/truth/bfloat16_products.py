@@ -2,9 +2,9 @@
 
 The hardware for it (AVX512_BF16, AMX) takes both factors in bfloat16 and adds their products in
 float32. So what a linear layer or the head reads is rounded to bfloat16, as its weights are;
-everything else is float32's: residual stream, LayerNorm, attention, activation. Products of bfloat16
-are exact in float32, so that legitimate evaluations differ in the order of their sums alone, and in
-the roundings that another order turns over.
+everything else is float32's: residual stream, LayerNorm, attention, activation. Products of
+bfloat16 are exact in float32, so that legitimate evaluations differ in the order of their sums
+alone, and in the roundings that another order turns over.
 """
 
 from __future__ import annotations

@@ -30,12 +30,18 @@ from verify.judge.metrics import rms
 from verify.judge.rounding import to_bf16
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from reference.trace import Array
 
 DEPTH = 32
 """Steps of one tile product."""
+
+TILE_ROWS = 16
+"""Rows of a tile."""
+
+TERMS = 3
+"""Bfloat16 numbers that a float32 is the sum of."""
 
 SMALLEST = np.finfo(np.float32).smallest_normal
 
@@ -47,13 +53,27 @@ FIRST_CORRECTIONS = CORRECTIONS[3:]
 """With these alone 16 bits of each factor count, as in NVIDIA's TF32 times three."""
 
 
-def terms(x: Array, count: int = 3) -> list[Array]:
-    """Float32 numbers as the sum of so many bfloat16 ones, as float32 arrays of `x`'s shape."""
+def terms(x: Array, cut: int | None = None) -> list[Array]:
+    """Float32 numbers as the sum of three bfloat16 ones, as float32 arrays of `x`'s shape.
+
+    Args:
+        x: finite numbers.
+        cut: a fault: which term is cut off in place of being rounded.
+    """
     found, left = [], x.astype(np.float32)
-    for _ in range(count):
-        found.append(to_bf16(left))
+    for term in range(TERMS):
+        found.append(_cut_off(left) if term == cut else to_bf16(left))
         left = left - found[-1]
     return found
+
+
+def _cut_off(x: Array) -> Array:
+    """The upper half of each number's bits."""
+    return (np.ascontiguousarray(x).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def _kept(x: Array) -> Array:
+    return x
 
 
 def flushed(x: Array) -> Array:
@@ -61,10 +81,13 @@ def flushed(x: Array) -> Array:
     return np.where(np.abs(x) < SMALLEST, np.copysign(np.float32(0), x), x).astype(np.float32)
 
 
-def fma(a: Array, b: Array, c: Array) -> Array:
-    """A b + c in float32. Products of bfloat16 are exact in float64, and the sum is rounded by it
-    first, which decides otherwise in one case of 2^29."""
-    return flushed((a.astype(np.float64) * b + c).astype(np.float32))
+def fma(a: Array, b: Array, c: Array, flush: Callable[[Array], Array] = flushed) -> Array:
+    """A b + c in float32, by way of float64.
+
+    Products of bfloat16 are exact there; the sum is rounded twice, which decides otherwise in one
+    case of 2^29.
+    """
+    return flush((a.astype(np.float64) * b + c).astype(np.float32))
 
 
 def pairs(a: Array, b: Array) -> Array:
@@ -77,31 +100,49 @@ def pairs(a: Array, b: Array) -> Array:
     return total
 
 
-def tile_product(c: Array, a: Array, b: Array) -> Array:
+def tile_product(c: Array, a: Array, b: Array, flush: Callable[[Array], Array]) -> Array:
     """`[M, N]` and the product of `[M, 32]` by `[32, N]` of bfloat16, as TDPBF16PS adds it."""
-    a, b = flushed(a), flushed(b)
+    a, b = flush(a), flush(b)
     even = odd = np.zeros_like(c)
     for k in range(0, DEPTH, 2):
-        even = fma(a[:, k, None], b[k], even)
-        odd = fma(a[:, k + 1, None], b[k + 1], odd)
-    return flushed(flushed(c) + flushed(even + odd))
+        even = fma(a[:, k, None], b[k], even, flush)
+        odd = fma(a[:, k + 1, None], b[k + 1], odd, flush)
+    return flush(flush(c) + flush(even + odd))
 
 
-def tiles(a: Array, b: Array, pairs_of_terms: Sequence[tuple[int, int]] = LEADING) -> Array:
+def tiles(
+    a: Array,
+    b: Array,
+    products: Sequence[tuple[int, int]] = LEADING,
+    *,
+    without_corrections: slice = slice(0, 0),
+    cut: tuple[str, int] = ("", 0),
+    flush: Callable[[Array], Array] = flushed,
+) -> Array:
     """`[M, K]` by `[K, N]` of float32, K a multiple of 32, by products of their terms.
 
     The leading product and the corrections have a sum each over the whole depth.
+
+    Args:
+        a: float32 `[M, K]`.
+        b: float32 `[K, N]`.
+        products: which term of `a` times which of `b`, in their order.
+        without_corrections: a fault: steps of the depth that have none.
+        cut: a fault: whose term is cut off in place of being rounded, and which.
+        flush: what becomes of numbers below 2^-126.
     """
-    left, right = terms(a), terms(b)
+    whose, which = cut
+    left = terms(a, cut=which if whose == "activations" else None)
+    right = terms(b, cut=which if whose == "weights" else None)
     leading = corrections = np.zeros((len(a), b.shape[1]), np.float32)
     for k in range(0, a.shape[1], DEPTH):
         place = slice(k, k + DEPTH)
-        for i, j in pairs_of_terms:
+        for i, j in products:
             one, other = left[i][:, place], right[j][place]
             if (i, j) in LEADING:
-                leading = tile_product(leading, one, other)
-            else:
-                corrections = tile_product(corrections, one, other)
+                leading = tile_product(leading, one, other, flush)
+            elif not without_corrections.start <= k < without_corrections.stop:
+                corrections = tile_product(corrections, one, other, flush)
     return leading + corrections
 
 
@@ -150,7 +191,7 @@ def inputs(kind: str, depth: int, seed: int = 0) -> tuple[Array, Array]:
 
     Args:
         kind: `normal`; `skewed`, all positive, so that sums grow along the depth; `badly scaled`,
-            over 40 powers of 2 from feature to feature, small where the other factor is large.
+            each factor over 20 powers of 2 from feature to feature.
         depth: K.
         seed: of the draws.
     """
@@ -159,13 +200,56 @@ def inputs(kind: str, depth: int, seed: int = 0) -> tuple[Array, Array]:
     if kind == "skewed":
         a, b = np.exp(a), np.abs(b)
     elif kind == "badly scaled":
-        powers = 2.0 ** rng.integers(-20, 21, depth)
-        a, b = a * powers, b / powers[:, None]
+        powers = 2.0 ** rng.integers(-10, 11, (2, depth))
+        a, b = a * powers[0], b * powers[1][:, None]
     return a.astype(np.float32), b.astype(np.float32)
 
 
 KINDS = ("normal", "skewed", "badly scaled")
 DEPTHS = (64, 256, 768, 1024, 3072, 4096)
+
+
+STRIP = 256
+"""Steps of the depth whose weights are split together (impl/kernels/linear.mojo's SPAN)."""
+
+
+def faults(a: Array, b: Array) -> Iterator[tuple[str, Array]]:
+    """Ways to get six products wrong, by name, with what comes out.
+
+    The third term is what is left, 8 bits at most: to cut it off changes nothing.
+    """
+    yield "three products instead of six", three(a, b)
+    yield "one product instead of six", tiles(a, b)
+    for start in range(0, a.shape[1], STRIP):
+        place = slice(start, start + STRIP)
+        yield (
+            f"no corrections for steps {start} to {min(start + STRIP, a.shape[1])}",
+            tiles(a, b, (*CORRECTIONS, *LEADING), without_corrections=place),
+        )
+    for which in ("activations", "weights"):
+        for cut in range(TERMS - 1):
+            name = f"term {cut + 1} of the {which} is cut off, not rounded"
+            yield name, tiles(a, b, (*CORRECTIONS, *LEADING), cut=(which, cut))
+    yield "numbers below 2^-126 are kept", tiles(a, b, (*CORRECTIONS, *LEADING), flush=_kept)
+    whole = six(a, b)
+    for rows in range(1, TILE_ROWS):
+        stale = whole.copy()
+        stale[np.arange(len(a)) % TILE_ROWS >= rows] = 0
+        yield f"tiles are configured for {rows} rows of {TILE_ROWS}", stale
+
+
+def named(found: Array, a: Array, b: Array) -> str:
+    """What a product by six of bfloat16 did: nothing where it is right, else the fault's name.
+
+    Args:
+        found: what was computed, float32 `[M, N]`.
+        a: `[M, K]`, float32, K a multiple of 32.
+        b: `[K, N]`.
+    """
+    if np.array_equal(found, six(a, b)):
+        return ""
+    same = (name for name, wrong in faults(a, b) if np.array_equal(found, wrong))
+    return next(same, "another order of sums, or another fault")
 
 
 def relative_error(found: Array, a: Array, b: Array) -> float:

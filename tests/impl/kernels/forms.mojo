@@ -9,7 +9,7 @@ from std.memory import alloc, bitcast
 
 from kernels.activation import GELU_TANH
 from kernels.attention import Attention
-from kernels.form import AVX2, AVX512, FLOATS, HAS_FMA, NEON, PAIRS, PLAIN
+from kernels.form import AVX2, AVX512, FLOATS, HAS_FMA, NEON, PAIRS, PLAIN, TILES, TILES_EMULATED
 from kernels.linear import Linear
 from kernels.narrow import Patches
 from kernels.team import Counters, Worker

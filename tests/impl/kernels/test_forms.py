@@ -44,11 +44,11 @@ def data(tmp_path_factory):
     return folder
 
 
-def built(to, *options):
-    """The program, for a CPU that `options` name; this one by default."""
+def built(to, *options, source=HERE / "forms.mojo"):
+    """A program, for a CPU that `options` name; this one by default."""
     from mojo.run import subprocess_run_mojo
 
-    command = ["build", "-I", str(IMPL), *options, str(HERE / "forms.mojo"), "-o", str(to)]
+    command = ["build", "-I", str(IMPL), *options, str(source), "-o", str(to)]
     done = subprocess_run_mojo(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return to

@@ -27,7 +27,9 @@ def expectation(checkpoint):
     case = Case(regime="given", ids=IDS, seed=0, device="cpu")
     taps = Oracle(checkpoint).output_taps()
     return {
-        allowed: References(checkpoint, products="tf32" if allowed else "").expectation(case, taps, free=False)
+        allowed: References(checkpoint, products="tf32" if allowed else "").expectation(
+            case, taps, free=False
+        )
         for allowed in (True, False)
     }
 

@@ -1,0 +1,47 @@
+"""AMX's tiles: whether every CPU here has them, and Linux's leave to use them.
+
+A process may use tiles once it has asked: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), see
+Linux's Documentation/arch/x86/xstate.rst. The leave is for the whole process, all its threads; an
+instruction without it ends the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from functools import lru_cache
+
+from reports.saved.machine import flags_of_all
+
+FLAGS = {"amx_tile", "amx_bf16"}
+"""What Linux calls them in /proc/cpuinfo."""
+
+ARCH_PRCTL = 158
+"""Number of the system call on x86-64."""
+
+ARCH_REQ_XCOMP_PERM = 0x1023
+XFEATURE_XTILEDATA = 18
+
+MISSING = "this CPU has no AMX tiles; mojo-tiles-emulated computes the same, slowly"
+
+
+def has_tiles() -> bool:
+    """Whether every CPU of this machine has tiles that multiply bfloat16."""
+    return flags_of_all() >= FLAGS
+
+
+@lru_cache(maxsize=1)
+def refusal() -> str:
+    """Why tiles cannot be used here, in one sentence; nothing where they can.
+
+    Asks Linux for leave, once.
+    """
+    if not has_tiles():
+        return MISSING
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return "tiles are known on Linux and x86-64 alone"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0:
+        return ""
+    return f"Linux gives no leave to use AMX tiles: {os.strerror(ctypes.get_errno())}"
