@@ -20,6 +20,7 @@ import numpy as np
 
 from impl.choosing.kept import Measured, keep
 from impl.choosing.kernel_choice import form_of_cpu
+from impl.choosing.tiles import refusal
 from impl.precompile import KernelError
 from reports.commands import UsageError
 
@@ -86,6 +87,7 @@ def contenders() -> list[str]:
     """Kernels that are worth a comparison here, those that fit the CPU first."""
     own = form_of_cpu()
     forms = {"avx512": ["avx512", "avx2"]}.get(own, [own])
+    forms += [] if refusal() else ["tiles"]
     return [*(f"mojo-{form}" for form in forms), "stock"]
 
 

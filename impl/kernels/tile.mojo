@@ -1,9 +1,9 @@
 """The innermost loop of everything: a tile of rows times a panel of columns.
 
 A panel holds the weights of 16 V neighbouring columns, [depth, 16 V], so that it is read once from
-beginning to end. Each sum is one chain of fused multiply-adds over the depth, in the order of the
-depth: it does not depend on how many rows, columns or threads there are, so that a token's result
-is the same bit for bit alone, in a batch, in a prompt and in decode.
+beginning to end. Each sum is a chain of fused multiply-adds in the order of the depth: it does not
+depend on how many rows, columns or threads there are, so that a token's result is the same bit for
+bit alone, in a batch, in a prompt and in decode.
 """
 
 from std.memory import alloc
@@ -54,10 +54,15 @@ struct Tile[R: Int, V: Int](Copyable, Movable):
                 self.sums[i * Self.V + v] = c.unsafe_load[width=W](i * stride + v * W)
 
     @always_inline
-    def store(self, c: Floats, stride: Int):
+    def store(self, c: Floats, stride: Int, added: Bool = False):
+        """Put the sums there, or add them to what is there."""
         comptime for i in range(Self.R):
             comptime for v in range(Self.V):
-                c.unsafe_store(i * stride + v * W, self.sums[i * Self.V + v])
+                comptime place = i * Self.V + v
+                var sum = self.sums[place]
+                if added:
+                    sum += c.unsafe_load[width=W](i * stride + v * W)
+                c.unsafe_store(i * stride + v * W, sum)
 
     @always_inline
     def multiply[

@@ -190,7 +190,7 @@ def test_memory_is_told_with_a_tied_head_counted_once(checkpoint, engine):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "float8"}, "dtype is float32 or bfloat16 or int8, not 'float8'"),
+        ({"dtype": "float8"}, "dtype is float32 or bfloat16 or int8 or bfloat16-products, not"),
         ({"kernels": "cuda"}, "kernels is auto or mojo or stock or .*, not 'cuda'"),
         ({"kernels": "stock", "dtype": "int8"}, "int8 needs the Mojo kernels"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
@@ -281,6 +281,53 @@ def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vecto
     engine.prefill(tokens[:, :20])
     for depth in range(20, 45):
         assert np.array_equal(engine.decode(tokens[:, depth]), whole[:, depth])
+
+
+@compiles
+@pytest.mark.parametrize(
+    ("kernels", "dtype", "error"),
+    [
+        ("mojo", "bfloat16-products", 2e-2),
+        ("mojo-tiles-emulated", "bfloat16-products", 2e-2),
+        ("mojo-tiles-emulated", "float32", 1e-6),
+        ("mojo-tiles-emulated", "int8", 1e-6),
+    ],
+)
+def test_products_of_bfloat16_at_sizes_that_fill_no_tile(kernels, dtype, error):
+    """In tiles a token alone is computed by other sums than in a prompt, and as exactly."""
+    config = GPT2Config(
+        vocab_size=77, n_positions=45, n_embd=42, n_head=6, n_inner=51, n_layer=2,
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    state = {
+        name: rng.normal(0, 0.3, shape).astype(np.float32)
+        for name, shape in parameter_shapes(config).items()
+    }
+    tokens = rng.integers(0, 77, (2, 45))
+    engine = Engine(config, state, batch=2, kernels=kernels, dtype=dtype)
+    whole = engine.prefill(tokens, logits="all")
+    oracle = Oracle(Checkpoint(name="odd", config=config, weights=held_state(state, dtype)))
+    exact = oracle.language_model(tokens)
+    allowed = error * np.abs(exact).max()
+    np.testing.assert_allclose(whole, exact, rtol=0, atol=allowed)
+    engine.reset()
+    engine.prefill(tokens[:, :20])
+    for depth in range(20, 45):
+        one = engine.decode(tokens[:, depth])
+        if kernels == "mojo":
+            assert np.array_equal(one, whole[:, depth])
+        np.testing.assert_allclose(one, whole[:, depth], rtol=0, atol=allowed)
+
+
+@compiles
+def test_weights_that_three_terms_do_not_hold_are_multiplied_in_vectors(checkpoint, ids):
+    state = {name: array.copy() for name, array in checkpoint.weights.items()}
+    state["transformer.h.1.mlp.c_fc.weight"][:, 5] *= np.float32(1e-35)
+    engine = Engine(checkpoint.config, state, batch=BATCH, kernels="mojo-tiles-emulated")
+    assert "not in tiles: three bfloat16 terms do not hold these weights" in engine.kernel_path
+    vectors = Engine(checkpoint.config, state, batch=BATCH, kernels="mojo")
+    assert np.array_equal(engine.prefill(ids[:, :20]), vectors.prefill(ids[:, :20]))
 
 
 @compiles

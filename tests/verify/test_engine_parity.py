@@ -53,8 +53,37 @@ def test_rounded_weights_are_judged_on_themselves_and_not_on_the_exact_ones(
     held = type(references)(form.held(checkpoint)).expectation(case, list(exact.given))
     assert {check.verdict for check in engine_checks(form, checkpoint, held)} == {"PASS"}
     assert {check.verdict for check in engine_checks(form, checkpoint, exact)} == {"FAIL"}
-    quality = quality_check(form, exact, held)
+    quality = quality_check(form, checkpoint, exact, held)
     assert 0 < quality.details["kl_mean"] < 1e-2
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("kernels", ["mojo", "mojo-tiles-emulated"])
+def test_rounded_activations_have_an_envelope_of_their_own(checkpoint, references, batch, kernels):
+    """Which float32's does not take for its own, nor does a fault of the cache stay within it."""
+    case, exact = batch
+    form = EngineSpec.parse(f"{kernels}:bfloat16-products")
+    own, float32 = (
+        type(references)(form.held(checkpoint), products=products).expectation(
+            case, list(exact.given)
+        )
+        for products in (form.products, "")
+    )
+    assert form.products == "bfloat16"
+    checks = list(engine_checks(form, checkpoint, own))
+    assert {check.verdict for check in checks} == {"PASS"}
+    assert {check.verdict for check in engine_checks(form, checkpoint, float32)} == {"FAIL"}
+    kl = [quality_check(f, checkpoint, exact, own).details["kl_mean"]
+          for f in (form, EngineSpec.parse(f"{kernels}:bfloat16"))]  # fmt: skip
+    assert 0 < kl[1] < kl[0] < 1e-2
+
+
+@pytest.mark.compiles
+def test_an_engine_in_tiles_is_float32(checkpoint, batch):
+    form = EngineSpec(kernels="mojo-tiles-emulated")
+    checks = list(engine_checks(form, checkpoint, batch[1]))
+    assert [check.verdict for check in checks] == ["PASS"] * 3
+    assert "AMX tiles, emulated" in checks[0].details["path"]
 
 
 @pytest.mark.compiles
@@ -129,7 +158,17 @@ def test_a_fault_within_what_is_allowed_is_not_called_caught(references, batch):
     assert {check.verdict for check in checks} == {"UNDERPOWERED"}
 
 
-@pytest.mark.parametrize("text", ["auto", "mojo", "stock", "mojo:bfloat16", "auto:int8"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auto",
+        "mojo",
+        "stock",
+        "mojo:bfloat16",
+        "auto:int8",
+        "mojo-tiles-emulated:bfloat16-products",
+    ],
+)
 def test_an_engine_is_named_as_it_is_asked_for(text):
     assert str(EngineSpec.parse(text)) == text
 

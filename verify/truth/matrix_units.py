@@ -164,13 +164,18 @@ def chains(a: Array, b: Array, block: int = 0) -> Array:
         part = np.zeros_like(total)
         for k in range(start, min(start + size, a.shape[1])):
             part = fma(a[:, k, None], b[k], part)
-        total = total + part if block else part
+        total = total + part if start else part
     return total
 
 
-def of_pairs(a: Array, b: Array) -> Array:
-    """Both factors rounded to bfloat16, multiplied in pairs."""
-    return pairs(to_bf16(a), to_bf16(b))
+def of_pairs(a: Array, b: Array, block: int = 0) -> Array:
+    """Both factors rounded to bfloat16 and multiplied in pairs, in blocks of the depth."""
+    a, b, size = to_bf16(a), to_bf16(b), block or a.shape[1]
+    total = pairs(a[:, :size], b[:size])
+    for start in range(size, a.shape[1], size):
+        place = slice(start, start + size)
+        total = total + pairs(a[:, place], b[place])
+    return total
 
 
 FORMS: dict[str, Callable[[Array, Array], Array]] = {
@@ -179,6 +184,7 @@ FORMS: dict[str, Callable[[Array, Array], Array]] = {
     "one product, tiles": tiles,
     "one product, pairs": of_pairs,
     "one chain of FMAs": chains,
+    "FMAs in blocks of 256": lambda a, b: chains(a, b, 256),
     "FMAs in blocks of 32": lambda a, b: chains(a, b, 32),
     "FMAs in blocks of 64": lambda a, b: chains(a, b, 64),
     "BLAS (NumPy's)": lambda a, b: a @ b,

@@ -124,7 +124,7 @@ def test_what_was_measured_decides_before_the_cpu(cpu):
 @pytest.mark.parametrize("text", [INTEL_AVX512, AMD_AVX2, AARCH64, ""])
 def test_the_switch_forces_any_path_on_any_cpu(cpu, monkeypatch, text):
     cpu(text)
-    for kernels in ("stock", *(f"mojo-{form}" for form in FORMS)):
+    for kernels in ("stock", *(f"mojo-{form}" for form in FORMS if form != "tiles")):
         monkeypatch.setenv(SWITCH, kernels)
         forced = Choice.of(kernels, reason=f"MAX_GPT2_KERNELS={kernels}")
         assert chosen("auto", measured=("stock", "measured")) == forced
@@ -133,6 +133,30 @@ def test_the_switch_forces_any_path_on_any_cpu(cpu, monkeypatch, text):
     assert chosen("auto").form == form_of_cpu()
     monkeypatch.setenv(SWITCH, "auto")
     assert chosen("auto").kernels == ("mojo" if text else "stock")
+
+
+def test_tiles_are_refused_in_a_sentence_where_they_cannot_be_had(cpu, monkeypatch):
+    cpu(INTEL_AVX512)
+    monkeypatch.setattr(kernel_choice, "refusal", lambda: "no leave")
+    with pytest.raises(KernelError, match="no leave"):
+        chosen("mojo-tiles")
+    monkeypatch.setenv(SWITCH, "mojo-tiles")
+    with pytest.raises(KernelError, match="no leave"):
+        chosen("auto")
+    assert chosen("mojo-tiles-emulated") == Choice("mojo", "tiles-emulated")
+
+
+def test_products_of_bfloat16_take_tiles_where_there_are_some(cpu, monkeypatch):
+    cpu(INTEL_AVX512)
+    for has, refused, expected in (
+        (False, "no tiles", Choice("mojo", "avx512")),
+        (True, "no leave", Choice("mojo", "avx512", reason="no leave")),
+        (True, "", Choice("mojo", "tiles")),
+    ):
+        monkeypatch.setattr(kernel_choice, "has_tiles", lambda has=has: has)
+        monkeypatch.setattr(kernel_choice, "refusal", lambda refused=refused: refused)
+        assert chosen("auto", "bfloat16-products") == expected
+        assert chosen("auto", "bfloat16") == Choice("mojo", "avx512")
 
 
 def test_what_is_asked_for_by_name_is_not_switched(monkeypatch):
@@ -154,7 +178,11 @@ def test_an_accelerator_has_stock_operations_alone(monkeypatch):
 @pytest.mark.parametrize(
     ("switch", "dtype", "message"),
     [
-        ("cuda", "float32", "MAX_GPT2_KERNELS is auto, mojo, .* or mojo-plain, not 'cuda'"),
+        (
+            "cuda",
+            "float32",
+            "MAX_GPT2_KERNELS is auto, mojo, .* or mojo-tiles-emulated, not 'cuda'",
+        ),
         ("stock", "bfloat16", "MAX_GPT2_KERNELS=stock: .* bfloat16 needs the Mojo kernels"),
     ],
 )

@@ -59,7 +59,8 @@ def told(program, folder):
     done = subprocess.run([program, folder], capture_output=True, text=True, check=True)
     fma, *lines = [line.split() for line in done.stdout.splitlines()]
     found = {tuple(line[:3]): (line[3], line[4] == "same") for line in lines}
-    assert {form for _, _, form in found} == {str(number) for number in FORMS.values()}
+    in_vectors = {str(number) for name, number in FORMS.items() if not name.startswith("tiles")}
+    assert {form for _, _, form in found} == in_vectors
     return fma[1] == "yes", found
 
 
@@ -70,7 +71,7 @@ def here(data):
 
 def test_all_forms_give_the_same_bits_here(here):
     _, found = here
-    assert len(found) == 4 * (6 * 13 + 3 * 5)
+    assert len(found) == 4 * (9 * 13 + 3 * 5)
     assert not [place for place, (_, same) in found.items() if not same]
 
 

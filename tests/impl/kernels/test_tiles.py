@@ -86,6 +86,12 @@ def test_the_instruction_for_pairs_gives_the_same_bits(here):
     assert here["pairs.real"].tobytes() == here["pairs.emulated"].tobytes()
 
 
+def test_layers_in_vectors_add_up_blocks_of_256_steps(here, drawn):
+    a, b = drawn["a"], drawn["weight"].T
+    assert np.array_equal(layer(here, "float32.vectors"), matrix_units.chains(a, b, 256))
+    assert np.array_equal(layer(here, "pairs.vectors"), matrix_units.of_pairs(a, b, 256))
+
+
 @pytest.mark.parametrize("weights", ["six", "six-narrow"])
 def test_a_layer_in_tiles_is_six_products_of_the_model(here, drawn, weights):
     expected = matrix_units.six(drawn["a"], drawn["weight"].T)

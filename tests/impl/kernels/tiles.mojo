@@ -225,6 +225,8 @@ def main() raises:
     comptime if HAS_PAIRS:
         write("pairs.real", in_pairs[True](a, b), ROWS * COLUMNS)
     layers[TILES_EMULATED]("emulated")
+    write("float32.vectors", layer[DType.float32, AVX512, FLOATS](a, "float32", ROWS), ROWS * OUTPUTS)
+    write("pairs.vectors", layer[DType.bfloat16, AVX512, PAIRS](a, "bfloat16", ROWS), ROWS * OUTPUTS)
     write("strange.vectors", layer[DType.float32, AVX512, FLOATS](
         floats_of("strange"), "float32", ROWS
     ), ROWS * OUTPUTS)
