@@ -19,6 +19,7 @@ from bench.match.contestant import PHASES
 from bench.results.effects import times_of
 from bench.results.roofline import Utilisation, least_times, utilisation
 from bench.workload.work import work
+from reports.tables.classes import ERRORS, coarser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +94,7 @@ def make_row(
         "n_depth": workload.n_depth,
         "logits_policy": workload.logits_policy,
         "kv_cache": kv_cache,
+        "compared_in": spec_of(contestant.label).class_,
         "judged_as": judged_as(contestant.label, contestant.device),
         "runtime": contestant.facts.get("runtime"),
         "kernel_path": contestant.facts.get("kernel_path"),
@@ -112,10 +114,12 @@ def make_row(
     }
 
 
-def _error(contestant: Contestant, workload: Workload) -> dict[str, float | None]:
+def _error(contestant: Contestant, workload: Workload) -> dict[str, float | str | None]:
     """The largest difference of an output to PyTorch's in float32, of an INVALID row too."""
     found, allowed = contestant.errors.get(workload.name, (None, None))
-    return {"error_logits": found, "error_allowed_logits": allowed}
+    relative, error_class, _ = contestant.exactness or (None, None, "")
+    return {"error_logits": found, "error_allowed_logits": allowed,
+            "error_relative": relative, "error_class": error_class}  # fmt: skip
 
 
 def pressure_pct(contestants: Sequence[Contestant]) -> float | None:
@@ -152,7 +156,27 @@ def _status(
         reasons.append(f"outputs disagree with PyTorch float32: {message}")
     elif not contestant.judged.get(workload.name):
         reasons.append("nothing was measured")
+    if reason := wrong_class(contestant):
+        reasons.append(reason)
     return ("INVALID" if reasons else "VALID"), reasons
+
+
+def wrong_class(contestant: Contestant) -> str:
+    """Why an arm's results are not of the class that it takes part in; empty where they are."""
+    if contestant.exactness is None:
+        return ""
+    relative, found, message = contestant.exactness
+    judged = judged_as(contestant.label, contestant.device)
+    if not coarser(found, judged):
+        return ""
+    if relative is None:
+        return f"its error cannot be measured: {message}"
+    class_ = spec_of(contestant.label).class_
+    larger = ERRORS[found] if found else "larger than that of 8 bits"
+    return (
+        f"its error is {larger} ({relative:.1e} of the largest logit), and not {class_}'s: "
+        f"compared with no row of {class_}"
+    )
 
 
 def speed(samples: Sequence[Mapping[str, Any]], workload: Workload) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.screen.matrix import show_answer
+from reports.tables.classes import finer_lines
 from reports.tables.draws import inconclusive_lines
 from reports.tables.numbers import brief, clock, duration, percent
 
@@ -245,7 +246,8 @@ def notes(records: Sequence[Record], pressure_pct: float | None) -> list[str]:
         if (row.get("paused_ratio") or 0.0) > PAUSE_MATTERS and "#" not in row["arm"]
     ]
     pressure = _pressure_note(pressure_pct)
-    return [*([pressure] if pressure else []), *failed, *paused, *_typical_notes(records)]
+    finer = finer_lines(row for row in of(records, "row") if "#" not in row["arm"])
+    return [*([pressure] if pressure else []), *failed, *paused, *finer, *_typical_notes(records)]
 
 
 def _typical_notes(records: Sequence[Record]) -> list[str]:
