@@ -267,7 +267,7 @@ def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Ut
         return Utilisation()
     spec = spec_of(contestant.label)
     needed = _needed(spec, contestant, workload, group)
-    arithmetic = group.ceilings.arithmetic(spec.dtype)
+    arithmetic = group.ceilings.arithmetic(spec.judged_as)
     bandwidth = group.ceilings.bandwidth(spec.dtype)
     return utilisation(needed, found.value, arithmetic, bandwidth)
 
@@ -279,10 +279,10 @@ def _limit(contestant: Contestant, workload: Workload, group: Group) -> dict[str
     what it can do, a quad's own says what there was for the arm.
     """
     spec = spec_of(contestant.label)
-    arithmetic = group.ceilings.arithmetic(spec.dtype) if group.ceilings else None
+    arithmetic = group.ceilings.arithmetic(spec.judged_as) if group.ceilings else None
     if group.ceilings is None or arithmetic is None:
         return _limit_of(None)
-    beside = group.ceilings.beside.get(spec.dtype, {})
+    beside = group.ceilings.quads(spec.dtype)
     needed = _needed(spec, contestant, workload, group)
     shares = {
         (generation, quad): [max(least_times(needed, arithmetic, beside[quad])) / s for s in times]
