@@ -31,6 +31,7 @@ class ArmSpec:
             float32 with the weights rounded so.
         packages: a peer's own, which are installed apart (`bench.peers`); none for other arms.
         cpu_only: whether it runs on the CPU alone.
+        fixed_shapes: whether a size that was not asked for costs it a compilation.
     """
 
     adapter: str
@@ -42,6 +43,7 @@ class ArmSpec:
     coarse: str = ""
     packages: tuple[str, ...] = ()
     cpu_only: bool = False
+    fixed_shapes: bool = False
 
     @property
     def judged_as(self) -> str:
@@ -91,7 +93,7 @@ ARMS: dict[str, ArmSpec] = {
         "bench.arms.candidate:OwnModel", kv_cache=False, candidate=True, engine=CANDIDATE
     ),
     "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
-    "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),
+    "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile", fixed_shapes=True),
     "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),
     "onnxruntime": ArmSpec("bench.arms.onnxruntime:OnnxRuntime", packages=("onnxruntime",)),
     "openvino": ArmSpec("bench.arms.openvino:OpenVino", packages=("openvino",), cpu_only=True),

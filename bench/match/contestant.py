@@ -48,8 +48,8 @@ class Contestant:
         disagreements: the first message of each workload whose outputs were wrong.
         judged: how many outputs were compared, by workload.
         errors: the largest difference of an output and what was allowed there, by workload.
-        exactness: of a peer, its error over the largest logit, the dtype whose error is as large,
-            and why it could not be compared; None where that was not measured.
+        exactness: its error over the largest logit, the dtype whose error is as large, and why it
+            could not be compared; None where that was not measured.
         error: why it ended early.
         skipped: why it cannot run here.
     """

@@ -104,14 +104,15 @@ class Match:
                     contestant.pause(workload, PAUSE_S, self.emit)
 
     def measure_exactness(self) -> None:
-        """Find out of which dtype each peer's error is, where that is not known yet.
+        """Find out of which dtype each arm's error is, where that is not known yet.
 
         A runtime may compute in another dtype than it was asked for. Of generated tokens that can
         hardly be told: they are the same until two logits lie close together.
         """
         probe = probe_of(self.plan.workloads)
         for contestant in self._alive():
-            if spec_of(contestant.label).peer and contestant.exactness is None:
+            compiles = spec_of(contestant.label).fixed_shapes and probe not in self.plan.workloads
+            if contestant.exactness is None and not compiles:
                 self.status(Progress(f"{contestant.label}: how exact it computes"))
                 self._measure_exactness(contestant, probe)
 

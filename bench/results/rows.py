@@ -162,8 +162,11 @@ def _status(
 
 
 def wrong_class(contestant: Contestant) -> str:
-    """Why an arm's results are not of the class that it takes part in; empty where they are."""
-    if contestant.exactness is None:
+    """Why a peer's results are not of the class that it takes part in; empty where they are.
+
+    What MAX computes in is verified, and PyTorch's float32 is what others are held to.
+    """
+    if contestant.exactness is None or not spec_of(contestant.label).peer:
         return ""
     relative, found, message = contestant.exactness
     judged = judged_as(contestant.label, contestant.device)

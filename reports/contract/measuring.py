@@ -135,7 +135,7 @@ class Agreement(Process, kw_only=True, tag_field="record", tag="agreement"):
 
 
 class Exactness(Process, kw_only=True, tag_field="record", tag="exactness"):
-    """How far a peer's logits are from PyTorch's in float32, over the largest one."""
+    """How far an arm's logits are from PyTorch's in float32, over the largest one."""
 
     relative: Figure
     error_class: str

@@ -68,7 +68,7 @@ def test_help_names_every_command(capsys):
         ([*CPU, "--baseline", "jax"], "unknown arm 'jax'"),
         ([*CPU, "--baseline", "openvino"], "takes no part; the arms are max, torch"),
         ([*CPU, "--dtype", "float16"], "unknown dtype 'float16'"),
-        ([*CPU, "--arms", "openvino", "--dtype", "bfloat16"], "openvino has no bfloat16"),
+        ([*CPU, "--arms", "onnxruntime", "--dtype", "bfloat16"], "onnxruntime has no bfloat16"),
         (["sing"], "unknown command 'sing'"),
         ([*CPU, "--candidate", "mine.py"], "is not FILE.py:NAME"),
         ([*CPU, "--candidate", "nowhere.py:Model"], "there is no file nowhere.py"),
@@ -176,8 +176,14 @@ def test_help_lists_every_command(capsys):
 
 def test_each_arm_comes_in_each_dtype_that_it_has():
     assert in_dtypes(["torch"], []) == ["torch"]
-    assert in_dtypes(["torch", "openvino"], ["float32", "bfloat16"]) == [
-        "torch", "torch-bf16", "openvino",
+    assert in_dtypes(["torch", "onnxruntime"], ["float32", "bfloat16"]) == [
+        "torch", "torch-bf16", "onnxruntime",
+    ]  # fmt: skip
+    assert in_dtypes(["max", "llama.cpp"], ["bfloat16", "int8"]) == [
+        "max-bf16", "max-int8", "llama.cpp-bf16", "llama.cpp-q8_0",
+    ]  # fmt: skip
+    assert in_dtypes(["max"], ["bfloat16", "bfloat16-products"]) == [
+        "max-bf16", "max-bf16-products",
     ]  # fmt: skip
     assert in_dtypes(["torch"], ["bfloat16"]) == ["torch-bf16"]
 

@@ -58,6 +58,7 @@ def test_whatever_is_wrong_takes_the_speed_away_and_is_said(fields, status, reas
         ("llama.cpp", (1e-3, "float16", ""), ""),
         ("llama.cpp", (6e-3, "bfloat16", ""), "and not float32's"),
         ("torch", None, ""),
+        ("max", (1e-5, "float16", ""), ""),  # it is verified
     ],
 )  # fmt: skip
 def test_a_peer_whose_error_is_that_of_a_coarser_class_has_no_speed(label, exactness, reason):
