@@ -24,8 +24,8 @@ EXACTNESS_AID = (
 RELATIVE_AID = (
     "Down and to the right is better. Height: the largest difference of a logit to PyTorch in "
     "float32 with the weights as they are, over the largest logit, of one forward pass. The area "
-    "of a bubble is the weights' memory, as the arm holds them; hollow where it does not say. On the "
-    "lowest line nothing differs at all, as for PyTorch itself, which is what is compared with."
+    "of a bubble is the weights' memory, as the arm holds them; hollow where it does not say. On "
+    "the lowest line nothing differs at all, as for PyTorch itself, which is what is compared with."
 )
 TOKENS_AID = (
     " No forward pass was timed, so the height is how far the logit of a chosen token is below the "
