@@ -56,6 +56,7 @@ def test_what_is_more_exact_than_its_class_is_said_once():
     assert finer_lines([{"arm": "torch"}]) == []
 
 
-def test_bfloat16_and_8_bits_err_too_much_alike_to_be_told_apart():
-    assert finer_lines([row("llama.cpp-q8_0", "int8", "bfloat16")]) == []
-    assert finer_lines([row("llama.cpp-q8_0", "int8", "float16")]) != []
+def test_between_coarser_classes_there_is_nothing_to_say():
+    assert finer_lines([row("max-int8", "int8 weights", "bfloat16", 1e-2)]) == []
+    assert finer_lines([row("max-bf16", "bfloat16 weights", "float16", 2e-3)]) == []
+    assert finer_lines([row("max-int8", "int8 weights", "float32")]) != []
