@@ -66,10 +66,22 @@ exit codes:
   130 after Ctrl-C, 143 after SIGTERM, 141 where the reader of the output went away"""
 
 
+def _command(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """Which command is named, `run` where none is, and its options.
+
+    Options may come before it, as in `tox -e bench-peers -- run -p 8`, where tox has written
+    `--arms`: a word that follows an option with a dash is that option's value, and no command.
+    """
+    for place, word in enumerate(argv):
+        if word in COMMANDS and not (place and argv[place - 1].startswith("-")):
+            return word, [*argv[:place], *argv[place + 1 :]]
+    return "run", list(argv)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command line, and return the exit code."""
     working_directory_last()
-    name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
+    name, rest = _command(argv)
     if argv and argv[0] in ("-h", "--help"):
         print(as_called(USAGE))
         return 0

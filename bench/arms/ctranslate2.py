@@ -30,21 +30,22 @@ class CTranslate2(Arm):
     """A `Generator` in float32; it tells each token through a callback."""
 
     compiles: ClassVar[bool] = True
+    dtype: ClassVar[str] = "float32"
 
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
         self._checkpoint, self._config, self._threads = checkpoint, checkpoint.config, threads
         self._tokens = vocabulary(self._config.vocab_size)
         self.runtime = f"ctranslate2 {ctranslate2.__version__}"
-        self.weight_bytes = sum(array.nbytes for array in checkpoint.weights.values())
 
     def compile(self, workloads: Sequence[Workload]) -> None:  # noqa: ARG002 - one model for all
         """Convert where that was not done before, and load."""
         folder, self.cache = converted(
-            self._checkpoint, f"ctranslate2-{ctranslate2.__version__}", [Path(__file__)],
-            lambda to: _spec(self._checkpoint).save(str(to)),
+            self._checkpoint, f"ctranslate2-{ctranslate2.__version__}-{self.dtype}",
+            [Path(__file__)], lambda to: _spec(self._checkpoint, self.dtype).save(str(to)),
         )  # fmt: skip
+        self.weight_bytes = (folder / "model.bin").stat().st_size
         self._generator = ctranslate2.Generator(
-            str(folder), compute_type="float32", intra_threads=self._threads, inter_threads=1
+            str(folder), compute_type=self.dtype, intra_threads=self._threads, inter_threads=1
         )
 
     def forward(self, ids: Array, logits: Logits) -> Array:
@@ -69,13 +70,22 @@ class CTranslate2(Arm):
         return np.array([result.sequences_ids[0] for result in results], np.int64)
 
 
+class CTranslate2Int8(CTranslate2):
+    """The same with linear layers and embeddings in 8 bits, and a scale for each output.
+
+    The inputs of linear layers are rounded to 8 bits as they come, each position by its own scale.
+    """
+
+    dtype: ClassVar[str] = "int8"
+
+
 def vocabulary(size: int) -> list[str]:
     """A name for each id; what they stand for does not matter."""
     return [f"<{index}>" for index in range(size)]
 
 
-def _spec(checkpoint: Checkpoint) -> Any:
-    """The checkpoint as CTranslate2 describes a decoder."""
+def _spec(checkpoint: Checkpoint, dtype: str) -> Any:
+    """The checkpoint as CTranslate2 describes a decoder, its weights in a dtype of its own."""
     config, weights = checkpoint.config, checkpoint.weights
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
         config.n_layer, config.n_head, pre_norm=True, activation=ACTIVATIONS[config.activation]
@@ -101,7 +111,7 @@ def _spec(checkpoint: Checkpoint) -> Any:
     spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = tokens[0]
     spec.config.layer_norm_epsilon = config.layer_norm_epsilon
     spec.validate()
-    spec.optimize()
+    spec.optimize(quantization=dtype)
     return spec
 
 

@@ -1,7 +1,9 @@
 """llama.cpp on the CPU, with a GGUF file written by its own library, through its C interface.
 
-Weights, keys and values are float32, but its GELU is looked up in a table of float16, so that its
-results are judged as those of float16.
+Keys and values are float32 in all of its arms, as in MAX's. With weights in float32 its GELU is
+looked up in a table of float16 all the same, so that its results are judged as those of float16.
+Weights in bfloat16 and in Q8_0 (8 bits, and a scale in float16 for each 32) are multiplied with
+activations that are rounded alike as they come.
 """
 
 from __future__ import annotations
@@ -31,25 +33,34 @@ if TYPE_CHECKING:
 
 FILE = "model.gguf"
 
+FILE_TYPES = {
+    "F32": gguf.LlamaFileType.ALL_F32,
+    "BF16": gguf.LlamaFileType.MOSTLY_BF16,
+    "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
+}
+"""By the name of what matrices are held in."""
+
 
 class LlamaCpp(Arm):
     """A context with float32 keys and values, without flash attention."""
 
     compiles: ClassVar[bool] = True
+    held: ClassVar[str] = "F32"
 
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
         self._checkpoint, self._config, self._threads = checkpoint, checkpoint.config, threads
         self.runtime = f"llama.cpp, llama_cpp_python {lib.__version__}"
-        self.weight_bytes = sum(array.nbytes for array in checkpoint.weights.values())
 
     def compile(self, workloads: Sequence[Workload]) -> None:
         """Convert where that was not done before, load, and make a context for all workloads."""
         if not self._config.is_published_gpt2:
             raise ArmUnavailable("llama.cpp's GPT-2 computes gelu_new and scores / sqrt(head_dim)")
         folder, self.cache = converted(
-            self._checkpoint, "gguf", [Path(__file__)],
-            lambda to: write_gguf(self._checkpoint, to / FILE),
+            self._checkpoint, f"gguf-{self.held.lower()}", [Path(__file__)],
+            lambda to: write_gguf(self._checkpoint, to / FILE, held=self.held),
         )  # fmt: skip
+        tensors = gguf.GGUFReader(folder / FILE).tensors
+        self.weight_bytes = sum(int(tensor.n_bytes) for tensor in tensors)
         lib.llama_backend_init()
         options = lib.llama_model_default_params()
         options.n_gpu_layers = 0
@@ -119,13 +130,31 @@ class LlamaCpp(Arm):
         return found.copy()
 
 
-def write_gguf(checkpoint: Checkpoint, file: Path, *, tokenizer: bool = False) -> None:
-    """Write a checkpoint in float32 under llama.cpp's names of GPT-2.
+class LlamaCppBF16(LlamaCpp):
+    """The same with matrices in bfloat16."""
+
+    held: ClassVar[str] = "BF16"
+
+
+class LlamaCppQ8(LlamaCpp):
+    """The same with matrices in Q8_0."""
+
+    held: ClassVar[str] = "Q8_0"
+    weight_bits = 8.5
+
+
+def write_gguf(
+    checkpoint: Checkpoint, file: Path, *, tokenizer: bool = False, held: str = "F32"
+) -> None:
+    """Write a checkpoint under llama.cpp's names of GPT-2.
 
     Args:
         checkpoint: what is written.
         file: where to.
         tokenizer: whether the tokenizer.json of its folder is written too, as servers need it.
+        held: of `FILE_TYPES`, what matrices are held in. Vectors and the table of positions stay in
+            float32, as llama.cpp's own converter leaves them; so does a matrix whose rows Q8_0
+            cannot cut into 32, which that converter writes in float16.
     """
     config = checkpoint.config
     writer = gguf.GGUFWriter(file, "gpt2")
@@ -135,7 +164,7 @@ def write_gguf(checkpoint: Checkpoint, file: Path, *, tokenizer: bool = False) -
     writer.add_feed_forward_length(config.inner_dim)
     writer.add_head_count(config.n_head)
     writer.add_layer_norm_eps(config.layer_norm_epsilon)
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(FILE_TYPES[held])
     writer.add_vocab_size(config.vocab_size)
     if tokenizer:
         _add_tokenizer(writer, checkpoint)
@@ -145,11 +174,22 @@ def write_gguf(checkpoint: Checkpoint, file: Path, *, tokenizer: bool = False) -
     for name, array in checkpoint.weights.items():
         theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))
         linear = name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
-        writer.add_tensor(theirs, np.ascontiguousarray(array.T if linear else array))
+        rows = np.ascontiguousarray(array.T if linear else array)
+        kind = _kind(held, name, rows)
+        writer.add_tensor(theirs, gguf.quants.quantize(rows, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _kind(held: str, name: str, rows: Array) -> gguf.GGMLQuantizationType:
+    """What one tensor is held in."""
+    kind = gguf.GGMLQuantizationType[held]
+    block, _ = gguf.GGML_QUANT_SIZES[kind]
+    if rows.ndim < 2 or name.endswith("wpe.weight") or rows.shape[-1] % block:
+        return gguf.GGMLQuantizationType.F32
+    return kind
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, checkpoint: Checkpoint) -> None:

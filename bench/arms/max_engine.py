@@ -83,6 +83,12 @@ class MaxEngineBF16(MaxEngine):
     dtype: ClassVar[str] = "bfloat16"
 
 
+class MaxEngineBF16Products(MaxEngine):
+    """The same with weights and inputs of linear layers in bfloat16; their sums stay float32."""
+
+    dtype: ClassVar[str] = "bfloat16-products"
+
+
 class MaxEngineInt8(MaxEngine):
     """The same with weights in 8 bits, and a scale for each output."""
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import openvino as ov
 from openvino._offline_transformations import apply_make_stateful_transformation
 
+from bench.arms import exported
 from bench.arms.base import Arm
+from bench.arms.caches import converted
 from bench.arms.exported import cache_names
 from bench.arms.greedy import greedy
 from bench.arms.onnxruntime import FILE, onnx_folder
@@ -24,18 +28,21 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-SETTINGS = {
-    "PERFORMANCE_HINT": "LATENCY",
+FILE_8_BITS = "model.xml"
+
+FLOAT32 = {
     "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the CPU has it
     "KV_CACHE_PRECISION": "f32",  # else 8 bits
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
 }
+"""What OpenVINO computes in, unless it is told, is what it thinks is fast here."""
 
 
 class OpenVino(Arm):
     """An infer request that keeps keys and values as states."""
 
     compiles: ClassVar[bool] = True
+    settings: ClassVar[dict[str, str]] = FLOAT32
 
     def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:  # noqa: ARG002
         self._checkpoint, self._config, self._threads = checkpoint, checkpoint.config, threads
@@ -44,15 +51,15 @@ class OpenVino(Arm):
 
     def compile(self, workloads: Sequence[Workload]) -> None:  # noqa: ARG002 - one graph for all
         """Convert where that was not done before, and compile for this CPU."""
-        folder, self.cache = onnx_folder(self._checkpoint)
         core = ov.Core()
-        model = core.read_model(folder / FILE)
+        model = core.read_model(self._file())
         layers, config = self._config.n_layer, self._config
         shape = [-1, config.n_head, -1, config.head_dim]
         past, present = cache_names(layers, "past"), cache_names(layers, "present")
         model.reshape({name: ov.PartialShape(shape) for name in past})
         apply_make_stateful_transformation(model, dict(zip(past, present, strict=True)))
-        settings = {**SETTINGS, "INFERENCE_NUM_THREADS": self._threads}
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self._threads}
+        settings |= self.settings
         self._request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def forward(self, ids: Array, logits: Logits) -> Array:
@@ -74,6 +81,10 @@ class OpenVino(Arm):
         """Keys and values grow with the sequence: this many at the end."""
         return 2 * self._config.n_layer * self._config.n_embd * 4 * workload.batch * workload.length
 
+    def _file(self) -> Path:
+        folder, self.cache = onnx_folder(self._checkpoint)
+        return folder / FILE
+
     def _forget(self, batch: int) -> None:
         shape = batch, self._config.n_head, 0, self._config.head_dim
         for state in self._request.query_state():
@@ -83,3 +94,42 @@ class OpenVino(Arm):
         self._request.infer({"ids": ids, "rows": rows}, share_inputs=True)
         result: Array = self._request.get_tensor("logits").data.copy()
         return result
+
+
+class OpenVinoInt8(OpenVino):
+    """Weights in 8 bits as OpenVINO's own tool (NNCF) rounds them, with a scale for each output.
+
+    How it computes is left to OpenVINO: it may round the inputs of linear layers to 8 bits as they
+    come, and take bfloat16 for the rest.
+    """
+
+    settings: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:
+        super().__init__(checkpoint, device, threads)
+        self.weight_bytes = None
+
+    def _file(self) -> Path:
+        os.environ["NNCF_CI"] = "1"  # else it reports its use to a service of analytics
+        import nncf
+
+        core, kind = ov.Core(), f"openvino-{ov.__version__}-nncf-{nncf.__version__}"
+
+        def make(to: Path) -> None:
+            model = core.read_model(OpenVino._file(self))
+            ov.save_model(nncf.compress_weights(model), to / FILE_8_BITS, compress_to_fp16=False)
+
+        folder, self.cache = converted(
+            self._checkpoint, kind, [Path(__file__), Path(exported.__file__)], make
+        )
+        return folder / FILE_8_BITS
+
+
+class OpenVinoBF16(OpenVino):
+    """The same in bfloat16, weights and activations: what it takes by itself on many CPUs."""
+
+    settings: ClassVar[dict[str, str]] = {**FLOAT32, "INFERENCE_PRECISION_HINT": "bf16"}
+
+    def __init__(self, checkpoint: Checkpoint, device: str, threads: int) -> None:
+        super().__init__(checkpoint, device, threads)
+        self.weight_bytes = None  # it does not tell what it keeps beside them in float32

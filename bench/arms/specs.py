@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reports.tables.classes import class_of, family_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,11 +26,12 @@ class ArmSpec:
             without a cache; `CANDIDATE` for the model that `--candidate` names.
         dtype: of the weights.
         kv_dtype: of the cache; empty where it is that of the weights.
-        coarse: the dtype that its results are judged by, where that is not `dtype`: `float16`, by
-            the error of PyTorch's own pass in float16; `bfloat16 weights`, by PyTorch in float32
-            with the weights rounded so.
+        coarse: the dtype that its results are judged by, where that is not `dtype`: `float16`,
+            `bfloat16`, by the error of PyTorch's own pass in it; `bfloat16 weights`, by PyTorch in
+            float32 with the weights rounded so.
         packages: a peer's own, which are installed apart (`bench.peers`); none for other arms.
         cpu_only: whether it runs on the CPU alone.
+        fixed_shapes: whether a size that was not asked for costs it a compilation.
     """
 
     adapter: str
@@ -40,11 +43,17 @@ class ArmSpec:
     coarse: str = ""
     packages: tuple[str, ...] = ()
     cpu_only: bool = False
+    fixed_shapes: bool = False
 
     @property
     def judged_as(self) -> str:
         """The dtype that its results are judged by."""
         return self.coarse or self.dtype
+
+    @property
+    def class_(self) -> str:
+        """What it is compared with: arms in float32, in bfloat16, or in 8 bits."""
+        return class_of(self.dtype)
 
     @property
     def peer(self) -> bool:
@@ -62,6 +71,14 @@ ARMS: dict[str, ArmSpec] = {
         kv_dtype="float32",
         coarse="bfloat16 weights",
     ),
+    "max-bf16-products": ArmSpec(
+        "bench.arms.max_engine:MaxEngineBF16Products",
+        candidate=True,
+        engine="auto:bfloat16-products",
+        dtype="bfloat16-products",
+        kv_dtype="float32",
+        coarse="bfloat16",
+    ),
     "max-int8": ArmSpec(
         "bench.arms.max_engine:MaxEngineInt8",
         candidate=True,
@@ -76,16 +93,51 @@ ARMS: dict[str, ArmSpec] = {
         "bench.arms.candidate:OwnModel", kv_cache=False, candidate=True, engine=CANDIDATE
     ),
     "torch": ArmSpec("bench.arms.torch_eager:TorchEager"),
-    "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile"),
+    "torch-compile": ArmSpec("bench.arms.torch_compile:TorchCompile", fixed_shapes=True),
     "torch-bf16": ArmSpec("bench.arms.torch_eager:TorchEagerBF16", dtype="bfloat16"),
     "onnxruntime": ArmSpec("bench.arms.onnxruntime:OnnxRuntime", packages=("onnxruntime",)),
     "openvino": ArmSpec("bench.arms.openvino:OpenVino", packages=("openvino",), cpu_only=True),
+    "openvino-bf16": ArmSpec(
+        "bench.arms.openvino:OpenVinoBF16",
+        dtype="bfloat16",
+        kv_dtype="float32",
+        packages=("openvino",),
+        cpu_only=True,
+    ),
+    "openvino-int8": ArmSpec(
+        "bench.arms.openvino:OpenVinoInt8",
+        dtype="int8",
+        kv_dtype="float32",
+        packages=("openvino", "nncf"),
+        cpu_only=True,
+    ),
     "ctranslate2": ArmSpec(
         "bench.arms.ctranslate2:CTranslate2", packages=("ctranslate2",), cpu_only=True
+    ),
+    "ctranslate2-int8": ArmSpec(
+        "bench.arms.ctranslate2:CTranslate2Int8",
+        dtype="int8",
+        kv_dtype="float32",
+        packages=("ctranslate2",),
+        cpu_only=True,
     ),
     "llama.cpp": ArmSpec(
         "bench.arms.llama_cpp:LlamaCpp",
         coarse="float16",
+        packages=("llama_cpp", "gguf"),
+        cpu_only=True,
+    ),
+    "llama.cpp-bf16": ArmSpec(
+        "bench.arms.llama_cpp:LlamaCppBF16",
+        dtype="bfloat16",
+        kv_dtype="float32",
+        packages=("llama_cpp", "gguf"),
+        cpu_only=True,
+    ),
+    "llama.cpp-q8_0": ArmSpec(
+        "bench.arms.llama_cpp:LlamaCppQ8",
+        dtype="int8",
+        kv_dtype="float32",
         packages=("llama_cpp", "gguf"),
         cpu_only=True,
     ),
@@ -105,6 +157,11 @@ OWN = "max"
 def spec_of(label: str) -> ArmSpec:
     """The spec behind a label: an arm that runs twice is `torch` and `torch#2`."""
     return ARMS[label.partition("#")[0]]
+
+
+def variants_of(name: str) -> list[str]:
+    """An arm in each dtype that it has, itself among them: `max`, `max-bf16`, ..."""
+    return [other for other in ARMS if family_of(other) == family_of(name)]
 
 
 def labels_of(names: Sequence[str]) -> list[str]:

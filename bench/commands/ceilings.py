@@ -20,7 +20,7 @@ from reports.saved.files import PAGE, write_json
 from reports.saved.records import RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bench.match.contestant import Emit
@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     render(writer.folder, options.summary)
     console = open_console()
     console.print(ceilings_table(records))
+    for line in missing_lines(found):
+        console.print(line, style="dim", markup=False, highlight=False)
     console.print(f"Report: {writer.folder / PAGE}", highlight=False)
     if options.json:
         write_json(options.json, results_json(records, environment))
@@ -76,6 +78,16 @@ def ceilings_table(records: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def missing_lines(found: Iterable[Ceilings]) -> list[str]:
+    """`No peak in bfloat16: this CPU lists no unit for it`, each once."""
+    lines = [
+        f"No {kind.ceiling.replace('_', ' ')} in {kind.dtype}: {reason}"
+        for ceilings in found
+        for kind, reason in ceilings.missing.items()
+    ]
+    return list(dict.fromkeys(lines))
+
+
 def _measure(plan: Plan, logs: Path, emit: Emit, found: list[Ceilings]) -> None:
     """Some rounds of each kind, one after the other in every round; what is found is added."""
     rounds = max(1, (plan.blocks or 2 * ROUNDS) // 2)
@@ -87,7 +99,7 @@ def _measure(plan: Plan, logs: Path, emit: Emit, found: list[Ceilings]) -> None:
             worker.receive()
             ceilings = Ceilings(
                 worker, plan.model, device, threads,
-                kinds_for(["float32", "bfloat16"], plan.workloads, device),
+                kinds_for(["float32", "bfloat16", "int8"], plan.workloads, device),
                 {workload.name: workload for workload in plan.workloads},
             )  # fmt: skip
             found.append(ceilings)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from bench.arms.specs import ARMS, baseline_of, spec_of
+from bench.arms.specs import baseline_of, spec_of, variants_of
 from bench.plan.from_options import in_dtypes
 from reports.commands import UsageError
 from verify.fleet.unit import Unit
@@ -94,11 +94,8 @@ def arms_by_dtype(arms: Sequence[str], dtypes: Sequence[str]) -> dict[str, list[
 
 
 def _in(arms: Sequence[str], dtype: str) -> list[str]:
-    families = (re.sub("-(bf16|int8)$", "", arm) for arm in arms)
-    variants = (f"{family}{end}" for family in families for end in ("", "-bf16", "-int8"))
-    return list(
-        dict.fromkeys(name for name in variants if name in ARMS and spec_of(name).dtype == dtype)
-    )
+    variants = (name for arm in arms for name in variants_of(arm))
+    return list(dict.fromkeys(name for name in variants if spec_of(name).dtype == dtype))
 
 
 def slug(key: str) -> str:

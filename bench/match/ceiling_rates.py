@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.judge.statistics import median_of
 from bench.worker.process import Worker, WorkerError
+from reports.tables.classes import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,13 +16,21 @@ if TYPE_CHECKING:
     from bench.workload.workload import Workload
 
 UNITS = {
-    "read": "GB/s", "read_weights": "GB/s", "peak": "GFLOP/s", "gemm": "GFLOP/s",
-    "replay": "GFLOP/s",
+    "read": "GB/s", "read_weights": "GB/s", "peak": "GFLOP/s", "peak_by_six": "GFLOP/s",
+    "gemm": "GFLOP/s", "replay": "GFLOP/s",
 }  # fmt: skip
 
+READ_DTYPE = {"bfloat16-products": "bfloat16"}
+"""What weights of an arm's dtype are read as."""
 
-GEMM_DTYPE = {"int8": "bfloat16"}
-"""Weights of 8 bits are multiplied with wider activations, at the rate of these at most."""
+GEMM_DTYPE = {"int8": "bfloat16", "bfloat16-products": "bfloat16"}
+"""In what PyTorch multiplies at most what is held in an arm's dtype."""
+
+FACTORS = {"bfloat16 weights": "bfloat16", "int8 weights": "bfloat16", "float16": "float32"}
+"""What is multiplied, by what an arm is judged by, where the two differ. Weights of 8 bits with
+wider activations are multiplied as these; float16 is but a table of llama.cpp's, whose products are
+float32's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Ceilings:
         rates: bytes or FLOPs a second, one value for each block.
         beside: bytes a second at which weights of a dtype could be read in the middle of a quad, by
             the quad's number.
+        missing: why this machine has no such ceiling.
         error: why they could not be measured.
     """
 
@@ -57,6 +67,7 @@ class Ceilings:
     rates: dict[Kind, list[float]] = field(default_factory=dict)
     beside: dict[str, dict[int, float]] = field(default_factory=dict)
     what: dict[Kind, str] = field(default_factory=dict)
+    missing: dict[Kind, str] = field(default_factory=dict)
     error: str = ""
 
     def measure(self, emit: Emit, generation: int | None = None) -> None:
@@ -92,7 +103,9 @@ class Ceilings:
         self, kind: Kind, emit: Emit, generation: int | None, quad: int | None = None
     ) -> None:
         reply = self._ask(kind)
-        if reply is not None and reply["rate"] is not None:
+        if reply is not None and reply["rate"] is None:
+            self.missing[kind] = reply["what"]
+        elif reply is not None:
             record = {"record": "rate", **self._place(kind), "generation": generation,
                       "quad": quad, "ceiling": kind.ceiling, **reply}  # fmt: skip
             emit(record)
@@ -110,16 +123,28 @@ class Ceilings:
         """The highest rate of a kind, in bytes or FLOPs a second; None where none was measured."""
         return max(self.rates.get(Kind(ceiling, dtype), []), default=None)
 
-    def arithmetic(self, dtype: str) -> float | None:
-        """The highest rate of multiply-adds in a dtype, in FLOPs a second, however measured."""
-        kinds = [kind for kind in self.rates if kind.dtype == GEMM_DTYPE.get(dtype, dtype)]
+    def arithmetic(self, judged_as: str) -> float | None:
+        """The highest rate of multiply-adds for an arm, in FLOPs a second, however measured.
+
+        Of float32 that is a sixth of the tiles' rate in bfloat16, where that is more.
+
+        Args:
+            judged_as: what the arm is judged by, which says what it may multiply.
+        """
+        factors = FACTORS.get(judged_as, judged_as)
+        kinds = [kind for kind in self.rates if kind.dtype == factors]
         rates = [self.rates[kind] for kind in kinds if UNITS[kind.ceiling] == "GFLOP/s"]
         return max((rate for found in rates for rate in found), default=None)
 
     def bandwidth(self, dtype: str) -> float | None:
-        """The highest rate at which weights can be read, in bytes a second."""
-        found = [self.best("read_weights", dtype), self.best("read", "float32")]
+        """The highest rate at which an arm's weights can be read, in bytes a second."""
+        own = READ_DTYPE.get(dtype, dtype)
+        found = [self.best("read_weights", own), self.best("read", "float32")]
         return max((rate for rate in found if rate is not None), default=None)
+
+    def quads(self, dtype: str) -> dict[int, float]:
+        """At which rates an arm's weights could be read in the middle of each quad."""
+        return self.beside.get(READ_DTYPE.get(dtype, dtype), {})
 
     def records(self) -> list[dict[str, Any]]:
         """A record for each kind that was measured."""
@@ -154,10 +179,19 @@ class Ceilings:
 def kinds_for(dtypes: Sequence[str], workloads: Sequence[Workload], device: str) -> list[Kind]:
     """What to measure for arms of these dtypes."""
     distinct = list(dict.fromkeys(dtypes))
+    coarse = {class_of(dtype) for dtype in distinct} - {"float32"}
+    peaks = ["float32", *(["bfloat16"] if coarse else [])]
+    peaks += ["int8"] if "8 bits" in coarse else []
     return [
         Kind("read", "float32"),
-        *([Kind("peak", "float32")] if device == "cpu" else []),
-        *(Kind("read_weights", dtype) for dtype in distinct),
-        *(Kind("gemm", dtype) for dtype in dict.fromkeys(GEMM_DTYPE.get(d, d) for d in distinct)),
+        *(Kind("peak", dtype) for dtype in peaks if device == "cpu"),
+        *([Kind("peak_by_six", "float32")] if device == "cpu" else []),
+        *(Kind("read_weights", dtype) for dtype in _each(READ_DTYPE, distinct)),
+        *(Kind("gemm", dtype) for dtype in _each(GEMM_DTYPE, distinct)),
         *(Kind("replay", "float32", workload.name) for workload in workloads),
     ]
+
+
+def _each(table: Mapping[str, str], dtypes: Sequence[str]) -> list[str]:
+    """What a table has for these dtypes, each once."""
+    return list(dict.fromkeys(table.get(dtype, dtype) for dtype in dtypes))

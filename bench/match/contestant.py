@@ -48,6 +48,8 @@ class Contestant:
         disagreements: the first message of each workload whose outputs were wrong.
         judged: how many outputs were compared, by workload.
         errors: the largest difference of an output and what was allowed there, by workload.
+        exactness: its error over the largest logit, the dtype whose error is as large, and why it
+            could not be compared; None where that was not measured.
         error: why it ended early.
         skipped: why it cannot run here.
     """
@@ -70,6 +72,7 @@ class Contestant:
     disagreements: dict[str, str] = field(default_factory=dict)
     judged: dict[str, int] = field(default_factory=dict)
     errors: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    exactness: tuple[float | None, str, str] | None = None
     error: str = ""
     skipped: str = ""
 
@@ -215,6 +218,9 @@ class Contestant:
                 self._take_peaks(record, name)
             case "agreement":
                 self._take_agreement(record, name)
+            case "exactness":
+                told = record["error_class"], record["message"]
+                self.exactness = figure(record["relative"]), *told
             case "failure":
                 self.error = self.error or record["error"]
 

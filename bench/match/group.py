@@ -292,6 +292,8 @@ class Competition:
         start_s = time.monotonic()
         with self.hall.ledger.spend("loading"):
             match.warm_up()
+        with self.hall.ledger.spend("judging"), _refereed():
+            match.measure_exactness()
         self.pace.loaded(generation, load_s + time.monotonic() - start_s)
         with _refereed():
             match.play(self._rounds(generation))

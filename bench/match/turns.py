@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.arms.specs import spec_of
 from bench.arms.tf32 import judged_as
 from bench.match.ledger import Ledger
 from bench.match.schedule import block_at, calls_per_turn, quad_order
+from bench.workload.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bench.match.ceiling_rates import Ceilings
     from bench.match.contestant import Contestant, Emit
     from bench.plan.plan import Plan
     from bench.worker.process import Worker
-    from bench.workload.workload import Workload
 
 PAUSE_S = 0.001
 """Pause of the caller before a call whose cost is measured: many times what threads wait for."""
 LONGEST_PAUSED_S = 0.05
 """Nobody notices in a longer call that threads had to wake."""
+
+
+PROBE_BLOCK = 1 << 20
+"""The inputs by which exactness is measured, of a number that no timed block has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,31 @@ class Match:
             for contestant in self._alive():
                 if estimates.get(contestant.label, LONGEST_PAUSED_S) < LONGEST_PAUSED_S:
                     contestant.pause(workload, PAUSE_S, self.emit)
+
+    def measure_exactness(self) -> None:
+        """Find out of which dtype each arm's error is, where that is not known yet.
+
+        A runtime may compute in another dtype than it was asked for. Of generated tokens that can
+        hardly be told: they are the same until two logits lie close together.
+        """
+        probe = probe_of(self.plan.workloads)
+        for contestant in self._alive():
+            compiles = spec_of(contestant.label).fixed_shapes and probe not in self.plan.workloads
+            if contestant.exactness is None and not compiles:
+                self.status(Progress(f"{contestant.label}: how exact it computes"))
+                self._measure_exactness(contestant, probe)
+
+    def _measure_exactness(self, contestant: Contestant, probe: Workload) -> None:
+        output = self.scratch / "probe.npy"
+        asked = {"workload": probe.as_dict(), "block": PROBE_BLOCK}
+        turn = {"op": "turn", **asked, "calls": 1, "output": str(output)}
+        reply = contestant.ask(turn, self.emit)
+        if reply is None:
+            return
+        items = [{"block": PROBE_BLOCK, "output": str(output)}]
+        judged = self.referee.ask({"op": "exactness", **asked, "items": items})
+        where = {**contestant.place(probe), "generation": self.generation}
+        contestant.note(self.emit, {"record": "exactness", **where, **judged["exactness"][0]})
 
     def play(self, rounds: Iterable[int]) -> None:
         """Play one quad of each workload in every round."""
@@ -198,3 +228,12 @@ class Match:
                 self.emit,
                 {"record": "agreement", **contestant.place(workload), **where, **agreement},
             )
+
+
+def probe_of(workloads: Sequence[Workload]) -> Workload:
+    """A forward pass that is asked for anyway, the shortest; else one as long as a generation."""
+    passes = [workload for workload in workloads if not workload.n_gen]
+    if passes:
+        return min(passes, key=lambda one: one.length)
+    shortest = min(workloads, key=lambda one: one.length)
+    return Workload(batch=shortest.batch, n_prompt=shortest.length)

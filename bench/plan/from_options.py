@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.arms import tf32
-from bench.arms.specs import ARMS, CANDIDATE, labels_of, spec_of, with_null
+from bench.arms.specs import CANDIDATE, labels_of, spec_of, variants_of, with_null
 from bench.plan.plan import CandidateSpec, Plan
 from bench.worker.process import Worker
 from bench.workload.workload import workloads
@@ -114,10 +114,7 @@ def in_dtypes(arms: Sequence[str], dtypes: Sequence[str]) -> list[str]:
         return list(arms)
     chosen = []
     for arm in arms:
-        family = arm.removesuffix("-bf16").removesuffix("-int8")
-        names = family, f"{family}-bf16", f"{family}-int8"
-        variants = [name for name in names if name in ARMS]
-        found = [name for name in variants if spec_of(name).dtype in dtypes]
+        found = [name for name in variants_of(arm) if spec_of(name).dtype in dtypes]
         if not found:
             raise UsageError(f"--dtype: {arm} has no {' or '.join(dtypes)}")
         chosen += found

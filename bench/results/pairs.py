@@ -6,6 +6,7 @@ noise. So each pair is estimated by itself, from its own quads (`bench.judge.est
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bench.arms.specs import own_of, spec_of
@@ -35,23 +36,19 @@ def make_pairs(group: Group, rows: Sequence[Mapping[str, Any]]) -> list[dict[str
 def pairs_in(group: Group) -> list[tuple[Contestant, Contestant]]:
     """Whose times are compared: all with the own arm's, then like with like.
 
-    What is not MAX and has another dtype than `max` is compared with MAX's arm of that dtype too,
-    where there is one.
+    What is not MAX is compared with every engine of MAX's in its own class too: MAX has two in
+    bfloat16, and neither's times are chosen among the other's.
     """
     arms = {c.label: c for c in group.contestants if "#" not in c.label}
     if not arms:  # `bench ceilings`
         return []
     own = own_of(list(arms), group.plan.baseline)
     others = [label for label in arms if label != own]
-    coarser = {
-        arms[label].dtype: label
-        for label in reversed(others)
-        if spec_of(label).engine.startswith("auto")
-    }
+    engines = [label for label in others if spec_of(label).engine.startswith("auto")]
     alike = [
-        (label, coarser[dtype])
-        for label in others
-        if not spec_of(label).candidate and (dtype := arms[label].dtype) in coarser
+        (label, engine)
+        for label, engine in product(others, engines)
+        if not spec_of(label).candidate and spec_of(label).class_ == spec_of(engine).class_
     ]
     every = [*((label, own) for label in others), *alike]
     return [(named(group, arm), named(group, versus)) for arm, versus in every]

@@ -6,8 +6,8 @@
     roofline = max(needed FLOPs / arithmetic rate, needed bytes / read bandwidth) / time
 
 Rates are the best blocks measured in the same run; the arithmetic rate is that of multiply-adds
-from registers (float32 on a CPU), or of the best product. More than 100% cannot be: either the
-model of the work is wrong, or the ceiling, and the row that shows it has no speed.
+from registers in the arm's class (on a CPU), or of the best product. More than 100% cannot be:
+either the model of the work is wrong, or the ceiling, and the row that shows it has no speed.
 """
 
 from __future__ import annotations

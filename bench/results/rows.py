@@ -19,6 +19,7 @@ from bench.match.contestant import PHASES
 from bench.results.effects import times_of
 from bench.results.roofline import Utilisation, least_times, utilisation
 from bench.workload.work import work
+from reports.tables.classes import ERRORS, coarser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +94,7 @@ def make_row(
         "n_depth": workload.n_depth,
         "logits_policy": workload.logits_policy,
         "kv_cache": kv_cache,
+        "compared_in": spec_of(contestant.label).class_,
         "judged_as": judged_as(contestant.label, contestant.device),
         "runtime": contestant.facts.get("runtime"),
         "kernel_path": contestant.facts.get("kernel_path"),
@@ -112,10 +114,12 @@ def make_row(
     }
 
 
-def _error(contestant: Contestant, workload: Workload) -> dict[str, float | None]:
+def _error(contestant: Contestant, workload: Workload) -> dict[str, float | str | None]:
     """The largest difference of an output to PyTorch's in float32, of an INVALID row too."""
     found, allowed = contestant.errors.get(workload.name, (None, None))
-    return {"error_logits": found, "error_allowed_logits": allowed}
+    relative, error_class, _ = contestant.exactness or (None, None, "")
+    return {"error_logits": found, "error_allowed_logits": allowed,
+            "error_relative": relative, "error_class": error_class}  # fmt: skip
 
 
 def pressure_pct(contestants: Sequence[Contestant]) -> float | None:
@@ -152,7 +156,30 @@ def _status(
         reasons.append(f"outputs disagree with PyTorch float32: {message}")
     elif not contestant.judged.get(workload.name):
         reasons.append("nothing was measured")
+    if reason := wrong_class(contestant):
+        reasons.append(reason)
     return ("INVALID" if reasons else "VALID"), reasons
+
+
+def wrong_class(contestant: Contestant) -> str:
+    """Why a peer's results are not of the class that it takes part in; empty where they are.
+
+    What MAX computes in is verified, and PyTorch's float32 is what others are held to.
+    """
+    if contestant.exactness is None or not spec_of(contestant.label).peer:
+        return ""
+    relative, found, message = contestant.exactness
+    judged = judged_as(contestant.label, contestant.device)
+    if not coarser(found, judged):
+        return ""
+    if relative is None:
+        return f"its error cannot be measured: {message}"
+    class_ = spec_of(contestant.label).class_
+    larger = ERRORS[found] if found else "larger than that of 8 bits"
+    return (
+        f"its error is {larger} ({relative:.1e} of the largest logit), and not {class_}'s: "
+        f"compared with no row of {class_}"
+    )
 
 
 def speed(samples: Sequence[Mapping[str, Any]], workload: Workload) -> dict[str, float | None]:
@@ -243,7 +270,7 @@ def _utilisation(contestant: Contestant, workload: Workload, group: Group) -> Ut
         return Utilisation()
     spec = spec_of(contestant.label)
     needed = _needed(spec, contestant, workload, group)
-    arithmetic = group.ceilings.arithmetic(spec.dtype)
+    arithmetic = group.ceilings.arithmetic(spec.judged_as)
     bandwidth = group.ceilings.bandwidth(spec.dtype)
     return utilisation(needed, found.value, arithmetic, bandwidth)
 
@@ -255,10 +282,10 @@ def _limit(contestant: Contestant, workload: Workload, group: Group) -> dict[str
     what it can do, a quad's own says what there was for the arm.
     """
     spec = spec_of(contestant.label)
-    arithmetic = group.ceilings.arithmetic(spec.dtype) if group.ceilings else None
+    arithmetic = group.ceilings.arithmetic(spec.judged_as) if group.ceilings else None
     if group.ceilings is None or arithmetic is None:
         return _limit_of(None)
-    beside = group.ceilings.beside.get(spec.dtype, {})
+    beside = group.ceilings.quads(spec.dtype)
     needed = _needed(spec, contestant, workload, group)
     shares = {
         (generation, quad): [max(least_times(needed, arithmetic, beside[quad])) / s for s in times]

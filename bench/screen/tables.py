@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.screen.matrix import show_answer
+from reports.tables.classes import finer_lines
 from reports.tables.draws import inconclusive_lines
 from reports.tables.numbers import brief, clock, duration, percent
 
@@ -54,7 +55,12 @@ def show(console: Console, records: Sequence[Record]) -> None:
     baselines = dict.fromkeys(effect["versus"] for effect in effects)
     legend = LEGEND.format(baseline=" or ".join(baselines) or "the other arm")
     console.print(legend, style="dim", markup=False, highlight=False)
-    lines = [*coarse_lines(rows), *null_lines(nulls), *ceiling_lines(of(records, "ceiling"))]
+    lines = [
+        *coarse_lines(rows),
+        *error_lines(rows, seconds),
+        *null_lines(nulls),
+        *ceiling_lines(of(records, "ceiling")),
+    ]
     lines += [*latency_lines(rows, seconds), *phase_lines(rows), *copy_lines(rows, seconds)]
     lines += memory_lines(rows, seconds)
     for line in lines:
@@ -125,11 +131,31 @@ def coarse_lines(rows: Iterable[Record]) -> list[str]:
         for row in rows
         if row["status"] == "VALID" and row.get("judged_as") not in (None, "float32")
     }
+    return [f"{arm}: {_judged(dtype)}" for arm, dtype in coarse.items()]
+
+
+def _judged(dtype: str) -> str:
+    if dtype.endswith(" weights"):
+        return f"judged by PyTorch in float32 with {dtype} rounded alike"
+    whose = "PyTorch with matrices and their inputs in 8 bits"
+    whose = whose if dtype == "int8" else f"PyTorch's own {dtype} pass"
+    return f"judged as {dtype}, by three times the error of {whose}"
+
+
+def error_lines(rows: Iterable[Record], without: Container[str] = ()) -> list[str]:
+    """`Largest difference to PyTorch in float32, of the largest logit: max 6.6e-07, ...`.
+
+    A line for each class, on the weights as they are.
+    """
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        error = row.get("error_relative")
+        if error is not None and row["arm"] not in without:
+            found[row["compared_in"]][row["arm"]] = f"{row['arm']} {error:.1e}"
     return [
-        f"{arm}: judged by PyTorch in float32 with {dtype} rounded alike"
-        if dtype.endswith(" weights")
-        else f"{arm}: judged as {dtype}, by three times the error of PyTorch's own {dtype} pass"
-        for arm, dtype in coarse.items()
+        f"Largest difference to PyTorch in float32 over the largest logit, {class_}: "
+        f"{', '.join(arms.values())}"
+        for class_, arms in found.items()
     ]
 
 
@@ -245,7 +271,8 @@ def notes(records: Sequence[Record], pressure_pct: float | None) -> list[str]:
         if (row.get("paused_ratio") or 0.0) > PAUSE_MATTERS and "#" not in row["arm"]
     ]
     pressure = _pressure_note(pressure_pct)
-    return [*([pressure] if pressure else []), *failed, *paused, *_typical_notes(records)]
+    finer = finer_lines(row for row in of(records, "row") if "#" not in row["arm"])
+    return [*([pressure] if pressure else []), *failed, *paused, *finer, *_typical_notes(records)]
 
 
 def _typical_notes(records: Sequence[Record]) -> list[str]:

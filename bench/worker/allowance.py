@@ -3,8 +3,15 @@
     ratio    = largest over some drawn inputs of max |coarse - float32| / max |float32|, in logits
     allowed  = COARSE_FACTOR * ratio * max |float32| of the inputs that were timed
 
+The ratio of float32 itself is over float64; by it a runtime that is asked for float32 is known
+(`bench.worker.referee.Referee.exactness`).
+
 The coarse pass is PyTorch's own: in bfloat16 as it is, in float16 with every result rounded
-(`bench.worker.rounding`), because many CPUs have no float16 arithmetic. From input to input the
+(`bench.worker.rounding`), because many CPUs have no float16 arithmetic. In 8 bits it is a pass in
+float32 whose matrices are rounded to 8 bits with a scale for each output, and the inputs of linear
+layers with one for each position. Runtimes choose scales for rows, for blocks of 32, with an offset
+or without, and some leave activations as they are: scales of whole rows are the coarsest of these,
+and three times their error is what the class may be off by. From input to input the
 ratio hardly moves (`tiny`, float16: 1.0e-3 to 1.4e-3), so it is not found for each block anew: that
 took 85% of a run of 22 minutes. It is kept beside the peers' conversions (`bench.arms.caches`), by
 the weights, this code, PyTorch's version and the CPU.
@@ -23,14 +30,21 @@ import torch
 
 from bench.arms.caches import conversions
 from bench.worker import rounding
-from bench.worker.rounding import RoundedResults
+from bench.worker.rounding import RoundedResults, eight_bits, round_inputs
+from impl.packing import held_state
 from reference.huggingface import load_model
 from reports.saved.files import write
 from reports.saved.machine import cpu_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
     from bench.workload.workload import Workload
     from reference.checkpoint import Checkpoint
+
+    Array = npt.NDArray[Any]
 
 DRAWS = 3
 """Inputs of one row each."""
@@ -65,7 +79,9 @@ class Allowances:
 
     def _find(self, workload: Workload, dtype: str) -> float:
         length, rows = _size(workload)
-        coarse = _Coarse(self._checkpoint, dtype)
+        model, coarse = self._model, _Coarse(self._checkpoint, dtype)
+        if dtype == "float32":
+            model = load_model(self._checkpoint, torch.float64)
         ratios = []
         for draw in range(DRAWS):
             rng = np.random.default_rng([draw, length])
@@ -73,7 +89,7 @@ class Allowances:
                 rng.integers(self._checkpoint.config.vocab_size, size=(1, length))
             )
             with torch.inference_mode():
-                expected = self._model(ids, use_cache=False).logits[:, -rows:]
+                expected = model(ids, use_cache=False).logits[:, -rows:]
                 found = coarse(ids)[:, -rows:]
             ratios.append(float((found - expected).abs().max() / expected.abs().max()))
         return max(ratios)
@@ -87,21 +103,31 @@ class _Coarse:
     """PyTorch's model in a coarse dtype; logits in float32."""
 
     def __init__(self, checkpoint: Checkpoint, dtype: str) -> None:
-        self._dtype = getattr(torch, dtype)
-        self._rounds = dtype == "float16"
-        if self._rounds:
-            held = {
-                name: array.astype(np.float16).astype(np.float32)
-                for name, array in checkpoint.weights.items()
-            }
-            checkpoint = dataclasses.replace(checkpoint, weights=held)
-        self._model = load_model(checkpoint, torch.float32 if self._rounds else self._dtype)
+        self._results: torch.dtype | None = None
+        match dtype:
+            case "float16":
+                self._results = torch.float16
+                self._model = _holding(checkpoint, _float16(checkpoint.weights))
+            case "int8":
+                self._model = _holding(checkpoint, held_state(checkpoint.weights, "int8"))
+                round_inputs(self._model, eight_bits)
+            case _:
+                self._model = load_model(checkpoint, getattr(torch, dtype))
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
-        if not self._rounds:
+        if self._results is None:
             return self._model(ids, use_cache=False).logits.float()
-        with RoundedResults(self._dtype):
+        with RoundedResults(self._results):
             return self._model(ids, use_cache=False).logits
+
+
+def _holding(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> Any:
+    """PyTorch's model in float32, with other weights."""
+    return load_model(dataclasses.replace(checkpoint, weights=dict(weights)), torch.float32)
+
+
+def _float16(weights: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array.astype(np.float16).astype(np.float32) for name, array in weights.items()}
 
 
 def _size(workload: Workload) -> tuple[int, int]:

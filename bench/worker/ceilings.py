@@ -3,7 +3,9 @@
     read          sum of more float32 values than the last-level cache holds
     read_weights  sum of as many bytes as the weights take, again and again: a small model's weights
                   stay in caches, from which they are read far faster
-    peak          multiply-adds from registers, on a CPU (bench/worker/peak.py)
+    peak          multiply-adds from registers, on a CPU: of float32 (bench/worker/peak.py), and of
+                  bfloat16 and 8 bits where it has units for them (bench/worker/units.py)
+    peak_by_six   float32 out of six products of bfloat16, where tiles multiply these
     gemm          the best of some square products
     replay        the products with weights of one pass of a workload, each a library call
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,6 +41,10 @@ FEWEST_CALLS = 2
 LEAST_READ_BYTES = 256 << 20
 MOST_WEIGHTS_BYTES = 1 << 30
 """A larger model's replay runs through its first layers' weights again."""
+PARTS = 64, 1024
+"""Parts of a peak's call for each CPU: half a millisecond to two, and 8 to 30. Short calls find
+undisturbed moments; in long ones the 30 microseconds that it takes to begin and end do not count.
+"""
 SQUARES = 256, 512, 1024
 """A block takes the best: short calls find undisturbed moments, long ones reach full speed."""
 
@@ -87,8 +94,12 @@ class CeilingServer:
                 return self._read(max(LEAST_READ_BYTES, 4 * last_level_cache_bytes()))
             case "read_weights":
                 return self._read(int(weight_bytes(self._config, dtype)))
-            case "peak":
+            case "peak" if dtype == "float32":
                 return self._peak()
+            case "peak":
+                return self._unit_peak(dtype)
+            case "peak_by_six":
+                return self._by_six()
             case "gemm":
                 return self._gemm(kind)
             case "replay":
@@ -101,7 +112,7 @@ class CeilingServer:
         return [Task(values.sum, float(4 * len(values)), f"sum of {size / 2**20:,.0f} MiB")]
 
     def _peak(self) -> list[Task]:
-        from bench.worker.peak import PARTS, Peak
+        from bench.worker.peak import Peak
 
         peak = Peak()
 
@@ -110,6 +121,20 @@ class CeilingServer:
             return Task(lambda: peak(form, parts), peak(form, parts), what)
 
         return [task(form, parts) for form in peak.forms() for parts in PARTS]
+
+    def _unit_peak(self, dtype: str, each: int = 1, *, tiles: bool = False) -> list[Task]:
+        """Products by a unit of its own; `each` of them count as one."""
+        from bench.worker.units import first_unit
+
+        peak = first_unit(dtype, tiles=tiles)
+        what = f"products of {dtype} from registers, {peak.unit.name}"
+        what += f", {each} for one" if each > 1 else ""
+        return [Task(partial(peak, parts), peak(parts) / each, what) for parts in PARTS]
+
+    def _by_six(self) -> list[Task]:
+        from bench.worker.units import PRODUCTS_OF_FLOAT32
+
+        return self._unit_peak("bfloat16", PRODUCTS_OF_FLOAT32, tiles=True)
 
     def _gemm(self, kind: torch.dtype) -> list[Task]:
         def product(size: int) -> Callable[[], Any]:

@@ -26,11 +26,6 @@ STEPS = 1 << 12
 """Multiply-adds of each chain in a part, which takes 7 to 30 microseconds. Cores that end a call at
 different times differ by one part at most."""
 
-PARTS = 64, 1024
-"""Parts of a call for each CPU: half a millisecond to two, and 8 to 30. Short calls find
-undisturbed moments; in long ones the 30 microseconds that it takes to begin and end do not count.
-"""
-
 WIDEST = 16
 """Lanes of the widest registers, those of AVX-512."""
 
@@ -77,7 +72,7 @@ class Peak:
             raise KernelError(f"MAX does not compile the kernel: {error}") from error
         self._factors = Buffer.from_numpy(np.ones((2, WIDEST), np.float32))
 
-    def __call__(self, form: Form = NATIVE, parts: int = PARTS[0]) -> float:
+    def __call__(self, form: Form = NATIVE, parts: int = 64) -> float:
         """Compute so many parts for each CPU; how many floating-point operations that were.
 
         Raises:

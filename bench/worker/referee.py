@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import torch
 
 from bench.judge.agreement import (
     COARSE_FACTOR,
+    FLOAT32_FACTOR,
     RELATIVE_BOUND,
-    ROUNDED,
     Agreement,
     compare_logits,
     compare_tokens,
@@ -22,6 +23,7 @@ from bench.judge.agreement import (
 from bench.worker.allowance import Allowances
 from impl.packing import held_state
 from reference.huggingface import load_model
+from reports.tables.classes import EXACT, ROUNDED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,6 +39,23 @@ NEWEST = 4
 KEPT_BYTES = 1 << 30
 """Logits that are remembered beside these, the first ones that came: every generation is given the
 same inputs again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """How exact an arm computes.
+
+    Attributes:
+        relative: the largest difference to PyTorch in float32, over the largest logit; None where
+            the outputs could not be compared.
+        error_class: the finest dtype whose error is as large, one of `EXACT`; empty where it is
+            larger than any.
+        message: why they could not be compared.
+    """
+
+    relative: float | None
+    error_class: str
+    message: str
 
 
 class Referee:
@@ -73,6 +92,28 @@ class Referee:
         expected = self._logits(seen, slice(-workload.n_new, None), dtype)
         allowed = self._allowed(workload, expected, dtype)
         return compare_tokens(output, workload.n_new, expected, allowed)
+
+    def exactness(self, workload: Workload, ids: Array, output: Array) -> Exactness:
+        """Of which dtype a forward pass's error is, whatever dtype it was asked for.
+
+        Args:
+            workload: a forward pass.
+            ids: its inputs.
+            output: the logits of PyTorch's model or of another.
+        """
+        rows = slice(None) if workload.logits_policy == "all" else slice(-1, None)
+        expected = self._logits(ids, rows, "float32")
+        seen = compare_logits(output, expected, 0.0)
+        if seen.difference is None:
+            return Exactness(None, "", seen.message)
+        relative = seen.difference / float(np.abs(expected).max())
+        kinds = (kind for kind in EXACT if relative <= self._most(workload, kind))
+        return Exactness(relative, next(kinds, ""), "")
+
+    def _most(self, workload: Workload, kind: str) -> float:
+        """The largest error of a dtype, over the largest logit."""
+        factor = FLOAT32_FACTOR if kind == "float32" else COARSE_FACTOR
+        return factor * self._allowances.ratio(workload, kind)
 
     def prepare(self, workload: Workload, dtype: str) -> None:
         """Find out how far a dtype may be off, where that is not known yet."""

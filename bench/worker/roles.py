@@ -31,12 +31,15 @@ def referee(options: argparse.Namespace) -> tuple[Reply, Answer]:
         if request["op"] == "prepare":
             judge.prepare(workload, request["dtype"])
             return {}
-        found = []
+        agreements, exactness = [], []
         for item in request["items"]:
             ids = prompt_ids(workload, vocab_size, seed, item["block"])
             output = np.load(item["output"])
-            found.append(asdict(judge.check(workload, ids, output, item["dtype"])))
-        return {"agreements": found}
+            if request["op"] == "exactness":
+                exactness.append(asdict(judge.exactness(workload, ids, output)))
+            else:
+                agreements.append(asdict(judge.check(workload, ids, output, item["dtype"])))
+        return {"agreements": agreements, "exactness": exactness}
 
     return {"weights_sha256": checkpoint.sha256}, answer
 

@@ -134,6 +134,14 @@ class Agreement(Process, kw_only=True, tag_field="record", tag="agreement"):
     message: str
 
 
+class Exactness(Process, kw_only=True, tag_field="record", tag="exactness"):
+    """How far an arm's logits are from PyTorch's in float32, over the largest one."""
+
+    relative: Figure
+    error_class: str
+    message: str
+
+
 class RowFigures(Place, kw_only=True):
     """One arm and workload. Of what cannot run here it has its place, status and reasons alone."""
 
@@ -146,6 +154,7 @@ class RowFigures(Place, kw_only=True):
     n_depth: MaybeCount = UNSET
     logits_policy: Literal["all", "last"] | Absent = UNSET
     kv_cache: bool | Absent | None = UNSET
+    compared_in: str | Absent = UNSET
     judged_as: str | Absent = UNSET
     runtime: str | Absent | None = UNSET
     kernel_path: str | Absent | None = UNSET
@@ -212,6 +221,8 @@ class RowFigures(Place, kw_only=True):
     host_copy_s: MaybeFigure = UNSET
     error_logits: MaybeFigure = UNSET
     error_allowed_logits: MaybeFigure = UNSET
+    error_relative: MaybeFigure = UNSET
+    error_class: str | Absent | None = UNSET
     paused_ratio: MaybeFigure = UNSET
 
 
@@ -404,6 +415,6 @@ class End(Record, kw_only=True, tag="end"):
 
 BenchRecord = (
     Header | Plan | Unverified | Ready | Luck | Failure | Pause | Phase | Memory | Rate | Sample
-    | Agreement | Row | Effect | Pair | Null | Ceiling | Layer | Scaling | Replay | Called | Problem
-    | End
+    | Agreement | Exactness | Row | Effect | Pair | Null | Ceiling | Layer | Scaling | Replay
+    | Called | Problem | End
 )  # fmt: skip

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from reports.saved.records import Run
 
+MULTIPLY = "peak", "peak_by_six", "gemm", "replay"
+"""Ceilings of arithmetic."""
+
 ROOFLINE_AID = (
     "No arm can lie above the roof, which was measured in this run: on the left memory is the "
     "limit, on the right arithmetic. The closer to the roof, the less is left to gain."
@@ -41,7 +44,7 @@ def rooflines(run: Run) -> list[Variant]:
 def _roofline(
     run: Run, rows: Sequence[Record], arms: Sequence[str], place: tuple[Any, Any], name: str
 ) -> chart.Chart | None:
-    gemm = _ceiling(run, ("peak", "gemm", "replay"), place)
+    gemm = _ceiling(run, MULTIPLY, place)
     read = _ceiling(run, ("read", "read_weights"), place)
     if not gemm or not read:
         return None
@@ -78,6 +81,7 @@ def _ceiling(run: Run, kinds: Sequence[str], place: tuple[Any, Any]) -> float | 
     found = [
         r for r in run.of("ceiling") if r.get("ceiling") in kinds and r.get("device") == place[0]
     ]
-    exact = [r for r in found if r.get("dtype") == place[1] or r.get("ceiling") == "read"]
+    held = str(place[1]).removesuffix("-products")
+    exact = [r for r in found if r.get("dtype") == held or r.get("ceiling") == "read"]
     values = [figure(r.get("value")) for r in exact or found]
     return max((value for value in values if value and value > 0), default=None)

@@ -18,6 +18,7 @@ from reports.figures.arms import exactness, starts, token_latency
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.load_page import is_load, load_headline, load_page
 from reports.pages.rendering import render_page
+from reports.tables.classes import finer_lines
 from reports.tables.draws import inconclusive_lines, unfinished, warning
 from reports.tables.numbers import brief, figure, interval, percent, short
 from reports.tables.paired import name_of, standings
@@ -108,7 +109,7 @@ def bench_headline(run: Run) -> Headline:
         if row.get("status") == "SKIP"
     }
     pressure = figure((run.end or {}).get("cpu_pressure_pct"))
-    warnings = [*run_warnings(run), *_draws(run)]
+    warnings = [*run_warnings(run), *_draws(run), *finer_lines(_first_runners(run))]
     if pressure is not None and pressure >= 5:
         warnings.append(
             f"While arms were timed, other programs took {pressure:.0f}% of their CPU time."
@@ -152,6 +153,10 @@ def _verdict(run: Run) -> tuple[str, str, str]:
         lead = f"{told} {_counted(statuses)} {_first_reason(run)}"
         return "PARTLY", name or "Not everything counts", lead.strip()
     return "MEASURED", name or "Measured", f"{told} {_counted(statuses)}".strip()
+
+
+def _first_runners(run: Run) -> list[Mapping[str, Any]]:
+    return [row for row in run.of("row") if "#" not in str(row.get("arm"))]
 
 
 def _shares(run: Run) -> str:

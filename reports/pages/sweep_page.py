@@ -9,6 +9,7 @@ from reports.figures.several_runs import swept
 from reports.pages.headline import Fact, Headline, run_facts, run_warnings
 from reports.pages.rendering import render_page
 from reports.saved.files import PAGE
+from reports.tables.classes import family_of
 from reports.tables.numbers import brief, counted, figure
 from reports.tables.unit_markdown import pair
 from reports.tables.units import disturbed, failed, machine_name, matrices
@@ -92,14 +93,9 @@ def _pairs(matrix: Matrix) -> dict[tuple[str, str], Counter[str]]:
     """The verdicts of each pair of arms, whatever their dtype; without a second where none is."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for line in matrix.lines:
-        pair_of = family(line.arm), family(line.versus)
+        pair_of = family_of(line.arm), family_of(line.versus)
         found.setdefault(pair_of, Counter()).update(one.verdict for one in _answers(line.answers))
     return found
-
-
-def family(arm: str) -> str:
-    """An arm without its dtype: `max-bf16` is `max`."""
-    return arm.removesuffix("-bf16").removesuffix("-int8")
 
 
 def _counted(verdicts: Counter[str]) -> str:
@@ -129,7 +125,7 @@ def _figure(
     machine = matrix.machine
     ratios = sorted(
         float(cell["ratio"]) for cell in run.of("cell")
-        if cell["machine"] == machine["machine"] and family(cell["arm"]) == arm
+        if cell["machine"] == machine["machine"] and family_of(cell["arm"]) == arm
         and figure(cell["ratio"])
     )  # fmt: skip
     if not ratios:

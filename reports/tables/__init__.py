@@ -2,6 +2,7 @@
 
 numbers   how every figure is read and written
 verdicts  which verdict is graver, and which check the worst
+classes   float32, bfloat16 or 8 bits, and what is as exact
 paired    who was compared with MAX, and what each ratio says
 rivals    by whom MAX is measured in each workload
 speed_sentence  the first line of a benchmark

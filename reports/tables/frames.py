@@ -26,7 +26,8 @@ CHECK_COLUMNS = (
 )  # fmt: skip
 ROW_COLUMNS = (
     "model", "workload", "arm", "device", "dtype", "threads", "batch", "n_prompt", "n_gen",
-    "n_depth", "logits_policy", "kv_cache", "judged_as", "runtime", "kernel_path", "status",
+    "n_depth", "logits_policy", "kv_cache", "compared_in", "judged_as", "error_class",
+    "runtime", "kernel_path", "status",
     "median_s", "ci_lo_s", "ci_hi_s", "median_clean_s", "ci_lo_clean_s", "ci_hi_clean_s",
     "tok_s", "blocks", "blocks_clean", "processes", "quads", "samples", "n_eff", "ttft_ms",
     "tpot_ms", "itl_ms", "itl_ms_p90", "itl_ms_p95", "itl_ms_p99", "itl_ms_n", "e2e_ms",

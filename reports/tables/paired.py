@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from reports.tables.classes import class_of
 from reports.tables.numbers import brief, figure
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ MARGIN = 1.01
 
 NAMES = {
     "max": "MAX", "max-bf16": "MAX in bfloat16", "max-int8": "MAX with int8 weights",
+    "max-bf16-products": "MAX with products in bfloat16",
     "max-stock": "MAX's stock operations", "max-readable": "MAX without a KV cache",
     "candidate": "the candidate", "torch": "PyTorch", "torch-bf16": "PyTorch in bfloat16",
     "torch-compile": "torch.compile", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO",
-    "ctranslate2": "CTranslate2",
+    "openvino-bf16": "OpenVINO in bfloat16", "openvino-int8": "OpenVINO in 8 bits",
+    "ctranslate2": "CTranslate2", "ctranslate2-int8": "CTranslate2 in 8 bits",
+    "llama.cpp-bf16": "llama.cpp in bfloat16", "llama.cpp-q8_0": "llama.cpp in Q8_0",
 }  # fmt: skip
 """What sentences call an arm; any other is called by its label."""
 
@@ -89,9 +93,8 @@ class Standing:
         rows: of the own arm, by workload; a workload's sizes are read from them.
         arms: the others.
         cells: by arm and workload.
-        main: whether the own arm is that of the whole run, not of one coarser dtype.
-        dtypes: of every arm.
-        elsewhere: arms that another own arm, of their own dtype, is measured by.
+        main: whether the own arm is that of the whole run, not of another class.
+        classes: of every arm.
     """
 
     place: Place
@@ -100,8 +103,7 @@ class Standing:
     arms: list[str]
     cells: dict[tuple[str, str], Cell]
     main: bool = True
-    dtypes: dict[str, str] = field(default_factory=dict)
-    elsewhere: frozenset[str] = frozenset()
+    classes: dict[str, str] = field(default_factory=dict)
 
     @property
     def workloads(self) -> list[str]:
@@ -110,9 +112,23 @@ class Standing:
 
     @property
     def rivals(self) -> list[str]:
-        """Who the own arm is measured by: what is not MAX, or MAX's other arms where all are."""
-        others = [arm for arm in self.arms if not is_max(arm) and arm not in self.elsewhere]
-        return others or self.arms
+        """Who the own arm is measured by: what is not MAX and as exact.
+
+        Where there is none, what is not MAX and no other arm of MAX's is measured by; MAX's other
+        arms where all are.
+        """
+        others = [arm for arm in self.arms if not is_max(arm)]
+        mine = self.classes.get(self.own)
+        alike = [arm for arm in others if self.classes.get(arm) == mine]
+        taken = {self.classes.get(arm) for arm in self.arms if is_max(arm)}
+        return alike or [arm for arm in others if self.classes.get(arm) not in taken] or self.arms
+
+    @property
+    def strangers(self) -> list[str]:
+        """What is neither MAX nor as exact, where no arm of MAX's in its class took part."""
+        taken = {self.classes.get(arm) for arm in (self.own, *self.arms) if is_max(arm)}
+        others = (arm for arm in self.arms if not is_max(arm) and arm not in self.rivals)
+        return [arm for arm in others if self.classes.get(arm) not in taken]
 
 
 def name_of(arm: str) -> str:
@@ -171,8 +187,10 @@ def _standing(
         for ratio in ratios
         if _place(ratio) == place and ratio.get("versus") == own
     }
-    arms = list(dict.fromkeys(str(row["arm"]) for row in rows if row["arm"] != own))
-    arms = arms if main else [arm for arm in arms if any(arm == other for _, other in here)]
+    classes = {str(row["arm"]): class_of(str(row.get("dtype") or "")) for row in rows}
+    arms = [arm for arm in classes if arm != own]
+    if not main:
+        arms = [arm for arm in arms if not is_max(arm) and classes[arm] == classes[own]]
     mine = {str(row["workload"]): row for row in rows if row["arm"] == own}
     cells = {
         (arm, workload): _cell(row, mine[workload], here)
@@ -180,11 +198,7 @@ def _standing(
         for row in rows
         if row["arm"] == arm and (workload := str(row["workload"])) in mine
     }
-    dtypes = {str(row["arm"]): str(row.get("dtype") or "") for row in rows}
-    elsewhere = frozenset(str(r["arm"]) for r in ratios
-                          if _place(r) == place and main and r.get("versus") != own
-                          and is_max(str(r.get("versus"))))  # fmt: skip
-    return Standing(place, own, mine, arms, cells, main, dtypes, elsewhere)
+    return Standing(place, own, mine, arms, cells, main, classes)
 
 
 def _cell(row: Record, own: Record, ratios: Mapping[tuple[Any, Any], Record]) -> Cell:
@@ -208,12 +222,14 @@ def cell_of(ratio: Record) -> Cell:
 
 
 def _owns(rows: Sequence[Record], ratios: Sequence[Record]) -> list[str]:
-    """The own arm, then MAX's arms that others of their dtype were compared with."""
-    place, labels = _place(rows[0]), list(dict.fromkeys(str(row["arm"]) for row in rows))
+    """The own arm, then MAX's arms of other classes that somebody else took part in."""
+    place = _place(rows[0])
+    classes = {str(row["arm"]): class_of(str(row.get("dtype") or "")) for row in rows}
     versus = [str(r.get("versus")) for r in ratios if _place(r) == place]
-    main = OWN if OWN in labels else next((own for own in versus if own in labels), labels[0])
-    further = [own for own in versus if is_max(own) and own in labels]
-    return list(dict.fromkeys([main, *further]))
+    main = OWN if OWN in classes else next((own for own in versus if own in classes), "")
+    main = main or next(iter(classes))
+    others = {kind for arm, kind in classes.items() if not is_max(arm)} - {classes[main]}
+    return [main, *(arm for arm, kind in classes.items() if is_max(arm) and kind in others)]
 
 
 def _ratios(records: Sequence[Record]) -> list[Record]:

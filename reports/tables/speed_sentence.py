@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from reports.tables.numbers import counted, percent
-from reports.tables.paired import is_max, name_of, standings
+from reports.tables.paired import name_of, standings
 from reports.tables.rivals import nearest
 
 if TYPE_CHECKING:
@@ -203,6 +203,9 @@ def _rest(standing: Standing, found: Sequence[Beside]) -> list[str]:
     if open_ and not any(one.kind[1] for one in found):
         texts.append(f"Not conclusive: {own} beside {open_}.")
     texts.append(_not_compared(standing))
+    if strangers := standing.strangers:
+        kinds = _listed(list(dict.fromkeys(standing.classes[arm] for arm in strangers)))
+        texts.append(f"In {kinds} no arm of MAX's took part beside {_names(strangers)}.")
     return [text for text in texts if text]
 
 
@@ -241,7 +244,7 @@ def _not_compared(standing: Standing) -> str:
     told = [
         f"{name_of(arm)} ({status}{'' if len(names) == every else f' in {_listed(names)}'})"
         for (arm, status), names in found.items()
-        if not is_max(arm) or arm in standing.rivals
+        if arm in standing.rivals or arm in standing.strangers
     ]
     return f"Not compared: {_listed(told)}." if told else ""
 
@@ -253,10 +256,14 @@ def _where(standing: Standing, every: Sequence[Standing]) -> str:
     for index, (form, value) in enumerate(zip(names, standing.place, strict=True)):
         if len({str(one.place[index]) for one in every}) > 1:
             parts.append(form.format(counted(int(value), "thread") if index == 2 else value))
-    parts += [] if standing.main else [f"in {standing.dtypes.get(standing.own)}"]
+    parts += [] if standing.main else [f"in {standing.classes.get(standing.own)}"]
     text = ", ".join(parts)
     begins = text.partition(" ")[0] in ("on", "with", "in")
     return f"{text[0].upper() if begins else text[0]}{text[1:]}: " if text else ""
+
+
+def _names(arms: Sequence[str]) -> str:
+    return _listed([name_of(arm) for arm in arms])
 
 
 def _listed(words: Sequence[str]) -> str:

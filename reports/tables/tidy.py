@@ -36,6 +36,7 @@ NAMES = {
     "null": "nulls",
     "sample": "samples",
     "agreement": "agreements",
+    "exactness": "exactness",
     "ceiling": "ceilings",
     "phase": "phases",
     "memory": "memory",

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_help_names_every_command(capsys):
         ([*CPU, "--baseline", "jax"], "unknown arm 'jax'"),
         ([*CPU, "--baseline", "openvino"], "takes no part; the arms are max, torch"),
         ([*CPU, "--dtype", "float16"], "unknown dtype 'float16'"),
-        ([*CPU, "--arms", "openvino", "--dtype", "bfloat16"], "openvino has no bfloat16"),
+        ([*CPU, "--arms", "onnxruntime", "--dtype", "bfloat16"], "onnxruntime has no bfloat16"),
         (["sing"], "unknown command 'sing'"),
         ([*CPU, "--candidate", "mine.py"], "is not FILE.py:NAME"),
         ([*CPU, "--candidate", "nowhere.py:Model"], "there is no file nowhere.py"),
@@ -94,6 +95,28 @@ def test_help_names_every_command(capsys):
 def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(root, capsys, arguments, part):
     assert part in refused(capsys, arguments)
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--arms", "max,torch", "run", "-p", "8"], ("run", ["--arms", "max,torch", "-p", "8"])),
+        (["--arms", "max", "null", "--no-load"], ("null", ["--arms", "max", "--no-load"])),
+        (["--arms", "max", "-p", "8"], ("run", ["--arms", "max", "-p", "8"])),
+        (["--out", "run", "--arms", "max"], ("run", ["--out", "run", "--arms", "max"])),
+        (["compare", "run", "env"], ("compare", ["run", "env"])),
+        ([], ("run", [])),
+    ],
+)
+def test_a_command_may_come_after_the_arms_that_tox_writes_before_it(monkeypatch, argv, expected):
+    """`tox -e bench-peers -- run -p 8`; what follows an option with a dash is its value."""
+    asked = []
+    for name in COMMANDS:
+        stand_in = types.SimpleNamespace(main=lambda rest, name=name: asked.append((name, rest)))
+        monkeypatch.setitem(sys.modules, f"stand_in_{name}", stand_in)
+        monkeypatch.setitem(COMMANDS, name, f"stand_in_{name}")
+    main(argv)
+    assert asked == [expected]
 
 
 def test_a_candidate_takes_part_beside_the_other_arms_and_every_worker_is_told_of_it(root):
@@ -153,8 +176,14 @@ def test_help_lists_every_command(capsys):
 
 def test_each_arm_comes_in_each_dtype_that_it_has():
     assert in_dtypes(["torch"], []) == ["torch"]
-    assert in_dtypes(["torch", "openvino"], ["float32", "bfloat16"]) == [
-        "torch", "torch-bf16", "openvino",
+    assert in_dtypes(["torch", "onnxruntime"], ["float32", "bfloat16"]) == [
+        "torch", "torch-bf16", "onnxruntime",
+    ]  # fmt: skip
+    assert in_dtypes(["max", "llama.cpp"], ["bfloat16", "int8"]) == [
+        "max-bf16", "max-int8", "llama.cpp-bf16", "llama.cpp-q8_0",
+    ]  # fmt: skip
+    assert in_dtypes(["max"], ["bfloat16", "bfloat16-products"]) == [
+        "max-bf16", "max-bf16-products",
     ]  # fmt: skip
     assert in_dtypes(["torch"], ["bfloat16"]) == ["torch-bf16"]
 

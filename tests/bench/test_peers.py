@@ -1,5 +1,6 @@
 """A peer runs with its own interpreter, or is skipped with the command that installs it."""
 
+import json
 import sys
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 
 from bench import peers
 from bench.arms.specs import ARMS, PEER_ARMS, spec_of
+from bench.match.turns import PROBE_BLOCK, probe_of
 from bench.peers import VARIABLE, python_for
 from bench.worker.process import Worker
 from bench.workload.workload import Workload, prompt_ids
+from reports.saved.machine import all_flags
 
 PP4 = Workload(batch=2, n_prompt=4)
 PP4_LAST = Workload(batch=2, n_prompt=4, logits="last")
@@ -55,8 +58,6 @@ def test_a_peer_computes_what_pytorch_does(name, tmp_path):
     if reason:
         pytest.skip(reason)
     referee = Referee(load("random:tiny"), 1)
-    import json
-
     workloads = json.dumps([w.as_dict() for w in (PP4, PP4_LAST, TG3)])
     with Worker([name, *ARGUMENTS, workloads], tmp_path / "log", python=python) as worker:
         assert worker.receive()["runtime"]
@@ -69,6 +70,31 @@ def test_a_peer_computes_what_pytorch_does(name, tmp_path):
             ids = prompt_ids(workload, 1024, 0, 5)
             found = referee.check(workload, ids, np.load(output), ARMS[name].judged_as)
             assert found.agreed, found.message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("openvino", "float32"), ("openvino-bf16", "bfloat16")]
+)
+def test_a_runtime_that_computes_in_bfloat16_is_known_by_its_error(name, expected, tmp_path):
+    """OpenVINO takes bfloat16 by itself where it is not told to take float32."""
+    from bench.worker.referee import Referee
+    from reference.load import load
+
+    python, reason = python_for(ARMS[name])
+    if reason:
+        pytest.skip(reason)
+    if expected == "bfloat16" and not {"avx512f", "amx_bf16", "bf16"} & set(all_flags()):
+        pytest.skip("OpenVINO computes in float32 on this CPU, whatever it is told")
+    referee = Referee(load("random:tiny"), 1)
+    workloads = json.dumps([TG3.as_dict()])
+    with Worker([name, *ARGUMENTS, workloads], tmp_path / "log", python=python) as worker:
+        worker.receive()
+        probe, output = probe_of([TG3]), tmp_path / "out.npy"
+        asked = {"workload": probe.as_dict(), "block": PROBE_BLOCK, "calls": 1}
+        worker.ask({"op": "turn", **asked, "output": str(output)})
+        ids = prompt_ids(probe, 1024, 0, PROBE_BLOCK)
+        found = referee.exactness(probe, ids, np.load(output))
+        assert found.error_class == expected, found.relative
 
 
 def test_installing_one_peer_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):

@@ -21,6 +21,12 @@ EXACTNESS_AID = (
     "them; hollow where it does not say. On the lowest line nothing differs at all, as for PyTorch "
     "itself, which is what is compared with."
 )
+RELATIVE_AID = (
+    "Down and to the right is better. Height: the largest difference of a logit to PyTorch in "
+    "float32 with the weights as they are, over the largest logit, of one forward pass. The area "
+    "of a bubble is the weights' memory, as the arm holds them; hollow where it does not say. On "
+    "the lowest line nothing differs at all, as for PyTorch itself, which is what is compared with."
+)
 TOKENS_AID = (
     " No forward pass was timed, so the height is how far the logit of a chosen token is below the "
     "best one; on the lowest line every choice is PyTorch's."
@@ -38,16 +44,25 @@ def exactness(run: Run) -> list[Variant]:
     """Error by speed, one figure for each workload of each competition."""
     rows = [r for r in run.of("row") if r.get("status") == "VALID" and positive(r.get("tok_s"))]
     rows = [row for row in rows if "#" not in str(row.get("arm"))]
-    errors = _errors(run)
+    relative = bool(rows) and all(figure(row.get("error_relative")) is not None for row in rows)
+    errors = _relative(rows) if relative else _errors(run)
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for row in rows:
         if _key(row) in errors:
             groups.setdefault((*_place(row), row.get("workload")), []).append(row)
     several = len({key[:3] for key in groups}) > 1
     return [
-        Variant(_name(key, several), _figure(found, errors, arms_of(run), f"exactness-{number}"))
+        Variant(
+            _name(key, several),
+            _figure(found, errors, arms_of(run), f"exactness-{number}", relative=relative),
+        )
         for number, (key, found) in enumerate(groups.items())
     ]
+
+
+def _relative(rows: Sequence[Record]) -> dict[tuple[Any, ...], tuple[float, bool]]:
+    """By arm of a competition its error over the largest logit, on the weights as they are."""
+    return {_key(row): (figure(row.get("error_relative")) or 0.0, False) for row in rows}
 
 
 def _errors(run: Run) -> dict[tuple[Any, ...], tuple[float, bool]]:
@@ -71,7 +86,7 @@ def _errors(run: Run) -> dict[tuple[Any, ...], tuple[float, bool]]:
 
 def _figure(
     rows: Sequence[Record], errors: dict[tuple[Any, ...], tuple[float, bool]],
-    arms: Sequence[str], name: str,
+    arms: Sequence[str], name: str, *, relative: bool,
 ) -> chart.Chart:  # fmt: skip
     x_span, (bottom, top) = chart.spans(chart.WIDE, HEIGHT)
     found = [errors[_key(row)] for row in rows]
@@ -89,13 +104,16 @@ def _figure(
     ]
     taken = [_around(*spot) for spot in spots]
     for (row, _, (error, _)), (at, radius) in zip(drawn, spots, strict=True):
-        bubbles.append(_bubble(row, at, radius, series(arms, row.get("arm")), error))
+        tip = _tip(row, error, relative=relative)
+        bubbles.append(_bubble(row, at, radius, series(arms, row.get("arm")), tip))
         labels.append(_label(at, radius, _words(row), taken))
-    aid = EXACTNESS_AID + (TOKENS_AID if any(tokens for _, tokens in found) else "")
+    aid = RELATIVE_AID if relative else EXACTNESS_AID
+    aid += TOKENS_AID if any(tokens for _, tokens in found) else ""
+    what = "over the largest logit" if relative else "logits"
     return chart.Chart(
         name=name, title="Exactness beside speed", aid=aid, width=chart.WIDE, height=HEIGHT,
         x_title="tokens a second (logarithmic)", x_ticks=_speed_ticks(x),
-        y_title="largest difference, logits (logarithmic)",
+        y_title=f"largest difference, {what} (logarithmic)",
         y_ticks=[*y.ticks(), (floor, "0")], marks=[*marks, *bubbles, *labels],
         legend=legend_of(arms, rows),
     )  # fmt: skip
@@ -125,19 +143,24 @@ def _radius(row: Record, most: float) -> float:
     return max(SMALLEST, LARGEST * math.sqrt(held / most)) if held and most else SMALLEST * 1.6
 
 
-def _bubble(
-    row: Record, at: tuple[float, float], radius: float, css: str, error: float
-) -> chart.Mark:
+def _bubble(row: Record, at: tuple[float, float], radius: float, css: str, tip: str) -> chart.Mark:
+    held = figure(row.get("weight_bytes"))
+    return chart.dot(*at, f"{css} bubble" if held else f"{css} hollow", tip, round(radius, 1))
+
+
+def _tip(row: Record, error: float, *, relative: bool) -> str:
+    """What is shown when a bubble is pointed at."""
     held, peak = figure(row.get("weight_bytes")), figure(row.get("peak_rss_mib"))
     tip = f"{_words(row)}\n{short(row.get('tok_s'))} tokens/s\nlargest difference "
-    tip += f"{scientific(error)} logits" if error else "none: the same to the bit"
-    allowed = row.get("error_allowed_logits")
+    unit = "of the largest logit" if relative else "logits"
+    tip += f"{scientific(error)} {unit}" if error else "none: the same to the bit"
+    allowed = None if relative else row.get("error_allowed_logits")
     tip += f" ({scientific(allowed)} is allowed in this workload)" if figure(allowed) else ""
     tip += f"\nweights {held / 2**20:,.1f} MiB" if held else ""
     bits = figure(row.get("weight_bits"))
     tip += f", {bits:g} bits each" if bits else ""
     tip += f"\nprocess at most {peak:,.0f} MiB" if peak else ""
-    return chart.dot(*at, f"{css} bubble" if held else f"{css} hollow", tip, round(radius, 1))
+    return tip
 
 
 def _words(row: Record) -> str:

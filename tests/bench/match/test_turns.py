@@ -6,8 +6,9 @@ import pytest
 
 from bench.match.ceiling_rates import Ceilings, Kind
 from bench.match.contestant import Contestant
-from bench.match.turns import LONGEST_PAUSED_S, Match
+from bench.match.turns import LONGEST_PAUSED_S, PROBE_BLOCK, Match, probe_of
 from bench.worker.process import WorkerError
+from bench.workload.workload import Workload
 from tests.bench.helpers import PP8, TG4, plan
 
 SLOW_S = 1.0  # a turn is one call
@@ -233,3 +234,40 @@ def test_a_first_call_with_empty_caches_is_apart_from_those_of_rows():
         ("first_call", PP8.name, None), ("host_copy", PP8.name, None),
     ]  # fmt: skip
     assert cold.first_call_s == cold.host_copy_s == {}
+
+
+class ExactReferee:
+    """Finds the same exactness in whatever it is shown."""
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, request):
+        assert request["op"] == "exactness"
+        self.asked.append((request["workload"], [item["block"] for item in request["items"]]))
+        return {"exactness": [{"relative": 6e-3, "error_class": "bfloat16", "message": ""}]}
+
+
+def test_exactness_is_measured_once_by_a_forward_pass_though_tokens_alone_are_timed(tmp_path):
+    """Not where that pass has to be compiled for its size."""
+    log, records, referee = [], [], ExactReferee()
+    names = ["openvino", "torch-compile"]
+    arms = [Contestant(name, "cpu", worker=FakeWorker(log, name)) for name in names]
+    match = Match(plan(names, [TG4]), arms, referee, tmp_path, records.append)
+    match.measure_exactness()
+    match.measure_exactness()
+    assert log == [("openvino", PROBE_BLOCK)]
+    ((workload, blocks),) = referee.asked
+    assert Workload(**workload) == Workload(batch=TG4.batch, n_prompt=TG4.length)
+    assert blocks == [PROBE_BLOCK]
+    assert arms[0].exactness == (6e-3, "bfloat16", "")
+    assert arms[1].exactness is None
+    assert probe_of([PP8, TG4]) is PP8, "which every arm is ready for"
+    (record,) = records
+    assert record["record"] == "exactness"
+    assert record["arm"] == "openvino"
+
+
+def test_the_shortest_pass_that_is_timed_anyway_tells_how_exact_an_arm_is():
+    short, long = Workload(batch=1, n_prompt=8), Workload(batch=1, n_prompt=32)
+    assert probe_of([TG4, long, short]) is short

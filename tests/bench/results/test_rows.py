@@ -44,6 +44,40 @@ def test_whatever_is_wrong_takes_the_speed_away_and_is_said(fields, status, reas
     assert row | NO_SPEED == row
 
 
+@pytest.mark.parametrize(
+    ("label", "exactness", "reason"),
+    [
+        ("openvino", (6.3e-3, "bfloat16", ""),
+         "its error is bfloat16's (6.3e-03 of the largest logit), and not float32's: compared"),
+        ("openvino", (1e-5, "float16", ""), "its error is float16's or TF32's (1.0e-05 of"),
+        ("openvino-bf16", (2e-2, "int8", ""), "not bfloat16's: compared with no row of bfloat16"),
+        ("ctranslate2-int8", (0.9, "", ""), "larger than that of 8 bits (9.0e-01 of the largest"),
+        ("openvino", (None, "", "logits that are not finite"), "logits that are not finite"),
+        ("openvino", (6e-7, "float32", ""), ""),
+        ("openvino-bf16", (6e-7, "float32", ""), ""),
+        ("llama.cpp", (1e-3, "float16", ""), ""),
+        ("llama.cpp", (6e-3, "bfloat16", ""), "and not float32's"),
+        ("torch", None, ""),
+        ("max", (1e-5, "float16", ""), ""),  # it is verified
+    ],
+)  # fmt: skip
+def test_a_peer_whose_error_is_that_of_a_coarser_class_has_no_speed(label, exactness, reason):
+    """Of generated tokens that would not be seen: they may all be the same."""
+    arm = contestant(label, workload=TG4, exactness=exactness)
+    (row,) = rows_of(arm, workloads=(TG4,))
+    assert row["status"] == ("INVALID" if reason else "VALID")
+    assert reason in "".join(row["invalid_reasons"])
+    relative, error_class, _ = exactness or (None, None, "")
+    assert (row["error_relative"], row["error_class"]) == (relative, error_class)
+
+
+def test_a_row_says_what_it_is_compared_with():
+    labels = ("max", "max-bf16-products", "torch-bf16", "llama.cpp-q8_0", "max-int8")
+    rows = rows_of(*map(contestant, labels))
+    found = [row["compared_in"] for row in rows]
+    assert found == ["float32", "bfloat16", "bfloat16", "8 bits", "8 bits"]
+
+
 def test_only_the_max_model_needs_a_verification():
     candidate, reference = rows_of(contestant("max"), contestant("torch"), unverified="not yet")
     assert candidate["invalid_reasons"] == ["not yet"]

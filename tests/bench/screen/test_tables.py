@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from bench.results.rows import skip_row
-from bench.screen.tables import notes, reason_lines, shares_line, show
+from bench.screen.tables import error_lines, notes, reason_lines, shares_line, show
 from reports.commands import WIDTH
 from reports.tables.draws import inconclusive_lines
 
@@ -127,6 +127,19 @@ def test_a_disturbed_machine_and_a_null_that_failed_are_told():
     assert notes([NULL], 1.0) == notes([], None) == []
     (note,) = notes([NULL | {"failed": True}], None)
     assert "The null of pp8 failed" in note
+
+
+def test_errors_on_the_weights_as_they_are_stand_class_by_class():
+    def one(arm, class_, error):
+        return {"arm": arm, "compared_in": class_, "error_relative": error}
+
+    rows = [one("max", "float32", 6.6e-7), one("torch", "float32", 0.0)]
+    rows += [one("torch#2", "float32", 0.0), one("torch-compile", "float32", None), rows[0]]
+    rows += [one("max-int8", "8 bits", 0.02)]
+    text = "Largest difference to PyTorch in float32 over the largest logit, "
+    assert error_lines(rows, ["torch#2"]) == [
+        f"{text}float32: max 6.6e-07, torch 0.0e+00", f"{text}8 bits: max-int8 2.0e-02",
+    ]  # fmt: skip
 
 
 def test_what_a_pause_costs_is_told_where_it_matters():

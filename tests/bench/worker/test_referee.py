@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from transformers.pytorch_utils import Conv1D
 
 from bench.arms.torch_eager import TorchEager, TorchEagerBF16
 from bench.worker.allowance import Allowances
 from bench.worker.referee import Kept, Referee
-from bench.worker.rounding import RoundedResults
+from bench.worker.rounding import RoundedResults, eight_bits, round_inputs
 from bench.workload.workload import Workload, prompt_ids
 from impl.packing import held_state
 from reference.huggingface import load_model
@@ -130,6 +131,92 @@ def test_rounded_weights_are_judged_by_the_model_that_has_them(referee, checkpoi
     output = TorchEager(held, "cpu", THREADS).forward(ids_of(PP8), "all")
     assert referee.check(PP8, ids_of(PP8), output, f"{dtype} weights").agreed
     assert not referee.check(PP8, ids_of(PP8), output).agreed
+
+
+def through(layers, rounded):
+    """A model whose linear layers see their inputs rounded."""
+    round_inputs(layers, rounded)
+    return layers
+
+
+def logits_of(model):
+    with torch.inference_mode():
+        return model(torch.from_numpy(ids_of(PP8)), use_cache=False).logits.float().numpy()
+
+
+def in_8_bits(checkpoint):
+    """Weights by rows and activations by positions, as the class allows."""
+    held = dataclasses.replace(checkpoint, weights=held_state(checkpoint.weights, "int8"))
+    return through(load_model(held, torch.float32), eight_bits)
+
+
+def by_three_products(model):
+    """Float32 out of three products of bfloat16: 17 bits of it."""
+
+    def halves(x):
+        high = x.to(torch.bfloat16).float()
+        return high, (x - high).to(torch.bfloat16).float()
+
+    def product(module, inputs, _):
+        weight = module.weight if isinstance(module, Conv1D) else module.weight.T
+        (x1, x2), (w1, w2) = halves(inputs[0]), halves(weight)
+        found = x1 @ w1 + (x1 @ w2 + x2 @ w1)
+        return found if module.bias is None else found + module.bias
+
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Linear, Conv1D)):
+            module.register_forward_hook(product)
+    return model
+
+
+def ten_bits(x):
+    """As TF32 rounds factors, of a size at which float16 has as many bits."""
+    return x.to(torch.float16).float()
+
+
+def test_8_bits_agree_as_8_bits_and_not_as_weights_of_8_bits_alone(referee, checkpoint):
+    output = logits_of(in_8_bits(checkpoint))
+    assert referee.check(PP8, ids_of(PP8), output, "int8").agreed
+    assert not referee.check(PP8, ids_of(PP8), output, "int8 weights").agreed
+    assert not referee.check(PP8, ids_of(PP8), output).agreed
+
+
+@pytest.mark.parametrize("name", ["transformer.h.3.mlp.c_proj.weight", "transformer.wpe.weight"])
+def test_a_wrong_weight_does_not_hide_behind_8_bits(referee, checkpoint, name):
+    output = logits_of(in_8_bits(changed(checkpoint, name, np.zeros_like)))
+    assert not referee.check(PP8, ids_of(PP8), output, "int8").agreed
+
+
+def test_eight_bits_keep_the_largest_value_and_255_steps():
+    x = torch.linspace(-1, 1, 4001).reshape(1, -1)
+    assert len(eight_bits(x).unique()) == 255
+    assert eight_bits(x).abs().max() == 1
+    assert torch.equal(eight_bits(torch.zeros(2, 3)), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda c: load_model(c, torch.float32), {"float32"}),
+        (lambda c: load_model(c, torch.float64), {"float32"}),
+        (lambda c: by_three_products(load_model(c, torch.float32)), {"float16"}),
+        (lambda c: through(load_model(c, torch.float32), ten_bits), {"float16"}),
+        (lambda c: load_model(c, torch.bfloat16), {"bfloat16"}),
+        (in_8_bits, {"bfloat16", "int8"}),  # twice the error, which three times as much allows
+        (lambda c: load_model(changed(c, "transformer.wpe.weight", np.zeros_like), torch.float32),
+         {""}),
+    ],
+    ids=["float32", "float64", "three products", "TF32", "bfloat16", "8 bits", "wrong"],
+)  # fmt: skip
+def test_an_error_tells_its_dtype_whatever_was_asked_for(referee, checkpoint, make, expected):
+    found = referee.exactness(PP8, ids_of(PP8), logits_of(make(checkpoint)))
+    assert found.error_class in expected, found.relative
+
+
+def test_what_cannot_be_compared_has_no_exactness(referee):
+    found = referee.exactness(PP8, ids_of(PP8), np.full((2, 8, 1024), np.nan, np.float32))
+    assert (found.relative, found.error_class) == (None, "")
+    assert "not finite" in found.message
 
 
 def test_float16_agrees_as_float16_and_not_as_float32(referee, checkpoint):

@@ -38,6 +38,20 @@ def test_a_bubble_for_each_arm_and_dtype_is_as_large_as_its_weights(run_of):
     assert "largest difference 1.00e-06 logits" in fine.tip
 
 
+def test_where_every_arm_was_held_to_the_same_weights_that_is_the_height(run_of):
+    """Not what each was judged by: MAX in 8 bits is held to its own weights, its peers are not."""
+    run = run_of(
+        row("max-int8", prompt(8), tok_s=100, error_logits=1e-5, error_relative=2e-2),
+        row("ctranslate2-int8", prompt(8), tok_s=200, error_logits=0.3, error_relative=1e-2),
+        row("torch", prompt(8), tok_s=50, error_logits=0.0, error_relative=0.0),
+    )
+    (variant,) = exactness(run)
+    height = {one.tip.split()[0]: one.attributes["cy"] for one in circles(variant.figure)}
+    assert height["max-int8"] < height["ctranslate2-int8"] < height["torch"]
+    assert "2.00e-02 of the largest logit" in circles(variant.figure)[0].tip
+    assert variant.figure.y_title == "largest difference, over the largest logit (logarithmic)"
+
+
 def test_what_does_not_differ_at_all_lies_on_a_line_of_its_own(run_of):
     run = run_of(
         row("torch", prompt(8), tok_s=100, error_logits=0.0, weight_bytes=MIB),

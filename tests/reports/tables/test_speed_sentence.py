@@ -150,6 +150,62 @@ def test_like_is_compared_with_like_where_max_has_the_dtype():
     assert two.startswith("In bfloat16: Decode after 32 tokens: MAX in bfloat16 is 1.700 [")
 
 
+BF16 = {"dtype": "bfloat16"}
+
+
+def in_bfloat16():
+    """MAX's two engines in bfloat16, and PyTorch, each pair with its ratio."""
+    return [
+        *run(torch=2.0),
+        row("max-bf16", **BF16), row("max-bf16-products", dtype="bfloat16-products"),
+        row("torch-bf16", **BF16),
+        pair("max-bf16", 0.7, "FASTER"), pair("max-bf16-products", 0.5, "FASTER"),
+        pair("torch-bf16", 0.6, "FASTER"),
+        pair("torch-bf16", 0.8, "FASTER", versus="max-bf16"),
+        pair("torch-bf16", 1.2, "SLOWER", versus="max-bf16-products"),
+    ]  # fmt: skip
+
+
+def test_each_engine_of_a_class_has_its_own_answer_and_none_is_mixed_of_both():
+    one, two, three = answers(in_bfloat16())
+    assert "MAX is 2 [" in one
+    assert "bfloat16" not in one, "a faster arm of another class is no rival"
+    assert two.startswith("In bfloat16: Decode after 32 tokens: MAX in bfloat16 takes 1.250 [")
+    assert three.startswith(
+        "In bfloat16: Decode after 32 tokens: MAX with products in bfloat16 is 1.200 ["
+    )
+    assert title(in_bfloat16()) == "MAX is faster than PyTorch"
+
+
+def test_an_engine_that_has_no_speed_is_said_in_its_class():
+    why = "these weights were never verified"
+    records = [*run(torch=2.0), row("max-int8", status="INVALID", reason=why, dtype="int8")]
+    records += [row("ctranslate2-int8", dtype="int8"), pair("ctranslate2-int8", 0.6, "FASTER")]
+    one, two = answers(records)
+    assert "as PyTorch" in one
+    assert "CTranslate2" not in one
+    assert two == f"In 8 bits: MAX with int8 weights has no speed here (INVALID: {why})."
+
+
+def test_a_class_without_an_arm_of_maxs_is_named_and_not_compared():
+    records = [*run(torch=2.0), row("torch-bf16", **BF16), pair("torch-bf16", 0.6, "FASTER")]
+    (text,) = answers(records)
+    assert "MAX is 2 [1.818, 2.2] times as fast as PyTorch." in text
+    assert text.endswith("In bfloat16 no arm of MAX's took part beside PyTorch in bfloat16.")
+
+
+def test_where_nothing_is_as_exact_the_others_are_all_there_is():
+    records = [row("max"), row("torch-bf16", **BF16), pair("torch-bf16", 0.6, "FASTER")]
+    (text,) = answers(records)
+    assert "MAX takes 1.667 [1.515, 1.833] times as long as PyTorch in bfloat16." in text
+
+
+def test_a_float32_row_that_is_none_is_not_compared():
+    why = "its error is bfloat16's (6.3e-03 of the largest logit), and not float32's"
+    records = [*run(torch=2.0), row("openvino", status="INVALID", reason=why)]
+    assert answers(records)[0].endswith("Not compared: OpenVINO (INVALID).")
+
+
 def test_without_max_it_is_about_the_baseline():
     records = [row("torch"), row("openvino"), pair("openvino", 0.5, "FASTER", versus="torch")]
     (text,) = answers(records)
