@@ -40,6 +40,7 @@ COMMANDS = {
     "peers": "bench.peers",
     "env": "bench.commands.env",
     "gpu": "bench.commands.gpu_plan",
+    "tiles": "bench.commands.tiles_plan",
 }
 USAGE = """usage: python -m bench [COMMAND] [options]
 
@@ -55,6 +56,7 @@ USAGE = """usage: python -m bench [COMMAND] [options]
   peers     install ONNX Runtime, OpenVINO, CTranslate2 and llama.cpp in an environment apart
   env       what about this machine will spoil a measurement, and what to do about it
   gpu       verify and bench on an NVIDIA GPU, all of it; --dry-run prints the plan
+  tiles     the same on a CPU with AMX
 
 `python -m bench COMMAND --help` lists the options of each; --version prints versions.
 

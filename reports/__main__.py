@@ -6,6 +6,7 @@ Exit codes: 0, or 2 with one sentence where something cannot be read or written.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,10 +161,26 @@ def _publish(argv: Sequence[str]) -> int:
         description="Copy tables and figures of runs into reports/published, to be committed.",
     )
     _add_runs(parser)
+    parser.add_argument(
+        "--suffix", default="", type=_word, metavar="NAME",
+        help="of the folders' names, such as a machine's: what was published of others stays",
+    )  # fmt: skip
     options = parser.parse_args(argv)
-    for file in publish(options.runs or newest_runs(runs_root()), published_root()):
+    runs = options.runs or newest_runs(runs_root())
+    for file in publish(runs, published_root(), options.suffix):
         print(file)
     return 0
+
+
+def _word(text: str) -> str:
+    """What may stand in a folder's name.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything but letters, digits, `.`, `_` and `-`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not letters, digits, '.', '_' and '-'")
+    return text
 
 
 def _schema(argv: Sequence[str]) -> int:

@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
         return cannot_run("bench gpu", NO_GPU)
     if options.install and not _installed(on_cpu=options.on_cpu):
         return cannot_run("bench gpu", "what the steps need could not be installed; pip says why")
-    return carry_out(plan, _folder(options.out))
+    return carry_out(plan, folder_for("gpu", options.out))
 
 
 def _parser() -> Parser:
@@ -129,13 +129,13 @@ def chosen(plan: Sequence[Step], only: Sequence[str] | None) -> list[Step]:
     return [step for step in plan if only is None or step.name in only]
 
 
-def _folder(out: Path | None) -> Path:
-    """A new folder for all of it.
+def folder_for(plan: str, out: Path | None) -> Path:
+    """A new folder for all of a plan: `out`, or one named after it.
 
     Raises:
         UsageError: if it cannot be made, or is not empty.
     """
-    folder = (out or runs_root() / "gpu" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}").resolve()
+    folder = (out or runs_root() / plan / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}").resolve()
     try:
         for part in ("logs", "answers"):
             (folder / part).mkdir(parents=True)
@@ -156,8 +156,8 @@ def _installed(*, on_cpu: bool) -> bool:
     return done.returncode == 0
 
 
-def carry_out(plan: Sequence[Step], folder: Path) -> int:
-    """Run the steps one after the other, then publish; returns the exit code."""
+def carry_out(plan: Sequence[Step], folder: Path, command: str = "bench gpu") -> int:
+    """Run the steps of a command one after the other, then publish; returns the exit code."""
     done: list[Done] = []
     stop: KeyboardInterrupt | None = None
     with terminable():
@@ -172,7 +172,7 @@ def carry_out(plan: Sequence[Step], folder: Path) -> int:
             stop = caught
     _show(done, folder)
     if stop:
-        print(f"bench gpu: {how_stopped(stop)}; what was done is in {folder}", file=sys.stderr)
+        print(f"{command}: {how_stopped(stop)}; what was done is in {folder}", file=sys.stderr)
         return exit_code_of(stop)
     return exit_code(done)
 

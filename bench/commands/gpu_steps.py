@@ -87,18 +87,18 @@ def _on_gpu() -> Iterator[Step]:
         name = model.rpartition(":")[2]
         verify = f"verify --device gpu --model {model}{sizes}"
         engines = " --engines auto,stock"
-        yield _step(
+        yield step(
             f"verify-{name}-float32", "float32, cuBLAS without TF32", verify + engines, minutes, OFF
         )
-        yield _step(f"verify-{name}-tf32", "float32 as MAX ships it, TF32 included",
+        yield step(f"verify-{name}-tf32", "float32 as MAX ships it, TF32 included",
                     f"{verify} --tf32{engines}", minutes, ON)  # fmt: skip
-        yield _step(f"verify-{name}-bfloat16", "bfloat16",
+        yield step(f"verify-{name}-bfloat16", "bfloat16",
                     f"{verify} --dtype bfloat16 --engines none", minutes)  # fmt: skip
     yield from _benchmarks(
         "gpu", small=" -p 128,512,1000 -n 64 -d 128 -b 1,8 --budget 8m", tiny=" --budget 4m",
         budgets=(4, 8),
     )  # fmt: skip
-    yield _step("ceilings", "what the GPU reads and multiplies at most",
+    yield step("ceilings", "what the GPU reads and multiplies at most",
                 f"bench ceilings --device gpu --model {TINY}", 1)  # fmt: skip
 
 
@@ -111,13 +111,13 @@ def _benchmarks(
             continue
         name = model.rpartition(":")[2]
         bench = f"bench run --device {device} --model {model}{sizes}"
-        yield _step(f"bench-{name}-float32", "beside peers, without TF32",
+        yield step(f"bench-{name}-float32", "beside peers, without TF32",
                     f"{bench} --arms {PEERS}", minutes, OFF)  # fmt: skip
-        yield _step(f"bench-{name}-tf32", "beside peers, with TF32",
+        yield step(f"bench-{name}-tf32", "beside peers, with TF32",
                     f"{bench} --arms {PEERS}", minutes, ON)  # fmt: skip
-        yield _step(f"bench-{name}-bfloat16", "bfloat16; the stock graph has none, as a row says",
+        yield step(f"bench-{name}-bfloat16", "bfloat16; the stock graph has none, as a row says",
                     f"{bench} --arms max,max-bf16,torch,torch-bf16", minutes, ON)  # fmt: skip
-        yield _step(f"bench-{name}-kernels", "the kernels' choice: auto, stock, no cache",
+        yield step(f"bench-{name}-kernels", "the kernels' choice: auto, stock, no cache",
                     f"{bench} --arms max,max-stock,max-readable,torch", minutes, ON)  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _rehearsed() -> Iterator[Step]:
     yield SURROUNDINGS
     yield Step(
         name="kernels", what="which kernels an engine takes",
-        words=("-m", "pytest", "-q", "tests/impl/test_kernel_choice.py"), minutes=0.5,
+        words=("-m", "pytest", "-q", "tests/impl/choosing/test_kernel_choice.py"), minutes=0.5,
         variables=STOCK, answers=False,
     )  # fmt: skip
     verify, short = "verify --device cpu --model tiny", " --regimes given,stress --lengths 1,33"
@@ -135,22 +135,23 @@ def _rehearsed() -> Iterator[Step]:
         ("tf32", f"{short} --tf32 --engines auto,stock", ON),
         ("bfloat16", " --dtype bfloat16 --engines none", {}),  # short cases lack the power
     ):  # fmt: skip
-        yield _step(f"verify-tiny-{name}", f"{name}, the stock graph", f"{verify}{words}", 2,
+        yield step(f"verify-tiny-{name}", f"{name}, the stock graph", f"{verify}{words}", 2,
                     {**variables, **STOCK})  # fmt: skip
-    for step in _benchmarks(
+    for one in _benchmarks(
         "cpu", tiny=" -p 9 -n 2 -d 4 --processes 1 --blocks 2", small="", budgets=(1.5, 0)
     ):
         yield Step(
-            name=step.name, what=step.what, words=step.words, minutes=step.minutes,
-            variables={**step.variables, **STOCK},
+            name=one.name, what=one.what, words=one.words, minutes=one.minutes,
+            variables={**one.variables, **STOCK},
         )  # fmt: skip
-    yield _step("ceilings", "what the CPU reads and multiplies at most",
+    yield step("ceilings", "what the CPU reads and multiplies at most",
                 "bench ceilings --device cpu --model tiny", 0.5)  # fmt: skip
 
 
-def _step(
+def step(
     name: str, what: str, line: str, minutes: float, variables: Mapping[str, str] | None = None
 ) -> Step:
+    """One command of this project with `--json`: `bench run ...` or `verify ...`."""
     return Step(
         name=name, what=what, words=("-m", *line.split()), minutes=minutes,
         variables=variables or {},

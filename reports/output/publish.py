@@ -36,22 +36,28 @@ BENCH_TABLES = ("row", "effect", "pair", "null", "ceiling", "layer", "memory", "
 _TWO_COLOURS = re.compile(r"(--[\w-]+):\s*light-dark\((#\w+), (#\w+)\)")
 
 
-def publish(folders: Sequence[Path], root: Path) -> list[Path]:
+def publish(folders: Sequence[Path], root: Path, suffix: str = "") -> list[Path]:
     """Write each run's tables and figures below `root/published`, and an index over all of them.
 
     What was published under the same name before is replaced.
 
+    Args:
+        folders: of the runs.
+        root: the folder that `published` is in.
+        suffix: of each name, so that runs on unlike machines stand beside each other.
+
     Raises:
         RecordsError: if a run cannot be read or has no end, or a file cannot be written.
     """
-    files = [path for folder in folders for path in _publish(read_run(folder), root / PUBLISHED)]
+    where = root / PUBLISHED
+    files = [path for folder in folders for path in _publish(read_run(folder), where, suffix)]
     return [*files, _write_index(root / PUBLISHED)]
 
 
-def _publish(run: Run, root: Path) -> list[Path]:
+def _publish(run: Run, root: Path, suffix: str) -> list[Path]:
     if run.end is None:
         raise RecordsError(f"{run.folder} was interrupted: only a whole run is published")
-    target = root / name_of(run)
+    target = root / "-".join(filter(None, (name_of(run), suffix)))
     target.mkdir(parents=True, exist_ok=True)
     for old in target.iterdir():
         if old.suffix in (".csv", ".svg", ".md"):

@@ -199,8 +199,7 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
             case "math-mutants":
                 return _mutants_seen(checks)
             case "engine":
-                ways = {check["details"]["way"] for check in checks}
-                return f"{details['path']}: {', '.join(sorted(ways))} = the whole sequence"
+                return _engines_seen(checks)
             case "engine-quality":
                 return _logits_seen(logit_figures(checks))
             case "isolated" | "free" | "plain":
@@ -209,6 +208,19 @@ def _figures(mode: str, checks: Sequence[Mapping[Any, Any]], gravest: Mapping[An
     except (KeyError, TypeError, ValueError):  # a record of another version
         return ""
     return ""
+
+
+def _engines_seen(checks: Sequence[Mapping[Any, Any]]) -> str:
+    """Each engine by what runs, the ways in which it was read, and what these differ by."""
+    paths = dict.fromkeys(check["details"]["path"] for check in checks)
+    said = []
+    for path in paths:
+        read = [check["details"] for check in checks if check["details"]["path"] == path]
+        ways = ", ".join(sorted({details["way"] for details in read}))
+        apart = max((figure(details.get("from_decode")) or 0.0 for details in read), default=0.0)
+        alike = f" (decoding is {apart:.0e} from parts)" if apart else ""
+        said.append(f"{path}: {ways} = the whole sequence{alike}")
+    return "; ".join(said)
 
 
 def _mathematics_seen(checks: Sequence[Mapping[Any, Any]]) -> str:

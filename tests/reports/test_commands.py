@@ -162,6 +162,19 @@ def test_a_comparison_warns_of_another_machine(make_run, tmp_path):
 # ---- publish
 
 
+def test_a_suffix_keeps_what_was_published_of_another_machine(root, benched, capsys):
+    assert main(["publish", str(benched)]) == 0
+    assert main(["publish", str(benched), "--suffix", "zen4"]) == 0
+    folders = sorted(path.name for path in (root / "published").iterdir() if path.is_dir())
+    assert folders == [folders[0], f"{folders[0]}-zen4"]
+    assert f"{folders[1]}/README.md" in (root / "published" / "README.md").read_text()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["publish", str(benched), "--suffix", "../away"])
+    assert ended.value.code == 2
+    assert "'../away' is not letters" in capsys.readouterr().err
+
+
 def test_published_runs_have_tables_figures_and_an_index(root, passing, benched):
     assert main(["publish", str(passing), str(benched)]) == 0
     names = {str(path.relative_to(root / "published")) for path in

@@ -42,6 +42,8 @@ def test_an_engine_passes_in_every_way_of_reading(checkpoint, batch, kernels):
     checks = list(engine_checks(EngineSpec(kernels=kernels), checkpoint, batch[1]))
     assert [check.details["way"] for check in checks] == ["decode", "chunked", "batched"]
     assert [check.verdict for check in checks] == ["PASS"] * 3
+    apart = checks[1].details["from_decode"]
+    assert apart == 0 if kernels == "mojo" else apart < 1e-6
 
 
 @pytest.mark.compiles
@@ -84,6 +86,7 @@ def test_an_engine_in_tiles_is_float32(checkpoint, batch):
     checks = list(engine_checks(form, checkpoint, batch[1]))
     assert [check.verdict for check in checks] == ["PASS"] * 3
     assert "AMX tiles, emulated" in checks[0].details["path"]
+    assert 0 < checks[1].details["from_decode"] < 1e-6  # attention of one token is in vectors
 
 
 @pytest.mark.compiles

@@ -4,7 +4,8 @@ Three ways to read the same tokens, each judged as a free run of the model is, b
 logits and the envelope of the same case:
 
 - `decode`: one token at a time, every depth compared
-- `chunked`: in parts of growing size
+- `chunked`: in parts of growing size; how far that is from decoding is measured, too: kernels in
+  tiles have other sums for a token alone
 - `batched`: rows begin with parts of different lengths, and then go on token by token
 
 What the rule would notice is shown by the same oracle with a cache of its own
@@ -26,7 +27,7 @@ from verify.faults.cache import FAULTS, CachedOracle, lagging_rows, read_in_part
 from verify.faults.power import fault_check
 from verify.faults.sighting import Sighting, margin_of
 from verify.judge.acceptance import judge
-from verify.judge.metrics import kl_divergence
+from verify.judge.metrics import kl_divergence, rms
 from verify.judge.verdict import Check
 from verify.truth import bfloat16_products
 from verify.truth.expectation import Standard
@@ -94,6 +95,7 @@ def engine_checks(
     case = expected.case
     batch, options = len(case.ids), {"dtype": form.dtype, "kernels": form.kernels}
     engine = Engine(checkpoint.config, checkpoint.weights, case.device, batch=batch, **options)
+    decoded: Array | None = None
     for name, read in WAYS.items():
         if name == "batched" and (batch == 1 or case.ids.shape[1] < 2 * batch):
             continue
@@ -108,6 +110,9 @@ def engine_checks(
         check = array_check(case, "engine", LOGITS, found, read_there, "float32")
         shape = (*case.ids.shape, found.shape[-1])
         details = {"way": name, "engine": str(form), "path": engine.kernel_path}
+        if name == "chunked" and decoded is not None:
+            details["from_decode"] = rms(found - decoded) / rms(decoded)
+        decoded = found if name == "decode" else decoded
         yield replace(check, case=f"{case.name}-{form}-{name}", shape=shape, details=details)
 
 

@@ -100,6 +100,12 @@ def test_what_the_plan_says_can_be_parsed_by_the_commands_that_it_names():
             make_parser(words[0]).parse_args(words[1:])
 
 
+def test_the_tests_that_it_runs_are_there():
+    for one in [*steps(on_cpu=False), *steps(on_cpu=True)]:
+        for word in one.words:
+            assert not word.startswith("tests") or (ROOT / word).exists()
+
+
 def test_a_rehearsal_takes_the_graph_that_a_gpu_takes():
     timed = [one for one in steps(on_cpu=True) if one.name.startswith(("verify-", "bench-"))]
     assert all(STOCK.items() <= one.variables.items() for one in timed)

@@ -32,6 +32,18 @@ def test_a_record_of_another_version_is_not_described():
     assert seen("greedy", [{}], {"details": {"rows": 4}}) == ""
 
 
+def test_each_engine_is_told_by_what_runs_and_how_its_ways_differ():
+    checks = [
+        {"details": {"way": way, "path": path} | more}
+        for path, apart in (("vectors", 0.0), ("tiles", 2e-7))
+        for way, more in (("decode", {}), ("chunked", {"from_decode": apart}))
+    ]
+    assert seen("engine", checks, checks[-1]) == (
+        "vectors: chunked, decode = the whole sequence; "
+        "tiles: chunked, decode = the whole sequence (decoding is 2e-07 from parts)"
+    )
+
+
 def test_each_kind_is_counted_and_shows_its_gravest():
     base = {"case": "given-1x9", "tap": "a", "message": ""}
     checks = [
