@@ -81,6 +81,8 @@ def _in_tiles() -> Iterator[Step]:
         yield step(f"verify-{model.rpartition(':')[2]}", PRODUCTS,
                    f"verify --model {model} --engines {ENGINES}", minutes,
                    _forced("tiles"))  # fmt: skip
+    yield step("verify-gpt2-avx512", "float32 in vectors, which is timed too",
+               f"verify --model {SMALL} --engines auto", 5, _forced("avx512"))  # fmt: skip
     sizes = "-p 128,512,1024 -n 16 -d 128"
     for form in ("tiles", "avx512"):
         bench = f"bench run --model {SMALL} --device cpu --arms {FLOAT32}"
