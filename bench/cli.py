@@ -42,6 +42,9 @@ COMMANDS = {
     "gpu": "bench.commands.gpu_plan",
     "tiles": "bench.commands.tiles_plan",
 }
+FLAGS = ("-h", "--help", "-q", "--quiet", "--cold", "--padded-vocab")
+"""Options without a value that may stand before a command."""
+
 USAGE = """usage: python -m bench [COMMAND] [options]
 
   run       time arms beside each other; the default where no command is named
@@ -75,9 +78,14 @@ def _command(argv: Sequence[str]) -> tuple[str, list[str]]:
     `--arms`: a word that follows an option with a dash is that option's value, and no command.
     """
     for place, word in enumerate(argv):
-        if word in COMMANDS and not (place and argv[place - 1].startswith("-")):
+        if word in COMMANDS and not (place and _takes_a_value(argv[place - 1])):
             return word, [*argv[:place], *argv[place + 1 :]]
     return "run", list(argv)
+
+
+def _takes_a_value(word: str) -> bool:
+    """Whether this is an option whose value is the next word."""
+    return word.startswith("-") and "=" not in word and word not in FLAGS
 
 
 def main(argv: Sequence[str]) -> int:

@@ -276,7 +276,7 @@ def _add_generate(add: Callable[..., object]) -> None:
     add(
         "--dtype",
         default="float32",
-        help="of weights: float32, bfloat16, int8; bfloat16-products rounds what meets them too "
+        help="of weights: float32, bfloat16, int8; bfloat16-products rounds activations too "
         "(default: %(default)s)",
     )
     kernels = (

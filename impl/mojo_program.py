@@ -98,7 +98,8 @@ class MojoProgram:
         form, weights = form or form_of_cpu(), from_hugging_face(config, state, contiguous=False)
         unit = "pairs" if dtype.endswith(PRODUCTS) else "floats"
         why = ""
-        if form.startswith("tiles") and unit == "floats" and not held_by_terms(weights):
+        split = form.startswith("tiles") and unit == "floats" and dtype != "int8"
+        if split and not held_by_terms(weights):
             form, why = form_of_cpu(), f", not in tiles: {NOT_HELD}"
 
         # MAX reads the weights where they are: this object keeps them alive and unchanged.

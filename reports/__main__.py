@@ -162,12 +162,12 @@ def _publish(argv: Sequence[str]) -> int:
     )
     _add_runs(parser)
     parser.add_argument(
-        "--suffix", default="", type=_word, metavar="NAME",
+        "--suffix", type=_word, metavar="NAME",
         help="of the folders' names, such as a machine's: what was published of others stays",
     )  # fmt: skip
     options = parser.parse_args(argv)
     runs = options.runs or newest_runs(runs_root())
-    for file in publish(runs, published_root(), options.suffix):
+    for file in publish(runs, published_root(), options.suffix or ""):
         print(file)
     return 0
 

@@ -7,8 +7,7 @@
     auto        one of these       as if that were asked for                 stock
     auto        auto, or not set   what was the fastest here (impl/choosing/kept.py);    stock
                                    not measured: Mojo, but stock where there
-                                   are no fused multiply-adds, and tiles for
-                                   products of bfloat16 where the CPU has them
+                                   are no fused multiply-adds; never tiles
 
 The switch is an environment variable, so that it reaches every process that is started from here:
 a benchmark's workers, a candidate's sandbox. It makes every path run on every machine: a form of
@@ -23,8 +22,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from impl.choosing.tiles import has_tiles, refusal
-from impl.packing import PRODUCTS
+from impl.choosing.tiles import refusal
 from impl.precompile import KernelError
 from reports.saved.machine import CPUINFO, flags_of_all
 
@@ -45,7 +43,7 @@ CHOICES = ("auto", "mojo", "stock", *(f"mojo-{form}" for form in FORMS))
 
 CALLED = {
     "avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON", "plain": "any CPU",
-    "tiles": "AMX tiles", "tiles-emulated": "AMX tiles, emulated",
+    "tiles": "AMX tiles", "tiles-emulated": "emulated AMX tiles",
 }  # fmt: skip
 """What a form is for."""
 
@@ -92,7 +90,7 @@ def path_of(kernels: str, form: str = "", unit: str = "floats") -> str:
 
 
 def _said_of_pairs(form: str) -> str:
-    """How pairs of bfloat16 are multiplied; tiles have their own products."""
+    """What multiplies pairs of bfloat16; tiles have their own products."""
     if form.startswith("tiles"):
         return ""
     if form == "avx512" and "avx512_bf16" in flags_of_all(CPUINFO):
@@ -136,12 +134,11 @@ def _auto(dtype: str, *, on_cpu: bool, measured: Callable[[], tuple[str, str] | 
     switch = switched()
     if switch != "auto":
         return Choice.of(switch, reason=f"{SWITCH}={switch}")
-    if dtype.endswith(PRODUCTS) and has_tiles():
-        refused = refusal()
-        return Choice.of("mojo" if refused else "mojo-tiles", reason=refused)
     if dtype != "float32":
         return Choice.of("mojo")
     if found := measured():
+        if found[0] == "mojo-tiles" and (refused := refusal()):
+            return Choice.of("mojo", required=False, reason=refused)
         return Choice.of(found[0], required=False, reason=found[1])
     if form_of_cpu() == "plain":
         return Choice.of("stock", reason=f"this CPU has {NO_FMA}")

@@ -1,8 +1,8 @@
-"""AMX's tiles: whether every CPU here has them, and Linux's leave to use them.
+"""AMX's tiles: whether every CPU here has them, and Linux's permission to use them.
 
 A process may use tiles once it has asked: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), see
-Linux's Documentation/arch/x86/xstate.rst. The leave is for the whole process, all its threads; an
-instruction without it ends the process.
+Linux's Documentation/arch/x86/xstate.rst. The permission is the whole process's, all its
+threads'; an instruction without it ends the process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def has_tiles() -> bool:
 def refusal() -> str:
     """Why tiles cannot be used here, in one sentence; nothing where they can.
 
-    Asks Linux for leave, once.
+    Asks Linux for permission, once.
     """
     if not has_tiles():
         return MISSING
@@ -44,4 +44,4 @@ def refusal() -> str:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0:
         return ""
-    return f"Linux gives no leave to use AMX tiles: {os.strerror(ctypes.get_errno())}"
+    return f"Linux refuses permission to use AMX tiles: {os.strerror(ctypes.get_errno())}"

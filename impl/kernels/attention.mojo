@@ -9,7 +9,7 @@ belongs to padding, and is not stored.
 from std.math import ceildiv, exp
 from std.utils.numerics import neg_inf
 
-from .form import AVX512, TILES, is_tiled, is_widest, rows_of, vectors_at_once
+from .form import TILES, is_tiled, is_widest, rows_of, vectors_at_once
 from .team import Worker
 from .tile import F32, Floats, Tile, W, floats
 from .tiles import BLOCK_ROWS, COLUMNS, HAS_TILES, Product, Split, held_by_terms
@@ -171,8 +171,8 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
     def mix_in_tiles(self, row: Int, head: Int, first: Int, rows: Int) -> Bool:
         """Up to 32 queries by six products of bfloat16 (tiles.mojo), softmax in vectors.
 
-        Returns whether that was possible: where a query, a key or a value that they see is not
-        held by three terms, nothing is written.
+        Returns whether that was possible: where a query, or a key or a value that one of them
+        sees, is not held by three terms, nothing is written.
         """
         var past = Int(self.past.unsafe_load(row)) + first
         var seen = min(past + rows, self.slots)  # by the last of them
@@ -182,7 +182,7 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
         var values = self.values.unsafe_offset(pair * self.slots * Self.WIDTH)
         var scores = floats(BLOCK_ROWS * panels * SLOTS)
         var mixed = floats(BLOCK_ROWS * Self.WIDTH)
-        var held = self.score_in_tiles(self.new(row, first, 0, head), rows, keys, scores, panels)
+        var held = self.score_in_tiles(self.new(row, first, 0, head), rows, keys, scores, seen)
         if held:
             for i in range(rows):
                 var sees = min(past + i + 1, self.slots)
@@ -198,9 +198,10 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
         return held
 
     def score_in_tiles(
-        self, query: Floats, rows: Int, keys: Floats, scores: Floats, panels: Int
+        self, query: Floats, rows: Int, keys: Floats, scores: Floats, seen: Int
     ) -> Bool:
         """Products of up to 32 queries with the keys of all panels, `[32, 32 panels]`."""
+        var panels = ceildiv(seen, SLOTS)
         var apart = 3 * self.heads * self.size
         var split = Split(query, rows, apart, self.size)
         var product = Product[Self.real](self.size)
@@ -209,7 +210,7 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
             if not held:
                 break
             var key = keys.unsafe_offset(panel * self.size * SLOTS)
-            held = held_by_terms(key, self.size * SLOTS)
+            held = held_by_terms(key, self.size, min(SLOTS, seen - panel * SLOTS))
             product.add(split, 0, key, self.size)
             product.end(scores.unsafe_offset(panel * SLOTS), panels * SLOTS, SLOTS)
         split.free()
@@ -235,7 +236,7 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
                     for c in range(0, COLUMNS, W):
                         var some = value.unsafe_load[width=W](c) if c < columns else F32(0)
                         strip.unsafe_store(k * COLUMNS + c, some)
-                held = held and held_by_terms(strip, steps * COLUMNS)
+                held = held and held_by_terms(strip, steps)
                 product.add(split, start, strip, steps)
             product.end(mixed.unsafe_offset(column), Self.WIDTH, columns)
         strip.unsafe_free()

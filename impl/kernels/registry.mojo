@@ -8,11 +8,13 @@ from std.math import ceildiv
 from .activation import NONE
 from .attention import Attention, Integers, SLOTS
 from .embedding import Embedding
+from .form import TILES
 from .layer import Layer
 from .linear import Linear, PANEL
 from .model import Model
 from .narrow import Patches, STEPS, group_size
 from .tile import Floats, W
+from .tiles import HAS_TILES
 
 comptime Vector = InputTensor[dtype=DType.float32, rank=1, ...]
 comptime Matrix = InputTensor[dtype=DType.float32, rank=2, ...]
@@ -160,6 +162,8 @@ struct Engine:
         lm_head_patches: Pairs,
         lm_head_bias: Matrix,
     ) raises:
+        comptime if form == TILES and not HAS_TILES:
+            raise Error("engine: MAX compiles for a CPU without AMX, so that there are no tiles")
         var batch, length = ids.dim_size(0), ids.dim_size(1)
         var rows, width, inner = batch * length, wpe.dim_size(1), wide.dim_size(1)
         var layers, tokens = ln_1_weight.dim_size(0), logits.dim_size(1)

@@ -3,7 +3,8 @@
 Every worker walks the same list of steps. Of each it takes parts until none is left, then waits
 until the parts that others took are done. So it waits only for parts that another worker is
 computing: it does not matter how many workers really run, nor when they begin. One alone does everything,
-and one that comes late goes on where the others are.
+and one that comes late goes on where the others are. So how many parts a step has may not depend on
+memory that a later step writes: who comes late would read another number, and wait for ever.
 """
 
 from std.atomic import Atomic

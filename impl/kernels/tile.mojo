@@ -3,7 +3,7 @@
 A panel holds the weights of 16 V neighbouring columns, [depth, 16 V], so that it is read once from
 beginning to end. Each sum is a chain of fused multiply-adds in the order of the depth: it does not
 depend on how many rows, columns or threads there are, so that a token's result is the same bit for
-bit alone, in a batch, in a prompt and in decode.
+bit alone, in a batch, in a prompt and in decode (but for tiles of a matrix unit, tiles.mojo).
 """
 
 from std.memory import alloc

@@ -7,7 +7,8 @@ instruction, 16 times as many multiply-adds a cycle as two FMAs of 16 lanes do; 
 does the same in vectors, on any CPU and bit for bit, and is what tests compare.
 
 Float32 is the sum of three bfloat16 terms, each the nearest to what is left of the number. Of the
-nine products of two such sums six are taken (`SIX`); the other three are below float32's rounding.
+nine products of two such sums six are taken (`ONE` and `CORRECTIONS`); the other three are below
+float32's rounding.
 The leading products and the five corrections are added up apart over the whole depth, and then one
 to the other: small numbers meet small ones first, so that the result is nearer to the exact one
 than any chain of float32 FMAs is (NOTES.md has a table; verify/truth/matrix_units.py is the model).
@@ -22,6 +23,7 @@ A row whose numbers are not finite, or so large or small that three terms cannot
 be computed so: `split_row` says which, and its last word keeps it. Linear computes them by FMAs.
 """
 
+from std.math import iota
 from std.memory import bitcast
 from std.sys._assembly import inlined_assembly
 from std.sys.info import CompilationTarget
@@ -49,10 +51,10 @@ comptime ONE: List[Tuple[Int, Int]] = [(0, 0)]
 comptime CORRECTIONS: List[Tuple[Int, Int]] = [(0, 2), (1, 1), (2, 0), (0, 1), (1, 0)]
 """The smallest products first."""
 
-comptime LARGEST = Float32(2.0**120)
-comptime SMALLEST = Float32(2.0**-90)
-"""A row's largest number lies between them, or is zero, if its terms are to hold it: products stay
-finite, and what is lost below 2^-126 is below 2^-36 of the largest number."""
+comptime LARGEST = Float32(2.0**55)
+comptime SMALLEST = Float32(2.0**-50)
+"""A row's largest number lies between them, or is zero, if its terms are to hold it. Of two such
+rows the products and their sums stay finite, and corrections, 2^-16 of a product, above 2^-126."""
 
 
 def pitch(depth: Int) -> Int:
@@ -114,12 +116,13 @@ def split_weights[terms: Int](wide: Floats, steps: Int, to: Pairs, apart: Int):
                 second -= bitcast[DType.float32, W](upper << 16)
 
 
-def held_by_terms(x: Floats, count: Int) -> Bool:
-    """Whether three terms hold so many numbers, 16 at a time: see `split_row`."""
+def held_by_terms(x: Floats, steps: Int, columns: Int = COLUMNS) -> Bool:
+    """Whether three terms hold the first `columns` of `[steps, 32]` numbers: see `split_row`."""
     var largest = F32(0)
     var strange = SIMD[DType.bool, W](fill=False)
-    for k in range(0, count, W):
-        var some = x.unsafe_load[width=W](k)
+    for k in range(0, steps * COLUMNS, W):
+        var lanes = iota[DType.int32, W](Int32(k % COLUMNS))
+        var some = lanes.lt(Int32(columns)).select(x.unsafe_load[width=W](k), F32(0))
         largest = max(largest, abs(some))
         strange |= (bitcast[DType.uint32, W](some) & 0x7F800000).eq(0x7F800000)
     var most = largest.reduce_max()

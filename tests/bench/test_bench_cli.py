@@ -102,6 +102,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(root, capsys, argum
     [
         (["--arms", "max,torch", "run", "-p", "8"], ("run", ["--arms", "max,torch", "-p", "8"])),
         (["--arms", "max", "null", "--no-load"], ("null", ["--arms", "max", "--no-load"])),
+        (["--arms=max", "run", "-p", "8"], ("run", ["--arms=max", "-p", "8"])),
+        (["--cold", "run"], ("run", ["--cold"])),
         (["--arms", "max", "-p", "8"], ("run", ["--arms", "max", "-p", "8"])),
         (["--out", "run", "--arms", "max"], ("run", ["--out", "run", "--arms", "max"])),
         (["compare", "run", "env"], ("compare", ["run", "env"])),

@@ -7,7 +7,8 @@
 
 Both count numbers below 2^-126 as zero, in operands and results, whatever the CPU's settings are.
 For tiles this is Intel's description of the operation (Software Developer's Manual, TDPBF16PS); for
-pairs it is what a Zen 4 computed in each of 4.8 million drawn cases.
+pairs it is what a Zen 4 computed in each of 4.8 million drawn cases. One case is left out: a sum
+just below 2^-126 that rounds up to it is zero for the hardware, and 2^-126 here.
 
 A float32 is the sum of three bfloat16 numbers, each the nearest to what the ones before leave (8
 bits each). Of the nine products of two such sums six matter: what is left out is 2^-24 of the
@@ -233,7 +234,7 @@ def faults(a: Array, b: Array) -> Iterator[tuple[str, Array]]:
         )
     for which in ("activations", "weights"):
         for cut in range(TERMS - 1):
-            name = f"term {cut + 1} of the {which} is cut off, not rounded"
+            name = f"term {cut + 1} of the {which} is truncated, not rounded"
             yield name, tiles(a, b, (*CORRECTIONS, *LEADING), cut=(which, cut))
     yield "numbers below 2^-126 are kept", tiles(a, b, (*CORRECTIONS, *LEADING), flush=_kept)
     whole = six(a, b)
