@@ -15,7 +15,7 @@ What the rule would notice is shown by the same oracle with a cache of its own
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -109,7 +109,9 @@ def engine_checks(
         )
         check = array_check(case, "engine", LOGITS, found, read_there, "float32")
         shape = (*case.ids.shape, found.shape[-1])
-        details = {"way": name, "engine": str(form), "path": engine.kernel_path}
+        details: dict[str, Any] = {
+            "way": name, "engine": str(form), "path": engine.kernel_path,
+        }  # fmt: skip
         if name == "chunked" and decoded is not None:
             details["from_decode"] = rms(found - decoded) / rms(decoded)
         decoded = found if name == "decode" else decoded
