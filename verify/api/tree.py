@@ -42,6 +42,7 @@ TREE = {
         "peers": "install the runtimes that MAX is compared with, in an environment apart",
         "env": "what about this machine will spoil a measurement",
         "gpu": "verify and bench on an NVIDIA GPU, all of it",
+        "tiles": "verify and bench on a CPU with AMX, all of it",
     },
     "reports": {
         "": "pages and tables of runs again",
