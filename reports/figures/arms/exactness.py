@@ -171,12 +171,13 @@ def _words(row: Record) -> str:
 
 
 def _label(at: tuple[float, float], radius: float, text: str, taken: list[Box]) -> chart.Mark:
-    """The name beside a bubble, where no other name is."""
+    """The name beside a bubble, where no other name is, within the chart."""
     (x, y), width = at, LETTER * len(text)
     right, left, middle = x + radius + 4, x - radius - 4 - width, x - width / 2
     places = [(right, y + 4), (left, y + 4)]
     places += [(middle, y - radius - 5 - 14 * step) for step in range(5)]
     boxes = [(at, base - 11, at + width, base + 2) for at, base in places]
+    boxes = [box for box in boxes if box[0] >= 0 and box[2] <= chart.WIDE] or boxes
     own = _around(*((x, y), radius))
     box = next(
         (b for b in boxes if not any(_overlap(b, other) for other in taken if other != own)),

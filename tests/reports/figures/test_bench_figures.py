@@ -2,10 +2,11 @@
 
 import pytest
 
-from reports.figures.arms.exactness import exactness
+from reports.figures.arms.exactness import LETTER, exactness
 from reports.figures.arms.starts import host_copies, start_chart, starts
 from reports.figures.arms.token_latency import by_position, distribution
 from reports.figures.bars import phases
+from reports.figures.chart import WIDE
 from reports.saved.records import read_run
 from tests.reports.beside import DECODE, prompt, row
 
@@ -98,6 +99,16 @@ def test_names_of_bubbles_do_not_cover_each_other(run_of):
     (variant,) = exactness(run)
     places = [(m.attributes["x"], m.attributes["y"]) for m in variant.figure.marks if m.text]
     assert len(places) == len(set(places)) == 4
+
+
+def test_the_name_of_the_fastest_stays_within_the_chart(run_of):
+    arms = {"max-bf16-products": 1300, "llama.cpp-bf16": 500}
+    run = run_of(*(row(arm, prompt(8), tok_s=speed, error_logits=1e-2, weight_bytes=MIB,
+                       judged_as="bfloat16") for arm, speed in arms.items()))  # fmt: skip
+    (variant,) = exactness(run)
+    for mark in variant.figure.marks:
+        if mark.text:
+            assert 0 <= mark.attributes["x"] <= WIDE - LETTER * len(mark.text)
 
 
 def sample(arm, steps_ms, work="tg4 @ d8"):
