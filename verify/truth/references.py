@@ -18,7 +18,7 @@ from verify.truth.alarms import correct_results
 from verify.truth.cases import LARGE_PARAMETERS, PROBE, PROBE_SIZE, plants_faults
 from verify.truth.expectation import EnvelopeSample, Expectation
 from verify.truth.float32 import Sequential
-from verify.truth.float64 import BiasFirst, Mathematics
+from verify.truth.float64 import BiasFirst, Mathematics, OneChain
 from verify.truth.probe import probe
 from verify.truth.redraws import redraws
 
@@ -140,7 +140,7 @@ class References:
         What is allowed is measured: a near-tie of a softmax, which large weights make likely,
         enlarges float64's own rounding by two orders of magnitude.
         """
-        mathematics = Mathematics(self.checkpoint, further=[BiasFirst])
+        mathematics = Mathematics(self.checkpoint, further=[BiasFirst, OneChain])
         return mathematics.expectation(case, mathematics.oracle.output_taps())
 
     def expected_taps(self, ids: Array) -> dict[str, str]:
