@@ -101,7 +101,6 @@ class MojoProgram:
         split = form.startswith("tiles") and unit == "floats" and dtype != "int8"
         if split and not held_by_terms(weights):
             form, why = form_of_cpu(), f", not in tiles: {NOT_HELD}"
-
         # MAX reads the weights where they are: this object keeps them alive and unchanged.
         self._weights = operands(config, weights, weights_of(dtype), narrow=narrow)
         held = {name: Buffer.from_numpy(array).view(kind) for name, kind, array in self._weights}

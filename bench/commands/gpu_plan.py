@@ -98,22 +98,28 @@ def _parser() -> Parser:
         epilog="exit codes: 0 all passed; 1 a step found something wrong; 2 a step could not be "
         "run, or there is no GPU",
     )
+    add_plan_options(parser, "gpu")
     add = parser.add_argument
-    add("--dry-run", action="store_true", help="print commands and estimated minutes, run nothing")
     add(
         "--on-cpu",
         action="store_true",
         help="rehearse: every step on the CPU with the graph that a GPU takes, at small sizes",
     )
+    add("--install", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def add_plan_options(parser: Parser, plan: str) -> None:
+    """What every plan of steps can be asked for."""
+    add = parser.add_argument
+    add("--dry-run", action="store_true", help="print commands and estimated minutes, run nothing")
     add(
         "--only",
         metavar="STEP,STEP",
         type=lambda text: text.split(","),
         help="these steps alone, by the names that --dry-run prints",
     )
-    add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/gpu")
-    add("--install", action="store_true", help=argparse.SUPPRESS)
-    return parser
+    add("-o", "--out", type=Path, metavar="DIR", help=f"default: a new folder in reports/{plan}")
 
 
 def chosen(plan: Sequence[Step], only: Sequence[str] | None) -> list[Step]:

@@ -10,10 +10,9 @@ run, or there are no tiles.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.gpu_plan import carry_out, chosen, folder_for
+from bench.commands.gpu_plan import add_plan_options, carry_out, chosen, folder_for
 from bench.commands.gpu_steps import SMALL, SURROUNDINGS, TINY, Step, as_text, step
 from impl.choosing.kernel_choice import SWITCH
 from impl.choosing.tiles import refusal
@@ -39,13 +38,12 @@ def main(argv: Sequence[str]) -> int:
         epilog="exit codes: 0 all passed; 1 a step found something wrong; 2 a step could not be "
         "run, or there are no tiles",
     )
-    add = parser.add_argument
-    add("--dry-run", action="store_true", help="print commands and estimated minutes, run nothing")
-    add("--emulated", action="store_true",
-        help="rehearse: every step by the emulation of tiles, at small sizes")  # fmt: skip
-    add("--only", metavar="STEP,STEP", type=lambda text: text.split(","),
-        help="these steps alone, by the names that --dry-run prints")  # fmt: skip
-    add("-o", "--out", type=Path, metavar="DIR", help="default: a new folder in reports/tiles")
+    add_plan_options(parser, "tiles")
+    parser.add_argument(
+        "--emulated",
+        action="store_true",
+        help="rehearse: every step by the emulation of tiles, at small sizes",
+    )
     options = parser.parse_args(argv)
     # Tests are a clone's.
     known = [one for one in steps(emulated=options.emulated) if CLONE or one.name != "kernels"]

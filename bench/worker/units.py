@@ -8,7 +8,6 @@ No instruction is executed that the CPU does not list.
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from max.engine import InferenceSession
 from max.graph import DeviceRef, Graph, TensorType, ops
 
 from bench.worker.peak import SOURCE
+from impl.choosing.tiles import permission_refused
 from impl.log_thread import log_thread_yields
 from impl.precompile import KernelError, kernel_library
 from reports.saved.environment import usable_cpus
@@ -31,9 +31,6 @@ TILE = np.stack([
 
 PRODUCTS_OF_FLOAT32 = 6
 """Of bfloat16, in place of one of float32."""
-
-ARCH_PRCTL, REQUEST, TILE_DATA = 158, 0x1023, 18
-"""Linux's call by which a process on x86-64 asks for tiles (asm/prctl.h: ARCH_REQ_XCOMP_PERM)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +131,5 @@ def ask_for_tiles() -> None:
     Raises:
         KernelError: where it refuses.
     """
-    if ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST, TILE_DATA):
-        raise KernelError("Linux gives this process no tiles (arch_prctl ARCH_REQ_XCOMP_PERM)")
+    if refused := permission_refused():
+        raise KernelError(refused)

@@ -33,12 +33,12 @@ def has_tiles() -> bool:
 
 @lru_cache(maxsize=1)
 def refusal() -> str:
-    """Why tiles cannot be used here, in one sentence; nothing where they can.
+    """Why products of bfloat16 cannot have tiles here, in one sentence; nothing where they can."""
+    return permission_refused() if has_tiles() else MISSING
 
-    Asks Linux for permission, once.
-    """
-    if not has_tiles():
-        return MISSING
+
+def permission_refused() -> str:
+    """Ask Linux for this process's tiles; why it gives none, in one sentence, or nothing."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "tiles are known on Linux and x86-64 alone"
     libc = ctypes.CDLL(None, use_errno=True)
