@@ -91,15 +91,15 @@ def _on_gpu() -> Iterator[Step]:
             f"verify-{name}-float32", "float32, cuBLAS without TF32", verify + engines, minutes, OFF
         )
         yield step(f"verify-{name}-tf32", "float32 as MAX ships it, TF32 included",
-                    f"{verify} --tf32{engines}", minutes, ON)  # fmt: skip
+                   f"{verify} --tf32{engines}", minutes, ON)  # fmt: skip
         yield step(f"verify-{name}-bfloat16", "bfloat16",
-                    f"{verify} --dtype bfloat16 --engines none", minutes)  # fmt: skip
+                   f"{verify} --dtype bfloat16 --engines none", minutes)  # fmt: skip
     yield from _benchmarks(
         "gpu", small=" -p 128,512,1000 -n 64 -d 128 -b 1,8 --budget 8m", tiny=" --budget 4m",
         budgets=(4, 8),
     )  # fmt: skip
     yield step("ceilings", "what the GPU reads and multiplies at most",
-                f"bench ceilings --device gpu --model {TINY}", 1)  # fmt: skip
+               f"bench ceilings --device gpu --model {TINY}", 1)  # fmt: skip
 
 
 def _benchmarks(
@@ -112,13 +112,13 @@ def _benchmarks(
         name = model.rpartition(":")[2]
         bench = f"bench run --device {device} --model {model}{sizes}"
         yield step(f"bench-{name}-float32", "beside peers, without TF32",
-                    f"{bench} --arms {PEERS}", minutes, OFF)  # fmt: skip
+                   f"{bench} --arms {PEERS}", minutes, OFF)  # fmt: skip
         yield step(f"bench-{name}-tf32", "beside peers, with TF32",
-                    f"{bench} --arms {PEERS}", minutes, ON)  # fmt: skip
+                   f"{bench} --arms {PEERS}", minutes, ON)  # fmt: skip
         yield step(f"bench-{name}-bfloat16", "bfloat16; the stock graph has none, as a row says",
-                    f"{bench} --arms max,max-bf16,torch,torch-bf16", minutes, ON)  # fmt: skip
+                   f"{bench} --arms max,max-bf16,torch,torch-bf16", minutes, ON)  # fmt: skip
         yield step(f"bench-{name}-kernels", "the kernels' choice: auto, stock, no cache",
-                    f"{bench} --arms max,max-stock,max-readable,torch", minutes, ON)  # fmt: skip
+                   f"{bench} --arms max,max-stock,max-readable,torch", minutes, ON)  # fmt: skip
 
 
 def _rehearsed() -> Iterator[Step]:
@@ -136,7 +136,7 @@ def _rehearsed() -> Iterator[Step]:
         ("bfloat16", " --dtype bfloat16 --engines none", {}),  # short cases lack the power
     ):  # fmt: skip
         yield step(f"verify-tiny-{name}", f"{name}, the stock graph", f"{verify}{words}", 2,
-                    {**variables, **STOCK})  # fmt: skip
+                   {**variables, **STOCK})  # fmt: skip
     for one in _benchmarks(
         "cpu", tiny=" -p 9 -n 2 -d 4 --processes 1 --blocks 2", small="", budgets=(1.5, 0)
     ):
@@ -145,7 +145,7 @@ def _rehearsed() -> Iterator[Step]:
             variables={**one.variables, **STOCK},
         )  # fmt: skip
     yield step("ceilings", "what the CPU reads and multiplies at most",
-                "bench ceilings --device cpu --model tiny", 0.5)  # fmt: skip
+               "bench ceilings --device cpu --model tiny", 0.5)  # fmt: skip
 
 
 def step(
