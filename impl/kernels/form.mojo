@@ -37,6 +37,8 @@ comptime PAIRS = 1
 comptime HAS_FMA = CompilationTarget.has_fma() or CompilationTarget.is_arm()
 """Whether a product is added without being rounded; without it a call of a function would be."""
 
+comptime HAS_AVX512 = CompilationTarget.has_avx512f()
+
 
 def is_tiled(form: Int) -> Bool:
     """Whether more than one row is multiplied in tiles."""
@@ -79,3 +81,8 @@ def heights(form: Int) -> List[Int]:
 def low(form: Int) -> Int:
     """Rows of the largest tile that leaves registers for narrow weights to be widened in."""
     return 8 if is_widest(form) else 1 if form == PLAIN else 2
+
+
+def in_registers(form: Int) -> Int:
+    """The same where half a panel is multiplied at a time. With 16 registers that does not pay."""
+    return 14 if is_widest(form) else low(form)

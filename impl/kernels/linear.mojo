@@ -30,8 +30,11 @@ from std.math import ceildiv
 from std.sys.info import size_of
 
 from .activation import NONE, bent
-from .form import AVX512, PAIRS, TILES, heights, is_tiled, is_widest, lanes, low, rows_of, vectors_at_once
-from .narrow import NarrowTile, Patcher, Patches, STEPS, group_size, widen
+from .form import (
+    AVX512, PAIRS, TILES, heights, in_registers, is_tiled, is_widest, lanes, low, rows_of,
+    vectors_at_once,
+)
+from .narrow import BOTH, NarrowTile, Patcher, Patches, STEPS, group_size, widen
 from .pairs import (
     HAS_PAIRS, Pairs, multiply_four_paired, multiply_pairs, pair_row, pair_weights, patch_paired, widen_paired,
 )
@@ -298,7 +301,7 @@ struct Linear[
                     var to = block if k > 0 else sums
                     self.multiply_block(count, tile, p, k, steps, team, packed, to, wide, patcher)
                     if k > 0:
-                        add_up(block, height[Self.form](min(Self.ROWS, count)), sums)
+                        add_up(block, height[Self.form](min(Self.ROWS, count - tile * Self.ROWS)), sums)
             for t in range(tile, tiles):
                 for i in range(min(Self.ROWS, count - t * Self.ROWS)):
                     if not self.is_held(packed, t * Self.ROWS + i):
@@ -332,16 +335,15 @@ struct Linear[
         wide: Floats,
         mut patcher: Patcher,
     ):
-        """The only tile times a block of steps: its sums, of nothing before it."""
-        var rows = height[Self.form](min(Self.ROWS, count))
+        """A tile that is alone, times a block of steps: its sums, of nothing before it."""
+        var rows = height[Self.form](min(Self.ROWS, count - tile * Self.ROWS))
         var chunked = Self.narrow or Self.paired or vectors_at_once(Self.form, rows) == 1
         var end, k = begin + steps, begin
+        comptime if Self.narrow:
+            if rows <= in_registers(Self.form):
+                var a = packed.unsafe_offset(tile * Self.ROWS * self.words())
+                k = self.multiply_narrow(rows, panel, begin, end, a, sums, patcher)
         while k < end:
-            comptime if Self.narrow:
-                if rows <= low(Self.form):
-                    k = self.multiply_unpatched(count, panel, begin, k, end, packed, sums, patcher)
-                    if k == end:
-                        break
             var some = min(CHUNK, end - k) if chunked else end - k
             var how = CONTINUE if k > begin else BEGIN
             self.multiply_span(
@@ -350,25 +352,22 @@ struct Linear[
             k += some
 
     @always_inline
-    def multiply_unpatched(
-        self, count: Int, panel: Int, begin: Int, start: Int, end: Int, packed: Floats,
-        sums: Floats, patcher: Patcher,
+    def multiply_narrow(
+        self, rows: Int, panel: Int, begin: Int, end: Int, tile: Floats, sums: Floats,
+        mut patcher: Patcher,
     ) -> Int:
-        """The only tile, from step `start` to the next patch or the end; returns where it ended.
+        """Such a tile times narrow weights, widened in registers; returns where it ended.
 
-        Narrow weights are widened in registers here. The four steps with a patch in them, and the
-        last ones where they are not four, are left to `multiply_span`, which widens in memory.
+        The last steps of a panel, where they are not four, are left to `multiply_span`.
         """
         comptime if Self.narrow:
-            var first, last = start // STEPS, end // STEPS
-            var groups = min(patcher.group(last), last) - first
-            var rows = height[Self.form](count)
-            var a = packed.unsafe_offset((start // 2 if Self.paired else start) * rows)
-            var place = panel * self.panel_size() + first * group_size[Self.dtype]()
+            var group, groups = begin // STEPS, (end - begin) // STEPS
+            var a = tile.unsafe_offset((begin // 2 if Self.paired else begin) * rows)
+            var place = panel * self.panel_size() + group * group_size[Self.dtype]()
             var w = self.w.unsafe_offset(place)
-            add_narrow[form=Self.form, paired=Self.paired](rows, a, w, groups, sums, start > begin)
-            return start + groups * STEPS
-        return start
+            add_narrow[form=Self.form, paired=Self.paired](rows, a, w, group, groups, sums, patcher)
+            return begin + groups * STEPS
+        return begin
 
     @always_inline
     def multiply_span(
@@ -391,7 +390,7 @@ struct Linear[
         var w = self.w.unsafe_offset(panel * self.panel_size())
         comptime if Self.narrow:
             w = w.unsafe_offset(start // STEPS * group_size[Self.dtype]())
-            self.widen_span(w, start, steps, wide, patcher)
+            self.widen_span(w, start, steps, wide, patcher, tiles - tile > 1)
         else:
             w = w.unsafe_offset(start * PANEL)
             comptime if Self.paired:
@@ -453,12 +452,12 @@ struct Linear[
             w = w.unsafe_offset(start * PANEL)
         comptime if Self.paired:
             comptime if Self.narrow:
-                self.widen_span(w, start, steps, wide, patcher)
+                self.widen_span(w, start, steps, wide, patcher, True)
             else:
                 pair_weights({unsafe_from_address = Int(w)}, steps, pairs_at(wide))
             copy_pairs(pairs_at(wide), steps, terms)
         elif Self.narrow:
-            self.widen_span(w, start, steps, wide, patcher)
+            self.widen_span(w, start, steps, wide, patcher, True)
             split_weights[Self.terms](wide, steps, terms, apart)
         else:
             for i in range(0, steps * PANEL, W):
@@ -473,14 +472,15 @@ struct Linear[
         steps: Int,
         wide: Floats,
         mut patcher: Patcher,
+        ahead_too: Bool,
     ):
         """Narrow weights of a span, patched: as float32 `[steps, 32]`, or as pairs of steps."""
         var groups = ceildiv(steps, STEPS)
         comptime if Self.paired:
-            widen_paired[Self.dtype, lanes(Self.form)](w, groups, pairs_at(wide))
+            widen_paired[Self.dtype, lanes(Self.form)](w, groups, pairs_at(wide), ahead_too)
             patch_paired(patcher, start * PANEL, steps * PANEL, pairs_at(wide))
         else:
-            widen[Self.dtype, lanes(Self.form)](w, groups, wide)
+            widen[Self.dtype, lanes(Self.form)](w, groups, wide, ahead_too)
             patcher.patch(start * PANEL, steps * PANEL, wide)
 
     @always_inline
@@ -598,25 +598,59 @@ def add_narrow[
     rows: Int,
     a: Floats,
     w: Pointer[Scalar[dtype], MutUntrackedOrigin],
+    first: Int,
     groups: Int,
     sums: Floats,
-    more: Bool,
+    mut patcher: Patcher,
 ):
-    """As `add_products`, of so many times four steps of narrow weights without patches."""
+    """One tile's sums `[rows, 32]`, begun, of so many times four steps of narrow weights.
+
+    `first` is the number of the first four in their panel. Patches are put in on the way; the next
+    one of `patcher` is not before them.
+    """
     comptime for r in heights(form):
-        comptime if r <= low(form):
-            if rows == r:
-                var tile = NarrowTile[r, lanes(form)]()
-                if more:
-                    tile.load(sums)
-                for g in range(groups):
-                    var group = w.unsafe_offset(g * group_size[dtype]())
-                    comptime if paired:
-                        var pairs = pairs_at(a.unsafe_offset(g * STEPS // 2 * r))
-                        multiply_four_paired[HAS_PAIRS and is_widest(form)](tile, pairs, group)
-                    else:
-                        tile.multiply_four(a.unsafe_offset(g * STEPS * r), group)
-                tile.store(sums)
+        if rows == r:
+            comptime if r <= low(form):
+                add_narrow_half[form=form, paired=paired, rows=r, half=BOTH](
+                    a, w, first, groups, sums, patcher
+                )
+            elif r <= in_registers(form):
+                var again = patcher.copy()
+                add_narrow_half[form=form, paired=paired, rows=r, half=0](
+                    a, w, first, groups, sums, again
+                )
+                add_narrow_half[form=form, paired=paired, rows=r, half=1](
+                    a, w, first, groups, sums, patcher
+                )
+
+
+@always_inline
+def add_narrow_half[
+    dtype: DType, //, form: Int, paired: Bool, rows: Int, half: Int
+](
+    a: Floats,
+    w: Pointer[Scalar[dtype], MutUntrackedOrigin],
+    first: Int,
+    groups: Int,
+    sums: Floats,
+    mut patcher: Patcher,
+):
+    """As `add_narrow`, of half a panel or of both halves together."""
+    var tile = NarrowTile[rows, lanes(form), half]()
+    var next = patcher.group(first + groups)
+    for g in range(groups):
+        var group, patched = w.unsafe_offset(g * group_size[dtype]()), first + g == next
+        comptime if paired:
+            var pairs = pairs_at(a.unsafe_offset(g * STEPS // 2 * rows))
+            multiply_four_paired[HAS_PAIRS and is_widest(form)](
+                tile, pairs, group, patcher, next, patched
+            )
+        else:
+            tile.multiply_four(a.unsafe_offset(g * STEPS * rows), group, patcher, next, patched)
+        if patched:
+            patcher.skip(next)
+            next = patcher.group(first + groups)
+    tile.store(sums)
 
 
 @always_inline

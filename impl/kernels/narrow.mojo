@@ -23,10 +23,11 @@ that 0.25 would be a patch, and so would 0, whose exponent is 0.
     expanded    0 01111111 01000000000000000000000     1.25
 """
 
+from std.math import iota
 from std.memory import bitcast
-from std.sys.intrinsics import prefetch
+from std.sys.intrinsics import PrefetchOptions, prefetch
 
-from .tile import Floats, PREFETCH, W, product_and
+from .tile import Floats, W, product_with
 
 comptime STEPS = 4
 """Steps of the depth that are stored together."""
@@ -34,8 +35,16 @@ comptime STEPS = 4
 comptime FIRST_EXPONENT = 112
 """Of the window, as it is stored; the last is 127, that of 1.0 to 2.0."""
 
-comptime AHEAD = 4096
-"""Bytes between what is read and what is prefetched."""
+comptime AHEAD = 8192
+"""Bytes between the weights that are multiplied and those that are prefetched."""
+
+comptime PREFETCHED_FROM = 4
+"""Rows from which on weights are prefetched. With so many a core computes long enough between two
+lines that the CPU's own prefetcher is late. With one or two it is not, and any prefetching made
+decoding slower (NOTES.md, v11)."""
+
+comptime TO_SECOND_CACHE = PrefetchOptions().for_read().medium_locality().to_data_cache()
+"""Not to the first: lines that wait there push out the activations."""
 
 comptime Integers32 = Pointer[Int32, MutUntrackedOrigin]
 comptime Words[dtype: DType] = Pointer[Scalar[dtype], MutUntrackedOrigin]
@@ -55,6 +64,13 @@ def group_size[dtype: DType]() -> Int:
     comptime if dtype == DType.uint32:
         return 7 * W
     return 3 * 2 * W
+
+
+@always_inline
+def prefetch_ahead[dtype: DType](w: Words[dtype]):
+    """Prefetch four steps that lie `AHEAD` bytes after these."""
+    comptime for i in range(vectors[dtype]()):
+        prefetch[TO_SECOND_CACHE](Floats(unsafe_from_address=Int(w) + AHEAD + i * 64))
 
 
 @always_inline
@@ -94,10 +110,7 @@ def expanded_last[
 def four_steps[
     dtype: DType, lanes: Int
 ](w: Words[dtype], part: Int) -> Array[SIMD[DType.float32, lanes], 2 * STEPS]:
-    """Four steps of `lanes` columns of each half of a panel: those of the part-th vector of a half.
-
-    With the first part the lines `AHEAD` bytes on are prefetched.
-    """
+    """Four steps of `lanes` columns of each half of a panel: those of the part-th vector of a half."""
     comptime count = vectors[dtype]()
     comptime line = group_size[dtype]() // count  # words of a cache line
     comptime width = line // W * lanes
@@ -106,8 +119,6 @@ def four_steps[
     comptime for i in range(count + 1):
         var word: SIMD[dtype, width]
         comptime if i < count:
-            if part == 0:
-                prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * line)) + AHEAD))
             word = expanded(w.unsafe_load[width=width](i * line + part * width))
         else:
             word = expanded_last[dtype, width](w, part * width, line)
@@ -121,51 +132,77 @@ def four_steps[
 
 
 @always_inline
-def widen[dtype: DType, lanes: Int](w: Words[dtype], groups: Int, to: Floats):
-    """So many times four steps of 32 columns, as float32 `[4 groups, 32]`."""
+def widen[dtype: DType, lanes: Int](w: Words[dtype], groups: Int, to: Floats, ahead_too: Bool):
+    """So many times four steps of 32 columns, as float32 `[4 groups, 32]`.
+
+    With `ahead_too` others are prefetched: where more than one tile is multiplied with these.
+    """
     for g in range(groups):
         comptime for part in range(W // lanes):
-            var found = four_steps[dtype, lanes](w.unsafe_offset(g * group_size[dtype]()), part)
+            var group = w.unsafe_offset(g * group_size[dtype]())
+            comptime if part == 0:
+                if ahead_too:
+                    prefetch_ahead(group)
+            var found = four_steps[dtype, lanes](group, part)
             comptime for i in range(2 * STEPS):
                 to.unsafe_store(g * STEPS * 2 * W + i * W + part * lanes, found[i])
 
 
-struct NarrowTile[R: Int, lanes: Int](Copyable, Movable):
-    """As Tile: sums of R rows and a panel's 32 columns, in vectors of so many lanes."""
+comptime BOTH = -1
+"""Halves of a panel, as a tile's `half`."""
 
+
+struct NarrowTile[R: Int, lanes: Int, half: Int = BOTH](Copyable, Movable):
+    """As Tile: sums of R rows and a panel's 32 columns, or a `half` of them, in vectors of so many
+    lanes."""
+
+    comptime HALVES = 2 if Self.half == BOTH else 1
+    comptime FIRST = max(Self.half, 0)
     comptime PARTS = W // Self.lanes
     comptime Vector = SIMD[DType.float32, Self.lanes]
 
-    var sums: Array[Self.Vector, Self.R * 2 * Self.PARTS]
+    var sums: Array[Self.Vector, Self.R * Self.HALVES * Self.PARTS]  # [R, HALVES, PARTS]
 
     @always_inline
     def __init__(out self):
-        self.sums = Array[Self.Vector, Self.R * 2 * Self.PARTS](fill=Self.Vector(0))
-
-    @always_inline
-    def load(mut self, c: Floats):
-        """Go on with sums stored before, `[R, 32]`."""
-        comptime for i in range(Self.R * 2 * Self.PARTS):
-            self.sums[i] = c.unsafe_load[width=Self.lanes](i * Self.lanes)
+        self.sums = Array[Self.Vector, Self.R * Self.HALVES * Self.PARTS](fill=Self.Vector(0))
 
     @always_inline
     def store(self, c: Floats):
-        comptime for i in range(Self.R * 2 * Self.PARTS):
-            c.unsafe_store(i * Self.lanes, self.sums[i])
+        """Put the sums into `[R, 32]`."""
+        comptime for i in range(Self.R):
+            comptime for h in range(Self.HALVES):
+                comptime for part in range(Self.PARTS):
+                    var to = c.unsafe_offset((2 * i + Self.FIRST + h) * W + part * Self.lanes)
+                    to.unsafe_store(0, self.sums[(i * Self.HALVES + h) * Self.PARTS + part])
 
     @always_inline
-    def multiply_four[dtype: DType](mut self, a: Floats, w: Words[dtype]):
-        """Add four steps, of rows that lie side by side in a, and of narrow weights."""
+    def multiply_four[
+        dtype: DType
+    ](mut self, a: Floats, w: Words[dtype], patcher: Patcher, group: Int, patched: Bool):
+        """Add four steps, of rows that lie side by side in a, and of narrow weights.
+
+        If they are `patched`, the patches are those of the panel's `group`, which comes next.
+        """
         comptime for part in range(Self.PARTS):
             var found = four_steps[dtype, Self.lanes](w, part)
+            comptime if part == 0:
+                self.prefetch_ahead(w)
+            if patched:
+                patcher.put[part=part](found, group)
             comptime for k in range(STEPS):
                 comptime for i in range(Self.R):
-                    var x = Self.Vector(a.unsafe_load(k * Self.R + i))
-                    comptime for half in range(2):
-                        comptime place = (i * 2 + half) * Self.PARTS + part
-                        self.sums[place] = product_and(
-                            x, found[2 * k + half], self.sums[place]
+                    comptime for h in range(Self.HALVES):
+                        comptime place = (i * Self.HALVES + h) * Self.PARTS + part
+                        self.sums[place] = product_with[k * Self.R + i](
+                            a, found[2 * k + Self.FIRST + h], self.sums[place]
                         )
+
+    @always_inline
+    def prefetch_ahead[dtype: DType](self, w: Words[dtype]):
+        """Prefetch four steps, where that pays. The second half finds them near."""
+        comptime if Self.R >= PREFETCHED_FROM and Self.FIRST == 0:
+            prefetch_ahead(w)
 
 
 @always_inline
@@ -227,6 +264,28 @@ struct Patcher(Copyable, Movable):
     def group(self, none: Int) -> Int:
         """The four steps that the next patch is in, `none` without one."""
         return self.place() // (STEPS * 2 * W) if self.next < self.end else none
+
+    @always_inline
+    def put[
+        lanes: Int, //, part: Int
+    ](self, mut found: Array[SIMD[DType.float32, lanes], 2 * STEPS], group: Int):
+        """Those of the next group, into what `four_steps` found for this part of it."""
+        comptime Lanes = SIMD[DType.int32, lanes]
+        var columns = iota[DType.int32, lanes]() + Lanes(part * lanes)
+        var first, i = group * STEPS * 2 * W, self.next
+        while i < self.end and Int(self.pairs.unsafe_load(2 * i)) < first + STEPS * 2 * W:
+            var place = self.pairs.unsafe_load(2 * i) - Int32(first)
+            var value = bitcast[DType.float32, 1](self.pairs.unsafe_load(2 * i + 1))
+            comptime for vector in range(2 * STEPS):
+                var here = columns.eq(Lanes(place - Int32(vector * W)))
+                found[vector] = here.select(SIMD[DType.float32, lanes](value), found[vector])
+            i += 1
+
+    @always_inline
+    def skip(mut self, group: Int):
+        """Go on to the patches after a group's."""
+        while self.next < self.end and self.place() < (group + 1) * STEPS * 2 * W:
+            self.next += 1
 
     @always_inline
     def patch(mut self, start: Int, count: Int, to: Floats):

@@ -13,11 +13,16 @@ tested against. They differ in one case: a sum just below 2^-126 that rounds up 
 instruction, and 2^-126 in vectors.
 """
 
+from std.math import iota
 from std.memory import bitcast
+from std.sys._assembly import inlined_assembly
 from std.sys.info import CompilationTarget
 from std.sys.intrinsics import llvm_intrinsic, prefetch
 
-from .narrow import AHEAD, NarrowTile, Patcher, STEPS, Words, expanded, expanded_last, group_size
+from .narrow import (
+    NarrowTile, Patcher, STEPS, Words, expanded, expanded_last, group_size,
+    prefetch_ahead,
+)
 from .tile import Floats, PREFETCH, Tile, W, product_and
 
 comptime Pairs = Pointer[UInt32, MutUntrackedOrigin]
@@ -50,6 +55,26 @@ def product_of_pairs[
     else:
         var first = flushed(product_and(odd(x), odd(y), flushed(sum)))
         return flushed(product_and(even(x), even(y), first))
+
+
+@always_inline
+def product_with_pair[
+    width: SIMDLength, //, place: Int, *, real: Bool
+](x: Pairs, y: SIMD[DType.uint32, width], sum: SIMD[DType.float32, width]) -> SIMD[
+    DType.float32, width
+]:
+    """As `product_of_pairs`, of the pair at x[place] in every lane (see `tile.product_with`)."""
+    comptime if real:
+        return inlined_assembly[
+            "vdpbf16ps ${4:c}($3){1to16}, $2, $0",
+            SIMD[DType.float32, width],
+            constraints="=v,0,v,r,i,~{memory}",
+            has_side_effect=False,
+        ](sum, y, x, Int32(4 * place))
+    else:
+        return product_of_pairs[real=False](
+            SIMD[DType.uint32, width](x.unsafe_load(place)), y, sum
+        )
 
 
 @always_inline
@@ -139,8 +164,7 @@ def four_paired[
 ](w: Words[dtype], part: Int) -> Array[SIMD[DType.uint32, lanes], STEPS]:
     """Four steps of narrow weights (narrow.mojo): two pairs of steps of each half of a panel.
 
-    Of the part-th vector of `lanes` columns of a half; with the first part the lines `AHEAD` bytes
-    on are prefetched.
+    Of the part-th vector of `lanes` columns of a half.
     """
     comptime assert dtype == DType.uint16, "pairs are of bfloat16"
     comptime Vector = SIMD[DType.uint32, lanes]
@@ -149,8 +173,6 @@ def four_paired[
     comptime for i in range(STEPS):
         var word: SIMD[dtype, 2 * lanes]
         comptime if i < STEPS - 1:
-            if part == 0:
-                prefetch[PREFETCH](Floats(unsafe_from_address=Int(w.unsafe_offset(i * line)) + AHEAD))
             word = expanded(w.unsafe_load[width=2 * lanes](i * line + part * 2 * lanes))
         else:
             word = expanded_last[dtype, 2 * lanes](w, part * 2 * lanes, line)
@@ -167,26 +189,59 @@ def four_paired[
 
 @always_inline
 def multiply_four_paired[
-    dtype: DType, R: Int, lanes: Int, //, real: Bool
-](mut tile: NarrowTile[R, lanes], a: Pairs, w: Words[dtype]):
-    """Add four steps, of rows whose pairs lie side by side in a, and of narrow weights."""
+    dtype: DType, R: Int, lanes: Int, half: Int, //, real: Bool
+](
+    mut tile: NarrowTile[R, lanes, half], a: Pairs, w: Words[dtype], patcher: Patcher, group: Int,
+    patched: Bool,
+):
+    """As `NarrowTile.multiply_four`, of rows whose pairs lie side by side in a."""
     comptime for part in range(W // lanes):
         var found = four_paired[dtype, lanes](w, part)
+        comptime if part == 0:
+            tile.prefetch_ahead(w)
+        if patched:
+            put_paired[part=part](patcher, found, group)
         comptime for pair in range(STEPS // 2):
             comptime for i in range(R):
-                var x = SIMD[DType.uint32, lanes](a.unsafe_load(pair * R + i))
-                comptime for half in range(2):
-                    comptime place = (i * 2 + half) * (W // lanes) + part
-                    var y = found[2 * pair + half]
-                    tile.sums[place] = product_of_pairs[real=real](x, y, tile.sums[place])
+                comptime for h in range(tile.HALVES):
+                    comptime place = (i * tile.HALVES + h) * (W // lanes) + part
+                    tile.sums[place] = product_with_pair[pair * R + i, real=real](
+                        a, found[2 * pair + tile.FIRST + h], tile.sums[place]
+                    )
 
 
 @always_inline
-def widen_paired[dtype: DType, lanes: Int](w: Words[dtype], groups: Int, to: Pairs):
-    """So many times four steps of 32 columns of narrow weights, as pairs `[2 groups, 32]`."""
+def put_paired[
+    lanes: Int, //, part: Int
+](patcher: Patcher, mut found: Array[SIMD[DType.uint32, lanes], STEPS], group: Int):
+    """The patches of the next group, into what `four_paired` found for this part of it."""
+    comptime Lanes = SIMD[DType.uint32, lanes]
+    var columns = iota[DType.uint32, lanes]() + Lanes(part * lanes)
+    var first, i = group * STEPS * 2 * W, patcher.next
+    while i < patcher.end and Int(patcher.pairs.unsafe_load(2 * i)) < first + STEPS * 2 * W:
+        var step, column = divmod(Int(patcher.pairs.unsafe_load(2 * i)) - first, 2 * W)
+        var bits = bitcast[DType.uint32, 1](patcher.pairs.unsafe_load(2 * i + 1)) >> 16
+        var shift, others = (UInt32(16), UInt32(0xFFFF)) if step % 2 else (UInt32(0), UInt32(UPPER))
+        comptime for vector in range(STEPS):
+            var lane = column - vector % 2 * W if step // 2 == vector // 2 else -1
+            var here = columns.eq(Lanes(UInt32(lane)))
+            var both = found[vector] & others | Lanes(bits << shift)
+            found[vector] = here.select(both, found[vector])
+        i += 1
+
+
+@always_inline
+def widen_paired[
+    dtype: DType, lanes: Int
+](w: Words[dtype], groups: Int, to: Pairs, ahead_too: Bool):
+    """As `narrow.widen`, as pairs `[2 groups, 32]`."""
     for g in range(groups):
         comptime for part in range(W // lanes):
-            var found = four_paired[dtype, lanes](w.unsafe_offset(g * group_size[dtype]()), part)
+            var group = w.unsafe_offset(g * group_size[dtype]())
+            comptime if part == 0:
+                if ahead_too:
+                    prefetch_ahead(group)
+            var found = four_paired[dtype, lanes](group, part)
             comptime for i in range(STEPS):
                 to.unsafe_store((g * STEPS + i) * W + part * lanes, found[i])
 

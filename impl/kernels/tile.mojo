@@ -7,9 +7,10 @@ bit alone, in a batch, in a prompt and in decode (but for tiles of a matrix unit
 """
 
 from std.memory import alloc
+from std.sys._assembly import inlined_assembly
 from std.sys.intrinsics import PrefetchOptions, prefetch
 
-from .form import HAS_FMA
+from .form import HAS_AVX512, HAS_FMA
 
 comptime W = 16
 """Floats in a vector: one cache line, and one register of AVX-512, two of AVX2, four of NEON."""
@@ -35,6 +36,30 @@ def product_and[
         return x.fma(y, sum)
     else:
         return x * y + sum
+
+
+@always_inline
+def product_with[
+    width: SIMDLength, //, place: Int
+](x: Floats, y: SIMD[DType.float32, width], sum: SIMD[DType.float32, width]) -> SIMD[
+    DType.float32, width
+]:
+    """As `product_and`, of the number at x[place] in every lane.
+
+    AVX-512 takes that number from memory in the multiplication itself. A compiler loads it once for
+    two products, into a register; a core has so few of those that it runs less far ahead. (Four
+    steps of 28-bit weights by 8 rows took 71 cycles in place of 79 on a Zen 4, where 64 are the
+    least.)
+    """
+    comptime if HAS_AVX512 and width == W:
+        return inlined_assembly[
+            "vfmadd231ps ${4:c}($3){1to16}, $2, $0",
+            SIMD[DType.float32, width],
+            constraints="=v,0,v,r,i,~{memory}",
+            has_side_effect=False,
+        ](sum, y, x, Int32(4 * place))
+    else:
+        return product_and(SIMD[DType.float32, width](x.unsafe_load(place)), y, sum)
 
 
 struct Tile[R: Int, V: Int](Copyable, Movable):

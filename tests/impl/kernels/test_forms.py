@@ -31,6 +31,7 @@ def data(tmp_path_factory):
     draws = np.random.default_rng(0)
     weight = draws.normal(0, 0.02, (COLUMNS, DEPTH)).astype(np.float32)
     weight[3, 5], weight[70, 69], weight[40, 31] = 0, 3e5, 1e-20  # outside of any window
+    weight[2, 8:12] = weight[20, 9] = 0  # and several in the same four steps
     for name, (dtype, narrow) in WEIGHTS.items():
         matrix = packed([weight], dtype, narrow=narrow)
         matrix.words.tofile(folder / f"{name}.words")
@@ -73,6 +74,15 @@ def test_all_forms_give_the_same_bits_here(here):
     _, found = here
     assert len(found) == 4 * (9 * 13 + 3 * 5)
     assert not [place for place, (_, same) in found.items() if not same]
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "bfloat16.pairs"])
+def test_narrow_weights_give_what_plain_ones_do(here, name):
+    _, found = here
+    plain = {place[1:]: bits for place, (bits, _) in found.items() if place[0] == name}
+    narrow = {place[1:]: bits for place, (bits, _) in found.items() if place[0] == f"narrow-{name}"}
+    assert len(plain) == 4 * 13
+    assert narrow == plain  # name, rows and form
 
 
 @x86
