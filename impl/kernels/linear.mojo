@@ -643,12 +643,12 @@ def add_narrow_half[
         comptime if paired:
             var pairs = pairs_at(a.unsafe_offset(g * STEPS // 2 * rows))
             multiply_four_paired[HAS_PAIRS and is_widest(form)](
-                tile, pairs, group, patcher, next, patched
+                tile, pairs, group, patcher, patched
             )
         else:
-            tile.multiply_four(a.unsafe_offset(g * STEPS * rows), group, patcher, next, patched)
+            tile.multiply_four(a.unsafe_offset(g * STEPS * rows), group, patcher, patched)
         if patched:
-            patcher.skip(next)
+            patcher.skip()
             next = patcher.group(first + groups)
     tile.store(sums)
 

@@ -32,6 +32,9 @@ from .tile import Floats, W, product_with
 comptime STEPS = 4
 """Steps of the depth that are stored together."""
 
+comptime PLACES = STEPS * 2 * W
+"""Weights of four steps of a panel."""
+
 comptime FIRST_EXPONENT = 112
 """Of the window, as it is stored; the last is 127, that of 1.0 to 2.0."""
 
@@ -40,8 +43,8 @@ comptime AHEAD = 8192
 
 comptime PREFETCHED_FROM = 4
 """Rows from which on weights are prefetched. With so many a core computes long enough between two
-lines that the CPU's own prefetcher is late. With one or two it is not, and any prefetching made
-decoding slower (NOTES.md, v11)."""
+lines that the CPU's own prefetcher is late. With one or two it was not, on a Zen 4, and any
+prefetching made decoding slower (NOTES.md, v11)."""
 
 comptime TO_SECOND_CACHE = PrefetchOptions().for_read().medium_locality().to_data_cache()
 """Not to the first: lines that wait there push out the activations."""
@@ -179,17 +182,17 @@ struct NarrowTile[R: Int, lanes: Int, half: Int = BOTH](Copyable, Movable):
     @always_inline
     def multiply_four[
         dtype: DType
-    ](mut self, a: Floats, w: Words[dtype], patcher: Patcher, group: Int, patched: Bool):
+    ](mut self, a: Floats, w: Words[dtype], patcher: Patcher, patched: Bool):
         """Add four steps, of rows that lie side by side in a, and of narrow weights.
 
-        If they are `patched`, the patches are those of the panel's `group`, which comes next.
+        If they are `patched`, the next patches are theirs.
         """
         comptime for part in range(Self.PARTS):
             var found = four_steps[dtype, Self.lanes](w, part)
             comptime if part == 0:
                 self.prefetch_ahead(w)
             if patched:
-                patcher.put[part=part](found, group)
+                patcher.put[part=part](found)
             comptime for k in range(STEPS):
                 comptime for i in range(Self.R):
                     comptime for h in range(Self.HALVES):
@@ -263,33 +266,39 @@ struct Patcher(Copyable, Movable):
     @always_inline
     def group(self, none: Int) -> Int:
         """The four steps that the next patch is in, `none` without one."""
-        return self.place() // (STEPS * 2 * W) if self.next < self.end else none
+        return self.place() // PLACES if self.next < self.end else none
 
     @always_inline
     def put[
         lanes: Int, //, part: Int
-    ](self, mut found: Array[SIMD[DType.float32, lanes], 2 * STEPS], group: Int):
-        """Those of the next group, into what `four_steps` found for this part of it."""
+    ](self, mut found: Array[SIMD[DType.float32, lanes], 2 * STEPS]):
+        """Those of the next patch's four steps, into what `four_steps` found for this part."""
         comptime Lanes = SIMD[DType.int32, lanes]
         var columns = iota[DType.int32, lanes]() + Lanes(part * lanes)
-        var first, i = group * STEPS * 2 * W, self.next
-        while i < self.end and Int(self.pairs.unsafe_load(2 * i)) < first + STEPS * 2 * W:
-            var place = self.pairs.unsafe_load(2 * i) - Int32(first)
-            var value = bitcast[DType.float32, 1](self.pairs.unsafe_load(2 * i + 1))
+        var some = self.copy()
+        var first = some.place() // PLACES * PLACES
+        while some.is_before(first + PLACES):
+            var value = SIMD[DType.float32, lanes](some.value())
             comptime for vector in range(2 * STEPS):
-                var here = columns.eq(Lanes(place - Int32(vector * W)))
-                found[vector] = here.select(SIMD[DType.float32, lanes](value), found[vector])
-            i += 1
+                var here = columns.eq(Lanes(Int32(some.place() - first - vector * W)))
+                found[vector] = here.select(value, found[vector])
+            some.next += 1
 
     @always_inline
-    def skip(mut self, group: Int):
-        """Go on to the patches after a group's."""
-        while self.next < self.end and self.place() < (group + 1) * STEPS * 2 * W:
+    def skip(mut self):
+        """Go on to the patches after the next one's four steps."""
+        var end = (self.place() // PLACES + 1) * PLACES
+        while self.is_before(end):
             self.next += 1
+
+    @always_inline
+    def is_before(self, place: Int) -> Bool:
+        """Whether there is a next patch, and before a place."""
+        return self.next < self.end and self.place() < place
 
     @always_inline
     def patch(mut self, start: Int, count: Int, to: Floats):
         """Put those of places `start` to `start + count` where they belong."""
-        while self.next < self.end and self.place() < start + count:
+        while self.is_before(start + count):
             to.unsafe_store(self.place() - start, self.value())
             self.next += 1

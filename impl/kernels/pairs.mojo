@@ -20,7 +20,7 @@ from std.sys.info import CompilationTarget
 from std.sys.intrinsics import llvm_intrinsic, prefetch
 
 from .narrow import (
-    NarrowTile, Patcher, STEPS, Words, expanded, expanded_last, group_size,
+    NarrowTile, PLACES, Patcher, STEPS, Words, expanded, expanded_last, group_size,
     prefetch_ahead,
 )
 from .tile import Floats, PREFETCH, Tile, W, product_and
@@ -191,8 +191,7 @@ def four_paired[
 def multiply_four_paired[
     dtype: DType, R: Int, lanes: Int, half: Int, //, real: Bool
 ](
-    mut tile: NarrowTile[R, lanes, half], a: Pairs, w: Words[dtype], patcher: Patcher, group: Int,
-    patched: Bool,
+    mut tile: NarrowTile[R, lanes, half], a: Pairs, w: Words[dtype], patcher: Patcher, patched: Bool
 ):
     """As `NarrowTile.multiply_four`, of rows whose pairs lie side by side in a."""
     comptime for part in range(W // lanes):
@@ -200,7 +199,7 @@ def multiply_four_paired[
         comptime if part == 0:
             tile.prefetch_ahead(w)
         if patched:
-            put_paired[part=part](patcher, found, group)
+            put_paired[part=part](patcher, found)
         comptime for pair in range(STEPS // 2):
             comptime for i in range(R):
                 comptime for h in range(tile.HALVES):
@@ -213,21 +212,22 @@ def multiply_four_paired[
 @always_inline
 def put_paired[
     lanes: Int, //, part: Int
-](patcher: Patcher, mut found: Array[SIMD[DType.uint32, lanes], STEPS], group: Int):
-    """The patches of the next group, into what `four_paired` found for this part of it."""
+](patcher: Patcher, mut found: Array[SIMD[DType.uint32, lanes], STEPS]):
+    """As `Patcher.put`, into what `four_paired` found."""
     comptime Lanes = SIMD[DType.uint32, lanes]
     var columns = iota[DType.uint32, lanes]() + Lanes(part * lanes)
-    var first, i = group * STEPS * 2 * W, patcher.next
-    while i < patcher.end and Int(patcher.pairs.unsafe_load(2 * i)) < first + STEPS * 2 * W:
-        var step, column = divmod(Int(patcher.pairs.unsafe_load(2 * i)) - first, 2 * W)
-        var bits = bitcast[DType.uint32, 1](patcher.pairs.unsafe_load(2 * i + 1)) >> 16
+    var some = patcher.copy()
+    var first = some.place() // PLACES * PLACES
+    while some.is_before(first + PLACES):
+        var step, column = divmod(some.place() - first, 2 * W)
+        var bits = bitcast[DType.uint32, 1](some.value()) >> 16
         var shift, others = (UInt32(16), UInt32(0xFFFF)) if step % 2 else (UInt32(0), UInt32(UPPER))
         comptime for vector in range(STEPS):
             var lane = column - vector % 2 * W if step // 2 == vector // 2 else -1
             var here = columns.eq(Lanes(UInt32(lane)))
             var both = found[vector] & others | Lanes(bits << shift)
             found[vector] = here.select(both, found[vector])
-        i += 1
+        some.next += 1
 
 
 @always_inline
@@ -250,7 +250,7 @@ def widen_paired[
 def patch_paired(mut patcher: Patcher, start: Int, count: Int, to: Pairs):
     """Put the patches of places `start` to `start + count` where they belong in pairs."""
     var halves = Pointer[UInt16, MutUntrackedOrigin](unsafe_from_address=Int(to))
-    while patcher.next < patcher.end and patcher.place() < start + count:
+    while patcher.is_before(start + count):
         var step, column = divmod(patcher.place() - start, 2 * W)
         var bits = bitcast[DType.uint32, 1](patcher.value()) >> 16
         halves.unsafe_store((step // 2 * 2 * W + column) * 2 + step % 2, bits.cast[DType.uint16]())
