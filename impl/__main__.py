@@ -276,8 +276,8 @@ def _add_generate(add: Callable[..., object]) -> None:
     add(
         "--dtype",
         default="float32",
-        help="of weights: float32, bfloat16, int8; bfloat16-products rounds activations too "
-        "(default: %(default)s)",
+        help="of weights: float32, bfloat16, int8; bfloat16-products rounds activations too, "
+        "bfloat16-cache keys and values besides (default: %(default)s)",
     )
     kernels = (
         "stock, mojo, a form of it (mojo-avx2, ...), or auto: what MAX_GPT2_KERNELS says, what "

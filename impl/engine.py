@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-DTYPES = ("float32", "bfloat16", "int8", "bfloat16-products")
+DTYPES = ("float32", "bfloat16", "int8", "bfloat16-products", "bfloat16-cache")
 KERNELS = CHOICES
 
 
@@ -76,8 +76,9 @@ class Engine:
             `int8` with a scale for each output. Activations, sums and the cache are float32 in
             each of them. With `bfloat16-products` the weights are bfloat16's, and the activations
             multiplied with them are rounded to it, as PyTorch has them in bfloat16: a prompt is
-            1.6 to 1.8 times as fast on a CPU with AVX512_BF16. All but the first need the Mojo
-            kernels.
+            1.6 to 1.8 times as fast on a CPU with AVX512_BF16. With `bfloat16-cache` keys and
+            values are rounded and kept in it too: half the memory for each token. All but the
+            first need the Mojo kernels.
         kernels: `mojo` for this repository's own CPU kernels, `mojo-avx2` and the like for a form
             of them, `stock` for MAX's operations, `auto` for what runs best here, or what
             MAX_GPT2_KERNELS says (impl/choosing/kernel_choice.py).

@@ -27,6 +27,7 @@ from impl.packing import (
     Packed,
     TooWideError,
     aligned,
+    cache_of,
     held_by_terms,
     packed,
     weights_of,
@@ -105,7 +106,8 @@ class MojoProgram:
         self._weights = operands(config, weights, weights_of(dtype), narrow=narrow)
         held = {name: Buffer.from_numpy(array).view(kind) for name, kind, array in self._weights}
         layout = tuple((name, array.shape, kind) for name, kind, array in self._weights)
-        session, compiled = _compiled(config, device, layout, form, unit)
+        self._kept = cache_of(dtype)
+        session, compiled = _compiled(config, device, layout, form, unit, self._kept)
         self._model = session.init_all(compiled, weights_registry=held)["engine"]
         self.path = path_of("mojo", form, unit) + why
         self.weight_bits = WEIGHT_BITS[self._weights[0][1]]
@@ -113,8 +115,9 @@ class MojoProgram:
         self._take_cache(config, batch)
 
     def _take_cache(self, config: GPT2Config, batch: int) -> None:
-        self._cache = [aligned(shape, np.float32) for shape in cache_shapes(config, batch)]
-        self._buffers = [Buffer.from_numpy(array) for array in self._cache]
+        shapes, kept = cache_shapes(config, batch), self._kept
+        self._cache = [aligned(shape, STORED[kept]) for shape in shapes]
+        self._buffers = [Buffer.from_numpy(array).view(DType[kept]) for array in self._cache]
         self._results = Results(config.vocab_size)
         self._step = Inputs(batch, 1, batch)
         self.cache_bytes = sum(array.nbytes for array in self._cache)
@@ -194,11 +197,11 @@ class Results:
 
 @lru_cache(maxsize=4)
 def _compiled(
-    config: GPT2Config, device: Device, layout: Layout, form: str, unit: str
+    config: GPT2Config, device: Device, layout: Layout, form: str, unit: str, kept: str
 ) -> tuple[Any, Any]:
     """The program, compiled once for all engines of one kind, whatever their weights and batch."""
     library = kernel_library()
-    program = trace(config, layout, library, form, unit)
+    program = trace(config, layout, library, form, unit, kept)
     session = InferenceSession(devices=[device])
     try:
         compiled = compile_announced(
@@ -301,11 +304,19 @@ def _stacked(arrays: Sequence[Array]) -> Array:
 
 
 def trace(
-    config: GPT2Config, layout: Layout, library: Path, form: str, unit: str = "floats"
+    config: GPT2Config,
+    layout: Layout,
+    library: Path,
+    form: str,
+    unit: str = "floats",
+    kept: str = "float32",
 ) -> Program:
-    """Token ids `[batch, sequence]` to the logits of the states that are asked for."""
+    """Token ids `[batch, sequence]` to the logits of the states that are asked for.
+
+    Keys and values are in the dtype `kept`.
+    """
     program = Program()
-    types = _input_types(config)
+    types = _input_types(config, DType[kept])
     with Graph("engine", input_types=types, custom_extensions=[library], module=program) as traced:
         logits, ids, past, asked, keys, values = traced.inputs
         weights = {
@@ -332,14 +343,11 @@ def trace(
     return program
 
 
-def _input_types(config: GPT2Config) -> list[TensorType | BufferType]:
+def _input_types(config: GPT2Config, kept: DType) -> list[TensorType | BufferType]:
     return [
         BufferType(DType.float32, ["asked", config.vocab_size], device=CPU),  # logits
         TensorType(DType.int64, ["batch", "sequence"], device=CPU),  # ids
         TensorType(DType.int64, ["batch"], device=CPU),  # how many tokens each row holds
         TensorType(DType.int64, ["asked"], device=CPU),  # states whose logits are wanted
-        *[
-            BufferType(DType.float32, list(shape), device=CPU)
-            for shape in cache_shapes(config, "batch")
-        ],
+        *[BufferType(kept, list(shape), device=CPU) for shape in cache_shapes(config, "batch")],
     ]

@@ -36,9 +36,12 @@ GROUP = {"uint32": STEPS * PANEL * 28 // 32, "uint16": STEPS * PANEL * 12 // 16}
 STORED = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
 """What holds a weight that is not narrow."""
 
-PRODUCTS = "-products"
-"""Ends a dtype that activations are rounded to as well where they meet the weights:
-`bfloat16-products`."""
+CACHE = "-cache"
+"""Ends a dtype that keys and values are rounded to as well, besides all that `PRODUCTS` says:
+`bfloat16-cache`."""
+
+PRODUCTS = ("-products", CACHE)
+"""End a dtype that activations are rounded to as well where they meet the weights."""
 
 TERMS_HOLD = 2.0**-50, 2.0**55
 """Between these the largest number of a row has to lie that three bfloat16 terms hold, so that
@@ -262,8 +265,13 @@ def integers(weight: Array, scale: Array) -> Array:
 
 
 def weights_of(dtype: str) -> str:
-    """What weights are held in: `bfloat16` for `bfloat16-products`."""
-    return dtype.removesuffix(PRODUCTS)
+    """What weights are held in: `bfloat16` for `bfloat16-products` and `bfloat16-cache`."""
+    return dtype.partition("-")[0]
+
+
+def cache_of(dtype: str) -> str:
+    """What keys and values are held in: `bfloat16` for `bfloat16-cache`, else `float32`."""
+    return weights_of(dtype) if dtype.endswith(CACHE) else "float32"
 
 
 def held_by_terms(weights: Mapping[str, Array]) -> bool:
@@ -288,7 +296,7 @@ def held_by_terms(weights: Mapping[str, Array]) -> bool:
 def held_state(state: Mapping[str, Array], dtype: str) -> dict[str, Array]:
     """What an engine of `dtype` holds of a Hugging Face state dict, as float32.
 
-    That of `bfloat16-products` holds what one of `bfloat16` does.
+    Those of `bfloat16-products` and `bfloat16-cache` hold what one of `bfloat16` does.
 
     Biases, LayerNorms and positions are held as they are, the matrices rounded; a Conv1D's
     `[in, out]` has its scales by its columns, as its transpose by rows.

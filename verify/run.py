@@ -403,7 +403,7 @@ class RegimeRun:
             held = expected
             if form.dtype != "float32":
                 products = form.products or self.plan.products
-                rounded = References(form.held(checkpoint), products=products)
+                rounded = References(form.held(checkpoint), products=products, kept=form.kept)
                 held = rounded.expectation(case, list(expected.given))
                 yield quality_check(form, checkpoint, expected, held)
             yield from engine_checks(form, checkpoint, held)

@@ -89,6 +89,12 @@ class MaxEngineBF16Products(MaxEngine):
     dtype: ClassVar[str] = "bfloat16-products"
 
 
+class MaxEngineBF16Cache(MaxEngine):
+    """The same with keys and values in bfloat16 besides."""
+
+    dtype: ClassVar[str] = "bfloat16-cache"
+
+
 class MaxEngineInt8(MaxEngine):
     """The same with weights in 8 bits, and a scale for each output."""
 

@@ -79,6 +79,14 @@ ARMS: dict[str, ArmSpec] = {
         kv_dtype="float32",
         coarse="bfloat16",
     ),
+    "max-bf16-cache": ArmSpec(
+        "bench.arms.max_engine:MaxEngineBF16Cache",
+        candidate=True,
+        engine="auto:bfloat16-cache",
+        dtype="bfloat16-cache",
+        kv_dtype="bfloat16",
+        coarse="bfloat16",
+    ),
     "max-int8": ArmSpec(
         "bench.arms.max_engine:MaxEngineInt8",
         candidate=True,

@@ -20,10 +20,10 @@ UNITS = {
     "gemm": "GFLOP/s", "replay": "GFLOP/s",
 }  # fmt: skip
 
-READ_DTYPE = {"bfloat16-products": "bfloat16"}
+READ_DTYPE = {"bfloat16-products": "bfloat16", "bfloat16-cache": "bfloat16"}
 """What weights of an arm's dtype are read as."""
 
-GEMM_DTYPE = {"int8": "bfloat16", "bfloat16-products": "bfloat16"}
+GEMM_DTYPE = {"int8": "bfloat16", **READ_DTYPE}
 """In what PyTorch multiplies at most what is held in an arm's dtype."""
 
 FACTORS = {"bfloat16 weights": "bfloat16", "int8 weights": "bfloat16", "float16": "float32"}

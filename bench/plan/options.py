@@ -90,8 +90,8 @@ def _add_arms(group: argparse._ArgumentGroup) -> None:
         type=dtypes_of,
         default=[],
         metavar="T,T",
-        help="float32, bfloat16, bfloat16-products, int8: each arm in each of these that it has "
-        "(default: as named)",
+        help="float32, bfloat16, bfloat16-products, bfloat16-cache, int8: each arm in each of "
+        "these that it has (default: as named)",
     )
     add("-t", "--threads", type=_threads, default=[default_threads()], metavar=NUMBERS,
         help="CPUs of every arm (default: the usable ones)")  # fmt: skip

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from bench.workload.workload import Workload
     from impl.config import GPT2Config
 
-ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "bfloat16-products": 2, "float16": 2, "int8": 1}
+ELEMENT_BYTES = {
+    "float32": 4, "bfloat16": 2, "bfloat16-products": 2, "bfloat16-cache": 2, "float16": 2,
+    "int8": 1,
+}  # fmt: skip
 LOGIT_BYTES = 4
 
 

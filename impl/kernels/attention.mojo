@@ -4,12 +4,18 @@ Keys lie in panels of 32 positions, [panels, head_dim, 32], and values as [posit
 that scores and their mixture are tiles too. Row b's token i stands at position past[b] + i, is
 stored in the slot of that number and sees the slots up to it. A slot behind the context's end
 belongs to padding, and is not stored.
+
+The cache is float32 or bfloat16. In bfloat16 each key and value is rounded when it is stored, and
+read from there by its own token too, so that a prompt, its parts and decoding see the same numbers.
+Everything else stays float32: queries, scores, weights and sums.
 """
 
 from std.math import ceildiv, exp
+from std.memory import bitcast
 from std.utils.numerics import neg_inf
 
 from .form import TILES, is_tiled, is_widest, rows_of, vectors_at_once
+from .pairs import bfloat16_bits
 from .team import Worker
 from .tile import F32, Floats, Tile, W, floats
 from .tiles import BLOCK_ROWS, COLUMNS, HAS_TILES, Product, Split, held_by_terms
@@ -19,9 +25,11 @@ comptime SLOTS = 2 * W
 
 comptime Integers = Pointer[Int64, MutUntrackedOrigin]
 
+comptime Kept[dtype: DType] = Pointer[Scalar[dtype], MutUntrackedOrigin]
+
 
 @fieldwise_init
-struct Attention[V: Int, form: Int](Copyable, Movable):
+struct Attention[V: Int, form: Int, cached: DType = DType.float32](Copyable, Movable):
     """One layer's attention; V vectors hold the features of a head."""
 
     comptime AT_ONCE = Self.V if is_widest(Self.form) else 1
@@ -30,8 +38,8 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
     comptime WIDTH = Self.V * W
 
     var qkv: Floats  # [batch, length, 3, heads, size]
-    var keys: Floats  # [batch, heads, slots / SLOTS, size, SLOTS]
-    var values: Floats  # [batch, heads, slots, WIDTH]
+    var keys: Kept[Self.cached]  # [batch, heads, slots / SLOTS, size, SLOTS]
+    var values: Kept[Self.cached]  # [batch, heads, slots, WIDTH]
     var past: Integers  # [batch]
     var scale: Floats  # [1]: of this layer's scores
     var y: Floats  # [batch, length, heads, size]
@@ -94,8 +102,18 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
             var panel, lane = divmod(past + i, SLOTS)
             var key, value = self.new(row, i, 1, head), self.new(row, i, 2, head)
             for k in range(self.size):
-                keys.unsafe_store((panel * self.size + k) * SLOTS + lane, key.unsafe_load(k))
-                values.unsafe_store((past + i) * Self.WIDTH + k, value.unsafe_load(k))
+                keys.unsafe_store((panel * self.size + k) * SLOTS + lane, self.kept(key, k))
+                values.unsafe_store((past + i) * Self.WIDTH + k, self.kept(value, k))
+
+    @always_inline
+    def kept(self, x: Floats, k: Int) -> Scalar[Self.cached]:
+        """A number as the cache holds it: the nearest, ties to even."""
+        comptime if Self.cached == DType.bfloat16:
+            var bits = bfloat16_bits(x.unsafe_load(k)).cast[DType.uint16]()
+            return rebind[Scalar[Self.cached]](bitcast[DType.bfloat16](bits))
+        else:
+            comptime assert Self.cached == DType.float32, "a cache is float32 or bfloat16"
+            return rebind[Scalar[Self.cached]](x.unsafe_load(k))
 
     def mix(self, row: Int, head: Int, begin: Int, last: Int):
         """Queries from `begin` to `last`, in parts that a tile is compiled for."""
@@ -127,7 +145,7 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
                     var tile = Tile[r, Self.AT_ONCE]()
                     var value = values.unsafe_offset(v * W)
                     tile.multiply[ahead_too=False](
-                        scores, stride, 1, value, Self.WIDTH, seen, value
+                        scores, stride, 1, value, Self.WIDTH, seen, scores
                     )
                     tile.store(mixed.unsafe_offset(v * W), Self.WIDTH)
         for i in range(rows):
@@ -138,7 +156,9 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
         mixed.unsafe_free()
 
     @always_inline
-    def score[R: Int](self, query: Floats, keys: Floats, scores: Floats, panels: Int, stride: Int):
+    def score[R: Int](
+        self, query: Floats, keys: Kept[Self.cached], scores: Floats, panels: Int, stride: Int
+    ):
         """Products of R queries with the keys of all panels."""
         for panel in range(panels):
             comptime AT_ONCE = vectors_at_once(Self.form, R)
@@ -146,7 +166,7 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
                 var tile = Tile[R, AT_ONCE]()
                 var key = keys.unsafe_offset(panel * self.size * SLOTS + v * W)
                 tile.multiply[ahead_too=False](
-                    query, 3 * self.heads * self.size, 1, key, SLOTS, self.size, key
+                    query, 3 * self.heads * self.size, 1, key, SLOTS, self.size, query
                 )
                 tile.store(scores.unsafe_offset(panel * SLOTS + v * W), stride)
 
@@ -198,27 +218,31 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
         return held
 
     def score_in_tiles(
-        self, query: Floats, rows: Int, keys: Floats, scores: Floats, seen: Int
+        self, query: Floats, rows: Int, keys: Kept[Self.cached], scores: Floats, seen: Int
     ) -> Bool:
         """Products of up to 32 queries with the keys of all panels, `[32, 32 panels]`."""
         var panels = ceildiv(seen, SLOTS)
         var apart = 3 * self.heads * self.size
         var split = Split(query, rows, apart, self.size)
         var product = Product[Self.real](self.size)
+        var key = floats(self.size * SLOTS)
         var held = split.held
         for panel in range(panels):
             if not held:
                 break
-            var key = keys.unsafe_offset(panel * self.size * SLOTS)
+            for k in range(0, self.size * SLOTS, W):
+                var some = keys.unsafe_load[width=W](panel * self.size * SLOTS + k)
+                key.unsafe_store(k, some.cast[DType.float32]())
             held = held_by_terms(key, self.size, min(SLOTS, seen - panel * SLOTS))
             product.add(split, 0, key, self.size)
             product.end(scores.unsafe_offset(panel * SLOTS), panels * SLOTS, SLOTS)
+        key.unsafe_free()
         split.free()
         product.free()
         return held
 
     def mix_values_in_tiles(
-        self, weights: Floats, rows: Int, values: Floats, seen: Int, mixed: Floats
+        self, weights: Floats, rows: Int, values: Kept[Self.cached], seen: Int, mixed: Floats
     ) -> Bool:
         """Values of the `seen` slots by their weights, `[32, WIDTH]`."""
         comptime SPAN = 256
@@ -234,7 +258,9 @@ struct Attention[V: Int, form: Int](Copyable, Movable):
                 for k in range(steps):
                     var value = values.unsafe_offset((start + k) * Self.WIDTH + column)
                     for c in range(0, COLUMNS, W):
-                        var some = value.unsafe_load[width=W](c) if c < columns else F32(0)
+                        var some = F32(0)
+                        if c < columns:
+                            some = value.unsafe_load[width=W](c).cast[DType.float32]()
                         strip.unsafe_store(k * COLUMNS + c, some)
                 held = held and held_by_terms(strip, steps)
                 product.add(split, start, strip, steps)

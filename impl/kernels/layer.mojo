@@ -8,11 +8,13 @@ from .tile import Floats
 
 
 @fieldwise_init
-struct Layer[dtype: DType, head_vectors: Int, act: Int, form: Int, unit: Int](Copyable, Movable):
+struct Layer[
+    dtype: DType, head_vectors: Int, act: Int, form: Int, unit: Int, cached: DType = DType.float32
+](Copyable, Movable):
     """The steps of a layer, each on what the one before it wrote. The last one writes over x."""
 
     var c_attn: Linear[Self.dtype, True, NONE, False, Self.form, Self.unit]  # after ln_1; query, key and value
-    var attention: Attention[Self.head_vectors, Self.form]
+    var attention: Attention[Self.head_vectors, Self.form, Self.cached]
     var attn_c_proj: Linear[Self.dtype, False, NONE, True, Self.form, Self.unit]  # and the residual
     var c_fc: Linear[Self.dtype, True, Self.act, False, Self.form, Self.unit]  # after ln_2; and the activation
     var mlp_c_proj: Linear[Self.dtype, False, NONE, True, Self.form, Self.unit]  # and the residual

@@ -12,11 +12,15 @@ from .tiles import HAS_TILES, configure_tiles, release_tiles
 
 
 @fieldwise_init
-struct Model[dtype: DType, head_vectors: Int, act: Int, form: Int, unit: Int](Copyable, Movable):
+struct Model[
+    dtype: DType, head_vectors: Int, act: Int, form: Int, unit: Int, cached: DType = DType.float32
+](Copyable, Movable):
     """The embedding, a layer that stands for all of them, and the head."""
 
     var embedding: Embedding[Self.dtype]
-    var layer: Layer[Self.dtype, Self.head_vectors, Self.act, Self.form, Self.unit]  # the first
+    var layer: Layer[  # the first
+        Self.dtype, Self.head_vectors, Self.act, Self.form, Self.unit, Self.cached
+    ]
     var layers: Int
     var asked: Integers  # [lm_head.rows]: states whose logits are wanted
     var lm_head: Linear[Self.dtype, True, NONE, False, Self.form, Self.unit]  # after ln_f

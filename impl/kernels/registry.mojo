@@ -19,7 +19,7 @@ from .tiles import HAS_TILES
 comptime Vector = InputTensor[dtype=DType.float32, rank=1, ...]
 comptime Matrix = InputTensor[dtype=DType.float32, rank=2, ...]
 comptime Weights = InputTensor[rank=4, ...]
-comptime Cache = MutableInputTensor[dtype=DType.float32, ...]
+comptime Cache = MutableInputTensor[...]
 comptime Counts = InputTensor[dtype=DType.int64, rank=1, ...]
 comptime Pairs = InputTensor[dtype=DType.int32, rank=1, ...]
 comptime Result = OutputTensor[dtype=DType.float32, rank=2, ...]
@@ -123,7 +123,7 @@ struct Engine:
         mixed: Result,
         middle: Result,
         wide: Result,
-        logits: Cache[rank=2, ...],
+        logits: MutableInputTensor[dtype=DType.float32, rank=2, ...],
         ids: InputTensor[dtype=DType.int64, rank=2, ...],
         past: Counts,
         asked: Counts,
@@ -162,6 +162,8 @@ struct Engine:
         lm_head_patches: Pairs,
         lm_head_bias: Matrix,
     ) raises:
+        comptime cached = keys.dtype
+        comptime assert values.dtype == cached, "engine: keys and values have one dtype"
         comptime if form == TILES and not HAS_TILES:
             raise Error("engine: MAX compiles for a CPU without AMX, so that there are no tiles")
         var batch, length = ids.dim_size(0), ids.dim_size(1)
@@ -210,7 +212,7 @@ struct Engine:
         var to_middle = floats_at(Int(middle.unsafe_ptr()))
         var to_wide = floats_at(Int(wide.unsafe_ptr()))
         var to_qkv = floats_at(Int(qkv.unsafe_ptr()))
-        Model[wte.dtype, head_vectors, act, form, unit](
+        Model[wte.dtype, head_vectors, act, form, unit, cached](
             Embedding[wte.dtype](
                 {unsafe_from_address = Int(ids.unsafe_ptr())},
                 {unsafe_from_address = Int(past.unsafe_ptr())},
@@ -224,13 +226,14 @@ struct Engine:
                 wpe.dim_size(0),
                 width,
             ),
-            Layer[wte.dtype, head_vectors, act, form, unit](
+            Layer[wte.dtype, head_vectors, act, form, unit, cached](
                 linear[wte.dtype, True, NONE, False, form, unit](
                     to_x, ln_1_weight, ln_1_bias, epsilon, c_attn, c_attn_scale, c_attn_patches,
                     c_attn_bias, to_x, to_qkv, rows, width, 3 * width,
                 ),
-                Attention[head_vectors, form](
-                    to_qkv, floats_at(Int(keys.unsafe_ptr())), floats_at(Int(values.unsafe_ptr())),
+                Attention[head_vectors, form, cached](
+                    to_qkv, {unsafe_from_address = Int(keys.unsafe_ptr())},
+                    {unsafe_from_address = Int(values.unsafe_ptr())},
                     {unsafe_from_address = Int(past.unsafe_ptr())},
                     floats_at(Int(attention_scale.unsafe_ptr())), to_mixed, batch, length, heads,
                     size, slots,

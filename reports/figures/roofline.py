@@ -81,7 +81,7 @@ def _ceiling(run: Run, kinds: Sequence[str], place: tuple[Any, Any]) -> float | 
     found = [
         r for r in run.of("ceiling") if r.get("ceiling") in kinds and r.get("device") == place[0]
     ]
-    held = str(place[1]).removesuffix("-products")
+    held = str(place[1]).partition("-")[0]
     exact = [r for r in found if r.get("dtype") == held or r.get("ceiling") == "read"]
     values = [figure(r.get("value")) for r in exact or found]
     return max((value for value in values if value and value > 0), default=None)

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 CLASSES = {
     "float32": "float32", "bfloat16": "bfloat16", "bfloat16-products": "bfloat16",
-    "int8": "8 bits",
+    "bfloat16-cache": "bfloat16", "int8": "8 bits",
 }  # fmt: skip
-"""By the dtype of an arm. MAX in bfloat16 rounds weights, with products of it activations too."""
+"""By the dtype of an arm. MAX in bfloat16 rounds weights, with products of it activations too, with
+a cache of it keys and values besides."""
 
 EXACT = ("float32", "float16", "bfloat16", "int8")
 """What an error can be as large as, the smallest first. TF32 has as many bits as float16."""
@@ -30,7 +31,7 @@ ERRORS = {"float32": "float32's", "float16": "float16's or TF32's", "bfloat16": 
 ROUNDED = " weights"
 """Ends what arms are judged by whose weights alone are coarse: `bfloat16 weights`."""
 
-ENDS = ("-bf16-products", "-bf16", "-int8", "-q8_0")
+ENDS = ("-bf16-products", "-bf16-cache", "-bf16", "-int8", "-q8_0")
 """With which the name of an arm in another dtype than float32 ends."""
 
 

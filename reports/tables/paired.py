@@ -29,6 +29,7 @@ MARGIN = 1.01
 NAMES = {
     "max": "MAX", "max-bf16": "MAX in bfloat16", "max-int8": "MAX with int8 weights",
     "max-bf16-products": "MAX with products in bfloat16",
+    "max-bf16-cache": "MAX with products and a cache in bfloat16",
     "max-stock": "MAX's stock operations", "max-readable": "MAX without a KV cache",
     "candidate": "the candidate", "torch": "PyTorch", "torch-bf16": "PyTorch in bfloat16",
     "torch-compile": "torch.compile", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO",

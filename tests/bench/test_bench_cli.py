@@ -184,8 +184,8 @@ def test_each_arm_comes_in_each_dtype_that_it_has():
     assert in_dtypes(["max", "llama.cpp"], ["bfloat16", "int8"]) == [
         "max-bf16", "max-int8", "llama.cpp-bf16", "llama.cpp-q8_0",
     ]  # fmt: skip
-    assert in_dtypes(["max"], ["bfloat16", "bfloat16-products"]) == [
-        "max-bf16", "max-bf16-products",
+    assert in_dtypes(["max"], ["bfloat16", "bfloat16-products", "bfloat16-cache"]) == [
+        "max-bf16", "max-bf16-products", "max-bf16-cache",
     ]  # fmt: skip
     assert in_dtypes(["torch"], ["bfloat16"]) == ["torch-bf16"]
 

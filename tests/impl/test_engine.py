@@ -190,7 +190,7 @@ def test_memory_is_told_with_a_tied_head_counted_once(checkpoint, engine):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "float8"}, "dtype is float32 or bfloat16 or int8 or bfloat16-products, not"),
+        ({"dtype": "float8"}, "dtype is float32 or bfloat16 or int8 or .* or bfloat16-cache, not"),
         ({"kernels": "cuda"}, "kernels is auto or mojo or stock or .*, not 'cuda'"),
         ({"kernels": "stock", "dtype": "int8"}, "int8 needs the Mojo kernels"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
@@ -289,6 +289,8 @@ def test_mojo_kernels_compute_what_their_weights_say_at_sizes_that_fill_no_vecto
     [
         ("mojo", "bfloat16-products", 2e-2),
         ("mojo-tiles-emulated", "bfloat16-products", 2e-2),
+        ("mojo", "bfloat16-cache", 2e-2),
+        ("mojo-tiles-emulated", "bfloat16-cache", 2e-2),
         ("mojo-tiles-emulated", "float32", 1e-6),
         ("mojo-tiles-emulated", "int8", 1e-6),
     ],
@@ -306,6 +308,7 @@ def test_products_of_bfloat16_at_sizes_that_fill_no_tile(kernels, dtype, error):
     }
     tokens = rng.integers(0, 77, (2, 45))
     engine = Engine(config, state, batch=2, kernels=kernels, dtype=dtype)
+    assert engine.cache_bytes == 2 * 2 * 6 * 64 * (7 + 16) * (2 if dtype.endswith("cache") else 4)
     whole = engine.prefill(tokens, logits="all")
     oracle = Oracle(Checkpoint(name="odd", config=config, weights=held_state(state, dtype)))
     exact = oracle.language_model(tokens)

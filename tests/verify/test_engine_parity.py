@@ -61,17 +61,22 @@ def test_rounded_weights_are_judged_on_themselves_and_not_on_the_exact_ones(
 
 @pytest.mark.compiles
 @pytest.mark.parametrize("kernels", ["mojo", "mojo-tiles-emulated"])
-def test_rounded_activations_have_an_envelope_of_their_own(checkpoint, references, batch, kernels):
+@pytest.mark.parametrize(
+    ("dtype", "kept"), [("bfloat16-products", ""), ("bfloat16-cache", "bfloat16")]
+)
+def test_rounded_activations_have_an_envelope_of_their_own(
+    checkpoint, references, batch, kernels, dtype, kept
+):
     """Which float32's does not take for its own, nor does a fault of the cache stay within it."""
     case, exact = batch
-    form = EngineSpec.parse(f"{kernels}:bfloat16-products")
+    form = EngineSpec.parse(f"{kernels}:{dtype}")
     own, float32 = (
-        type(references)(form.held(checkpoint), products=products).expectation(
+        type(references)(form.held(checkpoint), products=products, kept=form.kept).expectation(
             case, list(exact.given)
         )
         for products in (form.products, "")
     )
-    assert form.products == "bfloat16"
+    assert (form.products, form.kept) == ("bfloat16", kept)
     checks = list(engine_checks(form, checkpoint, own))
     assert {check.verdict for check in checks} == {"PASS"}
     assert {check.verdict for check in engine_checks(form, checkpoint, float32)} == {"FAIL"}
@@ -170,6 +175,7 @@ def test_a_fault_within_what_is_allowed_is_not_called_caught(references, batch):
         "mojo:bfloat16",
         "auto:int8",
         "mojo-tiles-emulated:bfloat16-products",
+        "auto:bfloat16-cache",
     ],
 )
 def test_an_engine_is_named_as_it_is_asked_for(text):

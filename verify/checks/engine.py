@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impl.engine import DTYPES, KERNELS, Engine
-from impl.packing import PRODUCTS, held_state, weights_of
+from impl.packing import PRODUCTS, cache_of, held_state, weights_of
 from reference.taps import LOGITS
 from verify.checks.stages import array_check
 from verify.faults.cache import FAULTS, CachedOracle, lagging_rows, read_in_parts
@@ -77,6 +77,12 @@ class EngineSpec:
         """What its products compute in where that is coarser than float32: `bfloat16`."""
         return weights_of(self.dtype) if self.dtype.endswith(PRODUCTS) else ""
 
+    @property
+    def kept(self) -> str:
+        """What keys and values are kept in where that is coarser than float32: `bfloat16`."""
+        kept = cache_of(self.dtype)
+        return "" if kept == "float32" else kept
+
     def held(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint as the engine holds it: what its sums are judged on."""
         return replace(checkpoint, weights=held_state(checkpoint.weights, self.dtype))
@@ -123,12 +129,13 @@ def quality_check(
 ) -> Check:
     """What rounding costs: exact logits with rounded weights against exact weights'.
 
-    Where products are of bfloat16, activations are rounded too. A figure without a verdict: how
-    much is too much is the user's to say.
+    Where products are of bfloat16, activations are rounded too, and with a cache of it keys and
+    values. A figure without a verdict: how much is too much is the user's to say.
     """
     exact, rounded = truth.free[LOGITS], held.free[LOGITS]
     if form.products:
-        model = bfloat16_products.evaluations(form.held(checkpoint))[0]
+        held_weights = form.held(checkpoint)
+        model = bfloat16_products.evaluations(held_weights, kept=bool(form.kept))[0]
         rounded = model.trace(truth.case.ids)[LOGITS]
     divergence = kl_divergence(exact, rounded)
     details = {

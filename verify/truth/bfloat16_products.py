@@ -5,6 +5,8 @@ float32. So what a linear layer or the head reads is rounded to bfloat16, as its
 everything else is float32's: residual stream, LayerNorm, attention, activation. Products of
 bfloat16 are exact in float32, so that legitimate evaluations differ in the order of their sums
 alone, and in the roundings that another order turns over.
+
+A cache of bfloat16 rounds keys and values too: those of the tokens before and each token's own.
 """
 
 from __future__ import annotations
@@ -53,6 +55,41 @@ ORDERS: tuple[type[Oracle], ...] = (
 )  # fmt: skip
 
 
-def evaluations(checkpoint: Checkpoint) -> list[Oracle]:
-    """One model for each legitimate order."""
-    return [order(checkpoint, np.float32) for order in ORDERS]
+class Kept(Rounded):
+    """Keys and values are rounded as well; queries, scores and weights of attention are not."""
+
+    def attend(self, fused: Array, path: str) -> Array:
+        """Attention to what a cache of bfloat16 holds."""
+        query, key, value = np.split(fused, 3, axis=-1)
+        return super().attend(np.concatenate([query, to_bf16(key), to_bf16(value)], -1), path)
+
+
+class KeptBlocked(Kept, RoundedBlocked):
+    """Sums in blocks of K."""
+
+
+class KeptPairwise(Kept, RoundedPairwise):
+    """K is halved until 16 are left."""
+
+
+class KeptSequential(Kept, RoundedSequential):
+    """One product after another along K."""
+
+
+class KeptReversed(Kept, RoundedReversed):
+    """Sums from the last product to the first."""
+
+
+ORDERS_KEPT: tuple[type[Oracle], ...] = (
+    KeptBlocked, KeptPairwise, KeptSequential, KeptReversed,
+)  # fmt: skip
+
+
+def evaluations(checkpoint: Checkpoint, *, kept: bool = False) -> list[Oracle]:
+    """One model for each legitimate order.
+
+    Args:
+        checkpoint: configuration and weights.
+        kept: whether keys and values are of bfloat16 too.
+    """
+    return [order(checkpoint, np.float32) for order in (ORDERS_KEPT if kept else ORDERS)]

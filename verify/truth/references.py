@@ -46,17 +46,19 @@ class References:
         dtype: the candidate's precision, in which PyTorch computes and envelopes are measured.
         products: what products may compute in where that is coarser, and envelopes are measured
             in then: `tf32`, or `bfloat16` for the factors of linear layers.
+        kept: what keys and values may be kept in where that is coarser: `bfloat16`, with products
+            of it.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, dtype: str = "float32", *, products: str = ""
+        self, checkpoint: Checkpoint, dtype: str = "float32", *, products: str = "", kept: str = ""
     ) -> None:
         self.dtype, self.products = dtype, products
         self.checkpoint = checkpoint = rounded(checkpoint, dtype)
         large = checkpoint.config.parameter_count > LARGE_PARAMETERS
         self._least_copies = 1 if large else envelope.LEAST_COPIES
         self.oracle = Oracle(checkpoint)
-        self._evaluations = _evaluations(checkpoint, dtype, products)
+        self._evaluations = _evaluations(checkpoint, dtype, products, kept)
 
     @cached_property
     def torch(self) -> HuggingFaceReference:
@@ -158,11 +160,12 @@ def hugging_face(checkpoint: Checkpoint, dtype: str) -> HuggingFaceReference:
     return HuggingFaceReference(checkpoint, getattr(torch, dtype))
 
 
-def _evaluations(checkpoint: Checkpoint, dtype: str, products: str) -> list[Oracle]:
+def _evaluations(checkpoint: Checkpoint, dtype: str, products: str, kept: str) -> list[Oracle]:
     """One model for each legitimate order in a precision."""
-    if products:
-        coarser = {"tf32": arithmetic_tf32, "bfloat16": bfloat16_products}
-        return coarser[products].evaluations(checkpoint)
+    if products == "bfloat16":
+        return bfloat16_products.evaluations(checkpoint, kept=bool(kept))
+    if products == "tf32":
+        return arithmetic_tf32.evaluations(checkpoint)
     if dtype == "float32":
         return arithmetic.evaluations(checkpoint)
     return arithmetic16.evaluations(checkpoint, dtype)

@@ -26,8 +26,8 @@ RATES = {
     ("arm", "rate"),
     [
         ("max", 2.0), ("llama.cpp", 2.0), ("max-bf16", 4.0), ("max-bf16-products", 4.0),
-        ("torch-bf16", 4.0), ("llama.cpp-bf16", 4.0), ("max-int8", 4.0), ("ctranslate2-int8", 8.0),
-        ("llama.cpp-q8_0", 8.0),
+        ("max-bf16-cache", 4.0), ("torch-bf16", 4.0), ("llama.cpp-bf16", 4.0), ("max-int8", 4.0),
+        ("ctranslate2-int8", 8.0), ("llama.cpp-q8_0", 8.0),
     ],
 )  # fmt: skip
 def test_an_arm_is_measured_by_the_units_of_what_it_may_multiply(arm, rate):
@@ -45,11 +45,12 @@ def test_without_a_unit_for_8_bits_there_is_no_limit_for_what_multiplies_them():
     assert measured(**without).arithmetic("int8 weights") == 4.0
 
 
-def test_products_in_bfloat16_read_the_weights_of_bfloat16():
+@pytest.mark.parametrize("dtype", ["bfloat16-products", "bfloat16-cache"])
+def test_products_in_bfloat16_read_the_weights_of_bfloat16(dtype):
     ceilings = measured(read_weights_bfloat16=7.0, read_float32=5.0)
-    assert ceilings.bandwidth("bfloat16-products") == 7.0
+    assert ceilings.bandwidth(dtype) == 7.0
     ceilings.beside["bfloat16"] = {3: 6.0}
-    assert ceilings.quads("bfloat16-products") == {3: 6.0}
+    assert ceilings.quads(dtype) == {3: 6.0}
     assert ceilings.quads("float32") == {}
 
 

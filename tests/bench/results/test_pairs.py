@@ -107,16 +107,17 @@ def test_a_coarser_dtype_is_compared_with_maxs_arm_of_it_too():
     assert found["torch-bf16", "max-bf16"] == pytest.approx(1.5)
 
 
-def test_both_engines_in_bfloat16_are_beside_every_peer_of_that_class_and_of_no_other():
+def test_all_engines_in_bfloat16_are_beside_every_peer_of_that_class_and_of_no_other():
     every = arms(max=5.0, torch=10.0, torch_bf16=6.0, openvino_bf16=5.0, ctranslate2_int8=3.0)
-    every += arms(max_bf16=4.0, max_bf16_products=2.0, max_int8=4.0)
+    every += arms(max_bf16=4.0, max_bf16_products=2.0, max_bf16_cache=2.0, max_int8=4.0)
     made, rows = results(*every)
     for one in rows:
         one["status"] = "VALID"
     further = {(p["arm"], p["versus"]) for p in make_pairs(made, rows) if p["versus"] != "max"}
     assert further == {
         ("torch-bf16", "max-bf16"), ("torch-bf16", "max-bf16-products"),
-        ("openvino-bf16", "max-bf16"), ("openvino-bf16", "max-bf16-products"),
+        ("torch-bf16", "max-bf16-cache"), ("openvino-bf16", "max-bf16"),
+        ("openvino-bf16", "max-bf16-products"), ("openvino-bf16", "max-bf16-cache"),
         ("ctranslate2-int8", "max-int8"),
     }  # fmt: skip
 

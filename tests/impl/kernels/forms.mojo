@@ -8,7 +8,7 @@ from std.sys import argv
 from std.memory import alloc, bitcast
 
 from kernels.activation import GELU_TANH
-from kernels.attention import Attention
+from kernels.attention import Attention, Kept
 from kernels.form import AVX2, AVX512, FLOATS, HAS_FMA, NEON, PAIRS, PLAIN, TILES, TILES_EMULATED
 from kernels.linear import Linear
 from kernels.narrow import Patches
@@ -81,16 +81,14 @@ def layers[dtype: DType, norm: Bool, unit: Int = FLOATS](name: String) raises:
             say(what, rows, form, layer[dtype, norm, form, unit](name, rows), first)
 
 
-def mixed[V: Int, form: Int](size: Int, batch: Int, length: Int) raises -> UInt64:
+def mixed[
+    V: Int, form: Int, cached: DType
+](name: String, size: Int, batch: Int, length: Int) raises -> UInt64:
     """Attention of a prompt, and of the token after it."""
     comptime heads = 3
     var slots = 64
-    var keys = floats(batch * heads * slots * size)
-    var values = floats(batch * heads * slots * V * 16)
-    for i in range(batch * heads * slots * size):
-        keys.unsafe_store(i, Float32(0))
-    for i in range(batch * heads * slots * V * 16):
-        values.unsafe_store(i, Float32(0))
+    var keys = empty[cached](batch * heads * slots * size)
+    var values = empty[cached](batch * heads * slots * V * 16)
     var past = alloc[Int64](batch)
     var scale = floats(1)
     scale.unsafe_store(0, Float32(0.125))
@@ -100,8 +98,8 @@ def mixed[V: Int, form: Int](size: Int, batch: Int, length: Int) raises -> UInt6
         for row in range(batch):
             past[row] = Int64(done)
         var y = floats(batch * tokens * heads * size)
-        var attention = Attention[V, form](
-            floats_of("qkv"), keys, values, {unsafe_from_address = Int(past)}, scale, y, batch,
+        var attention = Attention[V, form, cached](
+            floats_of(name), keys, values, {unsafe_from_address = Int(past)}, scale, y, batch,
             tokens, heads, size, slots,
         )
         var worker = alone(0)
@@ -111,12 +109,22 @@ def mixed[V: Int, form: Int](size: Int, batch: Int, length: Int) raises -> UInt6
     return hash
 
 
-def attentions[V: Int](size: Int) raises:
+def empty[dtype: DType](count: Int) -> Kept[dtype]:
+    """A cache's memory, all zeros."""
+    var memory = alloc[Scalar[dtype]](count, alignment=64)
+    for i in range(count):
+        memory[i] = 0
+    return {unsafe_from_address = Int(memory)}
+
+
+def attentions[V: Int, cached: DType = DType.float32](name: String, size: Int) raises:
+    var what = String("attention.") + name + "." + String(size)
+    comptime if cached == DType.bfloat16:
+        what += ".bfloat16"
     for length in [1, 2, 5, 13, 47]:
-        var first = mixed[V, AVX512](size, 2, length)
+        var first = mixed[V, AVX512, cached](name, size, 2, length)
         comptime for form in [AVX512, AVX2, NEON, PLAIN]:
-            var what = String("attention.") + String(size)
-            say(what, length, form, mixed[V, form](size, 2, length), first)
+            say(what, length, form, mixed[V, form, cached](name, size, 2, length), first)
 
 
 def main() raises:
@@ -130,6 +138,9 @@ def main() raises:
     layers[DType.bfloat16, False, PAIRS]("bfloat16")
     layers[DType.uint16, False, PAIRS]("narrow-bfloat16")
     layers[DType.uint16, True, PAIRS]("narrow-bfloat16")
-    attentions[4](64)
-    attentions[2](20)
-    attentions[1](16)
+    attentions[4]("qkv", 64)
+    attentions[2]("qkv", 20)
+    attentions[1]("qkv", 16)
+    attentions[4]("rounded", 64)
+    attentions[4, DType.bfloat16]("qkv", 64)
+    attentions[4, DType.bfloat16]("rounded", 64)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from impl.choosing.kernel_choice import FORMS, form_of_cpu
-from impl.packing import packed
+from impl.packing import held_state, packed
 
 HERE = Path(__file__).parent
 IMPL = HERE.parents[2] / "impl"
-DEPTH, COLUMNS, ROWS, FULL = 70, 75, 530, 2 * 47 * 3 * 3 * 64
+DEPTH, COLUMNS, ROWS, HEAD = 70, 75, 530, 64
+FULL = 2 * 47 * 3 * 3 * HEAD
 WEIGHTS = {
     "float32": ("float32", False),
     "narrow-float32": ("float32", True),
@@ -42,6 +43,9 @@ def data(tmp_path_factory):
         "x": ROWS * DEPTH, "gamma": DEPTH, "beta": DEPTH, "bias": COLUMNS, "qkv": FULL,
     }.items():  # fmt: skip
         draws.normal(0, 1, size).astype(np.float32).tofile(folder / name)
+    qkv = np.fromfile(folder / "qkv", np.float32).reshape(-1, 3, 3 * HEAD)
+    qkv[:, 1:] = held_state({"keys and values": qkv[:, 1:]}, "bfloat16")["keys and values"]
+    qkv.tofile(folder / "rounded")
     return folder
 
 
@@ -72,7 +76,7 @@ def here(data):
 
 def test_all_forms_give_the_same_bits_here(here):
     _, found = here
-    assert len(found) == 4 * (9 * 13 + 3 * 5)
+    assert len(found) == 4 * (9 * 13 + 6 * 5)
     assert not [place for place, (_, same) in found.items() if not same]
 
 
@@ -83,6 +87,19 @@ def test_narrow_weights_give_what_plain_ones_do(here, name):
     narrow = {place[1:]: bits for place, (bits, _) in found.items() if place[0] == f"narrow-{name}"}
     assert len(plain) == 4 * 13
     assert narrow == plain  # name, rows and form
+
+
+def test_a_cache_of_bfloat16_holds_the_nearest_keys_and_values(here):
+    """Of numbers that are rounded already it is as good as one of float32."""
+    _, found = here
+
+    def of(what):
+        return {place[1:]: bits for place, (bits, _) in found.items() if place[0] == what}
+
+    rounded = of("attention.rounded.64")
+    assert len(rounded) == 4 * 5
+    assert rounded == of("attention.qkv.64.bfloat16") == of("attention.rounded.64.bfloat16")
+    assert set(rounded.values()).isdisjoint(of("attention.qkv.64").values())
 
 
 @x86

@@ -9,7 +9,7 @@ from reports.tables.classes import class_of, coarser, family_of, finer_lines
     ("dtype", "expected"),
     [
         ("float32", "float32"), ("bfloat16", "bfloat16"), ("bfloat16-products", "bfloat16"),
-        ("int8", "8 bits"), ("float64", "float64"),
+        ("bfloat16-cache", "bfloat16"), ("int8", "8 bits"), ("float64", "float64"),
     ],
 )  # fmt: skip
 def test_every_dtype_has_a_class(dtype, expected):
@@ -19,8 +19,9 @@ def test_every_dtype_has_a_class(dtype, expected):
 @pytest.mark.parametrize(
     ("arm", "expected"),
     [
-        ("max", "max"), ("max-bf16", "max"), ("max-bf16-products", "max"), ("max-int8", "max"),
-        ("max-stock", "max-stock"), ("torch-compile", "torch-compile"), ("torch-bf16", "torch"),
+        ("max", "max"), ("max-bf16", "max"), ("max-bf16-products", "max"),
+        ("max-bf16-cache", "max"), ("max-int8", "max"), ("max-stock", "max-stock"),
+        ("torch-compile", "torch-compile"), ("torch-bf16", "torch"),
         ("llama.cpp-q8_0", "llama.cpp"), ("ctranslate2-int8", "ctranslate2"),
     ],
 )  # fmt: skip

@@ -7,8 +7,9 @@ from reference.load import load
 from reference.oracle import Oracle
 from reference.taps import LOGITS
 from verify.judge.acceptance import judge
+from verify.judge.rounding import to_fp8
 from verify.truth import matrix_units
-from verify.truth.bfloat16_products import ORDERS
+from verify.truth.bfloat16_products import ORDERS, ORDERS_KEPT, KeptBlocked, RoundedBlocked
 from verify.truth.cases import Case
 from verify.truth.matrix_units import relative_error
 from verify.truth.references import References
@@ -78,12 +79,35 @@ def test_a_model_in_three_products_does_not_pass_for_float32(checkpoint):
     assert judgement.verdict == "FAIL"
 
 
-def test_each_order_of_bfloat16_products_passes_by_the_others(checkpoint):
+@pytest.mark.parametrize(("kept", "orders"), [("", ORDERS), ("bfloat16", ORDERS_KEPT)])
+def test_each_order_of_bfloat16_products_passes_by_the_others(checkpoint, kept, orders):
     ids = np.random.default_rng(1).integers(0, checkpoint.config.vocab_size, (2, 33))
     case = Case(regime="given", ids=ids)
-    references = References(checkpoint, products="bfloat16")
-    for order in ORDERS[:2]:
+    references = References(checkpoint, products="bfloat16", kept=kept)
+    for order in orders[:2]:
         expected = references.expectation(case, Oracle(checkpoint).output_taps(), without=order)
         found = order(checkpoint, np.float32).trace(ids)[LOGITS]
         judged = judge(found, expected.free[LOGITS], expected.free_envelope[LOGITS], "float32")
         assert judged.verdict == "PASS"
+
+
+class KeptInFloat8(RoundedBlocked):
+    """A cache with 3 bits of fraction."""
+
+    def attend(self, fused, path):
+        query, key, value = np.split(fused, 3, axis=-1)
+        return super().attend(np.concatenate([query, to_fp8(key), to_fp8(value)], -1), path)
+
+
+def test_a_cache_of_bfloat16_is_allowed_that_and_no_coarser_one(checkpoint):
+    ids = np.random.default_rng(2).integers(0, checkpoint.config.vocab_size, (2, 33))
+    case = Case(regime="given", ids=ids)
+    references = References(checkpoint, products="bfloat16", kept="bfloat16")
+    expected = references.expectation(case, Oracle(checkpoint).output_taps())
+
+    def verdict(order):
+        found = order(checkpoint, np.float32).trace(ids)[LOGITS]
+        envelope = expected.free_envelope[LOGITS]
+        return judge(found, expected.free[LOGITS], envelope, "float32").verdict
+
+    assert [verdict(order) for order in (KeptBlocked, KeptInFloat8)] == ["PASS", "FAIL"]
