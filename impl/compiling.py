@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -117,8 +118,22 @@ def compile_announced(what: str, program: str, compile_: Callable[[], T]) -> T:
     started = time.monotonic()
     with announced:
         result = interruptible(compile_)
+    _await_end_of_compiling()
     history.add(what, key, time.monotonic() - started)
     return result
+
+
+def _await_end_of_compiling() -> None:
+    """Wait until a worker of MAX has told that it is through, by releasing a lock.
+
+    It calls Python for that, after the compiler has returned, and needs the GIL. A model that is
+    destroyed before waits for the worker, and holds the GIL meanwhile: with one worker, on one CPU,
+    both of them for ever (MAX 26.7; seen once, beside others that kept the CPU busy).
+    """
+    lock = getattr(sys.modules.get("max.engine.api"), "_COMPILATION_LOCK", None)
+    if lock is not None:
+        with lock:
+            pass
 
 
 class History:

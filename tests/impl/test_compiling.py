@@ -81,3 +81,21 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkeyp
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MODULAR_DERIVED_PATH", str(tmp_path / "file"))
     assert compile_announced("the model", "text", lambda: 7) == 7
+
+
+@pytest.mark.compiles
+def test_max_is_through_with_compiling_when_its_model_is_returned():
+    """Its worker calls Python at the end; nothing may be destroyed before."""
+    from max.driver import CPU
+    from max.dtype import DType
+    from max.engine import InferenceSession, api
+    from max.graph import DeviceRef, Graph, TensorType, ops
+
+    inputs = [TensorType(DType.float32, ["n"], device=DeviceRef.CPU())]
+    graph = Graph("negative", lambda x: ops.negate(x), input_types=inputs)
+    session = InferenceSession(devices=[CPU()])
+    held = []
+    for _ in range(20):
+        compile_announced("a graph", "negative", lambda: session.compile(graph))
+        held.append(api._COMPILATION_LOCK.locked())
+    assert not any(held)
