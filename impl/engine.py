@@ -113,6 +113,7 @@ class Engine:
     def _begin(self, batch: int) -> None:
         self.batch = batch
         self._tokens = np.zeros((batch, self.config.n_positions), np.int64)
+        self._rows, self._ones = np.arange(batch), np.ones(batch, np.int64)
         self.position = np.zeros(batch, np.int64)
 
     def resized(self, batch: int) -> Engine:
@@ -204,7 +205,14 @@ class Engine:
         Raises:
             impl.runtime.InputError: see `prefill`.
         """
-        return self.prefill(np.asarray(tokens).reshape(-1, 1))
+        # As `prefill` does it, in fewer steps: the weights have pushed Python out of the caches, so
+        # that each costs ten times what it seems to, together a fortieth of a step of GPT-2.
+        column = self._checked(np.asarray(tokens).reshape(-1, 1))
+        self._check_room(self.position + 1)
+        result = self._program.forward(column, self.position, self._ones, every=False)
+        self._tokens[self._rows, self.position] = column[:, 0]
+        self.position = self.position + 1
+        return result
 
     def logits(self, ids: Array) -> Array:
         """Scores of the token that follows each row; see `impl.next_token.NextToken.logits`.
@@ -238,12 +246,15 @@ class Engine:
                 raise InputError(f"lengths must be {self.batch} integers, one for each row")
             if counts.min() < 1 or counts.max() > most:
                 raise InputError(f"each of lengths must lie between 1 and {most}, the width of ids")
-        if (end := int((self.position + counts).max())) > self.config.n_positions:
+        self._check_room(self.position + counts)
+        return counts.astype(np.int64, copy=False)
+
+    def _check_room(self, ends: Array) -> None:
+        if (end := int(ends.max())) > self.config.n_positions:
             raise InputError(
                 f"the context is full: {end} tokens are more than the model's "
                 f"{self.config.n_positions} positions"
             )
-        return counts.astype(np.int64, copy=False)
 
 
 def _program(

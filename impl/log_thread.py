@@ -10,28 +10,33 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 TASKS = Path("/proc/self/task")
 
 _begun = threading.Event()
+_NOTHING = nullcontext()
 
 
-@contextmanager
-def log_thread_yields(*, on_host: bool = True) -> Iterator[None]:
+def log_thread_yields(*, on_host: bool = True) -> AbstractContextManager[None]:
     """Give threads that begin in this context, none of Python's, a core only when it is idle.
 
     To be entered around an execution. It matters for the first one of a process on the CPU: an
     accelerator's driver (not `on_host`) starts threads of its own, and they are left alone.
     """
     if _begun.is_set() or not on_host or not hasattr(os, "SCHED_IDLE"):
-        yield
-        return
+        return _NOTHING
+    return _new_ones_yield()
+
+
+@contextmanager
+def _new_ones_yield() -> Iterator[None]:
     before = _threads()
     yield
     for thread in _threads() - before - {thread.native_id for thread in threading.enumerate()}:

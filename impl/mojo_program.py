@@ -119,7 +119,7 @@ class MojoProgram:
         self._cache = [aligned(shape, STORED[kept]) for shape in shapes]
         self._buffers = [Buffer.from_numpy(array).view(DType[kept]) for array in self._cache]
         self._results = Results(config.vocab_size)
-        self._step = Inputs(batch, 1, batch)
+        self._step = Inputs((batch, 1), np.arange(batch))
         self.cache_bytes = sum(array.nbytes for array in self._cache)
 
     def resized(self, config: GPT2Config, batch: int) -> MojoProgram:
@@ -131,13 +131,13 @@ class MojoProgram:
     def forward(self, ids: Array, past: Array, lengths: Array, *, every: bool) -> Array:
         """Append tokens to the cache; see `impl.engine.Program.forward`."""
         batch, length = ids.shape
-        asked = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
-        logits = self._results.take(len(asked))
-        inputs = self._step if length == 1 else Inputs(batch, length, len(asked))
+        inputs = self._step
+        if length > 1:
+            each = np.arange(batch * length) if every else np.arange(batch) * length + lengths - 1
+            inputs = Inputs(ids.shape, each)
+        logits, buffer = self._results.take(inputs.asked)
         with log_thread_yields():
-            self._model.execute(
-                Buffer.from_numpy(logits), *inputs.of(ids, past, asked), *self._buffers
-            )
+            self._model.execute(buffer, *inputs.of(ids, past), *self._buffers)
         return logits.reshape(batch, length, -1) if every else logits
 
 
@@ -151,17 +151,25 @@ def in_caches(config: GPT2Config, dtype: str) -> bool:
 
 
 class Inputs:
-    """Memory for what a call reads, as MAX takes it: made once for all steps of decoding."""
+    """Memory for what a call reads, as MAX takes it: made once for all steps of decoding.
 
-    def __init__(self, batch: int, length: int, asked: int) -> None:
-        shapes = (batch, length), (batch,), (asked,)
-        self._arrays = [np.empty(shape, np.int64) for shape in shapes]
-        self._buffers = [Buffer.from_numpy(array) for array in self._arrays]
+    Args:
+        shape: of the ids, `[batch, sequence]`.
+        asked: int64, the states whose logits are wanted, by their place among all rows' tokens.
 
-    def of(self, *values: Array) -> list[Buffer]:
+    Attributes:
+        asked: how many these are.
+    """
+
+    def __init__(self, shape: tuple[int, ...], asked: Array) -> None:
+        self.asked = len(asked)
+        self._ids, self._past = np.empty(shape, np.int64), np.empty(shape[0], np.int64)
+        self._buffers = [Buffer.from_numpy(array) for array in (self._ids, self._past, asked)]
+
+    def of(self, ids: Array, past: Array) -> list[Buffer]:
         """The buffers, holding ids, past and asked."""
-        for array, value in zip(self._arrays, values, strict=True):
-            array[...] = value
+        self._ids[...] = ids
+        self._past[...] = past
         return self._buffers
 
 
@@ -180,19 +188,20 @@ class Results:
 
     def __init__(self, vocab_size: int) -> None:
         self._vocab_size = vocab_size
-        self._kept: list[Array] = []
+        self._kept: list[tuple[Array, Buffer]] = []
         self._alone = 0
 
-    def take(self, rows: int) -> Array:
-        """Float32 `[rows, vocab_size]` that nobody else holds, of any content."""
-        for array in self._kept:
+    def take(self, rows: int) -> tuple[Array, Buffer]:
+        """Float32 `[rows, vocab_size]` that nobody else holds, of any content, and MAX's view."""
+        for array, buffer in self._kept:
             if len(array) == rows and sys.getrefcount(array.base) <= self._alone:
-                return array[:]
+                return array[:], buffer
         fresh: Array = aligned((rows, self._vocab_size), np.float32)
+        kept = fresh, Buffer.from_numpy(fresh)
         # Every view of the memory, and of such a view, refers to the array that owns it.
         self._alone = sys.getrefcount(fresh.base)
-        self._kept = [fresh, *self._kept[: KEPT - 1]] if fresh.nbytes <= LARGE else [fresh]
-        return fresh[:]
+        self._kept = [kept, *self._kept[: KEPT - 1]] if fresh.nbytes <= LARGE else [kept]
+        return fresh[:], kept[1]
 
 
 @lru_cache(maxsize=4)

@@ -111,13 +111,14 @@ def check_ids(config: GPT2Config, ids: Array) -> Array:
         raise InputError(
             f"{ids.shape[1]} tokens are more than the model's {config.n_positions} positions"
         )
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= config.vocab_size:
+    checked = np.ascontiguousarray(ids, dtype=np.int64)
+    if checked.view(np.uint64).max() >= config.vocab_size:  # so is every negative one
+        low, high = int(ids.min()), int(ids.max())
         wrong = low if low < 0 else high
         raise InputError(
             f"token id {wrong} is outside the vocabulary, 0 to {config.vocab_size - 1}"
         )
-    return np.ascontiguousarray(ids, dtype=np.int64)
+    return checked
 
 
 class CompiledGPT2:

@@ -7,7 +7,8 @@
     auto        one of these       as if that were asked for                 stock
     auto        auto, or not set   what was the fastest here (impl/choosing/kept.py);    stock
                                    not measured: Mojo, but stock where there
-                                   are no fused multiply-adds; never tiles
+                                   are no fused multiply-adds; never tiles.
+                                   With NEON it says that nobody has timed it.
 
 The switch is an environment variable, so that it reaches every process that is started from here:
 a benchmark's workers, a candidate's sandbox. It makes every path run on every machine: a form of
@@ -46,6 +47,11 @@ CALLED = {
     "tiles": "AMX tiles", "tiles-emulated": "emulated AMX tiles",
 }  # fmt: skip
 """What a form is for."""
+
+UNMEASURED = frozenset({"neon"})
+"""Forms that have not been timed on any CPU they are for; their results are tested on all."""
+
+COMPARE = "never timed on such a CPU: `python -m impl choose` compares them with MAX's operations"
 
 NO_CPU = "the Mojo kernels are for a CPU"
 
@@ -140,9 +146,10 @@ def _auto(dtype: str, *, on_cpu: bool, measured: Callable[[], tuple[str, str] | 
         if found[0] == "mojo-tiles" and (refused := refusal()):
             return Choice.of("mojo", required=False, reason=refused)
         return Choice.of(found[0], required=False, reason=found[1])
-    if form_of_cpu() == "plain":
+    form = form_of_cpu()
+    if form == "plain":
         return Choice.of("stock", reason=f"this CPU has {NO_FMA}")
-    return Choice.of("mojo", required=False)
+    return Choice("mojo", form, required=False, reason=COMPARE if form in UNMEASURED else "")
 
 
 def switched() -> str:
