@@ -45,6 +45,9 @@ LOOP_S = 0.024
 """What `_loop` took there."""
 
 
+AT_MOST_S = 30.0
+"""For how long MAX's worker is waited for after a program has been compiled."""
+
 BASIS = {
     "cached": "MAX's cache holds it",
     "history": "as long as the last one here",
@@ -131,9 +134,8 @@ def _await_end_of_compiling() -> None:
     both of them for ever (MAX 26.7; seen once, beside others that kept the CPU busy).
     """
     lock = getattr(sys.modules.get("max.engine.api"), "_COMPILATION_LOCK", None)
-    if lock is not None:
-        with lock:
-            pass
+    if lock is not None and lock.acquire(timeout=AT_MOST_S):
+        lock.release()
 
 
 class History:
